@@ -1,1 +1,3 @@
-//! Not written yet.
+//! The control plane: policies in, everything an Envoy needs out over one ADS stream.
+
+pub mod command;
