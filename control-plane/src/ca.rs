@@ -1,0 +1,314 @@
+//! The interception CA: root (on disk, made once) → intermediate (in memory, made at start) → a leaf per name.
+//!
+//! Clients trust the root, so its key is the one secret that matters: it is read from a folder that only its owner
+//! can reach and never leaves this process. Envoy is given leaf keys only, each good for one name and a few hours.
+
+pub mod intermediate;
+pub mod leaf;
+pub mod leaves;
+pub mod private_key;
+pub mod root;
+pub mod validity;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use weir_policy::Host;
+
+use crate::state_folder::{StateFolder, StateFolderError};
+use intermediate::Intermediate;
+use leaf::Leaf;
+use root::Root;
+
+/// How long certificates live. A leaf never outlives its intermediate, nor an intermediate the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Of an intermediate; it is replaced in memory after two thirds of it.
+    pub intermediate: Duration,
+    /// Of a leaf.
+    pub leaf: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self { intermediate: Duration::from_hours(30 * 24), leaf: Duration::from_hours(24) }
+    }
+}
+
+/// Mints certificates that chain to the root. Shared between threads.
+#[derive(Debug)]
+pub struct Ca {
+    root: Root,
+    lifetimes: Lifetimes,
+    intermediate: Mutex<Arc<Intermediate>>,
+}
+
+/// Why there is no certificate. Every message says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum CaError {
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] StateFolderError),
+    /// The root's key file holds no key.
+    #[error(
+        "`{}` is not a private key in PEM (PKCS #8): {why}\n\
+         help: restore the file, or remove it and `{}` to get a new CA, which clients must be told to trust",
+        path.display(), other.display()
+    )]
+    NotAKey {
+        /// The key file.
+        path: PathBuf,
+        /// The certificate file.
+        other: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The root's certificate file holds no certificate that can sign others.
+    #[error(
+        "`{}` is not the certificate of a CA in PEM: {why}\n\
+         help: restore the file, or remove it: it is made again from `{}`, and clients must be told to trust it",
+        path.display(), other.display()
+    )]
+    NotACaCertificate {
+        /// The certificate file.
+        path: PathBuf,
+        /// The key file.
+        other: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The certificate is there and its key is not.
+    #[error(
+        "`{}` has no private key: `{}` is missing\n\
+         help: restore it, or remove `{}` to get a new CA, which clients must be told to trust",
+        path.display(), missing.display(), path.display()
+    )]
+    KeyMissing {
+        /// The certificate file.
+        path: PathBuf,
+        /// The key file.
+        missing: PathBuf,
+    },
+    /// Key and certificate are not of one pair.
+    #[error(
+        "the key in `{}` is not the key of the certificate in `{}`\n\
+         help: restore the pair, or remove both to get a new CA, which clients must be told to trust",
+        key.display(), certificate.display()
+    )]
+    KeyMismatch {
+        /// The key file.
+        key: PathBuf,
+        /// The certificate file.
+        certificate: PathBuf,
+    },
+    /// The root is past its end.
+    #[error(
+        "the CA certificate in `{}` ended on {}\n\
+         help: remove it and `{}` to get a new CA, which clients must be told to trust",
+        path.display(), validity::date(*not_after), key.display()
+    )]
+    Expired {
+        /// The certificate file.
+        path: PathBuf,
+        /// The key file.
+        key: PathBuf,
+        /// When it ended.
+        not_after: SystemTime,
+    },
+    /// The root is not valid yet, which is a wrong clock.
+    #[error(
+        "the CA certificate in `{}` is valid from {} only\n\
+         help: set this machine's clock",
+        path.display(), validity::date(*not_before)
+    )]
+    NotYetValid {
+        /// The certificate file.
+        path: PathBuf,
+        /// When it begins.
+        not_before: SystemTime,
+    },
+    /// A key or a signature could not be made.
+    #[error("cannot make a certificate for `{subject}`: {cause}")]
+    Sign {
+        /// Whom it was for.
+        subject: String,
+        /// What the signing library said.
+        cause: rcgen::Error,
+    },
+}
+
+impl Ca {
+    /// Opens the CA in the state folder, making its root on first use; two processes that do so at once make one.
+    ///
+    /// # Errors
+    /// When the folder or its files are open to others, or what they hold is not a CA that is valid at `now`.
+    pub fn open(folder: &StateFolder, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
+        let root = Root::open(folder, now)?;
+        let intermediate = Mutex::new(Arc::new(Intermediate::make(&root, lifetimes.intermediate, now)?));
+        Ok(Self { root, lifetimes, intermediate })
+    }
+
+    /// The certificate that clients must trust.
+    #[must_use]
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// A certificate and a fresh key for exactly one name.
+    ///
+    /// # Errors
+    /// When the root is past its end at `now`, or the name cannot stand in a certificate.
+    pub fn mint(&self, name: &Host, now: SystemTime) -> Result<Leaf, CaError> {
+        let intermediate = self.intermediate(now)?;
+        Leaf::make(name, &intermediate, self.lifetimes.leaf, now)
+    }
+
+    fn intermediate(&self, now: SystemTime) -> Result<Arc<Intermediate>, CaError> {
+        // The guarded value is replaced whole, so it is right also after a panic elsewhere.
+        let mut intermediate = self.intermediate.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= intermediate.renew_at() {
+            *intermediate = Arc::new(Intermediate::make(&self.root, self.lifetimes.intermediate, now)?);
+        }
+        Ok(Arc::clone(&intermediate))
+    }
+}
+
+fn cannot_sign(subject: &str) -> impl FnOnce(rcgen::Error) -> CaError {
+    move |cause| CaError::Sign { subject: subject.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state_folder::tests::temporary;
+    use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+    use std::time::UNIX_EPOCH;
+
+    pub(super) fn host(name: &str) -> Host {
+        Host::parse(name.as_bytes()).unwrap()
+    }
+
+    pub(super) fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    pub(super) fn ca() -> (tempfile::TempDir, Ca) {
+        let (parent, folder) = temporary();
+        (parent, Ca::open(&folder, Lifetimes::default(), now()).unwrap())
+    }
+
+    /// Verifies as a TLS client does: chain to the root, purpose, time, name.
+    fn verify(ca: &Ca, leaf: &Leaf, name: &str, at: SystemTime) -> Result<(), String> {
+        let chain: Vec<CertificateDer<'_>> = pem::parse_many(leaf.certificate_chain())
+            .unwrap()
+            .into_iter()
+            .map(|block| block.into_contents().into())
+            .collect();
+        let root = CertificateDer::from(ca.root().der().to_vec());
+        let anchor = webpki::anchor_from_trusted_cert(&root).unwrap();
+        let end_entity = webpki::EndEntityCert::try_from(&chain[0]).unwrap();
+        let at = UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).unwrap());
+        end_entity
+            .verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                &[anchor],
+                &chain[1..],
+                at,
+                webpki::KeyUsage::server_auth(),
+                None,
+                None,
+            )
+            .map_err(|error| error.to_string())?;
+        end_entity
+            .verify_is_valid_for_subject_name(&ServerName::try_from(name).unwrap())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_leaf_verifies_for_its_name_and_for_no_other() {
+        let (_folder, ca) = ca();
+        let leaf = ca.mint(&host("a.example"), now()).unwrap();
+        verify(&ca, &leaf, "a.example", now()).unwrap();
+        for other in ["b.example", "x.a.example", "example", "192.0.2.1"] {
+            assert!(verify(&ca, &leaf, other, now()).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_of_an_address_verifies_for_the_address() {
+        let (_folder, ca) = ca();
+        for (name, address) in [("192.0.2.1", "192.0.2.1"), ("[2001:db8::1]", "2001:db8::1")] {
+            let leaf = ca.mint(&host(name), now()).unwrap();
+            verify(&ca, &leaf, address, now()).unwrap();
+            assert!(verify(&ca, &leaf, "192.0.2.2", now()).is_err());
+        }
+    }
+
+    #[test]
+    fn names_too_long_for_a_common_name_and_names_with_an_underscore_verify() {
+        let (_folder, ca) = ca();
+        let long = format!("{}.{}.example", "a".repeat(63), "b".repeat(63));
+        for name in [long.as_str(), "under_score.example", "single"] {
+            verify(&ca, &ca.mint(&host(name), now()).unwrap(), name, now()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_valid_an_hour_before_it_was_made_and_not_after_its_end() {
+        let (_folder, ca) = ca();
+        let leaf = ca.mint(&host("a.example"), now()).unwrap();
+        verify(&ca, &leaf, "a.example", now() - Duration::from_mins(59)).unwrap();
+        verify(&ca, &leaf, "a.example", leaf.not_after()).unwrap();
+        assert!(verify(&ca, &leaf, "a.example", leaf.not_after() + Duration::from_secs(1)).is_err());
+        assert_eq!(leaf.not_after(), now() + Duration::from_hours(24));
+    }
+
+    #[test]
+    fn another_ca_of_the_same_kind_is_not_trusted() {
+        let ((_one, one), (_two, two)) = (ca(), ca());
+        let leaf = one.mint(&host("a.example"), now()).unwrap();
+        assert!(verify(&two, &leaf, "a.example", now()).is_err());
+    }
+
+    #[test]
+    fn leaves_stay_valid_when_the_intermediate_is_replaced() {
+        let (_folder, ca) = ca();
+        let before = ca.mint(&host("a.example"), now()).unwrap();
+        let later = now() + Duration::from_hours(24 * 25);
+        let after = ca.mint(&host("a.example"), later).unwrap();
+        let intermediate = |leaf: &Leaf| pem::parse_many(leaf.certificate_chain()).unwrap()[1].clone();
+        assert_ne!(intermediate(&before), intermediate(&after));
+        verify(&ca, &before, "a.example", now()).unwrap();
+        verify(&ca, &after, "a.example", later).unwrap();
+    }
+
+    #[test]
+    fn a_leaf_never_outlives_its_intermediate() {
+        let (_parent, folder) = temporary();
+        let lifetimes = Lifetimes { intermediate: Duration::from_hours(1), leaf: Duration::from_hours(24) };
+        let ca = Ca::open(&folder, lifetimes, now()).unwrap();
+        let leaf = ca.mint(&host("a.example"), now()).unwrap();
+        assert_eq!(leaf.not_after(), now() + Duration::from_hours(1));
+    }
+
+    #[test]
+    fn no_certificate_is_minted_after_the_end_of_the_root() {
+        let (_folder, ca) = ca();
+        let error = ca.mint(&host("a.example"), ca.root().not_after() + Duration::from_secs(1)).unwrap_err();
+        assert!(matches!(error, CaError::Expired { .. }), "{error}");
+    }
+
+    #[test]
+    fn nothing_prints_a_private_key() {
+        let (parent, ca) = ca();
+        let leaf = ca.mint(&host("a.example"), now()).unwrap();
+        let key = std::fs::read_to_string(parent.path().join("state/root.key")).unwrap();
+        let secrets = [key.lines().nth(1).unwrap(), leaf.private_key().as_pem().lines().nth(1).unwrap()];
+        let printed = format!("{ca:?} {leaf:?} {:?}", leaf.private_key());
+        for secret in secrets {
+            assert!(!printed.contains(secret));
+        }
+        assert!(!printed.contains("PRIVATE KEY"));
+    }
+}

@@ -1,0 +1,70 @@
+//! The intermediate: signs leaves, lives in memory only. Made afresh by every process, so that what signs all day
+//! is never what clients trust, and a leaf chains to the same root whichever process made it.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
+};
+
+use super::root::{Root, distinguished_name};
+use super::validity::{Validity, x509_time};
+use super::{CaError, cannot_sign};
+
+/// An intermediate CA certificate with its key.
+pub struct Intermediate {
+    pem: String,
+    validity: Validity,
+    renew_at: SystemTime,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Intermediate {
+    /// A new key and a certificate for it, signed by the root: may sign leaves for TLS servers and nothing else.
+    pub(super) fn make(root: &Root, lifetime: Duration, now: SystemTime) -> Result<Self, CaError> {
+        let failed = || cannot_sign("an intermediate");
+        root.assert_valid(now)?;
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed())?;
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name =
+            distinguished_name("Weir intermediate", &parameters.key_identifier(&key));
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        parameters.use_authority_key_identifier_extension = true;
+        let validity = Validity::new(now, lifetime, Some(root.validity()));
+        parameters.not_before = x509_time(validity.not_before);
+        parameters.not_after = x509_time(validity.not_after);
+        let pem = parameters.signed_by(&key, root.issuer()).map_err(failed())?.pem();
+        let issuer = Issuer::new(parameters, key);
+        Ok(Self { pem, validity, renew_at: validity.renew_at(now), issuer })
+    }
+
+    /// The certificate in PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// From when on a new one should sign.
+    #[must_use]
+    pub fn renew_at(&self) -> SystemTime {
+        self.renew_at
+    }
+
+    pub(super) fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+}
+
+impl fmt::Debug for Intermediate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Intermediate").field("validity", &self.validity).finish_non_exhaustive()
+    }
+}
