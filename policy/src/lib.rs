@@ -1,1 +1,99 @@
-//! Not written yet.
+//! What a workload may reach: policy documents, compiled policies, decisions.
+//!
+//! Pure: no I/O, no clock, no Envoy. A document (YAML, or JSON, which is YAML) is compiled once, natively, into a
+//! [`Policy`]; the policy *is* its wire form, one block of bytes that travels to every proxy and is read in place
+//! there. A decision is total (every request has one), deterministic and bounded by [`limits`], and carries its effect,
+//! its [`Reason`] and the rule that made it.
+//!
+//! ```
+//! # #[cfg(feature = "compile")] {
+//! use weir_policy::{Effect, Reason, Request, Scheme};
+//!
+//! let policy = weir_policy::compile(
+//!     "rules:
+//!        - id: crates
+//!          effect: allow
+//!          hosts: [index.crates.io, '*.crates.io']
+//!          methods: [GET]",
+//! )?;
+//! let request = Request {
+//!     scheme: Scheme::Https,
+//!     authority: b"Index.Crates.IO:443",
+//!     method: b"GET",
+//!     path: b"/se/rd/serde",
+//!     sni: Some(b"index.crates.io"),
+//!     tunnel: None,
+//! };
+//! assert_eq!(policy.decide(&request).effect, Effect::Allow);
+//! let post = policy.decide(&Request { method: b"POST", ..request });
+//! assert_eq!(post.reason, Reason::MethodNotAllowed);
+//! # }
+//! # Ok::<(), weir_policy::Faults>(())
+//! ```
+//!
+//! # The order of a decision
+//!
+//! 1. The authority is parsed into a canonical [`Authority`] (`invalid_host`).
+//! 2. Over TLS the server name must be present (`missing_sni`) and name the same host (`sni_mismatch`); inside a CONNECT
+//!    the tunnel's authority must be the request's, host and port (`tunnel_mismatch`).
+//! 3. Method (`invalid_method`) and path (`ambiguous_path`) are parsed.
+//! 4. Every rule for the host is asked. One deny rule that matches decides (`denied_by_rule`); else the first allow
+//!    rule in the document's order that matches decides (`allowed`); else the allow rule that came furthest names the
+//!    reason: host, scheme, port, method, path.
+//!
+//! # Features
+//!
+//! `compile` (default) reads documents and decision cases. The filter builds without it; it changes no decision.
+//!
+//! The reasoning behind each canonical form, attack by attack, is in [`manual`].
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod address_set;
+mod authority;
+#[cfg(feature = "compile")]
+pub mod cases;
+#[cfg(feature = "compile")]
+mod compile;
+mod decision;
+#[cfg(feature = "compile")]
+mod document;
+#[cfg(feature = "compile")]
+mod fault;
+mod host;
+mod host_pattern;
+#[cfg(all(test, feature = "compile"))]
+mod laws;
+pub mod limits;
+pub mod manual;
+mod method;
+mod path;
+mod policy;
+mod reason;
+mod request;
+mod rule;
+mod scheme;
+mod target;
+mod wire;
+
+pub use address_set::AddressSet;
+pub use authority::Authority;
+#[cfg(feature = "compile")]
+pub use compile::compile;
+pub use decision::{Decision, Effect};
+#[cfg(feature = "compile")]
+pub use fault::{Fault, Faults};
+pub use host::{Host, InvalidHost};
+pub use host_pattern::HostPattern;
+pub use method::{InvalidMethod, Method};
+pub use path::{InvalidPath, Path};
+pub use policy::{Outcome, Policy, PolicyVersion, Port, Step, Trace};
+pub use reason::Reason;
+pub use request::{Request, Tunnel};
+pub use rule::Rule;
+pub use scheme::Scheme;
+pub use target::{InvalidTarget, Target};
+pub use wire::InvalidPolicyBytes;

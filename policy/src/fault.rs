@@ -1,0 +1,149 @@
+//! What is wrong with a document, and where.
+
+use core::fmt;
+use core::ops::Range;
+
+use crate::limits;
+
+/// One fault of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, in bytes of the source.
+    pub span: Range<usize>,
+    /// Line of the span's start, from 1.
+    pub line: usize,
+    /// Column of the span's start in characters, from 1.
+    pub column: usize,
+    /// Where, in the document's own terms: `rules[2].hosts[0]`. Empty for the document as a whole.
+    pub at: String,
+    /// What is wrong: lower case, no full stop, the user's input in backticks.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.line, self.column)?;
+        if !self.at.is_empty() {
+            write!(f, "{}: ", self.at)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every fault of a document, in the document's order; at least one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Faults {
+    /// The faults, at most [`limits::FAULTS`].
+    pub list: Vec<Fault>,
+    /// How many more there are.
+    pub omitted: usize,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (count, fault) in self.list.iter().enumerate() {
+            if count > 0 {
+                f.write_str("\n")?;
+            }
+            fault.fmt(f)?;
+        }
+        match self.omitted {
+            0 => Ok(()),
+            omitted => write!(f, "\nand {omitted} more"),
+        }
+    }
+}
+
+/// Collects faults while a document is read.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    found: Vec<Found>,
+    omitted: usize,
+}
+
+#[derive(Debug)]
+struct Found {
+    span: Range<usize>,
+    at: String,
+    message: String,
+    help: Option<String>,
+}
+
+impl Collector {
+    pub(crate) fn report(
+        &mut self,
+        span: Range<usize>,
+        at: &At<'_>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        if self.found.len() < limits::FAULTS {
+            self.found.push(Found { span, at: at.to_string(), message: message.into(), help });
+        } else {
+            self.omitted = self.omitted.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The value, unless there were faults.
+    pub(crate) fn finish<T>(self, source: &str, value: T) -> Result<T, Faults> {
+        if self.found.is_empty() {
+            return Ok(value);
+        }
+        let lines = Lines::of(source);
+        let mut list: Vec<Fault> = self.found.into_iter().map(|found| lines.locate(found)).collect();
+        list.sort_by_key(|fault| fault.span.start);
+        Err(Faults { list, omitted: self.omitted })
+    }
+}
+
+/// A place in a document, as a chain to its root; becomes text only for a fault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum At<'a> {
+    Root,
+    Key(&'a At<'a>, &'a str),
+    Index(&'a At<'a>, usize),
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            At::Root => Ok(()),
+            At::Key(At::Root, key) => f.write_str(key),
+            At::Key(parent, key) => write!(f, "{parent}.{key}"),
+            At::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// Where the lines of a source start.
+struct Lines<'s> {
+    source: &'s str,
+    starts: Vec<usize>,
+}
+
+impl<'s> Lines<'s> {
+    fn of(source: &'s str) -> Lines<'s> {
+        let after_breaks = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts =
+            core::iter::once(0).chain(after_breaks.map(|(place, _)| place.saturating_add(1))).collect();
+        Lines { source, starts }
+    }
+
+    fn locate(&self, found: Found) -> Fault {
+        let Found { span, at, message, help } = found;
+        let line = self.starts.partition_point(|start| *start <= span.start);
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or(0);
+        let before = self.source.get(start..span.start).unwrap_or_default();
+        Fault { line, column: before.chars().count().saturating_add(1), span, at, message, help }
+    }
+}

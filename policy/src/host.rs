@@ -1,0 +1,230 @@
+//! The canonical host: what every comparison of names is made on.
+//!
+//! Trusts nothing: the input is bytes off the wire or out of a document.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::net::{Ipv4Addr, Ipv6Addr};
+use std::io::Write as _;
+
+use crate::limits::{HOST_BYTES, LABEL_BYTES};
+
+/// A host in canonical form: a lower-case ASCII name without trailing dot, or an address in its one text.
+///
+/// A name is 1 to 127 labels of 1 to 63 bytes out of `a-z 0-9 - _`, 253 bytes at most. A name whose last label is a
+/// number (`0x` forms included) is an address or nothing (WHATWG URL, "ends in a number"), so none of the old spellings
+/// of IPv4 gets through. Addresses are four decimal octets, or IPv6 in brackets as in RFC 5952. The text is held inline:
+/// a host never allocates.
+#[derive(Clone, Copy)]
+pub struct Host {
+    text: [u8; HOST_BYTES],
+    length: u8,
+    address: bool,
+}
+
+/// Why some bytes are not a host, or not an authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHost {
+    /// Nothing there.
+    #[error("the host is empty")]
+    Empty,
+    /// Longer than a host can be.
+    #[error("the host is longer than {HOST_BYTES} bytes")]
+    TooLong,
+    /// Two dots in a row, a dot at the start, or more than one at the end.
+    #[error("the host has an empty label")]
+    EmptyLabel,
+    /// A label of more than 63 bytes.
+    #[error("the host has a label longer than {LABEL_BYTES} bytes")]
+    LabelTooLong,
+    /// A byte above 0x7F: names travel as A-labels (`xn--…`).
+    #[error("the host is not ASCII")]
+    NotAscii,
+    /// A byte that no host name has.
+    #[error("the host contains the character `{}`", char::from(*.0).escape_default())]
+    Character(u8),
+    /// `user@host`.
+    #[error("the host is preceded by user information")]
+    Userinfo,
+    /// Ends in a number, but is not four decimal octets: `127.1`, `0x7f000001`, `017700000001`.
+    #[error("the host ends in a number but is not an IPv4 address in four decimal octets")]
+    AddressNotation,
+    /// In brackets, but not an IPv6 address; or brackets that do not pair.
+    #[error("the host is not an IPv6 address in brackets")]
+    Brackets,
+    /// A port that is empty, zero, too large, not digits, or starts with a zero.
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+    /// No port where one is required.
+    #[error("the port is missing")]
+    MissingPort,
+}
+
+impl Host {
+    /// Reads a host without port. Case is folded, one trailing dot is dropped, addresses get their one text.
+    ///
+    /// # Errors
+    /// [`InvalidHost`] for everything else; nothing is repaired beyond that.
+    pub fn parse(raw: &[u8]) -> Result<Host, InvalidHost> {
+        if raw.first() == Some(&b'[') {
+            return Host::parse_bracketed(raw);
+        }
+        let name = raw.strip_suffix(b".").unwrap_or(raw);
+        if raw.is_empty() {
+            return Err(InvalidHost::Empty);
+        }
+        if name.len() > HOST_BYTES {
+            return Err(InvalidHost::TooLong);
+        }
+        let mut text = [0; HOST_BYTES];
+        for (to, from) in text.iter_mut().zip(name) {
+            *to = match *from {
+                b'A'..=b'Z' => from.to_ascii_lowercase(),
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => *from,
+                b'@' => return Err(InvalidHost::Userinfo),
+                b'[' | b']' => return Err(InvalidHost::Brackets),
+                0x80.. => return Err(InvalidHost::NotAscii),
+                other => return Err(InvalidHost::Character(other)),
+            };
+        }
+        let mut last: &[u8] = &[];
+        for label in name.split(|byte| *byte == b'.') {
+            match label.len() {
+                0 => return Err(InvalidHost::EmptyLabel),
+                1..=LABEL_BYTES => last = label,
+                _ => return Err(InvalidHost::LabelTooLong),
+            }
+        }
+        let address = is_number(last);
+        if address {
+            // A trailing dot never belongs to an address.
+            let parsed = core::str::from_utf8(raw).ok().and_then(|raw| raw.parse::<Ipv4Addr>().ok());
+            parsed.ok_or(InvalidHost::AddressNotation)?;
+        }
+        let length = u8::try_from(name.len()).map_err(|_| InvalidHost::TooLong)?;
+        Ok(Host { text, length, address })
+    }
+
+    fn parse_bracketed(raw: &[u8]) -> Result<Host, InvalidHost> {
+        let inner = raw.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
+        let inner = inner.and_then(|inner| core::str::from_utf8(inner).ok());
+        let address: Ipv6Addr = inner.and_then(|inner| inner.parse().ok()).ok_or(InvalidHost::Brackets)?;
+        let mut text = [0; HOST_BYTES];
+        let mut rest: &mut [u8] = &mut text;
+        write!(rest, "[{address}]").map_err(|_| InvalidHost::TooLong)?;
+        let length = HOST_BYTES.saturating_sub(rest.len());
+        let length = u8::try_from(length).map_err(|_| InvalidHost::TooLong)?;
+        Ok(Host { text, length, address: true })
+    }
+
+    /// The canonical text: `api.example.com`, `192.0.2.1`, `[2001:db8::1]`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// [`Host::as_str`] as bytes; always ASCII.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    /// Whether this is an address and not a name.
+    #[must_use]
+    pub fn is_address(&self) -> bool {
+        self.address
+    }
+}
+
+/// WHATWG URL, "ends-in-a-number checker", on one label.
+fn is_number(label: &[u8]) -> bool {
+    let hex = label.strip_prefix(b"0x").or_else(|| label.strip_prefix(b"0X"));
+    match hex {
+        Some(digits) => digits.iter().all(u8::is_ascii_hexdigit),
+        None => label.iter().all(u8::is_ascii_digit),
+    }
+}
+
+impl PartialEq for Host {
+    fn eq(&self, other: &Host) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Host {}
+
+impl Hash for Host {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl core::str::FromStr for Host {
+    type Err = InvalidHost;
+
+    fn from_str(text: &str) -> Result<Host, InvalidHost> {
+        Host::parse(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(raw: &str) -> Result<String, InvalidHost> {
+        Host::parse(raw.as_bytes()).map(|host| host.as_str().to_owned())
+    }
+
+    #[test]
+    fn case_and_one_trailing_dot_are_folded() {
+        assert_eq!(canonical("API.Example.COM."), Ok("api.example.com".to_owned()));
+        assert_eq!(canonical("a_b-c.example"), Ok("a_b-c.example".to_owned()));
+    }
+
+    #[test]
+    fn empty_labels_are_refused() {
+        for raw in [".", "..", "a..b", ".a", "a..", "example.com.."] {
+            assert_eq!(canonical(raw), Err(InvalidHost::EmptyLabel), "{raw}");
+        }
+        assert_eq!(canonical(""), Err(InvalidHost::Empty));
+    }
+
+    #[test]
+    fn the_longest_name_is_accepted_and_one_byte_more_is_not() {
+        let longest = vec!["a"; 127].join(".");
+        assert_eq!(longest.len(), HOST_BYTES);
+        assert_eq!(canonical(&longest), Ok(longest.clone()));
+        assert_eq!(canonical(&format!("{longest}.")), Ok(longest.clone()));
+        assert_eq!(canonical(&format!("{longest}b")), Err(InvalidHost::TooLong));
+        assert_eq!(canonical(&"a".repeat(64)), Err(InvalidHost::LabelTooLong));
+    }
+
+    #[test]
+    fn ipv6_gets_its_rfc_5952_text() {
+        assert_eq!(canonical("[2001:DB8:0:0:0:0:0:1]"), Ok("[2001:db8::1]".to_owned()));
+        assert_eq!(canonical("[::1]"), Ok("[::1]".to_owned()));
+        for raw in ["[::1", "::1]", "[]", "[::1%25eth0]", "[1.2.3.4]", "[::1]x"] {
+            assert!(canonical(raw).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn an_address_knows_that_it_is_one() {
+        assert!(Host::parse(b"192.0.2.1").is_ok_and(|host| host.is_address()));
+        assert!(Host::parse(b"192.0.2.1.example").is_ok_and(|host| !host.is_address()));
+    }
+}

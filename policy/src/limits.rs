@@ -1,0 +1,38 @@
+//! Every bound of the engine in one place, so that the cost of a decision and the size of a policy can be read off.
+//!
+//! A decision parses at most [`AUTHORITY_BYTES`] and [`PATH_BYTES`], probes the host table once for the exact name and
+//! at most once for each parent suffix ([`HOST_LABELS`]), each probe bounded by the longest run that the compiler
+//! measured, and asks each rule of the host once.
+
+/// Bytes of a host name without its trailing dot (RFC 1035, section 2.3.4, as text).
+pub const HOST_BYTES: usize = 253;
+/// Bytes of one label of a host name (RFC 1035, section 2.3.4).
+pub const LABEL_BYTES: usize = 63;
+/// Labels of a host name: 127 of one byte fill its 253 bytes.
+pub const HOST_LABELS: usize = 127;
+/// Bytes of an authority: a host, its trailing dot, a colon and five digits.
+pub const AUTHORITY_BYTES: usize = HOST_BYTES + 7;
+/// Bytes of a method.
+pub const METHOD_BYTES: usize = 32;
+/// Bytes of a path as sent, without its query.
+pub const PATH_BYTES: usize = 16 * 1024;
+/// Bytes of a policy document.
+pub const DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
+/// Nesting of a policy document.
+pub const DOCUMENT_DEPTH: usize = 16;
+/// Faults that are reported of one document; the rest is counted.
+pub const FAULTS: usize = 200;
+/// Bytes of a rule's id.
+pub const RULE_ID_BYTES: usize = 128;
+/// Rules of a policy, the ones that the data keys become included.
+pub const RULES: usize = 16 * 1024;
+/// Different methods that a policy may name in all.
+pub const METHODS: usize = 64;
+/// Paths of one rule.
+pub const RULE_PATHS: usize = 4 * 1024;
+/// Different sets of rules that hosts may share.
+pub const RULE_LISTS: usize = 65_535;
+/// Different `addresses` lists.
+pub const ADDRESS_SETS: usize = 1024;
+/// Bytes of a compiled policy.
+pub const POLICY_BYTES: usize = 512 * 1024 * 1024;

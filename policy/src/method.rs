@@ -1,0 +1,63 @@
+//! The method of a request.
+
+use core::fmt;
+
+use crate::limits::METHOD_BYTES;
+
+/// A method: a token (RFC 9110, section 5.6.2) of 1 to 32 bytes, compared byte for byte, because methods are
+/// case-sensitive (section 9.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Method<'a>(&'a str);
+
+/// The bytes are no method: empty, longer than 32 bytes, or with a byte that a token cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a method is 1 to {METHOD_BYTES} letters, digits or characters of `!#$%&'*+-.^_`|~`")]
+pub struct InvalidMethod;
+
+impl<'a> Method<'a> {
+    /// The methods that are registered with their capital letters only.
+    pub const STANDARD: [&'static str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+    /// Reads a method.
+    ///
+    /// # Errors
+    /// [`InvalidMethod`] when the bytes are not a token or too many.
+    pub fn parse(raw: &'a [u8]) -> Result<Method<'a>, InvalidMethod> {
+        if raw.is_empty() || raw.len() > METHOD_BYTES || !raw.iter().copied().all(is_token_byte) {
+            return Err(InvalidMethod);
+        }
+        core::str::from_utf8(raw).map(Method).map_err(|_| InvalidMethod)
+    }
+
+    /// The method as it was sent.
+    #[must_use]
+    pub fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Display for Method<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_methods_and_nothing_else_is() {
+        for raw in ["GET", "get", "PROPFIND", "M-SEARCH", "X!"] {
+            assert_eq!(Method::parse(raw.as_bytes()).map(|method| method.as_str()), Ok(raw));
+        }
+        for raw in [&b""[..], b"GET ", b"GE\tT", b"G\0T", b"GET\xff", b"GET/", &[b'A'; 33]] {
+            assert_eq!(Method::parse(raw), Err(InvalidMethod));
+        }
+    }
+}

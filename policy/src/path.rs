@@ -1,0 +1,269 @@
+//! The canonical path: what every comparison of paths is made on.
+//!
+//! Upstreams disagree on what a path means once escapes, dots and doubled slashes come in. A path that every one of
+//! them reads alike is brought to one form; a path that two of them could read differently is refused.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::limits::PATH_BYTES;
+
+pub(crate) mod pattern;
+
+/// A path in canonical form: without query, percent-decoded once, without dot segments and empty segments (a trailing
+/// slash stays). Bytes, because nothing says that a path is UTF-8. Displays percent-encoded, which parses back to the
+/// same path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path<'a>(Cow<'a, [u8]>);
+
+/// Why a path could be read in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPath {
+    /// It does not start with a slash; `*` is not a path either.
+    #[error("the path does not start with `/`")]
+    NotAbsolute,
+    /// Longer than what is read.
+    #[error("the path is longer than {PATH_BYTES} bytes")]
+    TooLong,
+    /// A control character, space or NUL, raw or encoded (an encoded space is fine).
+    #[error("the path contains a control character or a raw space")]
+    Control,
+    /// A backslash, raw or encoded: some servers take it for a slash.
+    #[error("the path contains a backslash")]
+    Backslash,
+    /// `%2F`: a slash for some servers and a character for others.
+    #[error("the path contains an encoded slash")]
+    EncodedSlash,
+    /// A raw `#`, which ends a path for some and not for others.
+    #[error("the path contains a raw `#`")]
+    Fragment,
+    /// `%` without two hexadecimal digits.
+    #[error("the path contains a `%` without two hexadecimal digits")]
+    Escape,
+    /// An escape that decodes to another escape of a byte that matters: `%252e`.
+    #[error("the path is encoded twice")]
+    DoubleEncoding,
+    /// UTF-8 in more bytes than needed: `%c0%af` is a slash for a lax decoder.
+    #[error("the path contains overlong UTF-8")]
+    Overlong,
+    /// More `..` than segments before them.
+    #[error("the path leaves the root")]
+    AboveRoot,
+    /// Dot segments and empty segments together: which is removed first decides what is left.
+    #[error("the path has both dot segments and empty segments")]
+    DotsAndEmpty,
+    /// `..;x`: a dot segment for servers that drop path parameters first.
+    #[error("the path has a dot segment with parameters")]
+    DotParameters,
+}
+
+impl<'a> Path<'a> {
+    /// Reads a `:path`; the query, from the first `?`, is not part of it. Borrows when nothing has to be changed.
+    ///
+    /// # Errors
+    /// [`InvalidPath`] when two servers could read it differently.
+    pub fn parse(raw: &'a [u8]) -> Result<Path<'a>, InvalidPath> {
+        let path = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
+        if path.first() != Some(&b'/') {
+            return Err(InvalidPath::NotAbsolute);
+        }
+        if path.len() > PATH_BYTES {
+            return Err(InvalidPath::TooLong);
+        }
+        let mut plain = true;
+        for byte in path {
+            match byte {
+                0..=b' ' | 0x7f => return Err(InvalidPath::Control),
+                b'\\' => return Err(InvalidPath::Backslash),
+                b'#' => return Err(InvalidPath::Fragment),
+                b'%' | 0x80.. => plain = false,
+                _ => {}
+            }
+        }
+        let decoded = if plain { Cow::Borrowed(path) } else { Cow::Owned(decode(path)?) };
+        let shape = Shape::of(&decoded)?;
+        match (shape.dots, shape.empty) {
+            (false, false) => Ok(Path(decoded)),
+            (true, true) => Err(InvalidPath::DotsAndEmpty),
+            (true, false) | (false, true) => Ok(Path(Cow::Owned(rebuild(&decoded)?))),
+        }
+    }
+
+    /// The canonical bytes, starting with a slash.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => write!(f, "{}", char::from(*byte))?,
+                // RFC 3986, section 3.3: unreserved and what a segment may have raw.
+                b'/' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+'
+                | b',' | b';' | b'=' | b':' | b'@' => write!(f, "{}", char::from(*byte))?,
+                other => write!(f, "%{other:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Decodes every escape once and refuses those whose meaning differs between servers.
+fn decode(path: &[u8]) -> Result<Vec<u8>, InvalidPath> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((byte, after)) = rest.split_first() {
+        if *byte != b'%' {
+            decoded.push(*byte);
+            rest = after;
+            continue;
+        }
+        let [high, low, after @ ..] = after else { return Err(InvalidPath::Escape) };
+        match hex(*high, *low).ok_or(InvalidPath::Escape)? {
+            b'/' => return Err(InvalidPath::EncodedSlash),
+            b'\\' => return Err(InvalidPath::Backslash),
+            0..b' ' | 0x7f => return Err(InvalidPath::Control),
+            byte => decoded.push(byte),
+        }
+        rest = after;
+    }
+    refuse_second_layer(&decoded)?;
+    Ok(decoded)
+}
+
+/// What is left after one decoding must not mean something else to a server that decodes once more, or laxly.
+fn refuse_second_layer(decoded: &[u8]) -> Result<(), InvalidPath> {
+    for window in decoded.windows(3) {
+        let [b'%', high, low] = window else { continue };
+        if let Some(b'/' | b'\\' | b'.' | b';' | b'%' | 0..b' ' | 0x7f) = hex(*high, *low) {
+            return Err(InvalidPath::DoubleEncoding);
+        }
+    }
+    let overlong = |pair: &[u8]| matches!(pair, [0xc0 | 0xc1, _] | [0xe0, 0x80..0xa0] | [0xf0, 0x80..0x90]);
+    if decoded.windows(2).any(overlong) {
+        return Err(InvalidPath::Overlong);
+    }
+    Ok(())
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)?.checked_shl(4)? | digit(low)?)
+}
+
+/// Which of the things that need rewriting a path has.
+struct Shape {
+    dots: bool,
+    /// Empty segments other than the last one, which is a trailing slash.
+    empty: bool,
+}
+
+impl Shape {
+    fn of(path: &[u8]) -> Result<Shape, InvalidPath> {
+        let mut shape = Shape { dots: false, empty: false };
+        let mut segments = segments(path).peekable();
+        while let Some(segment) = segments.next() {
+            match segment {
+                b"." | b".." => shape.dots = true,
+                b"" => shape.empty |= segments.peek().is_some(),
+                [b'.', b';', ..] | [b'.', b'.', b';', ..] => return Err(InvalidPath::DotParameters),
+                _ => {}
+            }
+        }
+        Ok(shape)
+    }
+}
+
+/// The segments after the leading slash.
+fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/')
+}
+
+/// Removes dot segments (RFC 3986, section 5.2.4) or merges slashes; a path never needs both.
+fn rebuild(path: &[u8]) -> Result<Vec<u8>, InvalidPath> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut trailing = false;
+    for segment in segments(path) {
+        trailing = matches!(segment, b"" | b"." | b"..");
+        match segment {
+            b"" | b"." => {}
+            b".." => {
+                kept.pop().ok_or(InvalidPath::AboveRoot)?;
+            }
+            other => kept.push(other),
+        }
+    }
+    let mut rebuilt = Vec::with_capacity(path.len());
+    for segment in kept {
+        rebuilt.push(b'/');
+        rebuilt.extend_from_slice(segment);
+    }
+    if trailing || rebuilt.is_empty() {
+        rebuilt.push(b'/');
+    }
+    Ok(rebuilt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(raw: &str) -> Result<String, InvalidPath> {
+        Path::parse(raw.as_bytes()).map(|path| String::from_utf8_lossy(path.as_bytes()).into_owned())
+    }
+
+    fn is(raw: &str, expected: &str) {
+        assert_eq!(canonical(raw), Ok(expected.to_owned()), "{raw}");
+    }
+
+    #[test]
+    fn a_plain_path_is_borrowed() {
+        for raw in ["/", "/a/b", "/a/", "/.well-known/x", "/a...b/..c", "/a;x=1", "/a?b=%zz/../\\"] {
+            assert!(matches!(Path::parse(raw.as_bytes()), Ok(Path(Cow::Borrowed(_)))), "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_query_is_not_part_of_the_path() {
+        is("/a?b", "/a");
+        is("/a%3fb", "/a?b");
+        is("/?/..", "/");
+    }
+
+    #[test]
+    fn escapes_are_decoded_once() {
+        is("/%61%20b", "/a b");
+        is("/caf%C3%A9", "/café");
+        is("/100%25", "/100%");
+        is("/a%2541", "/a%41");
+    }
+
+    #[test]
+    fn dot_segments_and_doubled_slashes_are_removed() {
+        is("/a/./b", "/a/b");
+        is("/a/../b", "/b");
+        is("/a/b/..", "/a/");
+        is("/a/.", "/a/");
+        is("/a/..", "/");
+        is("/x/%2e%2e/a", "/a");
+        is("//a///b//", "/a/b/");
+        is("//", "/");
+    }
+
+    #[test]
+    fn the_display_form_parses_back_to_the_same_path() {
+        for raw in ["/a b%25", "/caf%C3%A9/%FF", "/%3f%23%7B"] {
+            let Ok(path) = Path::parse(raw.replace(' ', "%20").as_bytes()).map(|path| path.to_string())
+            else {
+                panic!("{raw}")
+            };
+            let again = Path::parse(path.as_bytes()).map(|path| path.to_string());
+            assert_eq!(again, Ok(path));
+        }
+    }
+}

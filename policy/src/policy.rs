@@ -1,0 +1,136 @@
+//! A compiled policy, and the questions it answers.
+
+use core::fmt;
+
+use crate::address_set::AddressSet;
+use crate::decision::{Decision, Effect};
+use crate::host_pattern::HostPattern;
+use crate::request::{Request, Tunnel};
+use crate::scheme::Scheme;
+use crate::wire::{Image, InvalidPolicyBytes};
+
+mod admit;
+mod candidates;
+mod decide;
+mod trace;
+
+pub use decide::Outcome;
+pub use trace::{Step, Trace};
+
+/// What is allowed. Owns its wire form and nothing else: the bytes are the policy.
+#[derive(Clone)]
+pub struct Policy {
+    image: Image,
+}
+
+/// The hash of a policy's content: the same for the same policy, on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyVersion(u64);
+
+impl fmt::Display for PolicyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A port that some allow rule names, with one scheme that it names it for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port {
+    /// The port.
+    pub number: u16,
+    /// The scheme.
+    pub scheme: Scheme,
+}
+
+impl Policy {
+    /// Reads a policy's wire form. Checks all of it, so that every later question has an answer.
+    ///
+    /// # Errors
+    /// [`InvalidPolicyBytes`] for damaged, cut, foreign or malformed bytes and for another format version.
+    pub fn from_bytes(bytes: impl Into<Box<[u8]>>) -> Result<Policy, InvalidPolicyBytes> {
+        Image::open(bytes.into()).map(|image| Policy { image })
+    }
+
+    /// The policy that allows nothing: what holds until there is a better one.
+    #[must_use]
+    pub fn deny_all() -> Policy {
+        Policy { image: Image::empty() }
+    }
+
+    /// The wire form.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.image.bytes()
+    }
+
+    /// The content's hash; displays as 16 hexadecimal digits.
+    #[must_use]
+    pub fn version(&self) -> PolicyVersion {
+        PolicyVersion(self.image.checksum())
+    }
+
+    /// Decides a request. Total, deterministic, and without an allocation unless the path has escapes, dot segments or
+    /// doubled slashes.
+    #[must_use]
+    pub fn decide<'p>(&'p self, request: &Request<'_>) -> Decision<'p> {
+        decide::evaluate(self, request, &mut ())
+    }
+
+    /// Decides a request and says what was asked on the way: the same evaluation, watched.
+    #[must_use]
+    pub fn explain<'p>(&'p self, request: &Request<'_>) -> (Decision<'p>, Trace<'p>) {
+        let mut trace = Trace::default();
+        let decision = decide::evaluate(self, request, &mut trace);
+        trace.find_near(self, decision.authority.as_ref());
+        (decision, trace)
+    }
+
+    /// Decides a CONNECT at the explicit listener, before anything inside it is seen: the target must be `host:port`
+    /// (`invalid_host`), no address that no rule lists (`address_literal`), on a port that some allow rule names
+    /// (`port_not_allowed`); and, where the host is judged here, a host that an allow rule names on that port
+    /// (`host_not_allowed`) and no deny rule forbids altogether (`denied_by_rule`). What is inside is decided again.
+    #[must_use]
+    pub fn admit<'p>(&'p self, tunnel: &Tunnel<'_>) -> Decision<'p> {
+        admit::admit(self, tunnel)
+    }
+
+    /// Every host pattern that an allow rule names, once each, in an order that is stable but means nothing.
+    pub fn hosts(&self) -> impl Iterator<Item = HostPattern<'_>> {
+        self.image.patterns().filter_map(|(pattern, mut rules)| {
+            let allows = |index| self.image.rule(index).is_some_and(|rule| rule.effect == Effect::Allow);
+            rules.any(allows).then_some(pattern)
+        })
+    }
+
+    /// Every port that some allow rule names, the defaults included; by number, then scheme.
+    pub fn ports(&self) -> impl Iterator<Item = Port> + '_ {
+        self.image.open_ports().flat_map(|(number, schemes)| {
+            let named = Scheme::ALL.into_iter().filter(move |scheme| schemes & scheme.bit() != 0);
+            named.map(move |scheme| Port { number, scheme })
+        })
+    }
+
+    /// The distinct `addresses` lists, in the order in which the document names them first.
+    /// [`crate::Rule::address_set`] is a position in it.
+    pub fn address_sets(&self) -> impl Iterator<Item = AddressSet<'_>> {
+        self.image.address_sets().map(|set| AddressSet::new(&self.image, set))
+    }
+
+    /// Every rule, in order.
+    pub fn rules(&self) -> impl Iterator<Item = crate::Rule<'_>> {
+        (0..self.image.rules()).map(|index| crate::Rule::new(self, index))
+    }
+
+    pub(crate) fn image(&self) -> &Image {
+        &self.image
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("version", &format_args!("{}", self.version()))
+            .field("bytes", &self.as_bytes().len())
+            .finish()
+    }
+}

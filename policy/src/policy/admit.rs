@@ -1,0 +1,83 @@
+//! The evaluation of a CONNECT, of which only the target is known.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use super::{Policy, candidates};
+use crate::authority::Authority;
+use crate::decision::{Decision, Effect};
+use crate::reason::Reason;
+use crate::request::Tunnel;
+use crate::rule::Rule;
+use crate::scheme::Scheme;
+use crate::wire::{Image, Ports, RuleRecord};
+
+pub(super) fn admit<'p>(policy: &'p Policy, tunnel: &Tunnel<'_>) -> Decision<'p> {
+    let Tunnel { authority, judge_host } = *tunnel;
+    let Ok(authority) = Authority::parse_with_port(authority) else {
+        return Decision::deny(Reason::InvalidHost, None, None);
+    };
+    let image = policy.image();
+    let mut denied: Option<u16> = None;
+    let mut listed: Option<u16> = None;
+    let mut allowed: Option<u16> = None;
+    let first = |so_far: Option<u16>, index: u16| Some(so_far.map_or(index, |first| first.min(index)));
+    candidates::for_each(image, &authority.host, |index| {
+        let Some(rule) = image.rule(index) else { return };
+        match rule.effect {
+            Effect::Deny if forbids_tunnel(image, &rule, authority.port) => denied = first(denied, index),
+            Effect::Deny => {}
+            Effect::Allow => {
+                listed = first(listed, index);
+                if names_port(image, &rule, authority.port) {
+                    allowed = first(allowed, index);
+                }
+            }
+        }
+    });
+    let deny = |reason, index: Option<u16>| {
+        Decision::deny(reason, index.map(|index| Rule::new(policy, index)), Some(authority))
+    };
+    if authority.host.is_address() && listed.is_none() {
+        return deny(Reason::AddressLiteral, None);
+    }
+    if !image.open_ports().any(|(port, _)| port == authority.port) {
+        return deny(Reason::PortNotAllowed, listed);
+    }
+    let admitted = Decision {
+        effect: Effect::Allow,
+        reason: Reason::Allowed,
+        rule: allowed.map(|index| Rule::new(policy, index)),
+        authority: Some(authority),
+    };
+    if !judge_host {
+        return admitted;
+    }
+    match (denied, listed, allowed) {
+        (Some(index), _, _) => deny(Reason::DeniedByRule, Some(index)),
+        (None, None, _) => deny(Reason::HostNotAllowed, None),
+        (None, Some(index), None) => deny(Reason::PortNotAllowed, Some(index)),
+        (None, Some(_), Some(_)) => admitted,
+    }
+}
+
+fn names_port(image: &Image, rule: &RuleRecord, port: u16) -> bool {
+    match rule.ports {
+        Ports::Any => true,
+        Ports::Listed => image.lists_port(rule, port),
+        Ports::Default => Scheme::ALL
+            .into_iter()
+            .any(|scheme| rule.schemes & scheme.bit() != 0 && scheme.default_port() == port),
+    }
+}
+
+/// Whether nothing that could be asked inside the tunnel would get past this deny rule.
+fn forbids_tunnel(image: &Image, rule: &RuleRecord, port: u16) -> bool {
+    let both = Scheme::ALL.into_iter().fold(0, |bits, scheme| bits | scheme.bit());
+    let all_of_it = rule.schemes == both && rule.methods == 0 && rule.paths.count == 0;
+    all_of_it
+        && match rule.ports {
+            Ports::Any => true,
+            Ports::Listed => image.lists_port(rule, port),
+            Ports::Default => false,
+        }
+}

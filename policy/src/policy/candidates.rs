@@ -1,0 +1,66 @@
+//! The rules that speak about a host.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use crate::host::Host;
+use crate::host_pattern::HostPattern;
+use crate::wire::Image;
+
+/// Calls `visit` with each rule that names the host, that names everything below one of its parents, or that has no
+/// hosts. A rule that does so in two ways comes twice.
+///
+/// One probe of the host table for the name, and one for each parent at a depth at which some pattern ends: at most
+/// [`crate::limits::HOST_LABELS`].
+pub(super) fn for_each(image: &Image, host: &Host, mut visit: impl FnMut(u16)) {
+    image.rules_everywhere().for_each(&mut visit);
+    image.rules_of(HostPattern::Exact(host.as_str())).for_each(&mut visit);
+    for parent in parents(host) {
+        if has_depth(image.below_depths(), parent.depth) {
+            image.rules_of(HostPattern::Below(parent.name)).for_each(&mut visit);
+        }
+    }
+}
+
+/// A name above a host.
+pub(super) struct Parent<'h> {
+    pub(super) name: &'h str,
+    /// How many labels it has.
+    depth: u32,
+}
+
+/// The parents of a name, the nearest first; none of an address.
+pub(super) fn parents(host: &Host) -> impl Iterator<Item = Parent<'_>> {
+    let mut rest = if host.is_address() { "" } else { host.as_str() };
+    let mut depth = rest.bytes().fold(0u32, |dots, byte| dots.saturating_add(u32::from(byte == b'.')));
+    core::iter::from_fn(move || {
+        let (_, name) = rest.split_once('.')?;
+        rest = name;
+        let parent = Parent { name, depth };
+        depth = depth.saturating_sub(1);
+        Some(parent)
+    })
+}
+
+fn has_depth(depths: u128, depth: u32) -> bool {
+    1u128.checked_shl(depth).is_some_and(|bit| depths & bit != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_come_with_their_number_of_labels() {
+        let Ok(host) = Host::parse(b"a.b.example.com") else { panic!() };
+        let all: Vec<_> = parents(&host).map(|parent| (parent.name, parent.depth)).collect();
+        assert_eq!(all, [("b.example.com", 3), ("example.com", 2), ("com", 1)]);
+    }
+
+    #[test]
+    fn an_address_and_a_single_label_have_no_parents() {
+        for raw in ["192.0.2.1", "[::ffff:192.0.2.1]", "localhost"] {
+            let Ok(host) = Host::parse(raw.as_bytes()) else { panic!() };
+            assert_eq!(parents(&host).count(), 0, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The evaluation: one code path for [`super::Policy::decide`] and [`super::Policy::explain`].
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use super::{Policy, candidates};
+use crate::authority::Authority;
+use crate::decision::{Decision, Effect};
+use crate::host::Host;
+use crate::method::Method;
+use crate::path::Path;
+use crate::reason::Reason;
+use crate::request::Request;
+use crate::rule::Rule;
+use crate::scheme::Scheme;
+use crate::wire::{Image, Ports, RuleRecord};
+
+/// How far a rule for the host came: the first thing that differed, or nothing. Ordered: later is nearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// The rule is about another scheme.
+    SchemeDiffers,
+    /// The scheme fits, the port does not.
+    PortDiffers,
+    /// Scheme and port fit, the method does not.
+    MethodDiffers,
+    /// All but the path fits.
+    PathDiffers,
+    /// Everything fits.
+    Matched,
+}
+
+impl Outcome {
+    fn reason_of_miss(self) -> Option<Reason> {
+        match self {
+            Outcome::SchemeDiffers => Some(Reason::SchemeNotAllowed),
+            Outcome::PortDiffers => Some(Reason::PortNotAllowed),
+            Outcome::MethodDiffers => Some(Reason::MethodNotAllowed),
+            Outcome::PathDiffers => Some(Reason::PathNotAllowed),
+            Outcome::Matched => None,
+        }
+    }
+}
+
+/// Watches an evaluation. Watching changes nothing: no method answers.
+pub(super) trait Observer<'p> {
+    /// The request was well-formed; this is its path.
+    fn path(&mut self, path: &Path<'_>);
+    /// A rule for the host was asked.
+    fn rule(&mut self, rule: Rule<'p>, outcome: Outcome);
+}
+
+impl<'p> Observer<'p> for () {
+    fn path(&mut self, _: &Path<'_>) {}
+    fn rule(&mut self, _: Rule<'p>, _: Outcome) {}
+}
+
+pub(super) fn evaluate<'p>(
+    policy: &'p Policy,
+    request: &Request<'_>,
+    observer: &mut impl Observer<'p>,
+) -> Decision<'p> {
+    let Request { scheme, authority, method, path, sni, tunnel } = *request;
+    let Ok(authority) = Authority::parse(authority, scheme.default_port()) else {
+        return Decision::deny(Reason::InvalidHost, None, None);
+    };
+    if let Err(reason) = bind(scheme, &authority, sni, tunnel) {
+        return Decision::deny(reason, None, Some(authority));
+    }
+    let method = match Method::parse(method) {
+        // A CONNECT asks for a tunnel; what asks for one here is inside another.
+        Ok(method) if method.as_str() != "CONNECT" => method,
+        Ok(_) | Err(_) => return Decision::deny(Reason::InvalidMethod, None, Some(authority)),
+    };
+    let Ok(path) = Path::parse(path) else {
+        return Decision::deny(Reason::AmbiguousPath, None, Some(authority));
+    };
+    observer.path(&path);
+    let facts = Facts {
+        scheme,
+        port: authority.port,
+        method: policy.image().method_bit(method.as_str().as_bytes()),
+        path: path.as_bytes(),
+    };
+    judge(policy, &authority, &facts, observer)
+}
+
+/// Connection and request must name the same host.
+fn bind(
+    scheme: Scheme,
+    authority: &Authority,
+    sni: Option<&[u8]>,
+    tunnel: Option<&[u8]>,
+) -> Result<(), Reason> {
+    if scheme == Scheme::Https {
+        let sni = sni.filter(|sni| !sni.is_empty()).ok_or(Reason::MissingSni)?;
+        if Host::parse(sni) != Ok(authority.host) {
+            return Err(Reason::SniMismatch);
+        }
+    }
+    match tunnel {
+        Some(tunnel) if Authority::parse(tunnel, scheme.default_port()) != Ok(*authority) => {
+            Err(Reason::TunnelMismatch)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What rules are held against, all of it canonical.
+struct Facts<'a> {
+    scheme: Scheme,
+    port: u16,
+    /// None when no rule of the policy names the method.
+    method: Option<u64>,
+    path: &'a [u8],
+}
+
+impl Facts<'_> {
+    fn ask(&self, image: &Image, rule: &RuleRecord) -> Outcome {
+        if rule.schemes & self.scheme.bit() == 0 {
+            return Outcome::SchemeDiffers;
+        }
+        let port = match rule.ports {
+            Ports::Default => self.port == self.scheme.default_port(),
+            Ports::Listed => image.lists_port(rule, self.port),
+            Ports::Any => true,
+        };
+        if !port {
+            return Outcome::PortDiffers;
+        }
+        if rule.methods != 0 && self.method.is_none_or(|bit| rule.methods & bit == 0) {
+            return Outcome::MethodDiffers;
+        }
+        if !image.path_matches(rule, self.path) {
+            return Outcome::PathDiffers;
+        }
+        Outcome::Matched
+    }
+}
+
+/// Deny overrides; among rules that say the same, the first of the document counts.
+fn judge<'p>(
+    policy: &'p Policy,
+    authority: &Authority,
+    facts: &Facts<'_>,
+    observer: &mut impl Observer<'p>,
+) -> Decision<'p> {
+    let image = policy.image();
+    let mut denied: Option<u16> = None;
+    // The furthest outcome of an allow rule, and the first rule that came so far.
+    let mut nearest: Option<(Outcome, u16)> = None;
+    candidates::for_each(image, &authority.host, |index| {
+        let Some(rule) = image.rule(index) else { return };
+        let outcome = facts.ask(image, &rule);
+        observer.rule(Rule::new(policy, index), outcome);
+        match rule.effect {
+            Effect::Deny if outcome == Outcome::Matched => {
+                denied = Some(denied.map_or(index, |first| first.min(index)));
+            }
+            Effect::Deny => {}
+            Effect::Allow => {
+                let nearer = nearest.is_none_or(|(furthest, first)| {
+                    outcome > furthest || (outcome == furthest && index < first)
+                });
+                if nearer {
+                    nearest = Some((outcome, index));
+                }
+            }
+        }
+    });
+    let deny = |reason, index: Option<u16>| {
+        Decision::deny(reason, index.map(|index| Rule::new(policy, index)), Some(*authority))
+    };
+    match (denied, nearest) {
+        (Some(index), _) => deny(Reason::DeniedByRule, Some(index)),
+        (None, Some((outcome, index))) => match outcome.reason_of_miss() {
+            None => Decision::allow(Rule::new(policy, index), *authority),
+            Some(reason) => deny(reason, Some(index)),
+        },
+        (None, None) if authority.host.is_address() => deny(Reason::AddressLiteral, None),
+        (None, None) => deny(Reason::HostNotAllowed, None),
+    }
+}

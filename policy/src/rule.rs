@@ -1,0 +1,55 @@
+//! A rule, as a decision names it.
+
+use crate::decision::Effect;
+use crate::policy::Policy;
+
+/// A rule of a policy.
+#[derive(Clone, Copy)]
+pub struct Rule<'p> {
+    policy: &'p Policy,
+    index: u16,
+}
+
+impl<'p> Rule<'p> {
+    pub(crate) fn new(policy: &'p Policy, index: u16) -> Rule<'p> {
+        Rule { policy, index }
+    }
+
+    /// Its `id`, or the data key that it was made from. ASCII letters, digits, `-`, `_`, `.`, `/`.
+    #[must_use]
+    pub fn id(&self) -> &'p str {
+        self.policy.image().rule(self.index).map_or("", |record| self.policy.image().rule_id(&record))
+    }
+
+    /// Its position in the policy: data keys first, then `rules` in the document's order.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        usize::from(self.index)
+    }
+
+    /// What it does when it matches.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.policy.image().rule(self.index).map_or(Effect::Deny, |record| record.effect)
+    }
+
+    /// The position of its addresses in [`Policy::address_sets`], if it lists any.
+    #[must_use]
+    pub fn address_set(&self) -> Option<u16> {
+        self.policy.image().rule(self.index).and_then(|record| record.addresses)
+    }
+}
+
+impl PartialEq for Rule<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index && self.policy.version() == other.policy.version()
+    }
+}
+
+impl Eq for Rule<'_> {}
+
+impl core::fmt::Debug for Rule<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Rule").field("index", &self.index).field("id", &self.id()).finish()
+    }
+}

@@ -1,0 +1,96 @@
+//! A URL taken apart as text, without repairing anything in it: for `explain` and for decision cases.
+
+use crate::request::Request;
+use crate::scheme::Scheme;
+
+/// The parts of an absolute `http` or `https` URL, exactly as written.
+///
+/// Not a URL parser on purpose: a parser would normalise what the policy must see raw (case, dot segments, user
+/// information, odd addresses).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Before `://`.
+    pub scheme: Scheme,
+    /// Between `://` and the next `/` or `?`, user information and port included.
+    pub authority: &'a str,
+    /// Path and query, without the fragment; `/` when the URL has none.
+    pub path: &'a str,
+}
+
+/// The text is not an absolute `http` or `https` URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTarget {
+    /// Neither `http://` nor `https://`.
+    #[error("the URL starts with neither `http://` nor `https://`")]
+    Scheme,
+    /// A query directly behind the host.
+    #[error("the URL has a query but no path")]
+    Path,
+}
+
+impl<'a> Target<'a> {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`] when the scheme is another one, or a query follows the host without a path.
+    pub fn parse(url: &'a str) -> Result<Target<'a>, InvalidTarget> {
+        let (scheme, rest) = if let Some(rest) = url.strip_prefix("https://") {
+            (Scheme::Https, rest)
+        } else if let Some(rest) = url.strip_prefix("http://") {
+            (Scheme::Http, rest)
+        } else {
+            return Err(InvalidTarget::Scheme);
+        };
+        let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        match path.as_bytes().first() {
+            None => Ok(Target { scheme, authority, path: "/" }),
+            Some(b'/') => Ok(Target { scheme, authority, path }),
+            Some(_) => Err(InvalidTarget::Path),
+        }
+    }
+
+    /// The authority's host as written, without port: what an honest client sends as its server name.
+    #[must_use]
+    pub fn host(&self) -> &'a str {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            Some(_) | None => self.authority,
+        }
+    }
+
+    /// The request that an honest client makes of this URL: over TLS with the host as its server name.
+    #[must_use]
+    pub fn request(&self, method: &'a str) -> Request<'a> {
+        Request {
+            scheme: self.scheme,
+            authority: self.authority.as_bytes(),
+            method: method.as_bytes(),
+            path: self.path.as_bytes(),
+            sni: match self.scheme {
+                Scheme::Https => Some(self.host().as_bytes()),
+                Scheme::Http => None,
+            },
+            tunnel: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_kept_as_written() {
+        let target = Target::parse("https://User@EXAMPLE.com:8443/a/../b?q#f");
+        assert_eq!(
+            target,
+            Ok(Target { scheme: Scheme::Https, authority: "User@EXAMPLE.com:8443", path: "/a/../b?q" })
+        );
+        assert_eq!(Target::parse("http://[::1]").map(|target| target.host()), Ok("[::1]"));
+        assert_eq!(Target::parse("http://[::1]:80/").map(|target| target.host()), Ok("[::1]"));
+        assert_eq!(Target::parse("ftp://x/"), Err(InvalidTarget::Scheme));
+        assert_eq!(Target::parse("http://x?y"), Err(InvalidTarget::Path));
+    }
+}

@@ -1,0 +1,172 @@
+//! Reading: every lookup is checked and has a harmless answer, so nothing here can fail.
+
+use ipnet::IpNet;
+
+use super::header::{Header, Section};
+use super::records::{HostSlot, RuleRecord, Span, TextRecord, read_net};
+use super::{hash_host, home_slot, slot_tag};
+use crate::host_pattern::HostPattern;
+
+/// The bytes of a policy after [`Image::open`] has checked them, with the header taken apart.
+#[derive(Clone)]
+pub(crate) struct Image {
+    pub(super) bytes: Box<[u8]>,
+    pub(super) header: Header,
+    pub(super) checksum: u64,
+}
+
+/// An address set, as a span of ranges.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddressSetRef(Span);
+
+impl Image {
+    /// The policy without rules.
+    pub(crate) fn empty() -> Image {
+        let end = || super::header::HEADER_BYTES..super::header::HEADER_BYTES;
+        let header = Header {
+            below_depths: 0,
+            longest_walk: 0,
+            homes: 0,
+            everywhere: None,
+            sections: core::array::from_fn(|_| end()),
+        };
+        let bytes = header.seal(&[]);
+        let checksum = super::header::checksum(&bytes);
+        Image { bytes, header, checksum }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn checksum(&self) -> u64 {
+        self.checksum
+    }
+
+    /// Bit n: some `*.` pattern has n labels after the star.
+    pub(crate) fn below_depths(&self) -> u128 {
+        self.header.below_depths
+    }
+
+    pub(crate) fn section(&self, section: Section) -> &[u8] {
+        self.bytes.get(self.header.section(section)).unwrap_or_default()
+    }
+
+    fn records<const N: usize>(&self, section: Section) -> &[[u8; N]] {
+        self.section(section).as_chunks::<N>().0
+    }
+
+    fn text(&self, at: Span) -> &[u8] {
+        self.section(Section::Text).get(at.range()).unwrap_or_default()
+    }
+
+    pub(crate) fn rules(&self) -> u16 {
+        u16::try_from(self.records::<40>(Section::Rules).len()).unwrap_or(u16::MAX)
+    }
+
+    pub(crate) fn rule(&self, index: u16) -> Option<RuleRecord> {
+        self.records::<40>(Section::Rules).get(usize::from(index)).and_then(RuleRecord::read)
+    }
+
+    pub(crate) fn rule_id(&self, rule: &RuleRecord) -> &str {
+        core::str::from_utf8(self.text(rule.id)).unwrap_or_default()
+    }
+
+    /// The bit of a method, when some rule names it.
+    pub(crate) fn method_bit(&self, method: &[u8]) -> Option<u64> {
+        let mut bit = 1u64;
+        for record in self.records::<8>(Section::Methods) {
+            if TextRecord::read(record).is_some_and(|record| self.text(record.text) == method) {
+                return Some(bit);
+            }
+            bit = bit.wrapping_shl(1);
+        }
+        None
+    }
+
+    /// Whether one of the rule's path patterns matches; true for a rule without any.
+    pub(crate) fn path_matches(&self, rule: &RuleRecord, path: &[u8]) -> bool {
+        if rule.paths.count == 0 {
+            return true;
+        }
+        let patterns = self.records::<8>(Section::Paths).get(rule.paths.range()).unwrap_or_default();
+        patterns.iter().filter_map(TextRecord::read).any(|record| {
+            record.pattern_kind().is_some_and(|kind| kind.matches(self.text(record.text), path))
+        })
+    }
+
+    /// Whether the rule lists the port; only asked of a rule that lists ports.
+    pub(crate) fn lists_port(&self, rule: &RuleRecord, port: u16) -> bool {
+        let ports = self.records::<2>(Section::Ports).get(rule.listed_ports.range()).unwrap_or_default();
+        ports.contains(&port.to_le_bytes())
+    }
+
+    /// Every port that an allow rule names, with its scheme bits; sorted by port.
+    pub(crate) fn open_ports(&self) -> impl Iterator<Item = (u16, u8)> + '_ {
+        self.records::<4>(Section::OpenPorts)
+            .iter()
+            .map(|[a, b, schemes, _]| (u16::from_le_bytes([*a, *b]), *schemes))
+    }
+
+    pub(crate) fn address_sets(&self) -> impl Iterator<Item = AddressSetRef> + '_ {
+        self.records::<8>(Section::AddressSets).iter().map(|record| AddressSetRef(Span::read(record)))
+    }
+
+    pub(crate) fn nets(&self, set: AddressSetRef) -> impl Iterator<Item = IpNet> + '_ {
+        let nets = self.records::<18>(Section::Nets).get(set.0.range()).unwrap_or_default();
+        nets.iter().filter_map(read_net)
+    }
+
+    /// The rules without hosts, which are asked about every host.
+    pub(crate) fn rules_everywhere(&self) -> impl Iterator<Item = u16> + '_ {
+        self.rule_list(self.header.everywhere)
+    }
+
+    /// The rules that name this very pattern, in the document's order.
+    pub(crate) fn rules_of(&self, pattern: HostPattern<'_>) -> impl Iterator<Item = u16> + '_ {
+        self.rule_list(self.find(pattern).map(|slot| slot.list))
+    }
+
+    fn rule_list(&self, list: Option<u16>) -> impl Iterator<Item = u16> + '_ {
+        let list = list.and_then(|list| self.records::<8>(Section::Lists).get(usize::from(list)));
+        let items = list.and_then(|list| self.records::<2>(Section::ListItems).get(Span::read(list).range()));
+        items.unwrap_or_default().iter().map(|item| u16::from_le_bytes(*item))
+    }
+
+    /// The pattern as the policy holds it, if it does.
+    pub(crate) fn pattern(&self, pattern: HostPattern<'_>) -> Option<HostPattern<'_>> {
+        self.find(pattern).map(|slot| self.slot_pattern(&slot))
+    }
+
+    fn find(&self, pattern: HostPattern<'_>) -> Option<HostSlot> {
+        let text = pattern.name().as_bytes();
+        let hash = hash_host(text);
+        let tag = slot_tag(hash, matches!(pattern, HostPattern::Below(_)));
+        let home = usize::try_from(home_slot(hash, self.header.homes)).unwrap_or(usize::MAX);
+        let walk = usize::try_from(self.header.longest_walk).unwrap_or(usize::MAX);
+        let slots = self.records::<8>(Section::Hosts).get(home..).unwrap_or_default();
+        for slot in slots.iter().take(walk) {
+            // Entries lie in the order of their homes without gaps, so an empty slot ends the search.
+            let slot = HostSlot::read(slot)?;
+            if slot.tag == tag && self.text(slot.text) == text {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Every host pattern with the rules that name it, in the table's order.
+    pub(crate) fn patterns(
+        &self,
+    ) -> impl Iterator<Item = (HostPattern<'_>, impl Iterator<Item = u16> + '_)> + '_ {
+        self.records::<8>(Section::Hosts)
+            .iter()
+            .filter_map(HostSlot::read)
+            .map(|slot| (self.slot_pattern(&slot), self.rule_list(Some(slot.list))))
+    }
+
+    fn slot_pattern(&self, slot: &HostSlot) -> HostPattern<'_> {
+        let name = core::str::from_utf8(self.text(slot.text)).unwrap_or_default();
+        if slot.is_below() { HostPattern::Below(name) } else { HostPattern::Exact(name) }
+    }
+}

@@ -1,0 +1,184 @@
+//! The fixed-size records, each read from exactly its bytes.
+
+use crate::decision::Effect;
+use crate::path::pattern::PatternKind;
+
+/// `addresses` of a rule that lists none.
+pub(crate) const NO_ADDRESSES: u16 = u16::MAX;
+
+/// A start and a count of records in another section, or an offset and a length in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) count: u32,
+}
+
+impl Span {
+    pub(crate) fn read([a, b, c, d, e, f, g, h]: &[u8; 8]) -> Span {
+        Span { start: u32::from_le_bytes([*a, *b, *c, *d]), count: u32::from_le_bytes([*e, *f, *g, *h]) }
+    }
+
+    /// The same as a range of indices.
+    pub(crate) fn range(self) -> core::ops::Range<usize> {
+        let start = usize::try_from(self.start).unwrap_or(usize::MAX);
+        start..start.saturating_add(usize::try_from(self.count).unwrap_or(usize::MAX))
+    }
+}
+
+/// Which ports a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ports {
+    /// The default port of the request's scheme.
+    Default,
+    /// The ones listed.
+    Listed,
+    /// Every port.
+    Any,
+}
+
+/// A rule.
+///
+/// | offset | size | what |
+/// |---|---|---|
+/// | 0 | 4, 2 | id: text offset and length |
+/// | 6 | 1 | effect: 0 allow, 1 deny |
+/// | 7 | 1 | schemes: 1 http, 2 https |
+/// | 8 | 8 | methods: a bit each, 0 is any |
+/// | 16 | 4, 4 | paths: start and count, count 0 is any |
+/// | 24 | 4, 2 | ports: start and count |
+/// | 30 | 1 | ports: 0 default, 1 listed, 2 any |
+/// | 31 | 1 | zero |
+/// | 32 | 2 | address set, or 0xFFFF |
+/// | 34 | 6 | zero |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RuleRecord {
+    pub(crate) id: Span,
+    pub(crate) effect: Effect,
+    pub(crate) schemes: u8,
+    pub(crate) methods: u64,
+    pub(crate) paths: Span,
+    pub(crate) ports: Ports,
+    pub(crate) listed_ports: Span,
+    pub(crate) addresses: Option<u16>,
+}
+
+impl RuleRecord {
+    pub(crate) fn read(bytes: &[u8; 40]) -> Option<RuleRecord> {
+        let (first, rest) = bytes.split_first_chunk::<8>()?;
+        let (methods, rest) = rest.split_first_chunk::<8>()?;
+        let (paths, rest) = rest.split_first_chunk::<8>()?;
+        let (ports, rest) = rest.split_first_chunk::<8>()?;
+        let [a, b, c, d, e, f, effect, schemes] = first;
+        let [i, j, k, l, m, n, kind, 0] = ports else { return None };
+        let [x, y, 0, 0, 0, 0, 0, 0] = rest else { return None };
+        Some(RuleRecord {
+            id: Span {
+                start: u32::from_le_bytes([*a, *b, *c, *d]),
+                count: u32::from(u16::from_le_bytes([*e, *f])),
+            },
+            effect: match effect {
+                0 => Effect::Allow,
+                1 => Effect::Deny,
+                _ => return None,
+            },
+            schemes: if (1..=3).contains(schemes) { *schemes } else { return None },
+            methods: u64::from_le_bytes(*methods),
+            paths: Span::read(paths),
+            ports: match kind {
+                0 => Ports::Default,
+                1 => Ports::Listed,
+                2 => Ports::Any,
+                _ => return None,
+            },
+            listed_ports: Span {
+                start: u32::from_le_bytes([*i, *j, *k, *l]),
+                count: u32::from(u16::from_le_bytes([*m, *n])),
+            },
+            addresses: match u16::from_le_bytes([*x, *y]) {
+                NO_ADDRESSES => None,
+                set => Some(set),
+            },
+        })
+    }
+
+    #[cfg(feature = "compile")]
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        let narrow = |count: u32| u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes();
+        to.extend_from_slice(&self.id.start.to_le_bytes());
+        to.extend_from_slice(&narrow(self.id.count));
+        to.push(match self.effect {
+            Effect::Allow => 0,
+            Effect::Deny => 1,
+        });
+        to.push(self.schemes);
+        to.extend_from_slice(&self.methods.to_le_bytes());
+        to.extend_from_slice(&self.paths.start.to_le_bytes());
+        to.extend_from_slice(&self.paths.count.to_le_bytes());
+        to.extend_from_slice(&self.listed_ports.start.to_le_bytes());
+        to.extend_from_slice(&narrow(self.listed_ports.count));
+        to.push(match self.ports {
+            Ports::Default => 0,
+            Ports::Listed => 1,
+            Ports::Any => 2,
+        });
+        to.push(0);
+        to.extend_from_slice(&self.addresses.unwrap_or(NO_ADDRESSES).to_le_bytes());
+        to.extend_from_slice(&[0; 6]);
+    }
+}
+
+/// A slot of the host table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostSlot {
+    pub(crate) text: Span,
+    /// Kind bit and 7 bits of the hash.
+    pub(crate) tag: u8,
+    pub(crate) list: u16,
+}
+
+impl HostSlot {
+    /// None for an empty slot.
+    pub(crate) fn read([a, b, c, d, length, tag, e, f]: &[u8; 8]) -> Option<HostSlot> {
+        let text = Span { start: u32::from_le_bytes([*a, *b, *c, *d]), count: u32::from(*length) };
+        (*length != 0).then_some(HostSlot { text, tag: *tag, list: u16::from_le_bytes([*e, *f]) })
+    }
+
+    /// Whether it stands for the names below its text.
+    pub(crate) fn is_below(&self) -> bool {
+        self.tag & 0x80 != 0
+    }
+}
+
+/// A text with a byte of flags: a method (flags zero) or a path pattern.
+///
+/// Offset (4), length (2), flags (1), zero (1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TextRecord {
+    pub(crate) text: Span,
+    pub(crate) flags: u8,
+}
+
+impl TextRecord {
+    pub(crate) fn read(bytes: &[u8; 8]) -> Option<TextRecord> {
+        let [a, b, c, d, e, f, flags, 0] = bytes else { return None };
+        let count = u32::from(u16::from_le_bytes([*e, *f]));
+        Some(TextRecord { text: Span { start: u32::from_le_bytes([*a, *b, *c, *d]), count }, flags: *flags })
+    }
+
+    pub(crate) fn pattern_kind(&self) -> Option<PatternKind> {
+        PatternKind::from_bits(self.flags)
+    }
+}
+
+/// An address range; None when family or prefix length are impossible.
+pub(crate) fn read_net(bytes: &[u8; 18]) -> Option<ipnet::IpNet> {
+    let ([family, prefix], address) = bytes.split_first_chunk::<2>()?;
+    let address: &[u8; 16] = address.first_chunk()?;
+    match (family, address) {
+        (4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) => {
+            ipnet::Ipv4Net::new([*a, *b, *c, *d].into(), *prefix).ok().map(ipnet::IpNet::V4)
+        }
+        (6, address) => ipnet::Ipv6Net::new((*address).into(), *prefix).ok().map(ipnet::IpNet::V6),
+        (_, _) => None,
+    }
+}

@@ -1,0 +1,212 @@
+//! Opening bytes that somebody sent: everything that reading relies on is checked here, once.
+//!
+//! Bounded by the length of the bytes and without an allocation.
+
+use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC, Section, checksum};
+use super::image::Image;
+use super::records::{HostSlot, RuleRecord, Span, TextRecord, read_net};
+use crate::limits;
+
+/// Why some bytes are not a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPolicyBytes {
+    /// Other bytes altogether.
+    #[error("the bytes are not a compiled policy")]
+    NotAPolicy,
+    /// Written by a version of Weir with another format.
+    #[error("the policy is in format {0}, this version reads format {FORMAT}")]
+    Format(u32),
+    /// Cut off, or with bytes behind the end.
+    #[error("the policy says that it has another length than it has")]
+    Length,
+    /// Damaged.
+    #[error("the checksum does not match: the policy is damaged")]
+    Checksum,
+    /// The checksum is right and the content is not: written by something else than the compiler.
+    #[error("the policy is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+use InvalidPolicyBytes::Malformed;
+
+impl Image {
+    /// Takes bytes and checks everything.
+    pub(crate) fn open(bytes: Box<[u8]>) -> Result<Image, InvalidPolicyBytes> {
+        let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(InvalidPolicyBytes::NotAPolicy)?;
+        if *magic != MAGIC {
+            return Err(InvalidPolicyBytes::NotAPolicy);
+        }
+        let (format, rest) = rest.split_first_chunk::<4>().ok_or(InvalidPolicyBytes::Length)?;
+        if u32::from_le_bytes(*format) != FORMAT {
+            return Err(InvalidPolicyBytes::Format(u32::from_le_bytes(*format)));
+        }
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or(InvalidPolicyBytes::Length)?;
+        if usize::try_from(u32::from_le_bytes(*length)) != Ok(bytes.len())
+            || bytes.len() > limits::POLICY_BYTES
+        {
+            return Err(InvalidPolicyBytes::Length);
+        }
+        let (expected, _) = rest.split_first_chunk::<8>().ok_or(InvalidPolicyBytes::Length)?;
+        let checksum = checksum(&bytes);
+        if u64::from_le_bytes(*expected) != checksum {
+            return Err(InvalidPolicyBytes::Checksum);
+        }
+        let header = Header::read(&bytes).ok_or(Malformed("header"))?;
+        let image = Image { bytes, header, checksum };
+        image.check_sections()?;
+        image.check_texts()?;
+        image.check_rules()?;
+        image.check_hosts()?;
+        image.check_nets()?;
+        Ok(image)
+    }
+
+    fn count(&self, section: Section) -> usize {
+        self.section(section).len().checked_div(section.record_bytes()).unwrap_or(0)
+    }
+
+    fn chunks<const N: usize>(&self, section: Section) -> &[[u8; N]] {
+        self.section(section).as_chunks::<N>().0
+    }
+
+    /// Sections follow each other without gap from the header to the end, each a whole number of records.
+    fn check_sections(&self) -> Result<(), InvalidPolicyBytes> {
+        let mut end = HEADER_BYTES;
+        for section in Section::ALL {
+            let range = self.header.section(section);
+            if range.start != end || range.len() % section.record_bytes() != 0 {
+                return Err(Malformed("sections"));
+            }
+            end = range.end;
+        }
+        if end != self.bytes.len() {
+            return Err(Malformed("sections"));
+        }
+        let within = self.count(Section::Rules) <= limits::RULES
+            && self.count(Section::Methods) <= limits::METHODS
+            && self.count(Section::Lists) <= limits::RULE_LISTS
+            && self.count(Section::AddressSets) <= limits::ADDRESS_SETS;
+        within.then_some(()).ok_or(Malformed("too many records"))
+    }
+
+    /// All text is UTF-8, and methods and paths lie within it.
+    fn check_texts(&self) -> Result<(), InvalidPolicyBytes> {
+        let text = core::str::from_utf8(self.section(Section::Text)).map_err(|_| Malformed("text"))?;
+        for record in self.chunks::<8>(Section::Methods) {
+            let record = TextRecord::read(record).ok_or(Malformed("method"))?;
+            if record.flags != 0 || text.get(record.text.range()).is_none_or(str::is_empty) {
+                return Err(Malformed("method"));
+            }
+        }
+        for record in self.chunks::<8>(Section::Paths) {
+            let record = TextRecord::read(record).ok_or(Malformed("path"))?;
+            let pattern = text.get(record.text.range()).ok_or(Malformed("path"))?;
+            let kind = record.pattern_kind().ok_or(Malformed("path"))?;
+            if !pattern.starts_with('/') || (kind.prefix && !pattern.ends_with('/')) {
+                return Err(Malformed("path"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_rules(&self) -> Result<(), InvalidPolicyBytes> {
+        let text = core::str::from_utf8(self.section(Section::Text)).map_err(|_| Malformed("text"))?;
+        let (paths, ports) = (self.count(Section::Paths), self.count(Section::Ports));
+        let methods = self.count(Section::Methods);
+        let sets = self.count(Section::AddressSets);
+        for record in self.chunks::<40>(Section::Rules) {
+            let rule = RuleRecord::read(record).ok_or(Malformed("rule"))?;
+            let id = text.get(rule.id.range()).ok_or(Malformed("rule id"))?;
+            let known_methods =
+                u32::try_from(methods).ok().and_then(|methods| u64::MAX.checked_shl(methods)).unwrap_or(0);
+            let sound = !id.is_empty()
+                && id.len() <= limits::RULE_ID_BYTES
+                && id.bytes().all(is_id_byte)
+                && rule.paths.range().end <= paths
+                && rule.listed_ports.range().end <= ports
+                && rule.methods & known_methods == 0
+                && rule.addresses.is_none_or(|set| usize::from(set) < sets);
+            if !sound {
+                return Err(Malformed("rule"));
+            }
+        }
+        let rules = self.count(Section::Rules);
+        let items = self.chunks::<2>(Section::ListItems);
+        if items.iter().any(|item| usize::from(u16::from_le_bytes(*item)) >= rules) {
+            return Err(Malformed("rule list"));
+        }
+        let lists = self.chunks::<8>(Section::Lists);
+        if lists.iter().any(|list| Span::read(list).range().end > items.len()) {
+            return Err(Malformed("rule list"));
+        }
+        if self.header.everywhere.is_some_and(|list| usize::from(list) >= lists.len()) {
+            return Err(Malformed("rule list"));
+        }
+        Ok(())
+    }
+
+    /// Each entry lies in the text and can be found: within the walk, in a run without gap from its home.
+    fn check_hosts(&self) -> Result<(), InvalidPolicyBytes> {
+        let text = self.section(Section::Text);
+        let lists = self.count(Section::Lists);
+        let homes = usize::try_from(self.header.homes).map_err(|_| Malformed("host table"))?;
+        let walk = usize::try_from(self.header.longest_walk).map_err(|_| Malformed("host table"))?;
+        let slots = self.chunks::<8>(Section::Hosts);
+        if homes > slots.len() || walk > slots.len() {
+            return Err(Malformed("host table"));
+        }
+        let mut run_start = 0usize;
+        for (place, slot) in slots.iter().enumerate() {
+            let Some(slot) = HostSlot::read(slot) else {
+                if slot != &[0; 8] {
+                    return Err(Malformed("host slot"));
+                }
+                run_start = place.saturating_add(1);
+                continue;
+            };
+            let name = text.get(slot.text.range()).ok_or(Malformed("host"))?;
+            let hash = super::hash_host(name);
+            let home =
+                usize::try_from(super::home_slot(hash, self.header.homes)).map_err(|_| Malformed("host"))?;
+            let sound = name.is_ascii()
+                && usize::from(slot.list) < lists
+                && slot.tag == super::slot_tag(hash, slot.is_below())
+                && (run_start..=place).contains(&home)
+                && place.saturating_sub(home) < walk;
+            if !sound {
+                return Err(Malformed("host"));
+            }
+            if slot.is_below() && !self.has_depth_of(name) {
+                return Err(Malformed("host depths"));
+            }
+        }
+        Ok(())
+    }
+
+    fn has_depth_of(&self, name: &[u8]) -> bool {
+        let labels = name.split(|byte| *byte == b'.').count();
+        let bit = u32::try_from(labels).ok().and_then(|labels| 1u128.checked_shl(labels));
+        bit.is_some_and(|bit| self.header.below_depths & bit != 0)
+    }
+
+    fn check_nets(&self) -> Result<(), InvalidPolicyBytes> {
+        let nets = self.chunks::<18>(Section::Nets);
+        if nets.iter().any(|net| read_net(net).is_none()) {
+            return Err(Malformed("address"));
+        }
+        let sets = self.chunks::<8>(Section::AddressSets);
+        if sets.iter().any(|set| Span::read(set).range().end > nets.len()) {
+            return Err(Malformed("address set"));
+        }
+        let open = self.chunks::<4>(Section::OpenPorts);
+        if open.iter().any(|[_, _, schemes, zero]| !(1..=3).contains(schemes) || *zero != 0) {
+            return Err(Malformed("port"));
+        }
+        Ok(())
+    }
+}
+
+/// What a rule's id is written with: safe in headers, metrics and logs as it is.
+pub(crate) fn is_id_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
+}
