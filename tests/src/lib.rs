@@ -1,1 +1,27 @@
-//! Not written yet.
+//! End-to-end harness: real Envoys, a real nginx, a real curl, and a name server, all on loopback.
+//!
+//! Ports are given by the kernel, waits have deadlines, and every child ends with the value that holds it.
+
+mod certificate;
+mod client;
+mod deadline;
+mod dns;
+mod envoy;
+mod gateway;
+mod hosts;
+mod lines;
+mod nginx;
+mod process;
+mod static_envoy;
+
+pub use certificate::{CertificateAuthority, ServerCertificate, bundle};
+pub use client::{Client, HttpVersion, Request, Response};
+pub use deadline::Deadline;
+pub use dns::NameServer;
+pub use envoy::{EnvoyBinary, VERSIONS};
+pub use gateway::{Decision, Gateway, Run, weir_command};
+pub use hosts::{ALPHA, BETA, IMPOSTOR, INWARD, UNLISTED, UpstreamHosts};
+pub use lines::Lines;
+pub use nginx::{Nginx, ServedRequest, ServerOptions, Site, TlsVersions};
+pub use process::{Process, ProcessId, find_program, require_program};
+pub use static_envoy::{Forwarded, StaticEnvoy};

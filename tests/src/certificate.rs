@@ -1,0 +1,65 @@
+//! Test certificate authorities and the server certificates they sign.
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
+
+/// A root of its own, with a fresh key.
+#[derive(Debug)]
+pub struct CertificateAuthority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl CertificateAuthority {
+    /// A self-signed root with this common name.
+    pub fn new(common_name: &str) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(common_name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem })
+    }
+
+    /// The root's certificate.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A server certificate for these names: DNS names, or IP addresses in text.
+    pub fn issue(&self, names: &[&str]) -> Result<ServerCertificate> {
+        let key = KeyPair::generate()?;
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        params.distinguished_name = named(names.first().unwrap_or(&"no name"));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(ServerCertificate { chain_pem: certificate.pem(), key_pem: key.serialize_pem() })
+    }
+}
+
+/// What a TLS server presents, and the key it proves it with.
+#[derive(Clone, Debug)]
+pub struct ServerCertificate {
+    /// The certificate, PEM.
+    pub chain_pem: String,
+    /// The private key, PKCS#8 PEM.
+    pub key_pem: String,
+}
+
+/// The roots of `authorities` in one PEM text, as `--upstream-ca` takes it.
+pub fn bundle(authorities: &[&CertificateAuthority]) -> String {
+    authorities.iter().map(|authority| authority.pem()).collect()
+}
+
+fn named(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
+}

@@ -1,0 +1,244 @@
+//! The real curl, through a proxy, and what it got.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::require_program;
+
+/// Seconds that one request may take.
+const LIMIT: &str = "30";
+
+/// How curl reaches the servers. Nothing is read from the environment or from a configuration file.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    proxy: Option<String>,
+    authority: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    server: Option<SocketAddr>,
+}
+
+/// One request. Made by [`Request::get`], changed field by field.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The absolute URL, sent as it is typed (no dot segments removed).
+    pub url: String,
+    /// The method; HEAD expects no content.
+    pub method: String,
+    /// Header lines (`Name: value`), raw bytes.
+    pub headers: Vec<Vec<u8>>,
+    /// The content to send.
+    pub content: Option<String>,
+    /// The version of HTTP to ask the server for.
+    pub version: HttpVersion,
+}
+
+/// What curl offers by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// h2, or HTTP/1.1 if the server has no h2.
+    Http2,
+}
+
+impl Request {
+    /// A GET of this URL over HTTP/1.1.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            method: "GET".to_owned(),
+            headers: Vec::new(),
+            content: None,
+            version: HttpVersion::Http1,
+        }
+    }
+
+    /// The same with this method.
+    pub fn method(mut self, method: &str) -> Self {
+        method.clone_into(&mut self.method);
+        self
+    }
+
+    /// The same with one more header line.
+    pub fn header(mut self, line: impl Into<Vec<u8>>) -> Self {
+        self.headers.push(line.into());
+        self
+    }
+
+    /// The same, asking for h2.
+    pub fn http2(mut self) -> Self {
+        self.version = HttpVersion::Http2;
+        self
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status of the server's answer, 0 if there was none.
+    pub status: u16,
+    /// The status of the proxy's answer to CONNECT, 0 if there was none.
+    pub connect_status: u16,
+    /// `1.1` or `2`, `0` if there was no answer.
+    pub version: String,
+    /// The headers of the last answer, names in lower case.
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// The content of the answer.
+    pub content: String,
+    /// curl's exit code for this transfer.
+    pub exit_code: i32,
+    /// curl's message, empty if all went well.
+    pub error: String,
+    /// How many connections curl opened for it; 0 means that an earlier one was used again.
+    pub connections: u32,
+}
+
+impl Response {
+    /// The first value of this header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.first().map(String::as_str)
+    }
+
+    /// The content as JSON.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        serde_json::from_str(&self.content).with_context(|| format!("the content is not JSON: {self:?}"))
+    }
+}
+
+/// The fields used of curl's `%{json}`.
+#[derive(Deserialize)]
+struct Transfer {
+    http_code: u16,
+    http_connect: u16,
+    http_version: String,
+    exitcode: i32,
+    errormsg: Option<String>,
+    num_connects: u32,
+}
+
+impl Client {
+    /// Without a proxy.
+    pub fn direct() -> Self {
+        Self::default()
+    }
+
+    /// Through this proxy, for http and https URLs alike.
+    pub fn through(proxy: &str) -> Self {
+        Self { proxy: Some(proxy.to_owned()), ..Self::default() }
+    }
+
+    /// To this Unix socket, whatever the URL names.
+    pub fn on_socket(socket: &Path) -> Self {
+        Self { socket: Some(socket.to_owned()), ..Self::default() }
+    }
+
+    /// Connecting to this address and port, whatever the URL names.
+    pub fn resolving(mut self, server: SocketAddr) -> Self {
+        self.server = Some(server);
+        self
+    }
+
+    /// Trusting the roots of this file alone.
+    pub fn trusting(mut self, roots: &Path) -> Self {
+        self.authority = Some(roots.to_owned());
+        self
+    }
+
+    /// GETs one URL.
+    pub fn get(&self, url: impl Into<String>) -> Result<Response> {
+        self.send(&Request::get(url))
+    }
+
+    /// Sends one request.
+    pub fn send(&self, request: &Request) -> Result<Response> {
+        let mut responses = self.send_all(std::slice::from_ref(request))?;
+        responses.pop().context("curl reported no transfer")
+    }
+
+    /// Sends the requests one after the other with one curl, which uses a connection again where it may.
+    pub fn send_all(&self, requests: &[Request]) -> Result<Vec<Response>> {
+        let directory = TempDir::new()?;
+        let mut command = Command::new(require_program("curl")?);
+        command.env_clear().arg("--disable");
+        for (index, request) in requests.iter().enumerate() {
+            if index > 0 {
+                command.arg("--next");
+            }
+            self.add(&mut command, request, &content_file(&directory, index));
+        }
+        let output = command.output().context("cannot run curl")?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let mut values =
+            serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
+        let mut responses = Vec::new();
+        while let (Some(transfer), Some(headers)) = (values.next(), values.next()) {
+            let transfer: Transfer = serde_json::from_value(transfer?)?;
+            let headers = serde_json::from_value(headers?)?;
+            let content = fs::read(content_file(&directory, responses.len())).unwrap_or_default();
+            responses.push(Response {
+                status: transfer.http_code,
+                connect_status: transfer.http_connect,
+                version: transfer.http_version,
+                headers,
+                content: String::from_utf8_lossy(&content).into_owned(),
+                exit_code: transfer.exitcode,
+                error: transfer.errormsg.unwrap_or_default(),
+                connections: transfer.num_connects,
+            });
+        }
+        ensure!(
+            responses.len() == requests.len(),
+            "curl reported {} of {} transfers: {stderr}",
+            responses.len(),
+            requests.len()
+        );
+        Ok(responses)
+    }
+
+    /// Adds one transfer. After `--next` curl forgets most options, so each transfer has them all.
+    fn add(&self, command: &mut Command, request: &Request, content: &Path) {
+        command.args(["--silent", "--show-error", "--path-as-is", "--globoff", "--max-time", LIMIT]);
+        command.args(["--write-out", "%{json}\n%{header_json}\n", "--output"]).arg(content);
+        if let Some(proxy) = &self.proxy {
+            command.args(["--proxy", proxy]);
+        }
+        if let Some(socket) = &self.socket {
+            command.arg("--unix-socket").arg(socket);
+        }
+        if let Some(server) = self.server {
+            command.args(["--connect-to", &format!("::{server}")]);
+        }
+        if let Some(authority) = &self.authority {
+            command.arg("--cacert").arg(authority).args(["--capath", "/dev/null"]);
+        }
+        match request.method.as_str() {
+            "GET" => {}
+            "HEAD" => drop(command.arg("--head")),
+            method => drop(command.args(["--request", method])),
+        }
+        for header in &request.headers {
+            command.arg("--header").arg(OsString::from_vec(header.clone()));
+        }
+        if let Some(data) = &request.content {
+            command.args(["--data-binary", data]);
+        }
+        command.arg(match request.version {
+            HttpVersion::Http1 => "--http1.1",
+            HttpVersion::Http2 => "--http2",
+        });
+        command.arg("--url").arg(OsStr::new(&request.url));
+    }
+}
+
+fn content_file(directory: &TempDir, index: usize) -> PathBuf {
+    directory.path().join(index.to_string())
+}

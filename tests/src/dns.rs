@@ -1,0 +1,176 @@
+//! A name server for the tests' own names: authoritative, over UDP, on loopback, with a count of what it was asked.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA};
+use hickory_proto::rr::{RData, Record, RecordType};
+
+/// Seconds that an answer may be kept.
+const TTL: u32 = 60;
+/// Longer than any query over UDP without EDNS.
+const LONGEST_QUERY: usize = 4096;
+
+/// A running name server. Names it does not know do not exist (NXDOMAIN).
+#[derive(Debug)]
+pub struct NameServer {
+    address: SocketAddr,
+    zone: Arc<Mutex<Zone>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Zone {
+    names: BTreeMap<String, Vec<IpAddr>>,
+    queries: BTreeMap<String, usize>,
+    closed: bool,
+}
+
+impl NameServer {
+    /// Serves `names` on a free port of 127.0.0.1.
+    pub fn start<N: Into<String>>(names: impl IntoIterator<Item = (N, Vec<IpAddr>)>) -> Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no UDP port for the name server")?;
+        let address = socket.local_addr()?;
+        let names = names.into_iter().map(|(name, addresses)| (name.into(), addresses)).collect();
+        let zone = Arc::new(Mutex::new(Zone { names, ..Zone::default() }));
+        let served = Arc::clone(&zone);
+        let thread = thread::spawn(move || serve(&socket, &served));
+        Ok(Self { address, zone, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sets the addresses of a name from now on.
+    pub fn set(&self, name: &str, addresses: Vec<IpAddr>) {
+        lock(&self.zone).names.insert(name.to_owned(), addresses);
+    }
+
+    /// How often `name` was asked for, every record type counted.
+    pub fn queries(&self, name: &str) -> usize {
+        lock(&self.zone).queries.get(name).copied().unwrap_or(0)
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        lock(&self.zone).closed = true;
+        // An empty datagram wakes the thread; if it cannot be sent, joining would wait for ever.
+        let woken =
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(&[], self.address));
+        if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
+            thread.join().ok();
+        }
+    }
+}
+
+fn serve(socket: &UdpSocket, zone: &Mutex<Zone>) {
+    let mut buffer = [0; LONGEST_QUERY];
+    while let Ok((length, client)) = socket.recv_from(&mut buffer) {
+        let mut zone = lock(zone);
+        if zone.closed {
+            return;
+        }
+        let query = buffer.get(..length).and_then(|bytes| Message::from_vec(bytes).ok());
+        // What is no DNS message gets no answer, as from any name server.
+        if let Some(bytes) = query.and_then(|query| zone.answer(&query).to_vec().ok()) {
+            socket.send_to(&bytes, client).ok();
+        }
+    }
+}
+
+impl Zone {
+    fn answer(&mut self, query: &Message) -> Message {
+        let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+        answer.metadata.authoritative = true;
+        answer.metadata.recursion_desired = query.metadata.recursion_desired;
+        answer.metadata.recursion_available = true;
+        for question in &query.queries {
+            answer.add_query(question.clone());
+            let name = question.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
+            *self.queries.entry(name.clone()).or_default() += 1;
+            let Some(addresses) = self.names.get(&name) else {
+                answer.metadata.response_code = ResponseCode::NXDomain;
+                continue;
+            };
+            for address in addresses {
+                let data = match (address, question.query_type()) {
+                    (IpAddr::V4(address), RecordType::A) => RData::A(A(*address)),
+                    (IpAddr::V6(address), RecordType::AAAA) => RData::AAAA(AAAA(*address)),
+                    _ => continue,
+                };
+                answer.add_answer(Record::from_rdata(question.name().clone(), TTL, data));
+            }
+        }
+        answer
+    }
+}
+
+fn lock(zone: &Mutex<Zone>) -> MutexGuard<'_, Zone> {
+    zone.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+    use std::str::FromStr;
+
+    use hickory_proto::op::Query;
+    use hickory_proto::rr::Name;
+
+    use super::*;
+
+    fn ask(server: &NameServer, name: &str, kind: RecordType) -> Result<Message> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
+        let mut query = Message::query();
+        query.add_query(Query::query(Name::from_str(name)?, kind));
+        socket.send_to(&query.to_vec()?, server.address())?;
+        let mut buffer = [0; LONGEST_QUERY];
+        let length = socket.recv(&mut buffer)?;
+        let answer = Message::from_vec(&buffer[..length])?;
+        assert_eq!(answer.metadata.id, query.metadata.id);
+        Ok(answer)
+    }
+
+    fn addresses(message: &Message) -> Vec<IpAddr> {
+        message.answers.iter().filter_map(|record| record.data.ip_addr()).collect()
+    }
+
+    #[test]
+    fn a_name_has_the_addresses_of_the_family_asked_for() -> Result<()> {
+        let both = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let server = NameServer::start([("alpha.weir.test", both)])?;
+        let v4 = ask(&server, "alpha.weir.test.", RecordType::A)?;
+        assert_eq!(addresses(&v4), [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        let v6 = ask(&server, "ALPHA.weir.test.", RecordType::AAAA)?;
+        assert_eq!(addresses(&v6), [IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_name_does_not_exist_and_is_counted() -> Result<()> {
+        let server = NameServer::start([("alpha.weir.test", vec![])])?;
+        let unknown = ask(&server, "gamma.weir.test.", RecordType::A)?;
+        assert_eq!(unknown.metadata.response_code, ResponseCode::NXDomain);
+        let empty = ask(&server, "alpha.weir.test.", RecordType::A)?;
+        assert_eq!(empty.metadata.response_code, ResponseCode::NoError);
+        assert_eq!((server.queries("gamma.weir.test"), server.queries("beta.weir.test")), (1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_can_move() -> Result<()> {
+        let server = NameServer::start([("alpha.weir.test", vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])])?;
+        let moved = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+        server.set("alpha.weir.test", vec![moved]);
+        assert_eq!(addresses(&ask(&server, "alpha.weir.test.", RecordType::A)?), [moved]);
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! The Envoy binaries that the tests run against.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+/// Every version that the tests run against: the oldest and the newest supported, and two with the TLS fault.
+pub const VERSIONS: [&str; 4] = ["1.36.2", "1.38.2", "1.39.3", "1.40.0"];
+
+/// One Envoy, ready to be started.
+#[derive(Clone, Debug)]
+pub struct EnvoyBinary {
+    /// Its version, as its folder is named.
+    pub version: String,
+    /// The executable.
+    pub path: PathBuf,
+}
+
+impl EnvoyBinary {
+    /// The binary of this version in the folder that `WEIR_ENVOYS` names.
+    pub fn version(version: &str) -> Result<Self> {
+        let folder = std::env::var_os("WEIR_ENVOYS").map(PathBuf::from).context(
+            "WEIR_ENVOYS is not set\nhelp: run `cargo xtask test`, which installs the Envoys and sets it",
+        )?;
+        let path = folder.join(version).join("envoy");
+        ensure!(
+            path.is_file(),
+            "no Envoy at `{}`\nhelp: run `cargo xtask test`, which installs it",
+            path.display()
+        );
+        Ok(Self { version: version.to_owned(), path })
+    }
+
+    /// The newest version.
+    pub fn newest() -> Result<Self> {
+        Self::version(VERSIONS.last().context("no versions")?)
+    }
+}

@@ -1,0 +1,307 @@
+//! `weir run`, as a person runs it, and what it prints.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::{Client, Deadline, EnvoyBinary, Process, ProcessId, UpstreamHosts};
+
+/// How long a gateway may take until it is ready. Far above the two seconds it aims at: the tests share two cores.
+const START: Duration = Duration::from_secs(60);
+
+/// A `weir run` with its arguments, not yet started. Its state folder is its own and ends with it.
+#[derive(Debug)]
+pub struct Run {
+    directory: TempDir,
+    /// `--envoy`
+    pub envoy: Option<PathBuf>,
+    /// `--listen`
+    pub listen: String,
+    /// `--upstream-ca`
+    pub upstream_ca: Option<PathBuf>,
+    /// `--dns`
+    pub dns: Option<SocketAddr>,
+}
+
+impl Run {
+    /// A run of this policy on a free port, with this Envoy and the hosts' name server and roots.
+    pub fn new(envoy: &EnvoyBinary, hosts: &UpstreamHosts, policy: &str) -> Result<Self> {
+        let run = Self {
+            directory: TempDir::new()?,
+            envoy: Some(envoy.path.clone()),
+            listen: "127.0.0.1:0".to_owned(),
+            upstream_ca: Some(hosts.roots()),
+            dns: Some(hosts.dns.address()),
+        };
+        run.write_policy(policy)?;
+        Ok(run)
+    }
+
+    /// The policy file.
+    pub fn policy(&self) -> PathBuf {
+        self.directory.path().join("policy.yaml")
+    }
+
+    /// Replaces the content of the policy file.
+    pub fn write_policy(&self, policy: &str) -> Result<()> {
+        fs::write(self.policy(), policy).context("cannot write the policy")
+    }
+
+    /// The `--state` folder.
+    pub fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// The arguments after `weir`, without a CMD.
+    pub fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let mut arguments: Vec<std::ffi::OsString> =
+            vec!["run".into(), "--policy".into(), self.policy().into()];
+        if let Some(envoy) = &self.envoy {
+            arguments.extend(["--envoy".into(), envoy.into()]);
+        }
+        arguments.extend(["--listen".into(), (&self.listen).into()]);
+        if let Some(upstream_ca) = &self.upstream_ca {
+            arguments.extend(["--upstream-ca".into(), upstream_ca.into()]);
+        }
+        if let Some(dns) = self.dns {
+            arguments.extend(["--dns".into(), dns.to_string().into()]);
+        }
+        arguments.extend(["--state".into(), self.state().into()]);
+        arguments
+    }
+
+    /// Starts it without a CMD and waits until it says that it is ready.
+    pub fn start(self) -> Result<Gateway> {
+        let started = Instant::now();
+        let mut command = weir_command()?;
+        command.args(self.arguments()).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
+        let process = Process::start("weir run", &mut command)?;
+        let ready = process
+            .stdout()
+            .wait(Deadline::after(START), "ready line of `weir run`", |lines| {
+                lines.iter().position(|line| line.starts_with("# ready in"))
+            })
+            .with_context(|| format!("stderr of `weir run`:\n{}", process.stderr().text()))?;
+        let lines = process.stdout().all();
+        let exports: Vec<_> = lines.iter().take(ready).filter_map(|line| export(line)).collect();
+        let exported = |name: &str| {
+            let found = exports.iter().find(|(exported, _)| exported == name);
+            found
+                .map(|(_, value)| value.clone())
+                .with_context(|| format!("no `export {name}=` in {lines:#?}"))
+        };
+        let (proxy, authority) = (exported("HTTPS_PROXY")?, PathBuf::from(exported("CURL_CA_BUNDLE")?));
+        Ok(Gateway { process, run: self, started, exports, proxy, authority })
+    }
+
+    /// Runs it with a CMD to the end.
+    pub fn output(&self, cmd: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Output> {
+        let mut command = weir_command()?;
+        command.args(self.arguments()).arg("--").args(cmd).stdin(Stdio::null());
+        command.output().context("cannot run `weir`")
+    }
+
+    /// Starts it with a CMD and does not wait.
+    pub fn spawn(&self, cmd: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Process> {
+        let mut command = weir_command()?;
+        command.args(self.arguments()).arg("--").args(cmd).stdin(Stdio::null()).stdout(Stdio::piped());
+        Process::start("weir run -- CMD", &mut command)
+    }
+}
+
+/// `weir` without the caller's own proxy and certificate settings.
+pub fn weir_command() -> Result<Command> {
+    let weir = std::env::var_os("WEIR_BIN")
+        .map(PathBuf::from)
+        .context("WEIR_BIN is not set\nhelp: run `cargo xtask test`, which builds `weir` and sets it")?;
+    ensure!(
+        weir.is_file(),
+        "no `weir` at `{}`\nhelp: run `cargo xtask test`, which builds it",
+        weir.display()
+    );
+    let mut command = Process::command(weir);
+    for name in [
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ] {
+        command.env_remove(name);
+    }
+    Ok(command)
+}
+
+/// A `weir run` without a CMD that is ready.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Process,
+    run: Run,
+    started: Instant,
+    exports: Vec<(String, String)>,
+    proxy: String,
+    authority: PathBuf,
+}
+
+impl Gateway {
+    /// The proxy's URL.
+    pub fn proxy(&self) -> &str {
+        &self.proxy
+    }
+
+    /// The proxy's address and port.
+    pub fn address(&self) -> Result<SocketAddr> {
+        let address = self.proxy.trim_start_matches("http://").trim_end_matches('/');
+        address.parse().with_context(|| format!("`{}` is no proxy on an address", self.proxy))
+    }
+
+    /// The file with the root that signs what clients see.
+    pub fn authority(&self) -> &Path {
+        &self.authority
+    }
+
+    /// The variables it prints to paste.
+    pub fn exports(&self) -> &[(String, String)] {
+        &self.exports
+    }
+
+    /// The run that it was started from.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// When the process was started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr().text()
+    }
+
+    /// curl, behind it.
+    pub fn client(&self) -> Client {
+        Client::through(&self.proxy).trusting(&self.authority)
+    }
+
+    /// Its own process.
+    pub fn id(&self) -> ProcessId {
+        self.process.id()
+    }
+
+    /// The Envoy that it started.
+    pub fn envoy(&self) -> Result<ProcessId> {
+        self.id().descendant("envoy")
+    }
+
+    /// Waits for `count` decisions and returns them; more than `count` is an error.
+    pub fn decisions(&self, count: usize) -> Result<Vec<Decision>> {
+        let decisions =
+            self.process.stdout().wait(Deadline::seconds(20), "decisions of `weir run`", |lines| {
+                let decisions: Vec<_> = lines.iter().filter(|line| line.starts_with('{')).cloned().collect();
+                (decisions.len() >= count).then_some(decisions)
+            })?;
+        ensure!(decisions.len() == count, "expected {count} decisions, got {decisions:#?}");
+        decisions.iter().map(|line| Decision::parse(line)).collect()
+    }
+
+    /// Waits until `count` decisions were shown and returns the newest.
+    pub fn last_decision(&self, count: usize) -> Result<Decision> {
+        self.decisions(count)?.pop().context("no decision")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, deadline: Deadline) -> Result<ExitStatus> {
+        self.process.wait(deadline)
+    }
+
+    /// Ends it with SIGTERM.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.process.stop()
+    }
+}
+
+/// A decision as `weir run --json` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Decision {
+    /// `allow` or `deny`.
+    pub effect: String,
+    /// Why, in the closed list of reasons.
+    pub reason: String,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// The same that the client sees in a denial.
+    pub decision_id: Option<String>,
+    /// The policy that decided.
+    pub policy_version: Option<String>,
+    /// The canonical host.
+    pub host: Option<String>,
+    /// The port asked for.
+    pub port: Option<u16>,
+    /// `http` or `https`.
+    pub scheme: Option<String>,
+    /// The method.
+    pub method: Option<String>,
+    /// The path without its query.
+    pub path: Option<String>,
+    /// The status that the client got.
+    pub status: u16,
+    /// The address and port of the upstream.
+    pub upstream_address: Option<String>,
+    /// The names in the certificate of the upstream, once verified.
+    #[serde(default)]
+    pub upstream_names: Vec<String>,
+    /// Envoy's response flags.
+    #[serde(default)]
+    pub flags: Vec<String>,
+    /// Why the upstream's transport failed.
+    pub failure: Option<String>,
+    /// The Envoy that carried it out.
+    pub envoy_version: Option<String>,
+}
+
+impl Decision {
+    fn parse(line: &str) -> Result<Self> {
+        serde_json::from_str(line).with_context(|| format!("decision `{line}`"))
+    }
+}
+
+/// The name and value of `export NAME='value'`.
+fn export(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+    let value = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap_or(value);
+    Some((name.to_owned(), value.replace(r"'\''", "'")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_line_is_read_as_a_shell_reads_it() {
+        let read = |line| export(line).map(|(_, value)| value);
+        assert_eq!(
+            read("export HTTPS_PROXY='http://127.0.0.1:15001'").as_deref(),
+            Some("http://127.0.0.1:15001")
+        );
+        assert_eq!(read(r"export SSL_CERT_FILE='/it'\''s/ca.pem'").as_deref(), Some("/it's/ca.pem"));
+        assert_eq!(read("# ready in 400 ms"), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! The main job's fixture: hosts that share one address and port and present certificates of different roots.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::{CertificateAuthority, NameServer, Nginx, ServerOptions, Site, bundle};
+
+/// The first host.
+pub const ALPHA: &str = "alpha.weir.test";
+/// The second host, whose certificate another root signed.
+pub const BETA: &str = "beta.weir.test";
+/// A host that presents beta's certificate.
+pub const IMPOSTOR: &str = "impostor.weir.test";
+/// A host that answers, but that no policy here allows.
+pub const UNLISTED: &str = "unlisted.weir.test";
+/// An allowed name on loopback whose rule lists no address; the tests change where it points.
+pub const INWARD: &str = "inward.weir.test";
+
+/// The hosts, the name server that knows them, and the roots that vouch for them.
+#[derive(Debug)]
+pub struct UpstreamHosts {
+    /// The server of all hosts.
+    pub nginx: Nginx,
+    /// Knows all hosts, at 127.0.0.1.
+    pub dns: NameServer,
+    /// Signed alpha's certificate, and the unlisted and the inward host's.
+    pub alpha_authority: CertificateAuthority,
+    /// Signed beta's certificate.
+    pub beta_authority: CertificateAuthority,
+    directory: TempDir,
+}
+
+impl UpstreamHosts {
+    /// Starts them all.
+    pub fn start(options: ServerOptions) -> Result<Self> {
+        let alpha_authority = CertificateAuthority::new("Alpha Root")?;
+        let beta_authority = CertificateAuthority::new("Beta Root")?;
+        let beta = beta_authority.issue(&[BETA])?;
+        let sites = [
+            Site { name: ALPHA.to_owned(), certificate: alpha_authority.issue(&[ALPHA])? },
+            Site { name: BETA.to_owned(), certificate: beta.clone() },
+            Site { name: IMPOSTOR.to_owned(), certificate: beta },
+            Site { name: UNLISTED.to_owned(), certificate: alpha_authority.issue(&[UNLISTED])? },
+            Site { name: INWARD.to_owned(), certificate: alpha_authority.issue(&[INWARD])? },
+        ];
+        let nginx = Nginx::start(&sites, options)?;
+        let here = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let dns = NameServer::start(sites.map(|site| (site.name, here.clone())))?;
+        let directory = TempDir::new()?;
+        fs::write(directory.path().join("roots.pem"), bundle(&[&alpha_authority, &beta_authority]))?;
+        Ok(Self { nginx, dns, alpha_authority, beta_authority, directory })
+    }
+
+    /// The file with both roots.
+    pub fn roots(&self) -> PathBuf {
+        self.directory.path().join("roots.pem")
+    }
+
+    /// The port of the TLS hosts.
+    pub fn port(&self) -> u16 {
+        self.nginx.address().port()
+    }
+
+    /// The port of the same hosts over plain HTTP.
+    pub fn plain_port(&self) -> u16 {
+        self.nginx.plain_address().port()
+    }
+
+    /// `https://HOST:PORT/PATH`
+    pub fn url(&self, host: &str, path: &str) -> String {
+        format!("https://{host}:{}{path}", self.port())
+    }
+
+    /// `http://HOST:PORT/PATH`
+    pub fn plain_url(&self, host: &str, path: &str) -> String {
+        format!("http://{host}:{}{path}", self.plain_port())
+    }
+
+    /// Where the addresses of `INWARD` can be led to: loopback in each of its spellings.
+    pub fn inward_addresses() -> [IpAddr; 4] {
+        [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+            IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
+        ]
+    }
+
+    /// A policy document for these hosts. Alpha may be read; beta answers to any method on `/` and below `/public/`.
+    pub fn policy(&self) -> String {
+        let (port, plain_port) = (self.port(), self.plain_port());
+        format!(
+            r#"rules:
+  - id: alpha-read
+    effect: allow
+    hosts: [{ALPHA}]
+    ports: [{port}]
+    methods: [GET, HEAD]
+    addresses: [127.0.0.1/32]
+  - id: beta-public
+    effect: allow
+    hosts: [{BETA}]
+    ports: [{port}]
+    paths: ["/", "/public/*"]
+    addresses: [127.0.0.1/32]
+  - id: impostor
+    effect: allow
+    hosts: [{IMPOSTOR}]
+    ports: [{port}]
+    addresses: [127.0.0.1/32]
+  - id: inward
+    effect: allow
+    hosts: [{INWARD}]
+    ports: [{port}]
+  - id: alpha-plain
+    effect: allow
+    hosts: [{ALPHA}]
+    ports: [{plain_port}]
+    schemes: [http]
+    methods: [GET, HEAD]
+    addresses: [127.0.0.1/32]
+"#
+        )
+    }
+}

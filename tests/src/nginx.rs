@@ -1,0 +1,229 @@
+//! A real nginx with several TLS hosts on one address and port, each with a certificate of its own.
+//!
+//! The shared session cache is what makes it the server that the upstream TLS fault needs: it resumes a session
+//! under any of its names.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::{Deadline, Process, ProcessId, ServerCertificate, require_program};
+
+/// One TLS host: the name it answers to and what it presents.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The `server_name`.
+    pub name: String,
+    /// Presented when a client asks for that name.
+    pub certificate: ServerCertificate,
+}
+
+/// The TLS versions a server accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersions {
+    /// TLS 1.2 alone.
+    Only12,
+    /// TLS 1.3 alone.
+    Only13,
+    /// Both.
+    Both,
+}
+
+/// How the server speaks. The default is TLS 1.2 and 1.3, HTTP/1.1 only, connections kept.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerOptions {
+    /// The TLS versions it accepts.
+    pub tls: TlsVersions,
+    /// Offers h2 by ALPN beside http/1.1.
+    pub http2: bool,
+    /// Ends each connection after one request, so that every request makes a TLS handshake.
+    pub connection_per_request: bool,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self { tls: TlsVersions::Both, http2: false, connection_per_request: false }
+    }
+}
+
+/// A running nginx on two free ports of 127.0.0.1: one for TLS, one for plain HTTP.
+#[derive(Debug)]
+pub struct Nginx {
+    process: Process,
+    directory: TempDir,
+    address: SocketAddr,
+    plain_address: SocketAddr,
+}
+
+/// One line of its access log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServedRequest {
+    /// The server name of the TLS handshake, empty without one.
+    pub sni: String,
+    /// `r` when the TLS session was resumed, `.` when it was not, empty without TLS.
+    pub resumed: String,
+    /// The host the request named, without its port, lower case.
+    pub host: String,
+    /// The request line.
+    pub request: String,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub protocol: String,
+    /// `TLSv1.2` or `TLSv1.3`, empty without TLS.
+    pub tls: String,
+}
+
+impl ServedRequest {
+    /// True when the TLS session of its connection was resumed.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed == "r"
+    }
+}
+
+impl Nginx {
+    /// Starts nginx with these hosts; the first one answers names that are no host's.
+    pub fn start(sites: &[Site], options: ServerOptions) -> Result<Self> {
+        let program = require_program("nginx")?;
+        let directory = TempDir::new()?;
+        // nginx cannot listen on port 0, so it inherits sockets that are already bound, as in its own upgrade.
+        let tls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let plain = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let (address, plain_address) = (tls.local_addr()?, plain.local_addr()?);
+        fs::create_dir(directory.path().join("files"))?;
+        for site in sites {
+            fs::write(directory.path().join(format!("{}.crt", site.name)), &site.certificate.chain_pem)?;
+            fs::write(directory.path().join(format!("{}.key", site.name)), &site.certificate.key_pem)?;
+        }
+        fs::write(directory.path().join("access.jsonl"), "")?;
+        let configuration = directory.path().join("nginx.conf");
+        fs::write(&configuration, configure(sites, options, address, plain_address)?)?;
+        let process = Process::start(
+            "nginx",
+            Process::command(program)
+                .arg("-p")
+                .arg(directory.path())
+                .arg("-c")
+                .arg(&configuration)
+                .args(["-e", "stderr"])
+                .env("NGINX", "0;1;")
+                .stdin(OwnedFd::from(tls))
+                .stdout(OwnedFd::from(plain)),
+        )?;
+        let mut nginx = Self { process, directory, address, plain_address };
+        nginx.wait_until_ready()?;
+        Ok(nginx)
+    }
+
+    /// Its master process.
+    pub fn id(&self) -> ProcessId {
+        self.process.id()
+    }
+
+    /// Where it speaks TLS.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it speaks plain HTTP, for the same names.
+    pub fn plain_address(&self) -> SocketAddr {
+        self.plain_address
+    }
+
+    /// The folder behind `/files/` of every host.
+    pub fn files(&self) -> PathBuf {
+        self.directory.path().join("files")
+    }
+
+    /// The requests served so far, in the order of their ends.
+    pub fn served(&self) -> Result<Vec<ServedRequest>> {
+        let text = fs::read_to_string(self.directory.path().join("access.jsonl"))?;
+        // The last piece is a line that nginx is still writing, or nothing.
+        let (complete, _) = text.rsplit_once('\n').unwrap_or_default();
+        complete
+            .lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("access log line `{line}`")))
+            .collect()
+    }
+
+    /// Waits until `count` requests were served, and returns them; more than `count` is an error.
+    pub fn wait_served(&self, count: usize) -> Result<Vec<ServedRequest>> {
+        let what = format!("{count} requests in the access log of nginx");
+        let served = Deadline::seconds(10).poll(&what, || {
+            let served = self.served()?;
+            Ok((served.len() >= count).then_some(served))
+        })?;
+        ensure!(served.len() == count, "expected {count} requests at nginx, got {served:#?}");
+        Ok(served)
+    }
+
+    /// Its master writes the pid file once the configuration is accepted and the sockets are taken over.
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let pid = self.directory.path().join("nginx.pid");
+        let process = &mut self.process;
+        Deadline::seconds(20).poll("start of nginx", || {
+            if let Some(status) = process.ended()? {
+                anyhow::bail!("nginx ended with {status}:\n{}", process.stderr().text());
+            }
+            Ok(pid.exists().then_some(()))
+        })
+    }
+}
+
+fn configure(
+    sites: &[Site],
+    options: ServerOptions,
+    address: SocketAddr,
+    plain_address: SocketAddr,
+) -> Result<String> {
+    let protocols = match options.tls {
+        TlsVersions::Only12 => "TLSv1.2",
+        TlsVersions::Only13 => "TLSv1.3",
+        TlsVersions::Both => "TLSv1.2 TLSv1.3",
+    };
+    let http2 = if options.http2 { " http2" } else { "" };
+    let requests = if options.connection_per_request { 1 } else { 10_000 };
+    // As root the workers would be `nobody`, who may not read the temporary folder; else nginx ignores the line.
+    let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
+    let mut text = format!(
+        r#"
+daemon off; worker_processes 1; pid nginx.pid; {user}
+events {{ worker_connections 512; }}
+http {{
+  log_format weir escape=json '{{"sni":"$ssl_server_name","resumed":"$ssl_session_reused","host":"$host",'
+    '"request":"$request","protocol":"$server_protocol","tls":"$ssl_protocol"}}';
+  access_log access.jsonl weir;
+  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+  default_type text/plain;
+  keepalive_requests {requests};
+  ssl_protocols {protocols};
+  ssl_session_cache shared:SSL:1m;
+  ssl_session_tickets on;
+"#
+    );
+    for site in sites {
+        let name = &site.name;
+        write!(
+            text,
+            r#"
+  server {{
+    listen {address} ssl{http2};
+    listen {plain_address};
+    server_name {name};
+    ssl_certificate {name}.crt;
+    ssl_certificate_key {name}.key;
+    location / {{ return 200 "{name} says hello\n"; }}
+    location /files/ {{ alias files/; }}
+  }}
+"#
+        )?;
+    }
+    text.push_str("}\n");
+    Ok(text)
+}

@@ -1,0 +1,213 @@
+//! A child process that cannot outlive its owner.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Deadline, Lines};
+
+/// How long a child may take to end after SIGTERM before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running child: its output is collected, and dropping it ends it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Process {
+    /// A command for `program` that the kernel ends (SIGTERM) when the calling thread dies, where `setpriv` exists.
+    pub fn command(program: impl AsRef<OsStr>) -> Command {
+        let Some(setpriv) = find_program("setpriv") else {
+            return Command::new(program);
+        };
+        let mut command = Command::new(setpriv);
+        command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+        command
+    }
+
+    /// Starts `command`; stderr is collected, and stdout too unless the caller gave it away.
+    pub fn start(name: &str, command: &mut Command) -> Result<Self> {
+        let mut child =
+            command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start `{name}`"))?;
+        let stdout = child.stdout.take().map(Lines::read_from).unwrap_or_default();
+        let stderr = child.stderr.take().map(Lines::read_from).unwrap_or_default();
+        Ok(Self { name: name.to_owned(), child, stdout, stderr })
+    }
+
+    /// The process id.
+    pub fn id(&self) -> ProcessId {
+        ProcessId::new(self.child.id())
+    }
+
+    /// The collected standard output.
+    pub fn stdout(&self) -> &Lines {
+        &self.stdout
+    }
+
+    /// The collected standard error.
+    pub fn stderr(&self) -> &Lines {
+        &self.stderr
+    }
+
+    /// The exit status if the child has ended.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Waits for the child's own end.
+    pub fn wait(&mut self, deadline: Deadline) -> Result<ExitStatus> {
+        let child = &mut self.child;
+        deadline
+            .poll(&format!("end of `{}`", self.name), || Ok(child.try_wait()?))
+            .with_context(|| format!("stderr of `{}`:\n{}", self.name, self.stderr.text()))
+    }
+
+    /// Sends a signal to the child alone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("cannot signal `{}`", self.name))
+    }
+
+    /// Asks with SIGTERM and waits; kills it after ten seconds and says so with an error.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        if let Some(status) = self.ended()? {
+            return Ok(status);
+        }
+        self.signal(Signal::TERM)?;
+        match self.wait(Deadline::after(GRACE)) {
+            Ok(status) => Ok(status),
+            Err(error) => {
+                self.child.kill()?;
+                self.child.wait()?;
+                Err(error.context(format!("`{}` did not end on SIGTERM", self.name)))
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// One process, told apart from a later one with the same number by its start time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessId {
+    number: u32,
+    started: Option<String>,
+}
+
+impl ProcessId {
+    fn new(number: u32) -> Self {
+        Self { number, started: Stat::read(number).map(|stat| stat.started) }
+    }
+
+    /// True while it runs; a zombie that nobody reaped has ended.
+    pub fn is_running(&self) -> bool {
+        Stat::read(self.number)
+            .is_some_and(|stat| stat.state != "Z" && self.started.as_ref() == Some(&stat.started))
+    }
+
+    /// Its program's file name, as far as the kernel tells.
+    pub fn program(&self) -> Option<String> {
+        let path = fs::read_link(format!("/proc/{}/exe", self.number)).ok()?;
+        Some(path.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// Its children and theirs, from /proc.
+    pub fn descendants(&self) -> Result<Vec<Self>> {
+        let mut parents = Vec::new();
+        for entry in fs::read_dir("/proc").context("no /proc to find child processes in")? {
+            let name = entry?.file_name();
+            let Some(number) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            // A process may end between the listing and the read.
+            if let Some(stat) = Stat::read(number) {
+                parents.push((number, stat.parent));
+            }
+        }
+        let mut found = vec![self.number];
+        let mut next = 0;
+        while let Some(&parent) = found.get(next) {
+            found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(number, _)| *number));
+            next += 1;
+        }
+        Ok(found.into_iter().skip(1).map(Self::new).collect())
+    }
+
+    /// The one descendant that runs `program`.
+    pub fn descendant(&self, program: &str) -> Result<Self> {
+        self.descendants()?
+            .into_iter()
+            .find(|id| id.program().as_deref() == Some(program))
+            .ok_or_else(|| anyhow!("process {} has no child that runs `{program}`", self.number))
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Sends it a signal; an error when it has already ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        if !self.is_running() {
+            return Err(anyhow!("process {} has already ended", self.number));
+        }
+        let pid = i32::try_from(self.number).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| anyhow!("`{}` is no process id", self.number))?;
+        Ok(kill_process(pid, signal)?)
+    }
+}
+
+/// The fields of /proc/PID/stat (proc(5)) that tell a process's family, state and start.
+struct Stat {
+    state: String,
+    parent: u32,
+    started: String,
+}
+
+impl Stat {
+    fn read(number: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+        // The second field is the program's name in brackets, and may hold spaces and brackets itself.
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        Some(Self {
+            state: (*fields.first()?).to_owned(),
+            parent: fields.get(1)?.parse().ok()?,
+            started: (*fields.get(19)?).to_owned(),
+        })
+    }
+}
+
+/// The program's full path from PATH or the system's folders for administrators, which PATH may lack.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| is_executable(file))
+}
+
+/// As [`find_program`], but a missing program is an error that says what to do.
+pub fn require_program(name: &str) -> Result<PathBuf> {
+    find_program(name).ok_or_else(|| {
+        anyhow!("`{name}` was not found\nhelp: run `cargo xtask test`, which installs what the tests need")
+    })
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
