@@ -1,2 +1,86 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: the one way in for set-up, build, tests and the demo.
+//!
+//! Trusts the checkout that it was compiled from, `rustc`, Python's pip and, on Debian, apt. It changes nothing
+//! outside the checkout and the target directory but the active toolchain's wasm target and system packages, and
+//! says so when it does.
+
+mod checkout;
+mod demo;
+mod lint;
+mod setup;
+mod step;
+mod test;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Sets up, builds, tests and shows Weir")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find or install what the build, the tests and the demo need; does nothing the second time
+    Setup,
+    /// Build the filter to `<target directory>/wasm/weir_filter.wasm`
+    Wasm,
+    /// Check the formatting, and clippy without a warning
+    Lint,
+    /// Set up, build, and run every test
+    Test(TestArguments),
+    /// Set up, build, and show the main job on two TLS hosts that share one IP address
+    Demo,
+}
+
+#[derive(Args)]
+struct TestArguments {
+    /// Leave out the end-to-end tests, and the Envoys and programs that only they need
+    #[arg(long)]
+    fast: bool,
+    /// Passed on to the runner of the end-to-end tests: names of tests, `--nocapture`, …
+    #[arg(last = true, conflicts_with = "fast")]
+    end_to_end: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Setup => setup::everything().map(|_| ExitCode::SUCCESS),
+        Command::Wasm => {
+            setup::wasm_target().and_then(|target| wasm::build(&target)).map(|_| ExitCode::SUCCESS)
+        }
+        Command::Lint => lint::run_alone().map(|()| ExitCode::SUCCESS),
+        Command::Test(arguments) if arguments.fast => test::fast().map(|()| ExitCode::SUCCESS),
+        Command::Test(arguments) => test::all(&arguments.end_to_end).map(|()| ExitCode::SUCCESS),
+        Command::Demo => demo::run_all(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_two_dashes_goes_to_the_end_to_end_tests() {
+        let Command::Test(test) =
+            Arguments::parse_from(["xtask", "test", "--", "sni", "--nocapture"]).command
+        else {
+            panic!("not `test`");
+        };
+        assert_eq!(test.end_to_end, ["sni", "--nocapture"]);
+    }
+}

@@ -1,0 +1,41 @@
+//! What the build, the tests and the demo need on this machine. Each part looks first and acts only on what is
+//! missing, so that a second run does nothing.
+
+pub(crate) mod debian_package;
+pub(crate) mod envoy;
+pub(crate) mod wasm_target;
+
+use anyhow::Result;
+
+use crate::step::step;
+use debian_package::Program;
+use wasm_target::WasmTarget;
+
+const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
+const CURL: Program = Program { name: "curl", package: "curl" };
+const GIT: Program = Program { name: "git", package: "git" };
+
+/// All that `cargo xtask` may ever ask for.
+pub(crate) fn everything() -> Result<WasmTarget> {
+    step("set-up", || {
+        let target = wasm_target::ensure()?;
+        envoy::ensure_all_pinned()?;
+        debian_package::ensure(&[NGINX, CURL, GIT])?;
+        Ok(target)
+    })
+}
+
+/// What the demo needs, and the Envoy that it is to use.
+pub(crate) fn for_the_demo() -> Result<(WasmTarget, envoy::Chosen)> {
+    step("set-up", || {
+        let target = wasm_target::ensure()?;
+        let envoy = envoy::choose()?;
+        debian_package::ensure(&[NGINX, CURL])?;
+        Ok((target, envoy))
+    })
+}
+
+/// What the filter needs to compile.
+pub(crate) fn wasm_target() -> Result<WasmTarget> {
+    step("set-up", wasm_target::ensure)
+}

@@ -1,0 +1,128 @@
+//! System packages: looked for as programs, installed with apt where we may.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::checkout::find_program;
+use crate::step::{note, run_quietly};
+
+/// A program and the Debian package that brings it.
+#[derive(Clone, Copy)]
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) package: &'static str,
+}
+
+/// Installs the packages of the programs that are not there, all in one go.
+pub(crate) fn ensure(programs: &[Program]) -> Result<()> {
+    let names = |programs: &[Program]| programs.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
+    let missing: Vec<Program> = programs.iter().copied().filter(|p| find_program(p.name).is_none()).collect();
+    if missing.is_empty() {
+        note("programs", format_args!("{} are there", names(programs)));
+        return Ok(());
+    }
+    if !is_debian() {
+        bail!("missing on this system, please install: {}", names(&missing));
+    }
+    install(&missing.iter().map(|p| p.package).collect::<Vec<_>>())?;
+    if missing.iter().any(|p| p.name == "nginx") {
+        keep_from_starting_at_boot("nginx")?;
+    }
+    match missing.iter().find(|p| find_program(p.name).is_none()) {
+        Some(absent) => bail!("`{}` was installed, but `{}` is still not found", absent.package, absent.name),
+        None => Ok(()),
+    }
+}
+
+/// Whether this is Debian or made from it.
+pub(crate) fn is_debian() -> bool {
+    Path::new("/etc/debian_version").exists() && find_program("apt-get").is_some()
+}
+
+/// Whether dpkg holds every one of `packages` as installed.
+pub(crate) fn are_installed(packages: &[&str]) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${db:Status-Abbrev}\n"]).args(packages);
+    run_quietly(&mut query).is_ok_and(|states| states.lines().all(|state| state.starts_with("ii")))
+}
+
+/// Installs `packages` without what they merely recommend, and without starting a service.
+///
+/// # Errors
+/// When we are not root: one line with the command to run. When apt fails: what it said.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let packages = packages.join(" ");
+    if !is_root() {
+        bail!(
+            "missing system packages\n  help: run `sudo apt-get install --no-install-recommends {packages}`, then try again"
+        );
+    }
+    note("packages", format_args!("installing {packages} with apt-get; services are not started"));
+    let _guard = NoServiceStart::new()?;
+    let install = || {
+        let mut command = apt_get();
+        command.args(["install", "--yes", "--no-install-recommends"]).args(packages.split(' '));
+        run_quietly(&mut command)
+    };
+    // The lists of a fresh machine are empty, and old ones name files that are gone; good ones need no update.
+    if install().is_err() {
+        note("packages", "apt-get update first");
+        run_quietly(apt_get().arg("update"))?;
+        install()?;
+    }
+    Ok(())
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=120"]);
+    command
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// Debian enables a service that a package brings. Ours are started by the tests, on ports of their own.
+fn keep_from_starting_at_boot(service: &str) -> Result<()> {
+    run_quietly(Command::new("update-rc.d").args([service, "disable"]).stdout(Stdio::null()))?;
+    note(service, "installed as a program only: not started, and not at boot");
+    Ok(())
+}
+
+/// While it lives, no package may start a service: Debian asks `policy-rc.d`, and 101 forbids. A file that somebody
+/// else put there is left alone, and its answer holds.
+struct NoServiceStart {
+    ours: bool,
+}
+
+impl NoServiceStart {
+    const FILE: &str = "/usr/sbin/policy-rc.d";
+
+    fn new() -> Result<NoServiceStart> {
+        match OpenOptions::new().write(true).create_new(true).mode(0o755).open(Self::FILE) {
+            Ok(mut file) => {
+                let guard = NoServiceStart { ours: true };
+                file.write_all(b"#!/bin/sh\nexit 101\n").context(Self::FILE)?;
+                Ok(guard)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Ok(NoServiceStart { ours: false })
+            }
+            Err(error) => Err(error).context(Self::FILE),
+        }
+    }
+}
+
+impl Drop for NoServiceStart {
+    fn drop(&mut self) {
+        if self.ours && fs::remove_file(Self::FILE).is_err() {
+            note("packages", format_args!("please remove {}: it keeps services from starting", Self::FILE));
+        }
+    }
+}

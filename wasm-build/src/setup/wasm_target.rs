@@ -1,0 +1,104 @@
+//! A standard library for wasm: the active toolchain's, or one built from Debian's sources.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::debian_package;
+use crate::checkout::find_program;
+use crate::step::{cargo, forget_our_own_package, note, run_quietly};
+
+/// What the filter is compiled for.
+pub(crate) const TARGET: &str = "wasm32-wasip1";
+
+/// Debian's Rust for browsers, without a wasm standard library but with its sources, and what these need to link.
+const PACKAGES: [&str; 5] = ["cargo-web", "lld-22", "rust-web-src", "rustc-web", "wasi-libc"];
+
+/// How the filter can be compiled on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WasmTarget {
+    /// The active toolchain has the target's standard library.
+    Toolchain,
+    /// Debian's own Cargo builds the standard library along with the filter.
+    Debian,
+}
+
+/// Finds a way, or makes one: rustup first, Debian's packages where rustup is not or cannot.
+///
+/// # Errors
+/// When neither works: what is missing, in a line.
+pub(crate) fn ensure() -> Result<WasmTarget> {
+    let way = match find()? {
+        Some(way) => way,
+        None => install()?,
+    };
+    match way {
+        WasmTarget::Toolchain => note("wasm target", format_args!("{TARGET} of the active toolchain")),
+        WasmTarget::Debian => note("wasm target", format_args!("{TARGET} built from Debian's rust-web-src")),
+    }
+    Ok(way)
+}
+
+fn find() -> Result<Option<WasmTarget>> {
+    if toolchain_has_it()? {
+        return Ok(Some(WasmTarget::Toolchain));
+    }
+    let debian = debian_package::is_debian() && debian_package::are_installed(&PACKAGES);
+    Ok(debian.then_some(WasmTarget::Debian))
+}
+
+fn install() -> Result<WasmTarget> {
+    if find_program("rustup").is_some() {
+        note("wasm target", format_args!("rustup target add {TARGET}"));
+        match run_quietly(Command::new("rustup").args(["target", "add", TARGET])) {
+            Ok(_) if toolchain_has_it()? => return Ok(WasmTarget::Toolchain),
+            Ok(_) => note("wasm target", "rustup added it to another toolchain than the active one"),
+            Err(error) => note("wasm target", format_args!("rustup cannot: {error:#}")),
+        }
+    }
+    if debian_package::is_debian() {
+        debian_package::install(&PACKAGES).with_context(|| format!("no {TARGET} standard library"))?;
+        return Ok(WasmTarget::Debian);
+    }
+    bail!("the Rust toolchain has no {TARGET} standard library\n  help: run `rustup target add {TARGET}`")
+}
+
+fn toolchain_has_it() -> Result<bool> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let sysroot = run_quietly(Command::new(rustc).args(["--print", "sysroot"]))?;
+    let library = PathBuf::from(sysroot.trim()).join("lib/rustlib").join(TARGET).join("lib");
+    Ok(library.is_dir())
+}
+
+impl WasmTarget {
+    /// `cargo build` for this target. Flags that the environment sets for native code do not enter: they would break
+    /// the build, or make another filter of the same sources.
+    pub(crate) fn cargo_build(self) -> Command {
+        let mut command = match self {
+            WasmTarget::Toolchain => {
+                let mut command = cargo(["build"]);
+                command.env("RUSTFLAGS", "");
+                command
+            }
+            WasmTarget::Debian => {
+                let mut command = Command::new("/usr/bin/cargo");
+                forget_our_own_package(&mut command);
+                command
+                    .args(["build", "-Zbuild-std=std,panic_abort"])
+                    .env("RUSTC", "/usr/bin/rustc")
+                    // Building the standard library is not stable, and this is not a nightly.
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .env("RUSTFLAGS", "-L native=/usr/lib/wasm32-wasi")
+                    .env("CARGO_TARGET_WASM32_WASIP1_LINKER", "wasm-ld-22")
+                    // Set for programs of the other toolchain.
+                    .env_remove("LD_LIBRARY_PATH")
+                    .env_remove("RUSTUP_TOOLCHAIN");
+                command
+            }
+        };
+        command.args(["--target", TARGET]).env_remove("CARGO_ENCODED_RUSTFLAGS");
+        command
+    }
+}

@@ -1,0 +1,47 @@
+//! Every test, in the order in which a failure costs the least.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::setup::wasm_target::WasmTarget;
+use crate::step::{Seconds, cargo, run, step};
+use crate::{checkout, lint, setup, wasm};
+
+/// Everything; `end_to_end` goes to the runner of the end-to-end tests.
+pub(crate) fn all(end_to_end: &[String]) -> Result<()> {
+    let start = Instant::now();
+    let target = setup::everything()?;
+    without_envoy(target)?;
+    step("build weir", || run(&mut cargo(["build", "--package", "weir", "--bin", "weir"])))?;
+    step("end-to-end tests", || {
+        let mut tests = cargo(["test", "--package", "e2e", "--", "--test-threads=2"]);
+        tests
+            .args(end_to_end)
+            .env("WEIR_BIN", checkout::target_directory()?.join("debug/weir"))
+            .env("WEIR_ENVOYS", checkout::envoys());
+        run(&mut tests)
+    })?;
+    eprintln!("all tests passed in {}", Seconds(start.elapsed()));
+    Ok(())
+}
+
+/// Everything but the end-to-end tests, which need Envoys and nginx.
+pub(crate) fn fast() -> Result<()> {
+    let start = Instant::now();
+    without_envoy(setup::wasm_target()?)?;
+    eprintln!("all tests but the end-to-end ones passed in {}", Seconds(start.elapsed()));
+    Ok(())
+}
+
+fn without_envoy(target: WasmTarget) -> Result<()> {
+    wasm::build(&target)?;
+    lint::all(target)?;
+    step("unit and documentation tests", || {
+        run(&mut cargo(["test", "--workspace", "--exclude", "e2e", "--quiet"]))
+    })?;
+    step("documentation", || {
+        let mut doc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+        run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+    })
+}

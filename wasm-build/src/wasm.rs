@@ -1,0 +1,64 @@
+//! The filter's .wasm, where `weir` embeds it from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::checkout::{self, relative};
+use crate::setup::wasm_target::{TARGET, WasmTarget};
+use crate::step::{note, run, step};
+
+/// Builds the filter and gives its path, `<target directory>/wasm/weir_filter.wasm`.
+///
+/// That file is touched only when its content changes, so that what embeds it is not built again for nothing.
+pub(crate) fn build(target: &WasmTarget) -> Result<PathBuf> {
+    step("build the filter", || {
+        let target_directory = checkout::target_directory()?;
+        // A directory of its own: another toolchain's build, or another profile's lock, is never in the way.
+        let own = target_directory.join("filter");
+        let mut cargo = target.cargo_build();
+        cargo.args(["--package", "weir-filter", "--profile", "wasm", "--target-dir"]).arg(&own);
+        run(&mut cargo)?;
+        let built = own.join(TARGET).join("wasm/weir_filter.wasm");
+        let filter = target_directory.join("wasm/weir_filter.wasm");
+        let content = fs::read(&built).with_context(|| built.display().to_string())?;
+        let changed = put(&content, &filter).with_context(|| filter.display().to_string())?;
+        let unchanged = if changed { "" } else { ", unchanged" };
+        note("filter", format_args!("{}: {} bytes{unchanged}", relative(&filter), content.len()));
+        Ok(filter)
+    })
+}
+
+/// Makes `content` the content of `file`, whole or not at all; whether it was another before.
+fn put(content: &[u8], file: &Path) -> Result<bool> {
+    if fs::read(file).is_ok_and(|old| old == content) {
+        return Ok(false);
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let partial = file.with_extension(format!("wasm.{}", std::process::id()));
+    fs::write(&partial, content)?;
+    fs::rename(&partial, file)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_the_same_content_is_not_touched() {
+        let folder = std::env::temp_dir().join(format!("weir-xtask-{}-put", std::process::id()));
+        let file = folder.join("weir_filter.wasm");
+        assert!(put(b"one", &file).unwrap());
+        let written = fs::metadata(&file).unwrap().modified().unwrap();
+        assert!(!put(b"one", &file).unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
+        assert!(put(b"two", &file).unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
