@@ -1,0 +1,76 @@
+//! The answer to a denied request: what happened, and what a person or an agent can do about it.
+
+use crate::hostcalls::LocalResponse;
+use crate::json::Object;
+use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
+use std::fmt::Write;
+use weir_policy::{Authority, Reason};
+
+/// Answers a denied request in the upstream's place.
+pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
+    let reason = ruling.decision.reason;
+    LocalResponse {
+        status: reason.status(),
+        headers: vec![
+            ("content-type", "application/json"),
+            ("cache-control", "no-store"),
+            ("x-weir-decision", reason.as_str()),
+        ],
+        body: body(ruling),
+    }
+}
+
+fn body(ruling: &Ruling<'_>) -> Vec<u8> {
+    let decision = &ruling.decision;
+    let mut body = Object::new()
+        .text("error", "denied_by_policy")
+        .text("reason", decision.reason.as_str())
+        .optional_text("rule", decision.rule.as_ref().map(|rule| rule.id()))
+        .bytes("host", ruling.host(), HOST_LIMIT)
+        .bytes("method", &ruling.facts.method, METHOD_LIMIT)
+        .bytes("path", ruling.path(), PATH_LIMIT)
+        .text("decision_id", &ruling.id.to_string())
+        .text("hint", &hint(ruling))
+        .finish();
+    body.push(b'\n');
+    body
+}
+
+/// The reason's hint after what it is about in this request, in text that is safe to show: a canonical host, a rule's
+/// id, a method that is a token.
+fn hint(ruling: &Ruling<'_>) -> String {
+    let decision = &ruling.decision;
+    let mut hint = String::with_capacity(256);
+    if let Some(authority) = &decision.authority {
+        let Authority { host, port } = authority;
+        let method =
+            String::from_utf8_lossy(ruling.facts.method.get(..METHOD_LIMIT).unwrap_or(&ruling.facts.method));
+        // Writing to a String cannot fail.
+        let _ = match decision.reason {
+            Reason::HostNotAllowed | Reason::AddressLiteral => write!(hint, "`{host}`: "),
+            Reason::PortNotAllowed => write!(hint, "port {port} of `{host}`: "),
+            Reason::SchemeNotAllowed => write!(hint, "{} to `{host}`: ", ruling.facts.scheme().as_str()),
+            Reason::MethodNotAllowed => write!(hint, "{method} to `{host}`: "),
+            Reason::PathNotAllowed => write!(hint, "this path of `{host}`: "),
+            Reason::Allowed
+            | Reason::DeniedByRule
+            | Reason::InvalidHost
+            | Reason::InvalidMethod
+            | Reason::AmbiguousPath
+            | Reason::MissingSni
+            | Reason::SniMismatch
+            | Reason::TunnelMismatch
+            | Reason::PolicyMissing
+            | Reason::FilterFailure
+            | Reason::AddressNotAllowed
+            | Reason::DnsFailure
+            | Reason::CertificateNotVerified
+            | Reason::UpstreamUnreachable => Ok(()),
+        };
+    }
+    hint.push_str(decision.reason.hint());
+    if let Some(rule) = &decision.rule {
+        let _ = write!(hint, " (rule `{}`)", rule.id());
+    }
+    hint
+}

@@ -1,0 +1,105 @@
+//! What the filter may ask of its host, so that everything but one file runs and is tested without an SDK.
+//!
+//! Bytes go in and out: a header value, an SNI or a path is whatever a client sent, and a conversion to text here
+//! would be the place where one request takes the filter down for all others.
+
+#[cfg(test)]
+pub(crate) mod in_memory;
+
+use thiserror::Error;
+
+/// The host of one request: Envoy, through proxy-wasm or later through a dynamic module.
+pub trait Hostcalls {
+    /// All request headers, pseudo-headers (`:authority`) included, names in lower case.
+    fn request_headers(&self) -> Result<Vec<Header>, FailedCall>;
+
+    /// Sets a request header to one value, whatever it was before.
+    fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), FailedCall>;
+
+    /// Removes every value of a request header.
+    fn remove_request_header(&self, name: &str) -> Result<(), FailedCall>;
+
+    /// An attribute of the request or its connection; `None` when the host has none or it is empty.
+    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, FailedCall>;
+
+    /// Stores `value` in the request's filter state under `wasm.<key>`.
+    fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall>;
+
+    /// Calls a function that the host offers beyond the ABI.
+    fn call_foreign_function(&self, name: &str, argument: &[u8]) -> Result<(), FailedCall>;
+
+    /// Answers the request in the upstream's place.
+    fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall>;
+
+    /// Defines a counter, or finds the one of this name.
+    fn define_counter(&self, name: &str) -> Result<CounterId, FailedCall>;
+
+    /// Adds one to a counter.
+    fn increment_counter(&self, counter: CounterId) -> Result<(), FailedCall>;
+
+    /// Writes a line to the host's own log, as a warning.
+    fn warn(&self, message: &str);
+}
+
+/// A request header: the name is an HTTP token, the value is anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// In lower case.
+    pub name: String,
+    /// As it came off the wire.
+    pub value: Vec<u8>,
+}
+
+/// An answer that no upstream gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// Name and value pairs.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// The host's handle of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterId(pub u32);
+
+/// A call that the host did not carry out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("host call `{call}` failed: {status}")]
+pub struct FailedCall {
+    /// The ABI's name for it.
+    pub call: &'static str,
+    /// What the host said.
+    pub status: Status,
+}
+
+/// The statuses of the proxy-wasm ABI 0.2.1 that are not a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Status {
+    /// The key, function or stream does not exist.
+    #[error("not found")]
+    NotFound,
+    /// An argument that the host does not accept.
+    #[error("bad argument")]
+    BadArgument,
+    /// The host could not encode its answer.
+    #[error("serialization failure")]
+    SerializationFailure,
+    /// The host could not read an argument.
+    #[error("parse failure")]
+    ParseFailure,
+    /// Nothing there.
+    #[error("empty")]
+    Empty,
+    /// Somebody else wrote first.
+    #[error("compare-and-swap mismatch")]
+    CasMismatch,
+    /// The host failed.
+    #[error("internal failure")]
+    InternalFailure,
+    /// A status that the ABI does not name.
+    #[error("unknown status {0}")]
+    Unknown(u32),
+}

@@ -1,0 +1,225 @@
+//! A host for tests: a request in memory that answers, stores and refuses as Envoy does, and counts the calls.
+
+use super::{CounterId, FailedCall, Header, Hostcalls, LocalResponse, Status};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// What Envoy's `set_envoy_filter_state` accepts among its own keys.
+const FILTER_STATE_FACTORIES: [&str; 2] =
+    ["envoy.network.upstream_server_name", "envoy.network.upstream_subject_alt_names"];
+
+#[derive(Debug, Default)]
+pub(crate) struct InMemory {
+    headers: RefCell<Vec<Header>>,
+    attributes: BTreeMap<Vec<String>, Vec<u8>>,
+    filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
+    responses: RefCell<Vec<LocalResponse>>,
+    counters: RefCell<Vec<(String, u64)>>,
+    warnings: RefCell<Vec<String>>,
+    calls: RefCell<Vec<&'static str>>,
+    /// A call that always fails.
+    broken: Option<&'static str>,
+    /// The position, from 0, of a call that fails.
+    fails_at: Option<usize>,
+}
+
+impl InMemory {
+    /// `GET / HTTP/1.1` for `a.example` on a connection without TLS.
+    pub(crate) fn plain() -> Self {
+        Self::default()
+            .with_header(":authority", b"a.example")
+            .with_header(":method", b"GET")
+            .with_header(":path", b"/")
+            .with_header(":scheme", b"http")
+    }
+
+    /// The same over TLS.
+    pub(crate) fn tls(sni: Option<&[u8]>) -> Self {
+        let host = Self::plain()
+            .with_header(":scheme", b"https")
+            .attribute(&["connection", "tls_version"], b"TLSv1.3");
+        // Envoy always has this attribute on a stream, and it is empty without SNI.
+        host.attribute(&["connection", "requested_server_name"], sni.unwrap_or_default())
+    }
+
+    pub(crate) fn in_tunnel(self, authority: &[u8]) -> Self {
+        self.attribute(&["filter_state", "weir.connect_authority"], authority)
+    }
+
+    pub(crate) fn attribute(mut self, path: &[&str], value: &[u8]) -> Self {
+        self.attributes.insert(path.iter().map(|part| (*part).to_owned()).collect(), value.to_vec());
+        self
+    }
+
+    pub(crate) fn with_header(self, name: &str, value: &[u8]) -> Self {
+        self.headers.borrow_mut().retain(|header| header.name != name);
+        self.also_header(name, value)
+    }
+
+    pub(crate) fn also_header(self, name: &str, value: &[u8]) -> Self {
+        self.headers.borrow_mut().push(Header { name: name.to_owned(), value: value.to_vec() });
+        self
+    }
+
+    pub(crate) fn without_header(self, name: &str) -> Self {
+        self.headers.borrow_mut().retain(|header| header.name != name);
+        self
+    }
+
+    pub(crate) fn broken(self, call: &'static str) -> Self {
+        Self { broken: Some(call), ..self }
+    }
+
+    pub(crate) fn fails_at(self, position: usize) -> Self {
+        Self { fails_at: Some(position), ..self }
+    }
+
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.borrow().len()
+    }
+
+    pub(crate) fn calls_of(&self, call: &str) -> usize {
+        self.calls.borrow().iter().filter(|made| **made == call).count()
+    }
+
+    pub(crate) fn call_at(&self, position: usize) -> &'static str {
+        self.calls.borrow()[position]
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
+        self.headers.borrow().iter().find(|header| header.name == name).map(|header| header.value.clone())
+    }
+
+    pub(crate) fn filter_state(&self, key: &str) -> Option<String> {
+        self.filter_state.borrow().get(key).map(|value| String::from_utf8(value.clone()).unwrap())
+    }
+
+    pub(crate) fn record(&self) -> Option<serde_json::Value> {
+        self.filter_state("wasm.weir").map(|text| serde_json::from_str(&text).unwrap())
+    }
+
+    pub(crate) fn response(&self) -> Option<LocalResponse> {
+        let responses = self.responses.borrow();
+        assert!(responses.len() <= 1, "a request is answered once");
+        responses.first().cloned()
+    }
+
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        self.counters.borrow().iter().find(|(defined, _)| defined == name).map_or(0, |(_, value)| *value)
+    }
+
+    pub(crate) fn counted(&self) -> u64 {
+        self.counters.borrow().iter().map(|(_, value)| value).sum()
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.warnings.borrow().clone()
+    }
+
+    fn call(&self, call: &'static str) -> Result<(), FailedCall> {
+        let position = self.calls();
+        self.calls.borrow_mut().push(call);
+        if self.broken == Some(call) || self.fails_at == Some(position) {
+            return Err(FailedCall { call, status: Status::InternalFailure });
+        }
+        Ok(())
+    }
+}
+
+impl Hostcalls for InMemory {
+    fn request_headers(&self) -> Result<Vec<Header>, FailedCall> {
+        self.call("get_header_map_pairs")?;
+        Ok(self.headers.borrow().clone())
+    }
+
+    fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), FailedCall> {
+        self.call("replace_header_map_value")?;
+        let mut headers = self.headers.borrow_mut();
+        headers.retain(|header| header.name != name);
+        headers.push(Header { name: name.to_owned(), value: value.to_vec() });
+        Ok(())
+    }
+
+    fn remove_request_header(&self, name: &str) -> Result<(), FailedCall> {
+        self.call("remove_header_map_value")?;
+        self.headers.borrow_mut().retain(|header| header.name != name);
+        Ok(())
+    }
+
+    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, FailedCall> {
+        self.call("get_property")?;
+        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+        // The ABI hands an empty value over as a null pointer.
+        Ok(self.attributes.get(&path).filter(|value| !value.is_empty()).cloned())
+    }
+
+    fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall> {
+        self.call("set_property")?;
+        self.filter_state.borrow_mut().insert(format!("wasm.{key}"), value.to_vec());
+        Ok(())
+    }
+
+    fn call_foreign_function(&self, name: &str, argument: &[u8]) -> Result<(), FailedCall> {
+        let call = "call_foreign_function";
+        self.call(call)?;
+        if name != "set_envoy_filter_state" {
+            return Err(FailedCall { call, status: Status::NotFound });
+        }
+        let (key, rest) =
+            string_field(argument, 1).ok_or(FailedCall { call, status: Status::BadArgument })?;
+        let (value, rest) = string_field(rest, 2).ok_or(FailedCall { call, status: Status::BadArgument })?;
+        assert!(rest.is_empty(), "the life span must be the filter chain's, the default");
+        if !FILTER_STATE_FACTORIES.contains(&key.as_str()) {
+            return Err(FailedCall { call, status: Status::NotFound });
+        }
+        self.filter_state.borrow_mut().insert(key, value.into_bytes());
+        Ok(())
+    }
+
+    fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {
+        self.call("send_local_response")?;
+        self.responses.borrow_mut().push(response.clone());
+        Ok(())
+    }
+
+    fn define_counter(&self, name: &str) -> Result<CounterId, FailedCall> {
+        self.call("define_metric")?;
+        let mut counters = self.counters.borrow_mut();
+        counters.push((name.to_owned(), 0));
+        Ok(CounterId(u32::try_from(counters.len() - 1).unwrap()))
+    }
+
+    fn increment_counter(&self, CounterId(id): CounterId) -> Result<(), FailedCall> {
+        let call = "increment_metric";
+        self.call(call)?;
+        let mut counters = self.counters.borrow_mut();
+        let counter = counters.get_mut(id as usize).ok_or(FailedCall { call, status: Status::NotFound })?;
+        counter.1 += 1;
+        Ok(())
+    }
+
+    fn warn(&self, message: &str) {
+        self.warnings.borrow_mut().push(message.to_owned());
+    }
+}
+
+/// A protobuf string field with this number at the start of `bytes`, and what follows it.
+fn string_field(bytes: &[u8], number: u8) -> Option<(String, &[u8])> {
+    let (tag, mut rest) = bytes.split_first()?;
+    if *tag != number << 3 | 2 {
+        return None;
+    }
+    let (mut length, mut shift) = (0, 0);
+    loop {
+        let (byte, after) = rest.split_first()?;
+        rest = after;
+        length |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    let (text, rest) = rest.split_at_checked(length)?;
+    Some((String::from_utf8(text.to_vec()).ok()?, rest))
+}

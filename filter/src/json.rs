@@ -1,0 +1,142 @@
+//! JSON text out of hostile bytes: always valid, always ASCII, always bounded.
+//!
+//! What a client sent ends up in logs, terminals and other people's parsers. Everything that is not printable ASCII
+//! is escaped, so that neither a control sequence nor a bidirectional override survives.
+
+use std::fmt::{self, Write};
+
+/// A compact JSON object under construction; members keep the order in which they are added.
+#[derive(Debug)]
+pub struct Object {
+    text: String,
+}
+
+impl Object {
+    /// `{`.
+    #[allow(clippy::new_without_default, reason = "an object that is still open is nobody's default")]
+    pub fn new() -> Self {
+        let mut text = String::with_capacity(512);
+        text.push('{');
+        Self { text }
+    }
+
+    /// A string member, `value` cut after `limit` bytes; bytes that are not UTF-8 become U+FFFD.
+    pub fn bytes(&mut self, key: &'static str, value: &[u8], limit: usize) -> &mut Self {
+        self.key(key);
+        self.text.push('"');
+        let shown = value.get(..limit).unwrap_or(value);
+        for chunk in shown.utf8_chunks() {
+            chunk.valid().chars().for_each(|character| self.escaped(character));
+            if !chunk.invalid().is_empty() {
+                self.escaped(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        self.text.push('"');
+        self
+    }
+
+    /// A string member of our own making; escaped all the same, never cut.
+    pub fn text(&mut self, key: &'static str, value: &str) -> &mut Self {
+        self.bytes(key, value.as_bytes(), usize::MAX)
+    }
+
+    /// A string member, or `null`.
+    pub fn optional_text(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(value) => self.text(key, value),
+            None => self.raw(key, format_args!("null")),
+        }
+    }
+
+    /// A number, or `null`.
+    pub fn optional_number(&mut self, key: &'static str, value: Option<u16>) -> &mut Self {
+        match value {
+            Some(value) => self.raw(key, format_args!("{value}")),
+            None => self.raw(key, format_args!("null")),
+        }
+    }
+
+    /// The whole text.
+    pub fn finish(&mut self) -> Vec<u8> {
+        self.text.push('}');
+        std::mem::take(&mut self.text).into_bytes()
+    }
+
+    fn raw(&mut self, key: &'static str, value: fmt::Arguments<'_>) -> &mut Self {
+        self.key(key);
+        self.format(value);
+        self
+    }
+
+    fn key(&mut self, key: &'static str) {
+        if self.text.len() > 1 {
+            self.text.push(',');
+        }
+        self.format(format_args!("\"{key}\":"));
+    }
+
+    fn escaped(&mut self, character: char) {
+        match character {
+            '"' => self.text.push_str("\\\""),
+            '\\' => self.text.push_str("\\\\"),
+            ' '..='~' => self.text.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    self.format(format_args!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+
+    fn format(&mut self, arguments: fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.text.write_fmt(arguments);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round_trip(value: &[u8], limit: usize) -> String {
+        let text = Object::new().bytes("a", value, limit).finish();
+        assert!(text.iter().all(|byte| (b' '..=b'~').contains(byte)));
+        let parsed: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        parsed["a"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn quotes_controls_and_astral_characters_survive() {
+        let hostile = "\"},{\\ \r\n\0\u{1b}[31m \u{202e} \u{7f} ü 🦀";
+        assert_eq!(round_trip(hostile.as_bytes(), 1000), hostile);
+    }
+
+    #[test]
+    fn invalid_utf8_becomes_the_replacement_character() {
+        assert_eq!(round_trip(b"/a\xff\xfeb", 1000), "/a\u{fffd}\u{fffd}b");
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        assert_eq!(round_trip(&[b'x'; 1000], 256), "x".repeat(256));
+    }
+
+    #[test]
+    fn members_keep_their_order_and_absent_ones_are_null() {
+        let text = Object::new()
+            .optional_text("b", None)
+            .optional_text("a", Some("x"))
+            .optional_number("c", Some(443))
+            .optional_number("d", None)
+            .finish();
+        assert_eq!(text, br#"{"b":null,"a":"x","c":443,"d":null}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_make_one_valid_string(value: Vec<u8>) {
+            prop_assert_eq!(round_trip(&value, usize::MAX), String::from_utf8_lossy(&value));
+        }
+    }
+}

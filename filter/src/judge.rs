@@ -1,0 +1,479 @@
+//! One request from facts to effect: gather, decide, and either prepare it for its upstream or answer it.
+//!
+//! Whatever fails on the way is a denial. There is no other way out.
+
+use crate::configuration::Configuration;
+use crate::counters::Counters;
+use crate::decision_id::{DecisionId, DecisionIds};
+use crate::facts::Facts;
+use crate::hostcalls::{FailedCall, Hostcalls};
+use crate::ruling::Ruling;
+use crate::{denial, record, upstream};
+use std::rc::Rc;
+use thiserror::Error;
+use weir_policy::{Decision, Effect, Reason, Tunnel};
+
+/// What the host does next with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send it on.
+    Continue,
+    /// Nothing: it was answered here, or could not even be, and no part of it may go on.
+    #[default]
+    Stop,
+}
+
+/// What outlives a configuration: one of these for each instance of the filter.
+#[derive(Default)]
+pub struct Instance {
+    ids: DecisionIds,
+    counters: Counters,
+}
+
+/// Judges the requests of one configuration.
+pub struct Judge {
+    configuration: Option<Configuration>,
+    instance: Rc<Instance>,
+}
+
+/// Why an allowed request cannot go on.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Call(#[from] FailedCall),
+    #[error("a request was allowed without an authority to send it to")]
+    NoAuthority,
+}
+
+impl Judge {
+    /// Without a configuration everything is denied.
+    pub fn new(configuration: Option<Configuration>, instance: Rc<Instance>) -> Self {
+        Self { configuration, instance }
+    }
+
+    /// Decides on the request of `host` and carries the decision out.
+    pub fn judge(&self, host: &impl Hostcalls) -> Verdict {
+        let id = self.instance.ids.draw();
+        let (facts, gathered) = match Facts::gather(host) {
+            Ok(facts) => (facts, Ok(())),
+            Err(failure) => (Facts::default(), Err(Failure::from(failure))),
+        };
+        let mut ruling = self.rule(id, &facts);
+        if gathered.is_ok() && ruling.decision.effect == Effect::Deny {
+            return self.deny(host, &ruling);
+        }
+        match gathered.and_then(|()| allow(host, &ruling)) {
+            Ok(()) => {
+                self.instance.counters.count(host, Effect::Allow, ruling.decision.reason);
+                Verdict::Continue
+            }
+            Err(failure) => {
+                host.warn(&format!("decision {id}: {failure}"));
+                ruling.decision.effect = Effect::Deny;
+                ruling.decision.reason = Reason::FilterFailure;
+                self.deny(host, &ruling)
+            }
+        }
+    }
+
+    fn rule<'a>(&'a self, id: DecisionId, facts: &'a Facts) -> Ruling<'a> {
+        let Some(Configuration { policy, judge_connect_host }) = &self.configuration else {
+            let reason = Reason::PolicyMissing;
+            let decision = Decision { effect: Effect::Deny, reason, rule: None, authority: None };
+            return Ruling { id, policy_version: None, facts, decision };
+        };
+        let mut decision = if facts.asks_for_tunnel() {
+            policy.admit(&Tunnel { authority: &facts.authority, judge_host: *judge_connect_host })
+        } else {
+            policy.decide(&facts.request())
+        };
+        if decision.effect == Effect::Allow && facts.claims_https_without_tls() && !facts.asks_for_tunnel() {
+            decision.effect = Effect::Deny;
+            decision.reason = Reason::SchemeNotAllowed;
+        }
+        Ruling { id, policy_version: Some(policy.version()), facts, decision }
+    }
+
+    fn deny(&self, host: &impl Hostcalls, ruling: &Ruling<'_>) -> Verdict {
+        self.instance.counters.count(host, Effect::Deny, ruling.decision.reason);
+        // A denial stands without its record, and without its answer: the request then waits until it times out.
+        for failure in [record::export(host, ruling), host.send_local_response(&denial::response(ruling))] {
+            if let Err(failure) = failure {
+                host.warn(&format!("decision {}: {failure}", ruling.id));
+            }
+        }
+        Verdict::Stop
+    }
+}
+
+/// Prepares an allowed request for its upstream. The record comes last: it must not say `allow` of a request that did
+/// not go on.
+fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
+    let decision = &ruling.decision;
+    if ruling.facts.asks_for_tunnel() {
+        upstream::strip(host, ruling.facts)?;
+    } else {
+        let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
+        let address_set = decision.rule.as_ref().and_then(|rule| rule.address_set());
+        upstream::prepare(host, ruling.facts, authority, address_set)?;
+    }
+    record::export(host, ruling)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::tests::plugin_configuration;
+    use crate::hostcalls::in_memory::InMemory;
+    use std::collections::HashSet;
+
+    const DOCUMENT: &str = "
+allowed_domains: [a.example, b.example]
+unrestricted_domains: [free.example]
+rules:
+- {id: api, effect: allow, hosts: [api.example], ports: [443, 8443], methods: [GET], paths: [/v1/*]}
+- {id: lab, effect: allow, hosts: [lab.example], schemes: [http, https], addresses: [10.0.0.0/8]}
+- {id: never, effect: deny, hosts: [api.example], paths: [/v1/secret]}
+";
+
+    fn judge_with(flags: u8) -> Judge {
+        let configuration =
+            Configuration::try_from(plugin_configuration(DOCUMENT, flags).as_slice()).unwrap();
+        Judge::new(Some(configuration), Rc::default())
+    }
+
+    fn judge() -> Judge {
+        judge_with(0)
+    }
+
+    /// Judges once, and checks what holds for every request.
+    fn judged(judge: &Judge, host: &InMemory) -> Verdict {
+        let verdict = judge.judge(host);
+        assert_eq!(verdict == Verdict::Stop, host.response().is_some());
+        assert_eq!(host.calls_of("increment_metric"), 1);
+        let record = host.record().expect("a record of every decision");
+        let expected = if verdict == Verdict::Continue { "allow" } else { "deny" };
+        assert_eq!(record["effect"], expected);
+        if let Some(response) = host.response() {
+            let body: serde_json::Value = serde_json::from_slice(&response.body).expect("a body of JSON");
+            assert_eq!(body["error"], "denied_by_policy");
+            for key in ["reason", "rule", "decision_id", "host", "method", "path"] {
+                assert_eq!(body[key], record[key], "{key}");
+            }
+            assert!(!body["hint"].as_str().unwrap().is_empty());
+            let reason = body["reason"].as_str().unwrap();
+            assert!(response.headers.iter().any(|header| *header == ("x-weir-decision", reason)));
+        }
+        verdict
+    }
+
+    fn denied(judge: &Judge, host: &InMemory) -> (u16, String) {
+        assert_eq!(judged(judge, host), Verdict::Stop);
+        assert_eq!(host.filter_state("envoy.network.upstream_server_name"), None);
+        (host.response().unwrap().status, host.record().unwrap()["reason"].as_str().unwrap().to_owned())
+    }
+
+    fn allowed(judge: &Judge, host: &InMemory) {
+        assert_eq!(judged(judge, host), Verdict::Continue, "{:?}", host.record());
+    }
+
+    #[test]
+    fn an_allowed_https_request_carries_its_sni_and_its_names() {
+        for name in ["a.example", "b.example"] {
+            let host = InMemory::tls(Some(name.as_bytes())).with_header(":authority", name.as_bytes());
+            allowed(&judge(), &host);
+            assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some(name));
+            assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names").as_deref(), Some(name));
+            assert_eq!(host.warnings(), [] as [String; 0]);
+        }
+    }
+
+    #[test]
+    fn a_plain_request_names_no_tls_upstream() {
+        let host = InMemory::plain();
+        allowed(&judge(), &host);
+        assert_eq!(host.calls_of("call_foreign_function"), 0);
+        assert_eq!(host.header(":authority").as_deref(), Some(b"a.example".as_slice()));
+    }
+
+    #[test]
+    fn nothing_is_written_that_need_not_be() {
+        let judge = judge();
+        let (https, plain) = (InMemory::tls(Some(b"a.example")), InMemory::plain());
+        judge.judge(&InMemory::plain());
+        allowed(&judge, &https);
+        assert_eq!(https.calls(), 3 + 2 + 1 + 2, "facts, names, record, a counter defined and counted");
+        allowed(&judge, &plain);
+        assert_eq!(plain.calls_of("replace_header_map_value") + plain.calls_of("remove_header_map_value"), 0);
+    }
+
+    #[test]
+    fn the_authority_goes_out_in_its_canonical_form() {
+        for (sent, sni, expected) in [
+            ("A.Example", "a.example", "a.example"),
+            ("a.example.", "A.EXAMPLE.", "a.example"),
+            ("a.example:443", "a.example", "a.example"),
+            ("API.example:8443", "api.example", "api.example:8443"),
+        ] {
+            let host = InMemory::tls(Some(sni.as_bytes()))
+                .with_header(":authority", sent.as_bytes())
+                .with_header(":path", b"/v1/x");
+            allowed(&judge(), &host);
+            assert_eq!(host.header(":authority").unwrap(), expected.as_bytes(), "{sent}");
+            let name = expected.trim_end_matches(":8443");
+            assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn the_scheme_goes_out_as_it_was_judged() {
+        let host = InMemory::tls(Some(b"a.example")).with_header(":scheme", b"http");
+        allowed(&judge(), &host);
+        assert_eq!(host.header(":scheme").as_deref(), Some(b"https".as_slice()));
+    }
+
+    #[test]
+    fn https_is_not_sent_on_without_tls() {
+        let host = InMemory::plain().with_header(":scheme", b"https");
+        assert_eq!(denied(&judge(), &host), (403, "scheme_not_allowed".to_owned()));
+    }
+
+    #[test]
+    fn forged_headers_are_stripped_and_the_others_stay() {
+        let forged = [
+            "x-weir-decision",
+            "x-envoy-original-path",
+            "x-envoy-retry-on",
+            "x-forwarded-host",
+            "x-forwarded-for",
+            "x-request-id",
+            "proxy-authorization",
+            "proxy-connection",
+        ];
+        let host = forged
+            .iter()
+            .fold(InMemory::tls(Some(b"a.example")), |host, name| host.also_header(name, b"\xff"));
+        let host = host
+            .also_header("authorization", b"Bearer x")
+            .also_header("x-weird", b"1")
+            .also_header("x-forwarded-proto", b"https");
+        allowed(&judge(), &host);
+        for name in forged {
+            assert_eq!(host.header(name), None, "{name}");
+        }
+        for name in ["authorization", "x-weird", "x-forwarded-proto"] {
+            assert!(host.header(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_authority_other_than_the_sni_is_misdirected() {
+        for authority in ["b.example", "a.example.b.example", "xa.example"] {
+            let host = InMemory::tls(Some(b"a.example")).with_header(":authority", authority.as_bytes());
+            assert_eq!(denied(&judge(), &host), (421, "sni_mismatch".to_owned()), "{authority}");
+        }
+    }
+
+    #[test]
+    fn tls_without_sni_is_misdirected_also_where_plain_http_is_allowed() {
+        assert_eq!(denied(&judge(), &InMemory::tls(None)), (421, "missing_sni".to_owned()));
+    }
+
+    #[test]
+    fn a_request_other_than_its_tunnel_is_misdirected() {
+        let through = |tunnel: &[u8]| InMemory::tls(Some(b"a.example")).in_tunnel(tunnel);
+        allowed(&judge(), &through(b"a.example:443"));
+        allowed(&judge(), &through(b"A.example.:443"));
+        for tunnel in [
+            b"b.example:443".as_slice(),
+            b"a.example:8443",
+            b"a.example:80",
+            b"",
+            b"\xff:443",
+            b"a.example:443,",
+        ] {
+            let host = through(tunnel);
+            if tunnel.is_empty() {
+                // An empty filter state is no filter state to the ABI.
+                allowed(&judge(), &host);
+            } else {
+                assert_eq!(denied(&judge(), &host), (421, "tunnel_mismatch".to_owned()), "{tunnel:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connect_is_admitted_by_port_and_by_host_only_where_asked() {
+        let connect = |authority: &str| {
+            InMemory::plain()
+                .with_header(":method", b"CONNECT")
+                .with_header(":authority", authority.as_bytes())
+                .without_header(":path")
+                .also_header("x-envoy-upstream-rq-timeout-ms", b"1")
+        };
+        let host = connect("unknown.example:443");
+        allowed(&judge(), &host);
+        assert_eq!(host.calls_of("call_foreign_function"), 0);
+        assert_eq!(host.header("x-envoy-upstream-rq-timeout-ms"), None);
+        assert_eq!(denied(&judge_with(1), &connect("unknown.example:443")).1, "host_not_allowed");
+        allowed(&judge_with(1), &connect("a.example:443"));
+        assert_eq!(denied(&judge(), &connect("a.example:22")).1, "port_not_allowed");
+        assert_eq!(denied(&judge(), &connect("127.0.0.1:443")).1, "address_literal");
+        assert_eq!(denied(&judge(), &connect("a.example")).1, "invalid_host");
+    }
+
+    #[test]
+    fn a_connect_inside_a_tunnel_or_over_tls_is_no_connect_for_us() {
+        let inside = InMemory::plain().in_tunnel(b"free.example:80");
+        for host in [inside, InMemory::tls(Some(b"free.example")), InMemory::tls(None)] {
+            let host = host
+                .with_header(":method", b"CONNECT")
+                .with_header(":authority", b"free.example:80")
+                .without_header(":path");
+            denied(&judge(), &host);
+        }
+    }
+
+    #[test]
+    fn the_address_set_of_the_allowing_rule_is_exported() {
+        let host = InMemory::tls(Some(b"lab.example")).with_header(":authority", b"lab.example");
+        allowed(&judge(), &host);
+        assert_eq!(host.filter_state("wasm.weir_addresses").as_deref(), Some("0"));
+        let other = InMemory::tls(Some(b"a.example"));
+        allowed(&judge(), &other);
+        assert_eq!(other.filter_state("wasm.weir_addresses"), None);
+    }
+
+    #[test]
+    fn without_a_policy_everything_is_denied() {
+        let judge = Judge::new(None, Rc::default());
+        let connect =
+            InMemory::plain().with_header(":method", b"CONNECT").with_header(":authority", b"a.example:443");
+        for host in [InMemory::plain(), InMemory::tls(Some(b"a.example")), connect] {
+            assert_eq!(denied(&judge, &host), (403, "policy_missing".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_not_utf8_is_judged_in_every_fact() {
+        for name in [":authority", ":method", ":path", ":scheme", "x-weir-a", "accept"] {
+            let host = InMemory::tls(Some(b"a.example")).with_header(name, b"/\xff");
+            let verdict = judged(&judge(), &host);
+            let expected = if name.starts_with(':') && name != ":scheme" && name != ":path" {
+                Verdict::Stop
+            } else {
+                Verdict::Continue
+            };
+            if name != ":path" {
+                assert_eq!(verdict, expected, "{name}");
+            }
+        }
+        assert_eq!(denied(&judge(), &InMemory::tls(Some(b"a.example\xff"))).0, 421);
+        assert_eq!(denied(&judge(), &InMemory::tls(Some(b"a.example")).in_tunnel(b"\xff")).0, 421);
+    }
+
+    #[test]
+    fn any_call_that_fails_on_the_way_to_an_allow_is_a_denial() {
+        let request = || {
+            InMemory::tls(Some(b"lab.example"))
+                .with_header(":authority", b"LAB.example")
+                .with_header(":scheme", b"http")
+                .in_tunnel(b"lab.example:443")
+                .also_header("x-weir-a", b"1")
+        };
+        let whole = request();
+        allowed(&judge(), &whole);
+        let mut failed = HashSet::new();
+        for position in 0..whole.calls() {
+            let host = request().fails_at(position);
+            let verdict = judge().judge(&host);
+            let call = host.call_at(position);
+            failed.insert(call);
+            if ["define_metric", "increment_metric"].contains(&call) {
+                assert_eq!(verdict, Verdict::Continue, "counting decides nothing");
+                continue;
+            }
+            assert_eq!(verdict, Verdict::Stop, "{position}: {call}");
+            assert_eq!(host.response().expect("an answer").status, 403, "{position}: {call}");
+            assert_eq!(host.record().expect("a record")["reason"], "filter_failure", "{position}: {call}");
+            assert_eq!(host.counter("weir_decisions.effect.deny.reason.filter_failure"), 1);
+            assert_eq!(host.counted(), 1);
+            assert!(host.warnings().iter().any(|warning| warning.contains(call)), "{:?}", host.warnings());
+        }
+        assert_eq!(failed.len(), 8, "every kind of call has failed once: {failed:?}");
+    }
+
+    #[test]
+    fn a_denial_stands_when_it_cannot_be_told() {
+        for broken in ["send_local_response", "set_property", "define_metric"] {
+            let host = InMemory::tls(Some(b"evil.example")).broken(broken);
+            assert_eq!(judge().judge(&host), Verdict::Stop, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_failure_before_the_facts_are_known_is_told_as_one() {
+        let host = InMemory::plain().broken("get_header_map_pairs");
+        assert_eq!(denied(&judge(), &host), (403, "filter_failure".to_owned()));
+    }
+
+    #[test]
+    fn the_record_of_a_hostile_request_is_valid_and_bounded() {
+        let path = [b"/\"},{\\\n\xff\xe2\x80\xae".as_slice(), &[b'a'; 5000], b"?secret=1"].concat();
+        let host = InMemory::tls(Some(b"a.example"))
+            .with_header(":authority", &[b'\xff'; 5000])
+            .with_header(":method", &[b'"'; 5000])
+            .with_header(":path", &path);
+        denied(&judge(), &host);
+        assert!(host.filter_state("wasm.weir").unwrap().len() < 4096);
+        assert!(host.response().unwrap().body.len() < 4096);
+    }
+
+    #[test]
+    fn the_record_has_its_keys_in_order_and_no_query() {
+        let host = InMemory::tls(Some(b"api.example"))
+            .with_header(":authority", b"api.example:8443")
+            .with_header(":path", b"/v1/x?token=secret");
+        let judge = judge();
+        allowed(&judge, &host);
+        let record = host.record().unwrap();
+        let (id, version) =
+            (record["decision_id"].as_str().unwrap(), record["policy_version"].as_str().unwrap());
+        let expected = format!(
+            "{{\"effect\":\"allow\",\"reason\":\"allowed\",\"rule\":\"api\",\"decision_id\":\"{id}\",\"policy_version\":\"{version}\",\
+             \"host\":\"api.example\",\"port\":8443,\"scheme\":\"https\",\"method\":\"GET\",\"path\":\"/v1/x\"}}"
+        );
+        assert_eq!(host.filter_state("wasm.weir").unwrap(), expected);
+        assert_eq!(version.len(), 16);
+    }
+
+    #[test]
+    fn the_hint_names_what_was_refused_and_the_rule() {
+        let api = |method: &[u8], path: &[u8]| {
+            let host = InMemory::tls(Some(b"api.example"))
+                .with_header(":authority", b"api.example")
+                .with_header(":method", method)
+                .with_header(":path", path);
+            denied(&judge(), &host);
+            let body: serde_json::Value = serde_json::from_slice(&host.response().unwrap().body).unwrap();
+            body["hint"].as_str().unwrap().to_owned()
+        };
+        assert!(api(b"POST", b"/v1/x").starts_with("POST to `api.example`: "));
+        assert!(api(b"POST", b"/v1/x").ends_with(" (rule `api`)"));
+        assert!(api(b"GET", b"/v1/secret").ends_with(" (rule `never`)"));
+    }
+
+    #[test]
+    fn every_decision_has_an_id_of_its_own() {
+        let judge = judge();
+        let ids: HashSet<_> = (0..100)
+            .map(|_| {
+                let host = InMemory::plain();
+                judged(&judge, &host);
+                host.record().unwrap()["decision_id"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(ids.len(), 100);
+    }
+}
