@@ -55,7 +55,10 @@ fn install() -> Result<WasmTarget> {
         match run_quietly(Command::new("rustup").args(["target", "add", TARGET])) {
             Ok(_) if toolchain_has_it()? => return Ok(WasmTarget::Toolchain),
             Ok(_) => note("wasm target", "rustup added it to another toolchain than the active one"),
-            Err(error) => note("wasm target", format_args!("rustup cannot: {error:#}")),
+            Err(error) => {
+                let error = error.to_string();
+                note("wasm target", format_args!("rustup cannot: {}", error.lines().last().unwrap_or_default()));
+            }
         }
     }
     if debian_package::is_debian() {
