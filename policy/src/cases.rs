@@ -1,1 +1,189 @@
-//! Decision cases.
+//! Decision cases: what a policy is expected to decide, written beside it in `decisions.yaml`.
+//!
+//! A list of:
+//!
+//! ```yaml
+//! - request: { method: GET, url: 'https://index.crates.io/se/rd/serde' }
+//!   expect: { effect: allow, rule: crates }
+//! - request: { method: GET, url: 'https://index.crates.io/', sni: example.com }
+//!   expect: { effect: deny, reason: sni_mismatch }
+//! ```
+//!
+//! The URL is taken apart and not repaired, so that a case can be an attack. Without `sni` an https request carries its
+//! own host, as an honest client does; `sni: ''` is none. `effect` is required; `rule` (`null` for none) and `reason`
+//! are compared when they are written.
+
+use core::fmt;
+use core::ops::Range;
+
+use crate::decision::{Decision, Effect};
+use crate::document::fields::{Fields, Known, choice, list, mismatch, text};
+use crate::document::node::{Node, Value};
+use crate::document::yaml;
+use crate::fault::{At, Collector, Faults};
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::request::Request;
+use crate::target::Target;
+
+/// One case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Where it stands in the source, in bytes.
+    pub span: Range<usize>,
+    /// Its line, from 1.
+    pub line: usize,
+    /// The method.
+    pub method: String,
+    /// The URL as written.
+    pub url: String,
+    /// The server name, if the case gives one.
+    pub sni: Option<String>,
+    /// What is expected.
+    pub expect: Expectation,
+}
+
+/// What a case expects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// The effect.
+    pub effect: Effect,
+    /// The rule's id, or that there is none; not compared when the case says nothing.
+    pub rule: Option<Option<String>>,
+    /// The reason; not compared when the case says nothing.
+    pub reason: Option<Reason>,
+}
+
+/// A decision that is not the expected one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// What was expected.
+    pub expected: Expectation,
+    /// What was decided.
+    pub decided: Expectation,
+}
+
+const CASE: Known = Known { keys: &["request", "expect"], later: &[] };
+const REQUEST: Known = Known { keys: &["method", "url", "sni"], later: &[] };
+const EXPECT: Known = Known { keys: &["effect", "rule", "reason"], later: &[] };
+
+/// Reads the text of a `decisions.yaml`.
+///
+/// # Errors
+/// Every fault of the text at once.
+pub fn parse(source: &str) -> Result<Vec<Case>, Faults> {
+    let mut faults = Collector::default();
+    let mut cases = Vec::new();
+    if let Some(root) = yaml::read(source, &mut faults) {
+        root.inspect(&At::Root, &mut faults);
+        for (index, node) in list(&root, &At::Root, &mut faults).unwrap_or_default().iter().enumerate() {
+            cases.extend(case(source, node, &At::Index(&At::Root, index), &mut faults));
+        }
+    }
+    faults.finish(source, cases)
+}
+
+fn case(source: &str, node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<Case> {
+    let fields = Fields::read(node, at, &CASE, faults)?;
+    let request = fields.require("request", node, at, faults);
+    let expect = fields.require("expect", node, at, faults);
+    let expect = expect.and_then(|node| expectation(node, &At::Key(at, "expect"), faults));
+    let (node_of_request, at_request) = (request?, At::Key(at, "request"));
+    let fields = Fields::read(node_of_request, &at_request, &REQUEST, faults)?;
+    let mut read = |key: &'static str| {
+        let node = fields.require(key, node_of_request, &at_request, faults)?;
+        text(node, &At::Key(&at_request, key), faults)
+    };
+    let (method, url) = (read("method"), read("url"));
+    let sni = fields.get("sni").and_then(|node| text(node, &At::Key(&at_request, "sni"), faults));
+    let (method, url) = (method?, url?);
+    if let Err(error) = Target::parse(&url.value) {
+        faults.report(url.span, &At::Key(&at_request, "url"), format!("`{}`: {error}", url.value), None);
+        return None;
+    }
+    let before = source.get(..node.span.start).unwrap_or_default();
+    Some(Case {
+        span: node.span.clone(),
+        line: before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1),
+        method: method.value.into_owned(),
+        url: url.value.into_owned(),
+        sni: sni.map(|sni| sni.value.into_owned()),
+        expect: expect?,
+    })
+}
+
+fn expectation(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<Expectation> {
+    let fields = Fields::read(node, at, &EXPECT, faults)?;
+    let effects = [("allow", Effect::Allow), ("deny", Effect::Deny)];
+    let effect = fields
+        .require("effect", node, at, faults)
+        .and_then(|node| choice(node, &At::Key(at, "effect"), &effects, faults));
+    let rule = fields.get("rule").and_then(|node| match &node.value {
+        Value::Scalar { text, plain: true } if matches!(text.as_ref(), "null" | "~") => Some(None),
+        Value::Scalar { .. } => {
+            text(node, &At::Key(at, "rule"), faults).map(|id| Some(id.value.into_owned()))
+        }
+        Value::List(_) | Value::Map(_) | Value::Broken => {
+            mismatch(node, &At::Key(at, "rule"), "the id of a rule or null", faults);
+            None
+        }
+    });
+    let reasons = Reason::ALL.map(|reason| (reason.as_str(), reason));
+    let reason = fields.get("reason").and_then(|node| choice(node, &At::Key(at, "reason"), &reasons, faults));
+    Some(Expectation { effect: effect?, rule, reason })
+}
+
+impl Case {
+    /// The request of the case.
+    #[must_use]
+    pub fn request(&self) -> Option<Request<'_>> {
+        let request = Target::parse(&self.url).ok()?.request(&self.method);
+        Some(match &self.sni {
+            Some(sni) => Request { sni: Some(sni.as_bytes()).filter(|sni| !sni.is_empty()), ..request },
+            None => request,
+        })
+    }
+
+    /// Decides the request and compares.
+    ///
+    /// # Errors
+    /// [`Mismatch`] when the decision is another one than the case expects.
+    pub fn check<'p>(&self, policy: &'p Policy) -> Result<Option<Decision<'p>>, Mismatch> {
+        let Some(request) = self.request() else { return Ok(None) };
+        let decision = policy.decide(&request);
+        let decided = Expectation {
+            effect: decision.effect,
+            rule: Some(decision.rule.map(|rule| rule.id().to_owned())),
+            reason: Some(decision.reason),
+        };
+        let Expectation { effect, rule, reason } = &self.expect;
+        let as_expected = *effect == decided.effect
+            && (rule.is_none() || *rule == decided.rule)
+            && (reason.is_none() || *reason == decided.reason);
+        if as_expected {
+            Ok(Some(decision))
+        } else {
+            Err(Mismatch { expected: self.expect.clone(), decided })
+        }
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.effect.fmt(f)?;
+        if let Some(reason) = self.reason {
+            write!(f, ", reason {reason}")?;
+        }
+        match &self.rule {
+            Some(Some(rule)) => write!(f, ", rule {rule}"),
+            Some(None) => f.write_str(", no rule"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, decided {}", self.expected, self.decided)
+    }
+}

@@ -1,1 +1,101 @@
-//! Documents.
+//! The policy document: what was written, read strictly.
+//!
+//! A document is first a tree of nodes with places ([`node`], [`yaml`]), then typed fields, each canonical or a fault
+//! ([`fields`], [`rule`] and one file for each kind of value). Nothing is skipped and nothing is repaired: all faults
+//! are collected, and a document with one fault is no policy.
+
+pub(crate) mod fields;
+mod host;
+mod nearest;
+mod network;
+pub(crate) mod node;
+mod path;
+mod rule;
+pub(crate) mod scalar;
+pub(crate) mod yaml;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::fault::{At, Collector};
+use crate::wire::writer::DraftHost;
+use fields::{Fields, Known, list};
+use host::Kinds;
+use node::Node;
+
+pub(crate) use rule::RuleDocument;
+
+/// What was written, with every value canonical.
+#[derive(Debug, Default)]
+pub(crate) struct PolicyDocument<'s> {
+    /// GET and HEAD to these.
+    pub(crate) allowed_domains: Vec<DraftHost<'s>>,
+    /// Any method to these.
+    pub(crate) unrestricted_domains: Vec<DraftHost<'s>>,
+    /// In the document's order.
+    pub(crate) rules: Vec<RuleDocument<'s>>,
+}
+
+const KEYS: Known = Known {
+    keys: &["allowed_domains", "unrestricted_domains", "rules"],
+    later: &[
+        "github_read_access_enabled",
+        "github_allowed_repos",
+        "github_allowed_users",
+        "aws_access_enabled",
+        "aws_allowed_services",
+        "mode",
+        "tls",
+        "upstream",
+    ],
+};
+
+impl<'s> PolicyDocument<'s> {
+    pub(crate) fn read(root: &Node<'s>, faults: &mut Collector) -> PolicyDocument<'s> {
+        let at = At::Root;
+        let mut document = PolicyDocument::default();
+        let Some(fields) = Fields::read(root, &at, &KEYS, faults) else { return document };
+        if fields.is_empty() {
+            let help = "write `rules: []` for a policy that allows nothing";
+            faults.report(root.span.clone(), &at, "the document is empty", Some(help.to_owned()));
+        }
+        if let Some(node) = fields.get("allowed_domains") {
+            document.allowed_domains = domains(node, &At::Key(&at, "allowed_domains"), faults);
+        }
+        if let Some(node) = fields.get("unrestricted_domains") {
+            document.unrestricted_domains = domains(node, &At::Key(&at, "unrestricted_domains"), faults);
+        }
+        if let Some(node) = fields.get("rules") {
+            let at = At::Key(&at, "rules");
+            for (index, node) in list(node, &at, faults).unwrap_or_default().iter().enumerate() {
+                document.rules.extend(RuleDocument::read(node, &At::Index(&at, index), faults));
+            }
+            refuse_duplicate_ids(&document.rules, &at, faults);
+        }
+        document
+    }
+}
+
+/// A data key's list: exact hosts; empty is allowed, because it is that key's default.
+fn domains<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Vec<DraftHost<'s>> {
+    host::hosts(node, at, Kinds::Exact, faults).into_iter().map(|host| host.value).collect()
+}
+
+fn refuse_duplicate_ids(rules: &[RuleDocument<'_>], at: &At<'_>, faults: &mut Collector) {
+    let mut seen: HashMap<&Cow<'_, str>, String> = HashMap::new();
+    for rule in rules {
+        let Some(id) = &rule.id else { continue };
+        if let Some(first) = seen.get(&id.value) {
+            let message = format!("the id `{}` is taken by `{first}`", id.value);
+            let at = At::Index(at, rule.index);
+            faults.report(
+                id.span.clone(),
+                &At::Key(&at, "id"),
+                message,
+                Some("give each rule its own id".to_owned()),
+            );
+        } else {
+            seen.insert(&id.value, At::Index(at, rule.index).to_string());
+        }
+    }
+}

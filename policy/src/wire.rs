@@ -35,6 +35,8 @@ pub(crate) mod writer;
 pub(crate) use image::{AddressSetRef, Image};
 pub(crate) use records::{Ports, RuleRecord};
 pub use validate::InvalidPolicyBytes;
+#[cfg(feature = "compile")]
+pub(crate) use validate::is_id_byte;
 
 /// The hash of a host's text, for the host table.
 pub(crate) fn hash_host(text: &[u8]) -> u64 {

@@ -1,1 +1,360 @@
-//! Writing.
+//! Writing: the same rules give the same bytes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ipnet::IpNet;
+
+use super::header::{HEADER_BYTES, Header, Section};
+use super::records::{Ports, RuleRecord, Span};
+use super::{hash_host, home_slot, slot_tag};
+use crate::decision::Effect;
+use crate::limits;
+use crate::path::pattern::PatternKind;
+use crate::scheme::Scheme;
+
+/// A rule that is ready to be written: everything canonical, every default filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft<'s> {
+    pub(crate) id: Cow<'s, str>,
+    pub(crate) effect: Effect,
+    /// None is every host.
+    pub(crate) hosts: Option<Vec<DraftHost<'s>>>,
+    pub(crate) schemes: BTreeSet<Scheme>,
+    pub(crate) ports: DraftPorts,
+    /// Empty is any.
+    pub(crate) methods: BTreeSet<Cow<'s, str>>,
+    /// Empty is any.
+    pub(crate) paths: BTreeSet<(String, PatternKind)>,
+    pub(crate) addresses: BTreeSet<IpNet>,
+}
+
+/// A host pattern; ordered by name first, so that both kinds of one name stand together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct DraftHost<'s> {
+    pub(crate) name: Cow<'s, str>,
+    /// Everything below the name instead of the name.
+    pub(crate) below: bool,
+}
+
+/// Which ports a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DraftPorts {
+    /// The scheme's.
+    Default,
+    /// These.
+    Listed(BTreeSet<u16>),
+    /// All.
+    Any,
+}
+
+/// A policy beyond a limit of its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TooLarge {
+    #[error("the policy has more than {} rules", limits::RULES)]
+    Rules,
+    #[error("the policy names more than {} different methods", limits::METHODS)]
+    Methods,
+    #[error("the hosts of the policy are in more than {} different sets of rules", limits::RULE_LISTS)]
+    RuleLists,
+    #[error("the policy has more than {} different `addresses` lists", limits::ADDRESS_SETS)]
+    AddressSets,
+    #[error("the compiled policy is larger than {} bytes", limits::POLICY_BYTES)]
+    Bytes,
+}
+
+/// Writes rules, in the order in which they are to be asked.
+pub(crate) fn write(drafts: &[Draft<'_>]) -> Result<Box<[u8]>, TooLarge> {
+    if drafts.len() > limits::RULES {
+        return Err(TooLarge::Rules);
+    }
+    let mut writer = Writer::default();
+    let methods: BTreeSet<&str> = drafts.iter().flat_map(|draft| &draft.methods).map(AsRef::as_ref).collect();
+    writer.methods(&methods)?;
+    for draft in drafts {
+        writer.rule(draft, &methods)?;
+    }
+    writer.hosts(drafts)?;
+    writer.open_ports(drafts);
+    writer.seal()
+}
+
+#[derive(Default)]
+struct Writer<'s> {
+    sections: [Vec<u8>; 11],
+    texts: HashMap<&'s str, Span>,
+    lists: BTreeMap<Vec<u16>, u16>,
+    address_sets: BTreeMap<&'s BTreeSet<IpNet>, u16>,
+    below_depths: u128,
+    longest_walk: u32,
+    homes: u32,
+    everywhere: Option<u16>,
+}
+
+/// Lengths are checked against [`limits::POLICY_BYTES`] before the block is sealed, so saturation is never seen.
+fn narrow(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+impl<'s> Writer<'s> {
+    fn section(&mut self, section: Section) -> &mut Vec<u8> {
+        let [text, rules, items, lists, hosts, methods, paths, ports, open, sets, nets] = &mut self.sections;
+        match section {
+            Section::Text => text,
+            Section::Rules => rules,
+            Section::ListItems => items,
+            Section::Lists => lists,
+            Section::Hosts => hosts,
+            Section::Methods => methods,
+            Section::Paths => paths,
+            Section::Ports => ports,
+            Section::OpenPorts => open,
+            Section::AddressSets => sets,
+            Section::Nets => nets,
+        }
+    }
+
+    fn count(&mut self, section: Section) -> u32 {
+        narrow(self.section(section).len().checked_div(section.record_bytes()).unwrap_or(0))
+    }
+
+    fn append(&mut self, text: &str) -> Span {
+        let section = self.section(Section::Text);
+        let span = Span { start: narrow(section.len()), count: narrow(text.len()) };
+        section.extend_from_slice(text.as_bytes());
+        span
+    }
+
+    fn text(&mut self, text: &'s str) -> Span {
+        if let Some(span) = self.texts.get(text) {
+            return *span;
+        }
+        let span = self.append(text);
+        self.texts.insert(text, span);
+        span
+    }
+
+    fn text_record(&mut self, section: Section, text: &'s str, flags: u8) {
+        let span = self.text(text);
+        let length = u16::try_from(span.count).unwrap_or(u16::MAX);
+        let records = self.section(section);
+        records.extend_from_slice(&span.start.to_le_bytes());
+        records.extend_from_slice(&length.to_le_bytes());
+        records.extend_from_slice(&[flags, 0]);
+    }
+
+    fn span_record(&mut self, section: Section, span: Span) {
+        let records = self.section(section);
+        records.extend_from_slice(&span.start.to_le_bytes());
+        records.extend_from_slice(&span.count.to_le_bytes());
+    }
+
+    fn methods(&mut self, methods: &BTreeSet<&'s str>) -> Result<(), TooLarge> {
+        if methods.len() > limits::METHODS {
+            return Err(TooLarge::Methods);
+        }
+        for method in methods {
+            self.text_record(Section::Methods, method, 0);
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, draft: &'s Draft<'_>, methods: &BTreeSet<&str>) -> Result<(), TooLarge> {
+        let Draft { id, effect, hosts: _, schemes, ports, methods: wanted, paths, addresses } = draft;
+        let id = self.text(id);
+        let bits = methods.iter().zip(0u32..).filter(|(method, _)| wanted.contains(**method));
+        let bits = bits.fold(0, |bits, (_, place)| bits | 1u64.wrapping_shl(place));
+        let first_path = self.count(Section::Paths);
+        for (text, kind) in paths {
+            self.text_record(Section::Paths, text, kind.bits());
+        }
+        let first_port = self.count(Section::Ports);
+        let listed = match ports {
+            DraftPorts::Default | DraftPorts::Any => 0,
+            DraftPorts::Listed(listed) => {
+                for port in listed {
+                    self.section(Section::Ports).extend_from_slice(&port.to_le_bytes());
+                }
+                listed.len()
+            }
+        };
+        let addresses = if addresses.is_empty() { None } else { Some(self.address_set(addresses)?) };
+        let record = RuleRecord {
+            id,
+            effect: *effect,
+            schemes: schemes.iter().fold(0, |bits, scheme| bits | scheme.bit()),
+            methods: bits,
+            paths: Span { start: first_path, count: narrow(paths.len()) },
+            ports: match ports {
+                DraftPorts::Default => Ports::Default,
+                DraftPorts::Listed(_) => Ports::Listed,
+                DraftPorts::Any => Ports::Any,
+            },
+            listed_ports: Span { start: first_port, count: narrow(listed) },
+            addresses,
+        };
+        record.write(self.section(Section::Rules));
+        Ok(())
+    }
+
+    fn address_set(&mut self, nets: &'s BTreeSet<IpNet>) -> Result<u16, TooLarge> {
+        if let Some(set) = self.address_sets.get(nets) {
+            return Ok(*set);
+        }
+        let set = u16::try_from(self.address_sets.len()).map_err(|_| TooLarge::AddressSets)?;
+        if usize::from(set) >= limits::ADDRESS_SETS {
+            return Err(TooLarge::AddressSets);
+        }
+        self.address_sets.insert(nets, set);
+        let start = self.count(Section::Nets);
+        for net in nets {
+            let (family, octets): (u8, [u8; 16]) = match net {
+                IpNet::V4(net) => {
+                    let [a, b, c, d] = net.addr().octets();
+                    (4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+                }
+                IpNet::V6(net) => (6, net.addr().octets()),
+            };
+            let section = self.section(Section::Nets);
+            section.extend_from_slice(&[family, net.prefix_len()]);
+            section.extend_from_slice(&octets);
+        }
+        self.span_record(Section::AddressSets, Span { start, count: narrow(nets.len()) });
+        Ok(set)
+    }
+
+    /// The number of the list with these rules, which are sorted and distinct.
+    fn list(&mut self, rules: &[u16]) -> Result<u16, TooLarge> {
+        if let Some(list) = self.lists.get(rules) {
+            return Ok(*list);
+        }
+        if self.lists.len() >= limits::RULE_LISTS {
+            return Err(TooLarge::RuleLists);
+        }
+        let list = u16::try_from(self.lists.len()).map_err(|_| TooLarge::RuleLists)?;
+        self.lists.insert(rules.to_vec(), list);
+        let start = self.count(Section::ListItems);
+        for rule in rules {
+            self.section(Section::ListItems).extend_from_slice(&rule.to_le_bytes());
+        }
+        self.span_record(Section::Lists, Span { start, count: narrow(rules.len()) });
+        Ok(list)
+    }
+
+    fn hosts(&mut self, drafts: &'s [Draft<'_>]) -> Result<(), TooLarge> {
+        let numbered = || drafts.iter().zip(0u16..);
+        let everywhere: Vec<u16> =
+            numbered().filter(|(draft, _)| draft.hosts.is_none()).map(|(_, rule)| rule).collect();
+        if !everywhere.is_empty() {
+            self.everywhere = Some(self.list(&everywhere)?);
+        }
+        let named =
+            numbered().flat_map(|(draft, rule)| draft.hosts.iter().flatten().map(move |host| (host, rule)));
+        let mut named: Vec<(&DraftHost<'_>, u16)> = named.collect();
+        named.sort_unstable();
+        named.dedup();
+
+        let mut entries = Vec::with_capacity(named.len());
+        let mut rules: Vec<u16> = Vec::new();
+        let mut last: Option<(&str, Span)> = None;
+        for group in named.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((host, _)) = group.first() else { continue };
+            rules.clear();
+            rules.extend(group.iter().map(|(_, rule)| *rule));
+            let list = self.list(&rules)?;
+            let text = match last {
+                Some((name, text)) if name == host.name => text,
+                Some(_) | None => self.append(&host.name),
+            };
+            last = Some((&host.name, text));
+            if host.below {
+                let labels = narrow(host.name.split('.').count());
+                self.below_depths |= 1u128.checked_shl(labels).unwrap_or(0);
+            }
+            entries.push(Entry { hash: hash_host(host.name.as_bytes()), below: host.below, text, list });
+        }
+        self.host_table(&mut entries)
+    }
+
+    fn host_table(&mut self, entries: &mut [Entry]) -> Result<(), TooLarge> {
+        let homes = entries.len().saturating_mul(4).div_ceil(3);
+        self.homes = u32::try_from(homes).map_err(|_| TooLarge::Bytes)?;
+        let homes = self.homes;
+        // Entries come sorted by name; a stable sort keeps that order within a home.
+        entries.sort_by_key(|entry| home_slot(entry.hash, homes));
+        let mut next = 0u32;
+        for entry in entries {
+            let home = home_slot(entry.hash, homes);
+            let place = next.max(home);
+            self.longest_walk = self.longest_walk.max(place.saturating_sub(home).saturating_add(1));
+            self.pad_hosts(place);
+            let slots = self.section(Section::Hosts);
+            slots.extend_from_slice(&entry.text.start.to_le_bytes());
+            slots.push(u8::try_from(entry.text.count).unwrap_or(0));
+            slots.push(slot_tag(entry.hash, entry.below));
+            slots.extend_from_slice(&entry.list.to_le_bytes());
+            next = place.saturating_add(1);
+        }
+        self.pad_hosts(next.max(homes));
+        Ok(())
+    }
+
+    /// Fills up with empty slots to this many.
+    fn pad_hosts(&mut self, slots: u32) {
+        let bytes =
+            usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(Section::Hosts.record_bytes());
+        self.section(Section::Hosts).resize(bytes, 0);
+    }
+
+    fn open_ports(&mut self, drafts: &[Draft<'_>]) {
+        let mut open: BTreeMap<u16, u8> = BTreeMap::new();
+        for draft in drafts.iter().filter(|draft| draft.effect == Effect::Allow) {
+            for scheme in &draft.schemes {
+                let default = BTreeSet::from([scheme.default_port()]);
+                let ports = match &draft.ports {
+                    DraftPorts::Listed(ports) => ports,
+                    DraftPorts::Default | DraftPorts::Any => &default,
+                };
+                for port in ports {
+                    *open.entry(*port).or_default() |= scheme.bit();
+                }
+            }
+        }
+        for (port, schemes) in open {
+            let [low, high] = port.to_le_bytes();
+            self.section(Section::OpenPorts).extend_from_slice(&[low, high, schemes, 0]);
+        }
+    }
+
+    fn seal(mut self) -> Result<Box<[u8]>, TooLarge> {
+        let total =
+            self.sections.iter().fold(HEADER_BYTES, |total, section| total.saturating_add(section.len()));
+        if total > limits::POLICY_BYTES {
+            return Err(TooLarge::Bytes);
+        }
+        let mut body = Vec::with_capacity(total);
+        let mut ranges = core::array::from_fn(|_| 0..0);
+        for (range, section) in ranges.iter_mut().zip(Section::ALL) {
+            let start = HEADER_BYTES.saturating_add(body.len());
+            let section = core::mem::take(self.section(section));
+            *range = start..start.saturating_add(section.len());
+            body.extend_from_slice(&section);
+        }
+        let header = Header {
+            below_depths: self.below_depths,
+            longest_walk: self.longest_walk,
+            homes: self.homes,
+            everywhere: self.everywhere,
+            sections: ranges,
+        };
+        Ok(header.seal(&body))
+    }
+}
+
+/// A host pattern on its way into the table.
+struct Entry {
+    hash: u64,
+    below: bool,
+    text: Span,
+    list: u16,
+}

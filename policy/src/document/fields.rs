@@ -1,0 +1,161 @@
+//! Typed access to nodes: each reader returns what is meant or reports what is written.
+
+use std::borrow::Cow;
+
+use super::node::{Node, Spanned, Value};
+use super::{nearest, scalar};
+use crate::fault::{At, Collector};
+
+/// The keys of a mapping.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) keys: &'static [&'static str],
+    /// Keys of the whole document form that this version does not act on yet.
+    pub(crate) later: &'static [&'static str],
+}
+
+/// A mapping whose keys are all known.
+#[derive(Debug)]
+pub(crate) struct Fields<'n, 's> {
+    entries: Vec<(&'n str, &'n Node<'s>)>,
+}
+
+impl<'n, 's> Fields<'n, 's> {
+    /// Reads a mapping; unknown keys are reported and left out.
+    pub(crate) fn read(
+        node: &'n Node<'s>,
+        at: &At<'_>,
+        known: &Known,
+        faults: &mut Collector,
+    ) -> Option<Fields<'n, 's>> {
+        let Value::Map(entries) = &node.value else {
+            mismatch(node, at, "a mapping", faults);
+            return None;
+        };
+        let mut fields = Fields { entries: Vec::with_capacity(entries.len()) };
+        for (key, value) in entries {
+            let Value::Scalar { text, .. } = &key.value else { continue };
+            if known.keys.contains(&text.as_ref()) {
+                fields.entries.push((text, value));
+                continue;
+            }
+            let message = format!("the key `{text}` is unknown here");
+            let help = if known.later.contains(&text.as_ref()) {
+                format!("this version does not support `{text}` yet")
+            } else if let Some(near) = nearest::nearest(text, known.keys) {
+                format!("did you mean `{near}`")
+            } else {
+                format!("known keys: {}", quoted(known.keys))
+            };
+            faults.report(key.span.clone(), &At::Key(at, text), message, Some(help));
+        }
+        Some(fields)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&'n Node<'s>> {
+        self.entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn require(
+        &self,
+        key: &str,
+        node: &Node<'_>,
+        at: &At<'_>,
+        faults: &mut Collector,
+    ) -> Option<&'n Node<'s>> {
+        let found = self.get(key);
+        if found.is_none() {
+            faults.report(node.span.clone(), at, format!("the key `{key}` is missing"), None);
+        }
+        found
+    }
+}
+
+/// Reports that the node is not what is wanted here.
+pub(crate) fn mismatch(node: &Node<'_>, at: &At<'_>, wanted: &str, faults: &mut Collector) {
+    if matches!(node.value, Value::Broken) {
+        return;
+    }
+    let help = match &node.value {
+        Value::Scalar { text, plain: true } if wanted == "text" && !text.is_empty() => {
+            Some(format!("write it in quotes if it is meant as text: '{text}'"))
+        }
+        Value::Scalar { .. } if wanted == "a list" => {
+            Some("write it as a list, also if it has one entry".to_owned())
+        }
+        Value::Scalar { .. } | Value::List(_) | Value::Map(_) | Value::Broken => None,
+    };
+    faults.report(node.span.clone(), at, format!("this must be {wanted}, and it is {}", node.kind()), help);
+}
+
+/// The items of a list.
+pub(crate) fn list<'n, 's>(
+    node: &'n Node<'s>,
+    at: &At<'_>,
+    faults: &mut Collector,
+) -> Option<&'n [Node<'s>]> {
+    if let Value::List(items) = &node.value {
+        return Some(items);
+    }
+    mismatch(node, at, "a list", faults);
+    None
+}
+
+/// The items of a list that must have some.
+pub(crate) fn filled_list<'n, 's>(
+    node: &'n Node<'s>,
+    at: &At<'_>,
+    faults: &mut Collector,
+) -> Option<&'n [Node<'s>]> {
+    let items = list(node, at, faults)?;
+    if items.is_empty() {
+        let help = "an empty list could mean none or any: leave the key out for any";
+        faults.report(node.span.clone(), at, "the list is empty", Some(help.to_owned()));
+        return None;
+    }
+    Some(items)
+}
+
+/// Text: in quotes, or plain and taken for nothing else.
+pub(crate) fn text<'s>(
+    node: &Node<'s>,
+    at: &At<'_>,
+    faults: &mut Collector,
+) -> Option<Spanned<Cow<'s, str>>> {
+    match &node.value {
+        Value::Scalar { text, plain } if scalar::is_text(text, *plain) => {
+            Some(Spanned { value: text.clone(), span: node.span.clone() })
+        }
+        Value::Scalar { .. } | Value::List(_) | Value::Map(_) | Value::Broken => {
+            mismatch(node, at, "text", faults);
+            None
+        }
+    }
+}
+
+/// One of a few words.
+pub(crate) fn choice<T: Copy>(
+    node: &Node<'_>,
+    at: &At<'_>,
+    words: &[(&str, T)],
+    faults: &mut Collector,
+) -> Option<T> {
+    let written = text(node, at, faults)?;
+    let found = words.iter().find(|(word, _)| *word == written.value).map(|(_, value)| *value);
+    if found.is_none() {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let help = Some(format!("write one of {}", quoted(&words)));
+        faults.report(written.span, at, format!("`{}` is not known here", written.value), help);
+    }
+    found
+}
+
+fn quoted(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}

@@ -1,0 +1,46 @@
+//! Did you mean: the known word that differs least.
+
+/// The candidate within two edits of the word, and fewer than half its letters, that differs least.
+pub(super) fn nearest<'k>(word: &str, candidates: &[&'k str]) -> Option<&'k str> {
+    // Longer words than any key are not worth the comparison.
+    if word.len() > 64 {
+        return None;
+    }
+    let distances = candidates.iter().map(|candidate| (distance(word, candidate), *candidate));
+    let (edits, candidate) = distances.min_by_key(|(edits, _)| *edits)?;
+    (edits <= 2 && edits.saturating_mul(2) < candidate.len()).then_some(candidate)
+}
+
+/// Levenshtein's distance, in characters.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (done, left) in one.chars().enumerate() {
+        let mut diagonal = done;
+        let mut beside = done.saturating_add(1);
+        if let Some(first) = row.first_mut() {
+            *first = beside;
+        }
+        for (cell, right) in row.iter_mut().skip(1).zip(other.chars()) {
+            let substituted = diagonal.saturating_add(usize::from(left != right));
+            diagonal = *cell;
+            *cell = substituted.min(diagonal.saturating_add(1)).min(beside.saturating_add(1));
+            beside = *cell;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_key_and_another_word_does_not() {
+        let keys = ["allowed_domains", "unrestricted_domains", "rules", "id"];
+        assert_eq!(nearest("allowed_domain", &keys), Some("allowed_domains"));
+        assert_eq!(nearest("rule", &keys), Some("rules"));
+        assert_eq!(nearest("denied", &keys), None);
+        assert_eq!(nearest("to", &keys), None);
+        assert_eq!((distance("kitten", "sitting"), distance("", "ab")), (3, 2));
+    }
+}

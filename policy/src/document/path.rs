@@ -1,0 +1,111 @@
+//! Path patterns of a document.
+
+use super::node::Spanned;
+use crate::fault::{At, Collector};
+use crate::path::Path;
+use crate::path::pattern::PatternKind;
+
+/// Reads a pattern: `/exact`, `/prefix/*`, `/a/{one-segment}/b`.
+pub(super) fn pattern(
+    written: &Spanned<impl AsRef<str>>,
+    at: &At<'_>,
+    faults: &mut Collector,
+) -> Option<(String, PatternKind)> {
+    let text = written.value.as_ref();
+    match read(text) {
+        Ok(pattern) => Some(pattern),
+        Err((message, help)) => {
+            faults.report(written.span.clone(), at, message, help);
+            None
+        }
+    }
+}
+
+type Fault = (String, Option<String>);
+
+fn read(text: &str) -> Result<(String, PatternKind), Fault> {
+    if !text.starts_with('/') {
+        return Err((format!("the path `{text}` does not start with `/`"), Some(format!("write `/{text}`"))));
+    }
+    if text.len() > usize::from(u16::MAX) {
+        return Err(("the path is too long".to_owned(), None));
+    }
+    if text.contains('?') {
+        let help = "a rule cannot look at the query: leave it out".to_owned();
+        return Err((format!("the path `{text}` has a query"), Some(help)));
+    }
+    if text.contains('%') {
+        let help = Path::parse(text.as_bytes())
+            .ok()
+            .and_then(|path| String::from_utf8(path.as_bytes().to_vec()).ok());
+        let help = help.map(|decoded| format!("write `{decoded}`: paths are compared after decoding"));
+        return Err((format!("the path `{text}` has a `%`"), help));
+    }
+    let literal = text.strip_suffix("/*").map_or(text, |prefix| text.get(..=prefix.len()).unwrap_or(text));
+    let kind = PatternKind { prefix: literal.len() < text.len(), parameters: has_parameters(literal)? };
+    // A space is written as itself here, and encoded on the wire.
+    let wire = literal.replace(' ', "%20");
+    match Path::parse(wire.as_bytes()) {
+        Ok(path) if path.as_bytes() == literal.as_bytes() => Ok((literal.to_owned(), kind)),
+        Ok(path) => {
+            let star = if kind.prefix { "*" } else { "" };
+            let canonical = String::from_utf8_lossy(path.as_bytes()).into_owned();
+            let message = format!("`{text}` is not in canonical form, which is `{canonical}{star}`");
+            Err((message, Some(format!("write `{canonical}{star}`"))))
+        }
+        Err(error) => Err((format!("`{text}` is not a path that can be allowed: {error}"), None)),
+    }
+}
+
+/// Whether there are `{…}` segments; braces and stars anywhere else are faults.
+fn has_parameters(literal: &str) -> Result<bool, Fault> {
+    let mut found = false;
+    for segment in literal.split('/') {
+        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        if let Some(name) = name
+            && !name.is_empty()
+            && !name.contains(['{', '}', '*'])
+        {
+            found = true;
+        } else if segment.contains(['{', '}']) {
+            let help = "`{name}` stands for one whole segment".to_owned();
+            return Err((
+                format!("the segment `{segment}` has braces that are not around all of it"),
+                Some(help),
+            ));
+        } else if segment.contains('*') {
+            let help = "`*` stands for everything below, at the end only: `/prefix/*`".to_owned();
+            return Err((
+                format!("the segment `{segment}` has a `*` that is not the last segment"),
+                Some(help),
+            ));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_read_with_their_kind() {
+        let kinds = |text| read(text).map(|(text, kind)| (text, kind.prefix, kind.parameters));
+        assert_eq!(kinds("/a"), Ok(("/a".to_owned(), false, false)));
+        assert_eq!(kinds("/a/*"), Ok(("/a/".to_owned(), true, false)));
+        assert_eq!(kinds("/*"), Ok(("/".to_owned(), true, false)));
+        assert_eq!(kinds("/a/{b}/c"), Ok(("/a/{b}/c".to_owned(), false, true)));
+        assert_eq!(kinds("/a/{b}/*"), Ok(("/a/{b}/".to_owned(), true, true)));
+        assert_eq!(kinds("/with space/é"), Ok(("/with space/é".to_owned(), false, false)));
+    }
+
+    #[test]
+    fn what_could_never_match_is_refused() {
+        for text in [
+            "", "a", "*", "/a?b", "/a%20b", "/a//b", "/a/../b", "/a/.", "/a*", "/*/a", "/a{b}", "/{}",
+            "/{a*}", "/a\\b", "/a#b", "/a\tb",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

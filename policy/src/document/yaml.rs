@@ -1,0 +1,106 @@
+//! YAML events become nodes. The parser gives byte offsets, holds limits on nesting and has no unsafe code.
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use super::node::{Extra, Node, Value};
+use crate::fault::{At, Collector};
+use crate::limits;
+
+/// Reads one document; reports and returns none when it is not one.
+pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'s>> {
+    if source.len() > limits::DOCUMENT_BYTES {
+        let message = format!("the document is larger than {} bytes", limits::DOCUMENT_BYTES);
+        faults.report(0..0, &At::Root, message, None);
+        return None;
+    }
+    let mut options = granit_parser::options! {
+        disallow_directives: true,
+        flow_nesting_limit: limits::DOCUMENT_DEPTH,
+        block_nesting_limit: limits::DOCUMENT_DEPTH,
+    };
+    options.set_emit_comments(false);
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str_with_options(source, options) {
+        match event {
+            Ok((event, span)) => {
+                let span = span.byte_range().unwrap_or(0..0);
+                if matches!(event, Event::DocumentStart(..)) && builder.root.is_some() {
+                    let help = Some("keep one document in a file".to_owned());
+                    faults.report(span, &At::Root, "a second document starts here", help);
+                    return None;
+                }
+                builder.take(event, span);
+            }
+            Err(error) => {
+                let place = error.marker().byte_offset().unwrap_or(0).min(source.len());
+                faults.report(place..place, &At::Root, format!("this is not YAML: {}", error.info()), None);
+                return None;
+            }
+        }
+    }
+    if builder.root.is_none() {
+        let help = "write `rules: []` for a policy that allows nothing";
+        faults.report(0..0, &At::Root, "the document is empty", Some(help.to_owned()));
+    }
+    builder.root
+}
+
+#[derive(Default)]
+struct Builder<'s> {
+    /// Lists and mappings that are still open; of a mapping also the key whose value comes next.
+    open: Vec<(Node<'s>, Option<Node<'s>>)>,
+    root: Option<Node<'s>>,
+}
+
+impl<'s> Builder<'s> {
+    fn take(&mut self, event: Event<'s>, span: core::ops::Range<usize>) {
+        let extra = |anchor: usize, tagged: bool| match (anchor, tagged) {
+            (0, false) => None,
+            (0, true) => Some(Extra::Tag),
+            (_, _) => Some(Extra::Anchor),
+        };
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let value = Value::Scalar { text, plain: style == ScalarStyle::Plain };
+                self.place(Node { span, value, extra: extra(anchor, tag.is_some()) });
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                let value = Value::List(Vec::new());
+                self.open.push((Node { span, value, extra: extra(anchor, tag.is_some()) }, None));
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                let value = Value::Map(Vec::new());
+                self.open.push((Node { span, value, extra: extra(anchor, tag.is_some()) }, None));
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some((mut node, _)) = self.open.pop() {
+                    // A block ends where its last node does; the parser's end is the start of what follows.
+                    let last = match &node.value {
+                        Value::List(items) => items.last().map(|item| item.span.end),
+                        Value::Map(entries) => entries.last().map(|(_, value)| value.span.end),
+                        Value::Scalar { .. } | Value::Broken => None,
+                    };
+                    node.span.end = last.unwrap_or(span.end).max(node.span.start);
+                    self.place(node);
+                }
+            }
+            Event::Alias(_) | Event::UnresolvedAlias(_) => {
+                self.place(Node { span, value: Value::Broken, extra: Some(Extra::Alias) });
+            }
+            // Streams and documents are counted by the caller; comments and anchors are not asked for.
+            _ => {}
+        }
+    }
+
+    fn place(&mut self, node: Node<'s>) {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some((Node { value: Value::List(items), .. }, _)) => items.push(node),
+            Some((Node { value: Value::Map(entries), .. }, key)) => match key.take() {
+                None => *key = Some(node),
+                Some(key) => entries.push((key, node)),
+            },
+            Some((Node { value: Value::Scalar { .. } | Value::Broken, .. }, _)) => {}
+        }
+    }
+}
