@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +22,8 @@ pub struct Client {
     proxy: Option<String>,
     authority: Option<PathBuf>,
     socket: Option<PathBuf>,
-    server: Option<SocketAddr>,
+    server: Option<String>,
+    insecure: bool,
 }
 
 /// One request. Made by [`Request::get`], changed field by field.
@@ -141,9 +141,15 @@ impl Client {
         Self { socket: Some(socket.to_owned()), ..Self::default() }
     }
 
-    /// Connecting to this address and port, whatever the URL names.
-    pub fn resolving(mut self, server: SocketAddr) -> Self {
-        self.server = Some(server);
+    /// Connecting to this `HOST:PORT`, or asking the proxy to, whatever the URL names.
+    pub fn connecting_to(mut self, server: impl Into<String>) -> Self {
+        self.server = Some(server.into());
+        self
+    }
+
+    /// Taking any certificate.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
         self
     }
 
@@ -214,11 +220,14 @@ impl Client {
         if let Some(socket) = &self.socket {
             command.arg("--unix-socket").arg(socket);
         }
-        if let Some(server) = self.server {
+        if let Some(server) = &self.server {
             command.args(["--connect-to", &format!("::{server}")]);
         }
         if let Some(authority) = &self.authority {
             command.arg("--cacert").arg(authority).args(["--capath", "/dev/null"]);
+        }
+        if self.insecure {
+            command.arg("--insecure");
         }
         match request.method.as_str() {
             "GET" => {}

@@ -78,11 +78,30 @@ impl Run {
         arguments
     }
 
+    /// `weir`, told to keep the sockets of a run in a folder of the test's own.
+    fn command(&self) -> Result<Command> {
+        fs::create_dir_all(self.runtime())?;
+        let mut command = weir_command()?;
+        command.args(self.arguments()).env("XDG_RUNTIME_DIR", self.runtime()).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// The folder that holds the sockets of a run while it lasts.
+    pub fn runtime(&self) -> PathBuf {
+        self.directory.path().join("r")
+    }
+
+    fn find_socket(&self, name: &str) -> Result<PathBuf> {
+        let folders = fs::read_dir(self.runtime())?.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let found = folders.map(|folder| folder.path().join(name)).find(|path| path.exists());
+        found.with_context(|| format!("no `{name}` in the folders of {}", self.runtime().display()))
+    }
+
     /// Starts it without a CMD and waits until it says that it is ready.
     pub fn start(self) -> Result<Gateway> {
         let started = Instant::now();
-        let mut command = weir_command()?;
-        command.args(self.arguments()).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut command = self.command()?;
+        command.arg("--json").stdout(Stdio::piped());
         let process = Process::start("weir run", &mut command)?;
         let ready = process
             .stdout()
@@ -104,15 +123,14 @@ impl Run {
 
     /// Runs it with a CMD to the end.
     pub fn output(&self, cmd: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Output> {
-        let mut command = weir_command()?;
-        command.args(self.arguments()).arg("--").args(cmd).stdin(Stdio::null());
-        command.output().context("cannot run `weir`")
+        let mut command = self.command()?;
+        command.arg("--").args(cmd).output().context("cannot run `weir`")
     }
 
     /// Starts it with a CMD and does not wait.
     pub fn spawn(&self, cmd: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Process> {
-        let mut command = weir_command()?;
-        command.args(self.arguments()).arg("--").args(cmd).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut command = self.command()?;
+        command.arg("--").args(cmd).stdout(Stdio::piped());
         Process::start("weir run -- CMD", &mut command)
     }
 }
@@ -206,20 +224,34 @@ impl Gateway {
         self.id().descendant("envoy")
     }
 
-    /// Waits for `count` decisions and returns them; more than `count` is an error.
+    /// Waits for `count` decisions and returns them; more than `count` is an error. A CONNECT that was let in is no
+    /// decision.
     pub fn decisions(&self, count: usize) -> Result<Vec<Decision>> {
-        let decisions =
-            self.process.stdout().wait(Deadline::seconds(20), "decisions of `weir run`", |lines| {
-                let decisions: Vec<_> = lines.iter().filter(|line| line.starts_with('{')).cloned().collect();
-                (decisions.len() >= count).then_some(decisions)
-            })?;
-        ensure!(decisions.len() == count, "expected {count} decisions, got {decisions:#?}");
-        decisions.iter().map(|line| Decision::parse(line)).collect()
+        let what = format!("{count} decisions of `weir run`");
+        let lines = self.process.stdout().wait(Deadline::seconds(20), &what, |lines| {
+            let decisions: Vec<_> = lines.iter().filter(|line| line.starts_with('{')).cloned().collect();
+            (decisions.len() >= count).then_some(decisions)
+        })?;
+        ensure!(lines.len() == count, "expected {count} decisions, got {lines:#?}");
+        lines
+            .iter()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("decision `{line}`")))
+            .collect()
     }
 
-    /// Waits until `count` decisions were shown and returns the newest.
-    pub fn last_decision(&self, count: usize) -> Result<Decision> {
-        self.decisions(count)?.pop().context("no decision")
+    /// Waits for the only decision so far.
+    pub fn only_decision(&self) -> Result<Decision> {
+        self.decisions(1)?.pop().context("no decision")
+    }
+
+    /// A counter or gauge of its Envoy, by its name in Envoy's `/stats`.
+    pub fn envoy_stat(&self, name: &str) -> Result<u64> {
+        let socket = self.run.find_socket("admin.sock")?;
+        let response = Client::on_socket(&socket).get(format!("http://envoy/stats?filter=^{name}$"))?;
+        let value = response.content.trim().strip_prefix(&format!("{name}: "));
+        value
+            .and_then(|value| value.parse().ok())
+            .with_context(|| format!("no counter `{name}`: {response:?}"))
     }
 
     /// Sends it a signal.
@@ -268,19 +300,8 @@ pub struct Decision {
     /// The names in the certificate of the upstream, once verified.
     #[serde(default)]
     pub upstream_names: Vec<String>,
-    /// Envoy's response flags.
-    #[serde(default)]
-    pub flags: Vec<String>,
     /// Why the upstream's transport failed.
     pub failure: Option<String>,
-    /// The Envoy that carried it out.
-    pub envoy_version: Option<String>,
-}
-
-impl Decision {
-    fn parse(line: &str) -> Result<Self> {
-        serde_json::from_str(line).with_context(|| format!("decision `{line}`"))
-    }
 }
 
 /// The name and value of `export NAME='value'`.

@@ -1,7 +1,7 @@
 //! The main job's fixture: hosts that share one address and port and present certificates of different roots.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -78,16 +78,6 @@ impl UpstreamHosts {
     /// `http://HOST:PORT/PATH`
     pub fn plain_url(&self, host: &str, path: &str) -> String {
         format!("http://{host}:{}{path}", self.plain_port())
-    }
-
-    /// Where the addresses of `INWARD` can be led to: loopback in each of its spellings.
-    pub fn inward_addresses() -> [IpAddr; 4] {
-        [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-            IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
-        ]
     }
 
     /// A policy document for these hosts. Alpha may be read; beta answers to any method on `/` and below `/public/`.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -154,6 +155,31 @@ impl ProcessId {
             .ok_or_else(|| anyhow!("process {} has no child that runs `{program}`", self.number))
     }
 
+    /// The TCP addresses that it listens on, from /proc/net and its open files.
+    pub fn listening(&self) -> Result<Vec<SocketAddr>> {
+        let mut sockets = Vec::new();
+        for file in fs::read_dir(format!("/proc/{}/fd", self.number))? {
+            // A file may be closed between the listing and the read.
+            let Ok(target) = fs::read_link(file?.path()) else { continue };
+            let inode = target.to_string_lossy();
+            sockets.extend(
+                inode.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')).map(str::to_owned),
+            );
+        }
+        let mut addresses = Vec::new();
+        for table in ["tcp", "tcp6"] {
+            let table = fs::read_to_string(format!("/proc/{}/net/{table}", self.number))?;
+            for line in table.lines().skip(1) {
+                let fields: Vec<_> = line.split_whitespace().collect();
+                let [_, local, _, LISTENING, _, _, _, _, _, inode, ..] = fields.as_slice() else { continue };
+                if sockets.iter().any(|socket| socket == inode) {
+                    addresses.push(socket_address(local).with_context(|| format!("address `{local}`"))?);
+                }
+            }
+        }
+        Ok(addresses)
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)
@@ -168,6 +194,23 @@ impl ProcessId {
         let pid = pid.ok_or_else(|| anyhow!("`{}` is no process id", self.number))?;
         Ok(kill_process(pid, signal)?)
     }
+}
+
+/// The state of a listening socket in /proc/net/tcp (TCP_LISTEN of the kernel's tcp_states.h).
+const LISTENING: &str = "0A";
+
+/// An address of /proc/net/tcp: 32-bit words in the machine's order, and a port, in hexadecimal.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let mut bytes = Vec::new();
+    for start in (0..address.len()).step_by(8) {
+        bytes.extend(u32::from_str_radix(address.get(start..start + 8)?, 16).ok()?.to_ne_bytes());
+    }
+    let ip = match <[u8; 4]>::try_from(bytes.as_slice()) {
+        Ok(bytes) => IpAddr::from(bytes),
+        Err(_) => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 /// The fields of /proc/PID/stat (proc(5)) that tell a process's family, state and start.

@@ -12,7 +12,7 @@ use e2e::{
 
 /// Straight to nginx, under the hosts' names.
 fn straight(hosts: &UpstreamHosts) -> Client {
-    Client::direct().trusting(&hosts.roots()).resolving(hosts.nginx.address())
+    Client::direct().trusting(&hosts.roots()).connecting_to(hosts.nginx.address().to_string())
 }
 
 #[test]
@@ -130,6 +130,17 @@ fn a_dropped_server_leaves_no_worker() -> Result<()> {
     })?;
     drop(hosts);
     assert!(workers.iter().all(|worker| !worker.is_running()));
+    Ok(())
+}
+
+#[test]
+fn the_addresses_that_a_process_listens_on_are_found() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let mut listening = hosts.nginx.id().listening()?;
+    listening.sort();
+    let mut expected = [hosts.nginx.address(), hosts.nginx.plain_address()];
+    expected.sort();
+    assert_eq!(listening, expected);
     Ok(())
 }
 

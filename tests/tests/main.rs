@@ -2,5 +2,17 @@
 
 #[macro_use]
 mod each_envoy;
+
+mod address_guard;
+mod command;
 mod harness;
+mod hostile_bytes;
+mod lifetime;
+mod main_job;
 mod negative_control;
+mod plain_http;
+mod programs;
+mod protocols;
+mod quiet;
+mod refusals;
+mod start_errors;

@@ -1,0 +1,150 @@
+//! The programs that people run behind Weir work with nothing but the variables that it sets.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{ALPHA, BETA, EnvoyBinary, Run, ServerOptions, UpstreamHosts, find_program, require_program};
+use tempfile::TempDir;
+
+fn start() -> Result<(UpstreamHosts, Run)> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let run = Run::new(&EnvoyBinary::newest()?, &hosts, &hosts.policy())?;
+    Ok((hosts, run))
+}
+
+/// Runs a program that fetches alpha's and beta's `/` and prints both.
+fn assert_fetches_both(run: &Run, program: &[&str]) -> Result<()> {
+    let output = run.output(program)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program:?}: {stderr}");
+    let expected = format!("{ALPHA} says hello\n{BETA} says hello\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{program:?}: {stderr}");
+    Ok(())
+}
+
+#[test]
+fn git_clones() -> Result<()> {
+    let (hosts, run) = start()?;
+    require_program("git")?;
+    let folder = TempDir::new()?;
+    let git = |arguments: &[&str]| -> Result<()> {
+        let output = Command::new("git")
+            .args([
+                "-c",
+                "user.name=Weir",
+                "-c",
+                "user.email=weir@weir.test",
+                "-c",
+                "init.defaultBranch=main",
+            ])
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()?;
+        ensure!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    };
+    git(&["init", "--quiet", "source"])?;
+    fs::write(folder.path().join("source/hello"), "hello\n")?;
+    git(&["-C", "source", "add", "hello"])?;
+    git(&["-C", "source", "commit", "--quiet", "--message", "Say hello"])?;
+    let served = hosts.nginx.files().join("source.git");
+    git(&["clone", "--quiet", "--bare", "source", served.to_str().context("the path is not UTF-8")?])?;
+    // What a server without git's own protocol needs.
+    git(&["--git-dir", served.to_str().context("the path is not UTF-8")?, "update-server-info"])?;
+
+    let clone = folder.path().join("clone");
+    let output = run.output([
+        "git".as_ref(),
+        "clone".as_ref(),
+        "--quiet".as_ref(),
+        hosts.url(ALPHA, "/files/source.git").as_ref(),
+        clone.as_os_str(),
+    ])?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read_to_string(clone.join("hello"))?, "hello\n");
+    Ok(())
+}
+
+#[test]
+fn pythons_standard_library_fetches() -> Result<()> {
+    let (hosts, run) = start()?;
+    require_program("python3")?;
+    let script = "import sys, urllib.request\n\
+        for url in sys.argv[1:]: sys.stdout.write(urllib.request.urlopen(url, timeout=20).read().decode())";
+    assert_fetches_both(&run, &["python3", "-c", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
+}
+
+/// Where the `requests` package is installed; the set-up does not install it.
+#[test]
+fn pythons_requests_fetches() -> Result<()> {
+    let (hosts, run) = start()?;
+    if !Command::new("python3").args(["-c", "import requests"]).output()?.status.success() {
+        eprintln!("not tested: this Python has no `requests`");
+        return Ok(());
+    }
+    let script = "import sys, requests\n\
+        for url in sys.argv[1:]: sys.stdout.write(requests.get(url, timeout=20).text)";
+    assert_fetches_both(&run, &["python3", "-c", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
+}
+
+/// Where Node is installed; the set-up does not install it. Its `fetch` reads the proxy variables since Node 24;
+/// before, a program opens the tunnel itself, and what Weir gives it is the root.
+#[test]
+fn node_fetches() -> Result<()> {
+    let (hosts, run) = start()?;
+    if find_program("node").is_none() {
+        eprintln!("not tested: there is no `node`");
+        return Ok(());
+    }
+    let script = r"
+const http = require('http'), https = require('https');
+const proxy = new URL(process.env.HTTPS_PROXY);
+const modern = Number(process.versions.node.split('.')[0]) >= 24;
+function tunnelled(url) {
+  return new Promise((resolve, reject) => {
+    const { host, hostname, pathname } = new URL(url);
+    http.request({ host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: host })
+      .on('connect', (response, socket) => https.get(
+        { socket, servername: hostname, host: hostname, path: pathname, headers: { host }, agent: false },
+        answer => { let text = ''; answer.on('data', data => text += data).on('end', () => resolve(text)); }
+      ).on('error', reject))
+      .on('error', reject).end();
+  });
+}
+(async () => {
+  for (const url of process.argv.slice(1))
+    process.stdout.write(modern ? await (await fetch(url)).text() : await tunnelled(url));
+  process.exit(0);
+})();
+";
+    assert_fetches_both(&run, &["node", "-e", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
+}
+
+/// Where Go is installed; the set-up does not install it.
+#[test]
+fn go_fetches() -> Result<()> {
+    let (hosts, run) = start()?;
+    if find_program("go").is_none() {
+        eprintln!("not tested: there is no `go`");
+        return Ok(());
+    }
+    let folder = TempDir::new()?;
+    let program = folder.path().join("fetch");
+    fs::write(
+        folder.path().join("fetch.go"),
+        "package main\nimport (\"io\"; \"net/http\"; \"os\")\nfunc main() {\n\
+         for _, url := range os.Args[1:] {\n response, err := http.Get(url)\n if err != nil { panic(err) }\n\
+         io.Copy(os.Stdout, response.Body)\n }\n}\n",
+    )?;
+    let output = Command::new("go")
+        .args(["build", "-o", "fetch", "fetch.go"])
+        .env("GOFLAGS", "-mod=mod")
+        .env("GOPROXY", "off")
+        .env("GO111MODULE", "off")
+        .current_dir(folder.path())
+        .output()?;
+    ensure!(output.status.success(), "go build: {}", String::from_utf8_lossy(&output.stderr));
+    let program = program.to_str().context("the path is not UTF-8")?;
+    assert_fetches_both(&run, &[program, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
+}
