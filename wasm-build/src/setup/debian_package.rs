@@ -1,10 +1,10 @@
 //! System packages: looked for as programs, installed with apt where we may.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -58,11 +58,9 @@ pub(crate) fn are_installed(packages: &[&str]) -> bool {
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let packages = packages.join(" ");
     if !is_root() {
-        bail!(
-            "missing system packages\n  help: run `sudo apt-get install --no-install-recommends {packages}`, then try again"
-        );
+        bail!("missing: run `sudo apt-get install --no-install-recommends {packages}`, then this again");
     }
-    note("packages", format_args!("installing {packages} with apt-get; services are not started"));
+    note("packages", format_args!("installing {packages} with apt-get"));
     let _guard = NoServiceStart::new()?;
     let install = || {
         let mut command = apt_get();
@@ -103,19 +101,32 @@ struct NoServiceStart {
 
 impl NoServiceStart {
     const FILE: &str = "/usr/sbin/policy-rc.d";
+    const MARK: &str = "# made by Weir's set-up";
 
     fn new() -> Result<NoServiceStart> {
+        if fs::read_to_string(Self::FILE).is_ok_and(|script| script.contains(Self::MARK)) {
+            fs::remove_file(Self::FILE).context(Self::FILE)?;
+        }
         match OpenOptions::new().write(true).create_new(true).mode(0o755).open(Self::FILE) {
             Ok(mut file) => {
                 let guard = NoServiceStart { ours: true };
-                file.write_all(b"#!/bin/sh\nexit 101\n").context(Self::FILE)?;
+                file.write_all(Self::script(process::id()).as_bytes()).context(Self::FILE)?;
                 Ok(guard)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                note(
+                    "packages",
+                    format_args!("{} is already there: it decides which services start", Self::FILE),
+                );
                 Ok(NoServiceStart { ours: false })
             }
             Err(error) => Err(error).context(Self::FILE),
         }
+    }
+
+    /// Forbids while the process `pid` runs. Left behind by one that was killed, it allows, and removes itself.
+    fn script(pid: u32) -> String {
+        format!("#!/bin/sh\n{}\nkill -0 {pid} 2>/dev/null && exit 101\nrm -f \"$0\"\nexit 0\n", Self::MARK)
     }
 }
 
@@ -124,5 +135,37 @@ impl Drop for NoServiceStart {
         if self.ours && fs::remove_file(Self::FILE).is_err() {
             note("packages", format_args!("please remove {}: it keeps services from starting", Self::FILE));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the script and gives its exit code, and whether it is still there.
+    fn answer(name: &str, pid: u32) -> (Option<i32>, bool) {
+        let file = std::env::temp_dir().join(format!("weir-xtask-{}-{name}", process::id()));
+        fs::write(&file, NoServiceStart::script(pid)).unwrap();
+        let status = Command::new("sh").arg(&file).status().unwrap();
+        let there = file.exists();
+        let _ = fs::remove_file(file);
+        (status.code(), there)
+    }
+
+    #[test]
+    fn services_may_not_start_while_we_run() {
+        assert_eq!(answer("running", process::id()), (Some(101), true));
+    }
+
+    #[test]
+    fn a_guard_left_behind_allows_services_and_removes_itself() {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert_eq!(answer("left-behind", child.id()), (Some(0), false));
+    }
+
+    #[test]
+    fn a_package_that_does_not_exist_is_not_installed() {
+        assert!(!are_installed(&["no-such-package-of-weir"]));
     }
 }

@@ -57,7 +57,10 @@ fn install() -> Result<WasmTarget> {
             Ok(_) => note("wasm target", "rustup added it to another toolchain than the active one"),
             Err(error) => {
                 let error = error.to_string();
-                note("wasm target", format_args!("rustup cannot: {}", error.lines().last().unwrap_or_default()));
+                note(
+                    "wasm target",
+                    format_args!("rustup cannot: {}", error.lines().last().unwrap_or_default()),
+                );
             }
         }
     }
