@@ -1,6 +1,24 @@
 //! The control plane: policies in, everything an Envoy needs out over one ADS stream.
+//!
+//! ```text
+//! policy ─ resources → snapshot ─ xds → Envoy ─ decision_log → decisions
+//!                        ca → leaf_secrets ↗
+//! ```
 
-pub mod command;
+pub mod bootstrap;
 pub mod ca;
+pub mod capabilities;
+pub mod command;
+pub mod control_plane;
+pub mod decision_log;
+pub mod envoy;
+pub mod envoy_version;
+pub mod exit_code;
+pub mod leaf_secrets;
+pub mod process;
+pub mod resources;
+pub mod runtime_folder;
 pub mod shell;
+pub mod snapshot;
 pub mod state_folder;
+pub mod xds;

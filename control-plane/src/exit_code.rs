@@ -1,0 +1,34 @@
+//! What `weir` tells the shell that ran it.
+
+/// The exit codes of `weir`. Scripts rely on them, so a new meaning needs a new code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// 0: it worked, or the decision is allow.
+    Ok,
+    /// 1: it did not work, and no policy is to blame.
+    Failure,
+    /// 2: the decision is deny.
+    Deny,
+    /// 3: a policy or the command line is invalid.
+    Invalid,
+    /// The code of the command that `weir run` ran.
+    Command(u8),
+}
+
+impl From<ExitCode> for u8 {
+    fn from(code: ExitCode) -> Self {
+        match code {
+            ExitCode::Ok => 0,
+            ExitCode::Failure => 1,
+            ExitCode::Deny => 2,
+            ExitCode::Invalid => 3,
+            ExitCode::Command(code) => code,
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        u8::from(code).into()
+    }
+}
