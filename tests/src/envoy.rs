@@ -1,6 +1,7 @@
 //! The Envoy binaries that the tests run against.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -28,6 +29,20 @@ impl EnvoyBinary {
             "no Envoy at `{}`\nhelp: run `cargo xtask test`, which installs it",
             path.display()
         );
+        Ok(Self { version: version.to_owned(), path })
+    }
+
+    /// The binary at this path, asked for its version.
+    pub fn at(path: PathBuf) -> Result<Self> {
+        let output = Command::new(&path)
+            .arg("--version")
+            .output()
+            .with_context(|| format!("cannot run `{} --version`", path.display()))?;
+        // `…/envoy  version: <commit>/<version>/<source>/<build>/<TLS library>`
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.split_once("version: ").and_then(|(_, rest)| rest.split('/').nth(1));
+        let version =
+            version.with_context(|| format!("`{}` is no Envoy: it says `{text}`", path.display()))?;
         Ok(Self { version: version.to_owned(), path })
     }
 

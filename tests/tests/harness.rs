@@ -6,8 +6,8 @@ use std::thread;
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, BETA, Client, Deadline, IMPOSTOR, Process, Request, ServerOptions, TlsVersions, UpstreamHosts,
-    VERSIONS,
+    ALPHA, BETA, Client, Deadline, EnvoyBinary, IMPOSTOR, Process, Request, ServerOptions, TlsVersions,
+    UpstreamHosts, VERSIONS,
 };
 
 /// Straight to nginx, under the hosts' names.
@@ -143,6 +143,13 @@ fn the_addresses_that_a_process_listens_on_are_found() -> Result<()> {
     assert_eq!(listening, expected);
     Ok(())
 }
+
+fn a_binary_tells_the_version_that_its_folder_is_named_after(envoy: &EnvoyBinary) -> Result<()> {
+    assert_eq!(EnvoyBinary::at(envoy.path.clone())?.version, envoy.version);
+    Ok(())
+}
+
+on_each_envoy!(a_binary_tells_the_version_that_its_folder_is_named_after);
 
 #[test]
 fn every_envoy_has_its_tests() {

@@ -28,10 +28,7 @@ fn main() -> ExitCode {
 
 /// True when every row is as expected.
 fn show() -> Result<bool> {
-    let envoy = match std::env::args().nth(1) {
-        Some(version) => EnvoyBinary::version(&version)?,
-        None => EnvoyBinary::newest()?,
-    };
+    let envoy = envoy()?;
     let hosts =
         UpstreamHosts::start(ServerOptions { connection_per_request: true, ..ServerOptions::default() })?;
     println!("Weir on Envoy {}", envoy.version);
@@ -77,6 +74,17 @@ fn show() -> Result<bool> {
         println!("{wrong} of {} rows are wrong.", rows.len());
     }
     Ok(wrong == 0 && command_works)
+}
+
+/// The version that the first argument names, else the one in `WEIR_ENVOY`, else the newest installed.
+fn envoy() -> Result<EnvoyBinary> {
+    if let Some(version) = std::env::args().nth(1) {
+        return EnvoyBinary::version(&version);
+    }
+    match std::env::var_os("WEIR_ENVOY") {
+        Some(path) => EnvoyBinary::at(path.into()),
+        None => EnvoyBinary::newest(),
+    }
 }
 
 /// Asks everything of one fresh gateway and prints the rows; also how long the first answer took from its start.
