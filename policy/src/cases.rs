@@ -24,6 +24,7 @@ use crate::fault::{At, Collector, Faults};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::Request;
+use crate::scheme::Scheme;
 use crate::target::Target;
 
 /// One case.
@@ -134,23 +135,23 @@ fn expectation(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<E
 }
 
 impl Case {
-    /// The request of the case.
+    /// The request of the case. A URL that is none has an authority that no policy accepts.
     #[must_use]
-    pub fn request(&self) -> Option<Request<'_>> {
-        let request = Target::parse(&self.url).ok()?.request(&self.method);
-        Some(match &self.sni {
+    pub fn request(&self) -> Request<'_> {
+        let nothing = Target { scheme: Scheme::Https, authority: "", path: "/" };
+        let request = Target::parse(&self.url).unwrap_or(nothing).request(&self.method);
+        match &self.sni {
             Some(sni) => Request { sni: Some(sni.as_bytes()).filter(|sni| !sni.is_empty()), ..request },
             None => request,
-        })
+        }
     }
 
     /// Decides the request and compares.
     ///
     /// # Errors
     /// [`Mismatch`] when the decision is another one than the case expects.
-    pub fn check<'p>(&self, policy: &'p Policy) -> Result<Option<Decision<'p>>, Mismatch> {
-        let Some(request) = self.request() else { return Ok(None) };
-        let decision = policy.decide(&request);
+    pub fn check<'p>(&self, policy: &'p Policy) -> Result<Decision<'p>, Mismatch> {
+        let decision = policy.decide(&self.request());
         let decided = Expectation {
             effect: decision.effect,
             rule: Some(decision.rule.map(|rule| rule.id().to_owned())),
@@ -160,11 +161,7 @@ impl Case {
         let as_expected = *effect == decided.effect
             && (rule.is_none() || *rule == decided.rule)
             && (reason.is_none() || *reason == decided.reason);
-        if as_expected {
-            Ok(Some(decision))
-        } else {
-            Err(Mismatch { expected: self.expect.clone(), decided })
-        }
+        if as_expected { Ok(decision) } else { Err(Mismatch { expected: self.expect.clone(), decided }) }
     }
 }
 
@@ -185,5 +182,39 @@ impl fmt::Display for Expectation {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "expected {}, decided {}", self.expected, self.decided)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_compares_what_it_says_and_nothing_else() -> Result<(), Faults> {
+        let policy = crate::compile("rules: [{id: a, effect: allow, hosts: [a.example]}]")?;
+        let cases = parse(
+            "- {request: {method: GET, url: 'https://a.example'}, expect: {effect: allow}}\n\
+             - {request: {method: GET, url: 'https://a.example', sni: ''}, expect: {effect: deny, reason: missing_sni, rule: null}}\n\
+             - {request: {method: GET, url: 'https://b.example/'}, expect: {effect: deny, rule: a}}\n",
+        )?;
+        let results: Vec<bool> = cases.iter().map(|case| case.check(&policy).is_ok()).collect();
+        assert_eq!(results, [true, true, false]);
+        assert_eq!(cases.iter().map(|case| case.line).collect::<Vec<_>>(), [1, 2, 3]);
+        let mismatch =
+            cases.last().and_then(|case| case.check(&policy).err()).map(|mismatch| mismatch.to_string());
+        assert_eq!(
+            mismatch.as_deref(),
+            Some("expected deny, rule a, decided deny, reason host_not_allowed, no rule")
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn faults_of_cases_carry_their_place() {
+        let faults =
+            parse("- {request: {method: GET, url: 'ftp://x'}, expect: {effect: perhaps}}\n- request: {}\n");
+        let places: Vec<String> =
+            faults.err().into_iter().flat_map(|faults| faults.list).map(|fault| fault.at).collect();
+        assert_eq!(places, ["[0].request.url", "[0].expect.effect", "[1]", "[1].request", "[1].request"]);
     }
 }
