@@ -1,5 +1,7 @@
 //! `weir run -- CMD`: the command's environment, its output and its exit code.
 
+use std::os::unix::fs::PermissionsExt;
+
 use anyhow::Result;
 use e2e::{ALPHA, EnvoyBinary, Run, ServerOptions, UpstreamHosts};
 
@@ -52,5 +54,51 @@ fn arguments_reach_the_command_as_they_are() -> Result<()> {
     let (_hosts, run) = start()?;
     let output = run.output(["printf", "%s|", "two words", "--policy", "--", "$HOME", ""])?;
     assert_eq!(String::from_utf8_lossy(&output.stdout), "two words|--policy|--|$HOME||");
+    Ok(())
+}
+
+#[test]
+fn the_command_has_the_variables_that_are_printed_to_be_pasted() -> Result<()> {
+    let (_hosts, run) = start()?;
+    let output = run.output(["env", "--null"])?;
+    let seen = String::from_utf8(output.stdout)?;
+    let seen: Vec<_> = seen.split('\0').filter_map(|entry| entry.split_once('=')).collect();
+    let gateway = run.start()?;
+    assert!(!gateway.exports().is_empty());
+    for (name, value) in gateway.exports() {
+        let in_command = seen.iter().find(|(seen, _)| seen == name).map(|(_, value)| *value);
+        // The port is a free one each time.
+        let proxied = value.contains("127.0.0.1:") || name == "JAVA_TOOL_OPTIONS";
+        assert!(
+            in_command.is_some_and(|seen| proxied || seen == value),
+            "{name}: {in_command:?}, printed {value}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_root_is_kept_for_the_next_run_and_its_key_is_private() -> Result<()> {
+    let (hosts, run) = start()?;
+    let root = ["sh", "-c", "cat \"$NODE_EXTRA_CA_CERTS\""];
+    let (first, second) = (run.output(root)?, run.output(root)?);
+    assert!(
+        first.stdout.starts_with(b"-----BEGIN CERTIFICATE-----"),
+        "{}",
+        String::from_utf8_lossy(&first.stderr)
+    );
+    assert_eq!(first.stdout, second.stdout);
+    let mut secrets = 0;
+    for file in std::fs::read_dir(run.state())? {
+        let file = file?;
+        // Some files of the folder are no text.
+        let content = String::from_utf8_lossy(&std::fs::read(file.path())?).into_owned();
+        if content.contains("PRIVATE KEY") {
+            secrets += 1;
+            assert_eq!(file.metadata()?.permissions().mode() & 0o777, 0o600, "{}", file.path().display());
+        }
+    }
+    assert_eq!(secrets, 1, "one key: the root's");
+    drop(hosts);
     Ok(())
 }

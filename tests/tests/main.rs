@@ -5,6 +5,7 @@ mod each_envoy;
 
 mod address_guard;
 mod command;
+mod demo;
 mod harness;
 mod hostile_bytes;
 mod lifetime;

@@ -148,3 +148,23 @@ fn go_fetches() -> Result<()> {
     let program = program.to_str().context("the path is not UTF-8")?;
     assert_fetches_both(&run, &[program, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
 }
+
+/// Where a Java that runs source files is installed; the set-up does not install it.
+#[test]
+fn java_fetches() -> Result<()> {
+    let (hosts, run) = start()?;
+    let folder = TempDir::new()?;
+    let program = folder.path().join("Fetch.java");
+    fs::write(
+        &program,
+        "public class Fetch { public static void main(String[] urls) throws Exception { for (String url : urls)\n\
+         new java.net.URI(url).toURL().openStream().transferTo(System.out); } }\n",
+    )?;
+    let program = program.to_str().context("the path is not UTF-8")?;
+    // Without arguments it fetches nothing: a runtime without a compiler cannot do even that.
+    if !Command::new("java").arg(program).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("not tested: there is no `java` that compiles");
+        return Ok(());
+    }
+    assert_fetches_both(&run, &["java", program, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
+}
