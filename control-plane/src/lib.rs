@@ -11,6 +11,7 @@ pub mod capabilities;
 pub mod command;
 pub mod control_plane;
 pub mod decision_log;
+pub mod environment;
 pub mod envoy;
 pub mod envoy_version;
 pub mod exit_code;

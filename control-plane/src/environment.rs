@@ -1,0 +1,205 @@
+//! The variables that send a program through Weir and make it trust Weir's certificates.
+//!
+//! Every runtime has its own: [`VARIABLES`] is the one list of them, for the command that `weir run` starts, for the
+//! lines to paste, and for the documentation.
+
+mod java;
+mod java_truststore;
+mod trust_files;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+
+pub use trust_files::{SystemRoots, TrustFiles};
+
+/// A variable that some runtime reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value is.
+    pub value: Value,
+    /// Who reads it.
+    pub serves: &'static str,
+}
+
+/// What a variable's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// The URL of the explicit listener.
+    Proxy,
+    /// The hosts to reach directly: this machine.
+    NoProxy,
+    /// A PEM file of Weir's root and the system's roots, for runtimes that trust this file alone.
+    Bundle,
+    /// A PEM file of Weir's root, for runtimes that trust it beside what they have built in.
+    Root,
+    /// `1`.
+    On,
+    /// Options of the Java virtual machine, after the inherited ones.
+    JavaOptions,
+}
+
+/// The hosts that are reached directly. Everything else goes through Weir, whatever the inherited `NO_PROXY` said:
+/// a host in it would be tried directly, which fails where Weir is the only way out and is unjudged where not.
+pub const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+
+/// Every variable, in the order in which they are printed.
+///
+/// Not here: `SSL_CERT_DIR`, because OpenSSL, Go and rustls read it beside `SSL_CERT_FILE` and an inherited one only
+/// adds roots; `npm_config_cafile`, because npm trusts `NODE_EXTRA_CA_CERTS` unless that is set; Yarn's, because it
+/// refuses to start when it meets one that its version does not know.
+pub const VARIABLES: &[Variable] = &[
+    variable(
+        "HTTPS_PROXY",
+        Value::Proxy,
+        "curl, git, Go, Python, Node.js, Rust, .NET, cargo, pip, npm, …: https",
+    ),
+    variable("https_proxy", Value::Proxy, "the same; wget and gRPC read only this spelling"),
+    variable("HTTP_PROXY", Value::Proxy, "the same: http"),
+    variable("http_proxy", Value::Proxy, "the same: http; curl reads only this spelling"),
+    variable(
+        "ALL_PROXY",
+        Value::Proxy,
+        "curl, Rust, httpx: any other scheme, so that an inherited one is no way out",
+    ),
+    variable("all_proxy", Value::Proxy, "the same"),
+    variable("NO_PROXY", Value::NoProxy, "all of these: what is reached directly"),
+    variable("no_proxy", Value::NoProxy, "the same"),
+    variable(
+        "SSL_CERT_FILE",
+        Value::Bundle,
+        "OpenSSL (Python, Ruby, PHP, Perl, wget), Go, rustls, uv, .NET on Linux",
+    ),
+    variable("CURL_CA_BUNDLE", Value::Bundle, "curl"),
+    variable("REQUESTS_CA_BUNDLE", Value::Bundle, "Python: requests"),
+    variable("CA_BUNDLE", Value::Bundle, "scripts written for Weir's predecessor"),
+    variable("GIT_SSL_CAINFO", Value::Bundle, "git"),
+    variable("NODE_EXTRA_CA_CERTS", Value::Root, "Node.js, npm, pnpm, Yarn"),
+    variable(
+        "NODE_USE_ENV_PROXY",
+        Value::On,
+        "Node.js from 22.21 and 24: fetch and http(s) read the proxy variables",
+    ),
+    variable("DENO_CERT", Value::Root, "Deno"),
+    variable("PIP_CERT", Value::Bundle, "pip"),
+    variable("CARGO_HTTP_CAINFO", Value::Bundle, "cargo"),
+    variable("AWS_CA_BUNDLE", Value::Bundle, "AWS CLI and SDKs"),
+    variable("CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", Value::Bundle, "Google Cloud CLI"),
+    variable("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", Value::Bundle, "gRPC (C++, Python, Ruby, PHP)"),
+    variable("NIX_SSL_CERT_FILE", Value::Bundle, "Nix and programs built by it"),
+    variable("JAVA_TOOL_OPTIONS", Value::JavaOptions, "Java: proxy and trust store as system properties"),
+];
+
+const fn variable(name: &'static str, value: Value, serves: &'static str) -> Variable {
+    Variable { name, value, serves }
+}
+
+/// The variables with their values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    list: Vec<(&'static str, OsString)>,
+}
+
+impl Environment {
+    /// For the explicit listener at `proxy` and the trust files. `inherited` reads the environment that the variables
+    /// will be added to.
+    #[must_use]
+    pub fn new(proxy: SocketAddr, trust: &TrustFiles, inherited: impl Fn(&str) -> Option<OsString>) -> Self {
+        let value = |variable: &Variable| match variable.value {
+            Value::Proxy => format!("http://{proxy}").into(),
+            Value::NoProxy => NO_PROXY.into(),
+            Value::Bundle => trust.bundle.clone().into_os_string(),
+            Value::Root => trust.root.clone().into_os_string(),
+            Value::On => "1".into(),
+            Value::JavaOptions => java::options(proxy, &trust.java_truststore, inherited(variable.name)),
+        };
+        Self { list: VARIABLES.iter().map(|variable| (variable.name, value(variable))).collect() }
+    }
+
+    /// Name and value of each, to set for a child.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
+        self.list.iter().map(|(name, value)| (*name, value.as_os_str()))
+    }
+
+    /// The variables as lines of a POSIX shell, to be pasted: `export NAME='value'`.
+    ///
+    /// # Errors
+    /// When `out` does not take them.
+    pub fn write_exports(&self, out: &mut impl Write) -> io::Result<()> {
+        for (name, value) in self.iter() {
+            write!(out, "export {name}=")?;
+            // Byte for byte: a path need not be UTF-8.
+            out.write_all(b"'")?;
+            for byte in value.as_bytes() {
+                if *byte == b'\'' { out.write_all(br"'\''")? } else { out.write_all(&[*byte])? }
+            }
+            out.write_all(b"'\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// [`VARIABLES`] as a table in Markdown, for the documentation.
+#[must_use]
+pub fn markdown_table() -> String {
+    let row = |variable: &Variable| {
+        let value = match variable.value {
+            Value::Proxy => "the explicit listener",
+            Value::NoProxy => "this machine",
+            Value::Bundle => "`ca-bundle.pem`",
+            Value::Root => "`root.pem`",
+            Value::On => "`1`",
+            Value::JavaOptions => "proxy and `truststore.jks`",
+        };
+        format!("| `{}` | {value} | {} |\n", variable.name, variable.serves)
+    };
+    let rows: String = VARIABLES.iter().map(row).collect();
+    format!("| variable | value | read by |\n|---|---|---|\n{rows}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn environment(folder: &str) -> Environment {
+        let trust = TrustFiles {
+            root: format!("{folder}/root.pem").into(),
+            bundle: format!("{folder}/ca-bundle.pem").into(),
+            java_truststore: format!("{folder}/truststore.jks").into(),
+        };
+        let inherited = |name: &str| (name == "JAVA_TOOL_OPTIONS").then(|| "-Xmx1g".into());
+        Environment::new("127.0.0.1:15001".parse().unwrap(), &trust, inherited)
+    }
+
+    #[test]
+    fn the_lines_to_paste() {
+        let mut lines = Vec::new();
+        environment("/state").write_exports(&mut lines).unwrap();
+        insta::assert_snapshot!(String::from_utf8(lines).unwrap());
+    }
+
+    #[test]
+    fn the_table_of_the_documentation() {
+        insta::assert_snapshot!(markdown_table());
+    }
+
+    #[test]
+    fn a_shell_that_reads_the_lines_has_the_very_values() {
+        let environment = environment("/it's a $HOME/`id`");
+        let mut script = Vec::new();
+        environment.write_exports(&mut script).unwrap();
+        script.extend(b"printf '%s' \"$SSL_CERT_FILE\"");
+        let output = Command::new("sh").arg("-c").arg(OsStr::from_bytes(&script)).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "/it's a $HOME/`id`/ca-bundle.pem");
+    }
+
+    #[test]
+    fn no_variable_is_named_twice() {
+        let names: std::collections::BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        assert_eq!(names.len(), VARIABLES.len());
+    }
+}

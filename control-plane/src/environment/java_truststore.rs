@@ -1,0 +1,76 @@
+//! Certificates in Java's own key store format (JKS), which every Java reads, in this form also without a password.
+//!
+//! A store of certificates holds nothing secret, and the format is a page long (`JavaKeyStore.java` of OpenJDK), so
+//! writing it here costs less than the dozens of packages that PKCS #12 would.
+
+use ring::digest;
+
+// The password that Java's own store of roots has, and every tool tries. It protects nothing.
+const PASSWORD: &str = "changeit";
+const MAGIC: u32 = 0xFEED_FEED;
+const VERSION: u32 = 2;
+const TRUSTED_CERTIFICATE: u32 = 2;
+
+/// The store's bytes, the same for the same certificates (DER). The aliases are `weir-root`, then `system-1` and so on.
+pub(super) fn jks<'a>(root: &'a [u8], others: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut entries = Vec::new();
+    let mut count: u32 = 0;
+    for certificate in std::iter::once(root).chain(others) {
+        let alias = if count == 0 { "weir-root".to_owned() } else { format!("system-{count}") };
+        entries.extend(TRUSTED_CERTIFICATE.to_be_bytes());
+        write_text(&mut entries, &alias);
+        // Milliseconds since 1970 of the entry's making: none, so that equal stores are equal files.
+        entries.extend(0_u64.to_be_bytes());
+        write_text(&mut entries, "X.509");
+        entries.extend(u32::try_from(certificate.len()).unwrap_or(u32::MAX).to_be_bytes());
+        entries.extend(certificate);
+        count += 1;
+    }
+    let mut store = Vec::with_capacity(entries.len() + 32);
+    for number in [MAGIC, VERSION, count] {
+        store.extend(number.to_be_bytes());
+    }
+    store.append(&mut entries);
+    let mut seal = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    for unit in PASSWORD.encode_utf16() {
+        seal.update(&unit.to_be_bytes());
+    }
+    seal.update(b"Mighty Aphrodite");
+    seal.update(&store);
+    store.extend(seal.finish().as_ref());
+    store
+}
+
+/// `DataOutput.writeUTF` for ASCII.
+fn write_text(to: &mut Vec<u8>, text: &str) {
+    to.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
+    to.extend(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_laid_out_as_java_reads_it() {
+        let store = jks(b"one", [b"second".as_slice()].into_iter());
+        let entries: &[&[u8]] = &[
+            &[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2, 0, 0, 0, 2],
+            &[0, 0, 0, 2, 0, 9],
+            b"weir-root",
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 5],
+            b"X.509",
+            &[0, 0, 0, 3],
+            b"one",
+            &[0, 0, 0, 2, 0, 8],
+            b"system-1",
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 5],
+            b"X.509",
+            &[0, 0, 0, 6],
+            b"second",
+        ];
+        let entries = entries.concat();
+        assert_eq!(store[..entries.len()], entries);
+        assert_eq!(store.len(), entries.len() + 20);
+    }
+}

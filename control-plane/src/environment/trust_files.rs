@@ -1,0 +1,113 @@
+//! The files of trusted certificates in the state folder: Weir's root with the system's roots, in the forms that
+//! runtimes read. With the system's roots, because many runtimes trust such a file *instead of* their own, and hosts
+//! that are reached directly must verify as before.
+
+use std::path::PathBuf;
+
+use super::java_truststore::jks;
+use crate::ca::root::{CERTIFICATE_FILE, Root};
+use crate::state_folder::{StateFolder, StateFolderError};
+
+const BUNDLE_FILE: &str = "ca-bundle.pem";
+const JAVA_TRUSTSTORE_FILE: &str = "truststore.jks";
+
+/// Absolute paths of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustFiles {
+    /// Weir's root alone (PEM).
+    pub root: PathBuf,
+    /// Weir's root and the system's roots (PEM).
+    pub bundle: PathBuf,
+    /// The same for Java (JKS).
+    pub java_truststore: PathBuf,
+}
+
+/// The certificates that this machine trusts.
+#[derive(Debug, Default)]
+pub struct SystemRoots {
+    /// The certificates in DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// What could not be read, for the log.
+    pub problems: Vec<String>,
+}
+
+impl SystemRoots {
+    /// Reads `$SSL_CERT_FILE` and `$SSL_CERT_DIR` where they are set, else the places where systems keep their roots.
+    #[must_use]
+    pub fn load() -> Self {
+        let found = rustls_native_certs::load_native_certs();
+        Self {
+            certificates: found.certs.iter().map(|certificate| certificate.to_vec()).collect(),
+            problems: found.errors.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl TrustFiles {
+    /// Writes the files where they are missing or would change.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write(folder: &StateFolder, root: &Root, system: &SystemRoots) -> Result<Self, StateFolderError> {
+        // A system that trusts Weir's root already, as inside another `weir run`, must not list it twice.
+        let mut others: Vec<&[u8]> = system.certificates.iter().map(Vec::as_slice).collect();
+        others.retain(|certificate| *certificate != root.der());
+        let blocks = others.iter().map(|certificate| pem::Pem::new("CERTIFICATE", *certificate));
+        let line_feeds = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        let bundle =
+            root.pem().to_owned() + &pem::encode_many_config(&blocks.collect::<Vec<_>>(), line_feeds);
+        let java_truststore = jks(root.der(), others.into_iter());
+        Ok(Self {
+            root: folder.file(CERTIFICATE_FILE),
+            bundle: replace(folder, BUNDLE_FILE, bundle.as_bytes())?,
+            java_truststore: replace(folder, JAVA_TRUSTSTORE_FILE, &java_truststore)?,
+        })
+    }
+}
+
+/// Equal content stays as it is: writing through to the disk takes longer than all the rest.
+fn replace(folder: &StateFolder, name: &str, content: &[u8]) -> Result<PathBuf, StateFolderError> {
+    let path = folder.file(name);
+    if std::fs::read(&path).is_ok_and(|held| held == content) {
+        return Ok(path);
+    }
+    folder.write_public(name, content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ca::{Ca, Lifetimes};
+    use crate::state_folder::tests::temporary;
+    use std::os::unix::fs::MetadataExt;
+    use std::time::SystemTime;
+
+    #[test]
+    fn the_bundle_holds_our_root_once_and_then_the_systems_roots() {
+        let (_parent, folder) = temporary();
+        let ca = Ca::open(&folder, Lifetimes::default(), SystemTime::now()).unwrap();
+        let root = ca.root().der().to_vec();
+        let system =
+            SystemRoots { certificates: vec![b"a".to_vec(), root.clone(), b"b".to_vec()], problems: vec![] };
+        let files = TrustFiles::write(&folder, ca.root(), &system).unwrap();
+        let bundle = pem::parse_many(std::fs::read(&files.bundle).unwrap()).unwrap();
+        let certificates: Vec<&[u8]> = bundle.iter().map(pem::Pem::contents).collect();
+        assert_eq!(certificates, [root.as_slice(), b"a", b"b"]);
+        assert_eq!(std::fs::read_to_string(&files.root).unwrap(), ca.root().pem());
+    }
+
+    #[test]
+    fn files_that_would_not_change_are_left_alone() {
+        let (_parent, folder) = temporary();
+        let ca = Ca::open(&folder, Lifetimes::default(), SystemTime::now()).unwrap();
+        let write = |system: &SystemRoots| TrustFiles::write(&folder, ca.root(), system).unwrap();
+        let inode = |files: &TrustFiles| {
+            [&files.bundle, &files.java_truststore].map(|path| path.metadata().unwrap().ino())
+        };
+        let first = inode(&write(&SystemRoots::default()));
+        assert_eq!(first, inode(&write(&SystemRoots::default())));
+        let more = SystemRoots { certificates: vec![b"a".to_vec()], problems: vec![] };
+        let changed = inode(&write(&more));
+        assert!(first.iter().zip(changed).all(|(first, changed)| *first != changed));
+    }
+}
