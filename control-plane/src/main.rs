@@ -1,2 +1,56 @@
-//! `cargo xtask`.
-fn main() {}
+//! `weir`, the command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use weir::command::{check, explain, run};
+use weir::process::tether;
+
+/// An egress gateway built on Envoy: workloads reach only the hosts, methods and paths that a policy allows
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Weir {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a command, or stay, behind a local Envoy that enforces a policy
+    Run(run::Arguments),
+    /// Say every fault of a policy at once
+    Check(check::Arguments),
+    /// Say what would be decided of a request, and why
+    Explain(explain::Arguments),
+}
+
+fn main() -> ExitCode {
+    tether::run_if_asked();
+    let weir = match Weir::try_parse() {
+        Ok(weir) => weir,
+        Err(error) => {
+            // Nothing is left to be done about a closed stream.
+            let _ = error.print();
+            let code = if error.use_stderr() { weir::exit_code::ExitCode::Invalid } else { weir::exit_code::ExitCode::Ok };
+            return code.into();
+        }
+    };
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
+        .with_env_var("WEIR_LOG")
+        .from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let outcome = match weir.command {
+        Command::Run(arguments) => run::start(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+    };
+    match outcome {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("weir: {error:#}");
+            weir::exit_code::ExitCode::Failure.into()
+        }
+    }
+}

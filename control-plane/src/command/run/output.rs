@@ -1,0 +1,92 @@
+//! What `weir run` prints: the variables to set, then decisions as they happen.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use weir_policy::Reason;
+
+use super::readiness::PROBE_HOST;
+use crate::decision_log::Decision;
+use crate::environment::Environment;
+
+#[derive(Debug)]
+pub(super) struct Output {
+    json: bool,
+    /// Without a command, stdout is ours; with one it is the command's, and only denials are worth a line on stderr.
+    alone: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: bool, alone: bool) -> Self {
+        Self { json, alone }
+    }
+
+    pub(super) fn ready(&self, environment: &Environment, after: Duration) {
+        let text = format!("{}# ready in {} ms\n", environment.exports(), after.as_millis());
+        print(&text);
+    }
+
+    /// Prints a decision; false when no more will come.
+    pub(super) fn decision(&self, decision: Result<Decision, RecvError>) -> bool {
+        match decision {
+            Ok(decision) if decision.record.host == PROBE_HOST => true,
+            Ok(decision) if self.alone => {
+                print(&(if self.json { json(&decision) } else { human(&decision) } + "\n"));
+                true
+            }
+            Ok(decision) => {
+                if decision.record.effect == "deny" || decision.record.reason != Reason::Allowed.as_str() {
+                    eprintln!("weir: {}", if self.json { json(&decision) } else { human(&decision) });
+                }
+                true
+            }
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "decisions came faster than they could be printed");
+                true
+            }
+            Err(RecvError::Closed) => false,
+        }
+    }
+}
+
+fn json(decision: &Decision) -> String {
+    serde_json::to_string(decision).unwrap_or_default()
+}
+
+fn human(decision: &Decision) -> String {
+    let record = &decision.record;
+    let default_port = if record.scheme == "https" { 443 } else { 80 };
+    let port = record.port.filter(|port| *port != default_port).map(|port| format!(":{port}")).unwrap_or_default();
+    let rule = record.rule.as_deref().map(|rule| format!(" (rule `{rule}`)")).unwrap_or_default();
+    let mut line = format!(
+        "{:<5} {} {} {}://{}{port}{}  {}{rule}",
+        record.effect,
+        decision.status,
+        visible(&record.method),
+        record.scheme,
+        visible(&record.host),
+        visible(&record.path),
+        record.reason
+    );
+    if let Some(reason) = Reason::from_word(&record.reason).filter(|reason| *reason != Reason::Allowed) {
+        line.push_str("; ");
+        line.push_str(reason.hint());
+    }
+    if let Some(failure) = &decision.failure {
+        line.push_str("; envoy: ");
+        line.push_str(failure);
+    }
+    line
+}
+
+/// A client chooses these bytes, and a terminal would obey some of them.
+fn visible(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+/// A reader that has gone away is no reason to end the proxy.
+fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}

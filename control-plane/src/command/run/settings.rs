@@ -1,0 +1,60 @@
+//! From what was typed to what is meant.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+
+use super::error::RunError;
+use crate::envoy;
+use crate::process::program;
+use crate::runtime_folder::RuntimeFolder;
+use crate::state_folder::StateFolder;
+use crate::system_roots;
+
+/// Each worker is a thread with a wasm VM of its own; one machine's workload needs few.
+const MOST_WORKERS: usize = 4;
+
+pub(super) fn envoy_binary(named: Option<&Path>) -> Result<PathBuf, RunError> {
+    let variable = std::env::var_os("WEIR_ENVOY");
+    Ok(envoy::find(named, variable.as_deref(), std::env::var_os("PATH").as_deref())?)
+}
+
+pub(super) fn state_path(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let (xdg, home) = (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"));
+    Ok(StateFolder::locate(named.as_deref(), xdg.as_deref(), home.as_deref())?)
+}
+
+/// A bundle of the system's roots and the operator's, for Envoy to read.
+pub(super) fn upstream_roots(runtime: &RuntimeFolder, added: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let mut bundle = system_roots::pem();
+    if let Some(path) = added {
+        let pem = fs::read_to_string(path).map_err(|source| RunError::Read {
+            path: path.to_owned(),
+            source,
+            help: "`--upstream-ca` names a file of certificates in PEM form",
+        })?;
+        bundle.push('\n');
+        bundle.push_str(&pem);
+    }
+    let path = runtime.file("upstream-roots.pem");
+    fs::write(&path, bundle)?;
+    Ok(path)
+}
+
+/// The address to give to Envoy, which would say less if it is taken.
+pub(super) fn free_address(wanted: SocketAddr) -> Result<SocketAddr, RunError> {
+    let error = |source| RunError::Listen { address: wanted, source };
+    TcpListener::bind(wanted).and_then(|listener| listener.local_addr()).map_err(error)
+}
+
+pub(super) fn workers() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS))
+}
+
+/// A command that is not there is said before anything is started for it.
+pub(super) fn must_be_found(command: &OsStr) -> Result<(), RunError> {
+    let found = program::find(command, std::env::var_os("PATH").as_deref());
+    found.map(drop).ok_or_else(|| RunError::NoCommand(command.to_string_lossy().into_owned()))
+}

@@ -1,0 +1,87 @@
+//! The control plane as one thing: a policy in, resources and leaves out, decisions back.
+
+use std::sync::Arc;
+
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+use weir_policy::Policy;
+
+use crate::ca::Ca;
+use crate::ca::leaves::{Leaves, Limits};
+use crate::decision_log::server::DecisionLog;
+use crate::leaf_secrets::LeafSecrets;
+use crate::resources::Gateway;
+use crate::xds::node_status::NodeRegistry;
+use crate::xds::server::DiscoveryServer;
+use crate::xds::source::Catalogue;
+
+/// Serves Envoys until it is dropped.
+#[derive(Debug)]
+pub struct ControlPlane {
+    gateway: Gateway,
+    policy: watch::Sender<Arc<Policy>>,
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    secrets: Arc<LeafSecrets>,
+    nodes: NodeRegistry,
+    decisions: DecisionLog,
+}
+
+impl ControlPlane {
+    /// Serves a gateway, with leaves of this CA.
+    pub fn new(gateway: Gateway, ca: Arc<Ca>) -> Self {
+        let catalogue = Catalogue::of(gateway.clone());
+        Self::with_catalogue(gateway, ca, catalogue)
+    }
+
+    /// Serves the resources of a catalogue in place of the gateway's own.
+    pub fn with_catalogue(gateway: Gateway, ca: Arc<Ca>, catalogue: Catalogue) -> Self {
+        let policy = watch::Sender::new(Arc::clone(&gateway.policy));
+        let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, Limits::default()), policy.subscribe()));
+        Self {
+            gateway,
+            policy,
+            catalogue: watch::Sender::new(Arc::new(catalogue)),
+            secrets,
+            nodes: NodeRegistry::default(),
+            decisions: DecisionLog::default(),
+        }
+    }
+
+    /// Puts another policy into force on every connected Envoy.
+    pub fn replace_policy(&self, policy: Arc<Policy>) {
+        let gateway = Gateway { policy: Arc::clone(&policy), ..self.gateway.clone() };
+        self.policy.send_replace(policy);
+        self.catalogue.send_replace(Arc::new(Catalogue::of(gateway)));
+    }
+
+    /// The connected Envoys.
+    pub fn nodes(&self) -> &NodeRegistry {
+        &self.nodes
+    }
+
+    /// What they decide.
+    pub fn decisions(&self) -> &DecisionLog {
+        &self.decisions
+    }
+
+    /// Serves on a Unix socket; who may open it is the file's mode.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    pub fn serve(
+        &self,
+        socket: UnixListener,
+    ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + use<> {
+        let discovery = DiscoveryServer::new(
+            self.catalogue.subscribe(),
+            Arc::clone(&self.secrets) as Arc<dyn crate::xds::source::Secrets>,
+            self.nodes.clone(),
+        );
+        Server::builder()
+            .add_service(discovery.into_service())
+            .add_service(self.decisions.clone().into_service())
+            .serve_with_incoming(UnixListenerStream::new(socket))
+    }
+}

@@ -1,0 +1,9 @@
+//! The decision log: what every Envoy decided, and what became of it.
+//!
+//! Envoy sends its access log over the same connection that the resources come over. The filter's record says what
+//! was decided; Envoy adds what happened afterwards, such as an address that the guard refused.
+
+pub mod decision;
+pub mod server;
+
+pub use decision::Decision;

@@ -1,0 +1,238 @@
+//! One decision: the filter's record and what Envoy saw of the request.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use envoy_types::pb::envoy::config::core::v3::{Address, address, socket_address};
+use envoy_types::pb::envoy::data::accesslog::v3::{AccessLogCommon, HttpAccessLogEntry};
+use envoy_types::pb::google::protobuf::{Any, BytesValue, StringValue};
+use prost::Message;
+use serde::{Deserialize, Serialize};
+use weir_policy::Reason;
+
+use crate::resources::names;
+
+/// What the filter writes of a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// `allow` or `deny`
+    pub effect: String,
+    /// A reason code.
+    pub reason: String,
+    /// The deciding rule's id.
+    pub rule: Option<String>,
+    /// Unique for each decision; the client was told it.
+    pub decision_id: String,
+    /// Hash of the policy that decided.
+    pub policy_version: String,
+    /// The canonical host, or what was sent in its place.
+    pub host: String,
+    /// The port asked for; none where the host could not be read.
+    pub port: Option<u16>,
+    /// `http` or `https`
+    pub scheme: String,
+    /// The method.
+    pub method: String,
+    /// The path, without its query.
+    pub path: String,
+}
+
+/// A line of the decision log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// When the request came, in milliseconds since 1970.
+    pub time: u64,
+    /// What was decided. Its effect and reason are Envoy's where Envoy refused after the filter had allowed.
+    #[serde(flatten)]
+    pub record: Record,
+    /// The status that the client got; 0 if it went away before.
+    pub status: u32,
+    /// Where the request went.
+    pub upstream_address: Option<String>,
+    /// The names that the upstream's certificate was verified for.
+    pub upstream_names: Vec<String>,
+    /// Envoy's details of the response, such as `via_upstream`.
+    pub details: String,
+    /// Why the connection to the upstream failed, in Envoy's words.
+    pub failure: Option<String>,
+}
+
+impl Decision {
+    /// Reads an access log entry. `None` for what is no decision: a tunnel that was let in (what comes out of it
+    /// is judged by itself), and bytes that never became a request.
+    pub fn of_entry(entry: &HttpAccessLogEntry) -> Option<Self> {
+        let common = entry.common_properties.as_ref()?;
+        let response = entry.response.as_ref();
+        let details = response.map(|response| response.response_code_details.clone()).unwrap_or_default();
+        let status = response.and_then(|response| response.response_code).map_or(0, |code| code.value);
+        let mut record = record(common).or_else(|| unrecorded(entry, status, &details))?;
+        if record.method == "CONNECT" && record.effect == "allow" {
+            return None;
+        }
+        let failure = Some(common.upstream_transport_failure_reason.clone()).filter(|text| !text.is_empty());
+        if record.effect == "allow" {
+            match fate(common, &details, failure.as_deref()) {
+                Some(reason @ Reason::AddressNotAllowed) => {
+                    record.effect = "deny".to_owned();
+                    record.reason = reason.as_str().to_owned();
+                }
+                Some(reason) => record.reason = reason.as_str().to_owned(),
+                None => {}
+            }
+        }
+        // Envoy verifies the names before a byte of the request goes out, and has answered itself otherwise.
+        let verified = record.scheme == "https" && details == "via_upstream";
+        let upstream_names = if verified { vec![record.host.clone()] } else { Vec::new() };
+        Some(Self {
+            time: milliseconds(common),
+            status,
+            upstream_address: common.upstream_remote_address.as_ref().and_then(socket),
+            upstream_names,
+            details,
+            failure,
+            record,
+        })
+    }
+}
+
+/// What Envoy made of a request that the filter had allowed.
+fn fate(common: &AccessLogCommon, details: &str, failure: Option<&str>) -> Option<Reason> {
+    let flags = common.response_flags.clone().unwrap_or_default();
+    if details.starts_with("rbac_access_denied") {
+        Some(Reason::AddressNotAllowed)
+    } else if flags.dns_resolution_failure {
+        Some(Reason::DnsFailure)
+    } else if failure.is_some_and(|failure| failure.contains("CERTIFICATE_VERIFY_FAILED")) {
+        Some(Reason::CertificateNotVerified)
+    } else if flags.upstream_connection_failure {
+        Some(Reason::UpstreamUnreachable)
+    } else {
+        None
+    }
+}
+
+fn record(common: &AccessLogCommon) -> Option<Record> {
+    let bytes = text_of(common.filter_state_objects.get(names::DECISION_RECORD)?)?;
+    serde_json::from_slice(&bytes).inspect_err(|error| tracing::warn!(%error, "not a decision record")).ok()
+}
+
+/// A wasm property is wrapped as a string or as bytes, by the type that the filter declared for it.
+fn text_of(any: &Any) -> Option<Vec<u8>> {
+    let name = any.type_url.rsplit('/').next()?;
+    match name {
+        "google.protobuf.BytesValue" => Some(BytesValue::decode(any.value.as_slice()).ok()?.value),
+        "google.protobuf.StringValue" => {
+            Some(StringValue::decode(any.value.as_slice()).ok()?.value.into_bytes())
+        }
+        _ => None,
+    }
+}
+
+/// A request that the filter has left no record of: it was refused before the filter was there, or it failed.
+fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<Record> {
+    let request = entry.request.as_ref()?;
+    let reason = if details.contains("policy_missing") {
+        Reason::PolicyMissing
+    } else if status == 503 || status == 500 {
+        Reason::FilterFailure
+    } else {
+        return None;
+    };
+    let path = request.path.split('?').next().unwrap_or_default();
+    Some(Record {
+        effect: "deny".to_owned(),
+        reason: reason.as_str().to_owned(),
+        rule: None,
+        decision_id: String::new(),
+        policy_version: String::new(),
+        host: request.authority.clone(),
+        port: None,
+        scheme: request.scheme.clone(),
+        method: String::new(),
+        path: path.to_owned(),
+    })
+}
+
+fn milliseconds(common: &AccessLogCommon) -> u64 {
+    let start = common.start_time.as_ref().and_then(|start| {
+        let seconds = Duration::from_secs(u64::try_from(start.seconds).ok()?);
+        Some(seconds + Duration::from_nanos(u64::try_from(start.nanos).ok()?))
+    });
+    let since_1970 = start.or_else(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok());
+    u64::try_from(since_1970.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn socket(address: &Address) -> Option<String> {
+    let Some(address::Address::SocketAddress(socket)) = &address.address else { return None };
+    let Some(socket_address::PortSpecifier::PortValue(port)) = &socket.port_specifier else { return None };
+    let ip: IpAddr = socket.address.parse().ok()?;
+    Some(std::net::SocketAddr::new(ip, u16::try_from(*port).ok()?).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::data::accesslog::v3::{HttpResponseProperties, ResponseFlags};
+    use envoy_types::pb::google::protobuf::UInt32Value;
+    use envoy_types::util::pack_any;
+
+    use super::*;
+
+    const ALLOWED: &str = r#"{"effect":"allow","reason":"allowed","rule":"r","decision_id":"1","policy_version":"2","host":"a.example","port":443,"scheme":"https","method":"GET","path":"/"}"#;
+
+    fn entry(record: &str, details: &str, status: u32) -> HttpAccessLogEntry {
+        let record = pack_any(StringValue { value: record.to_owned() });
+        HttpAccessLogEntry {
+            common_properties: Some(AccessLogCommon {
+                filter_state_objects: [(names::DECISION_RECORD.to_owned(), record)].into(),
+                response_flags: Some(ResponseFlags::default()),
+                ..AccessLogCommon::default()
+            }),
+            response: Some(HttpResponseProperties {
+                response_code: Some(UInt32Value { value: status }),
+                response_code_details: details.to_owned(),
+                ..HttpResponseProperties::default()
+            }),
+            ..HttpAccessLogEntry::default()
+        }
+    }
+
+    #[test]
+    fn the_name_is_verified_only_when_the_upstream_answered() {
+        let answered = Decision::of_entry(&entry(ALLOWED, "via_upstream", 200)).unwrap();
+        assert_eq!(answered.upstream_names, ["a.example"]);
+        let failed = Decision::of_entry(&entry(ALLOWED, "upstream_reset_before_response_started", 503)).unwrap();
+        assert_eq!(failed.upstream_names, [""; 0]);
+    }
+
+    #[test]
+    fn the_address_guard_turns_an_allow_into_a_deny() {
+        let details = "rbac_access_denied_matched_policy[none]";
+        let decision = Decision::of_entry(&entry(ALLOWED, details, 403)).unwrap();
+        assert_eq!((decision.record.effect.as_str(), decision.record.reason.as_str()), ("deny", "address_not_allowed"));
+    }
+
+    #[test]
+    fn a_certificate_that_was_not_verified_is_the_reason() {
+        let mut entry = entry(ALLOWED, "upstream_reset_before_response_started", 503);
+        let common = entry.common_properties.as_mut().unwrap();
+        common.upstream_transport_failure_reason = "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED".to_owned();
+        let decision = Decision::of_entry(&entry).unwrap();
+        assert_eq!(decision.record.reason, "certificate_not_verified");
+        assert!(decision.failure.is_some());
+    }
+
+    #[test]
+    fn a_tunnel_that_was_let_in_is_no_decision() {
+        let tunnel = ALLOWED.replace("GET", "CONNECT");
+        assert_eq!(Decision::of_entry(&entry(&tunnel, "via_upstream", 200)), None);
+    }
+
+    #[test]
+    fn the_line_has_the_records_keys_at_its_top() {
+        let decision = Decision::of_entry(&entry(ALLOWED, "via_upstream", 200)).unwrap();
+        let line = serde_json::to_value(decision).unwrap();
+        assert_eq!(line["host"], "a.example");
+        assert_eq!(line["status"], 200);
+    }
+}

@@ -1,0 +1,57 @@
+//! The access log service (ALS) that Envoy sends its entries to.
+
+use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::{
+    AccessLogService, AccessLogServiceServer,
+};
+use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::LogEntries;
+use envoy_types::pb::envoy::service::accesslog::v3::{StreamAccessLogsMessage, StreamAccessLogsResponse};
+use tokio::sync::broadcast;
+use tokio_stream::StreamExt;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Decision;
+
+/// Decisions that a slow reader may be behind before it misses some.
+const PENDING_DECISIONS: usize = 4096;
+
+/// Collects decisions and hands them to whoever listens.
+#[derive(Debug, Clone)]
+pub struct DecisionLog {
+    decisions: broadcast::Sender<Decision>,
+}
+
+impl Default for DecisionLog {
+    fn default() -> Self {
+        Self { decisions: broadcast::channel(PENDING_DECISIONS).0 }
+    }
+}
+
+impl DecisionLog {
+    /// Follows the decisions from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Decision> {
+        self.decisions.subscribe()
+    }
+
+    /// As a gRPC service.
+    pub fn into_service(self) -> AccessLogServiceServer<Self> {
+        AccessLogServiceServer::new(self)
+    }
+}
+
+#[tonic::async_trait]
+impl AccessLogService for DecisionLog {
+    async fn stream_access_logs(
+        &self,
+        request: Request<Streaming<StreamAccessLogsMessage>>,
+    ) -> Result<Response<StreamAccessLogsResponse>, Status> {
+        let mut messages = request.into_inner();
+        while let Some(message) = messages.next().await.transpose()? {
+            let Some(LogEntries::HttpLogs(entries)) = message.log_entries else { continue };
+            for decision in entries.log_entry.iter().filter_map(Decision::of_entry) {
+                // Nobody listening is no failure.
+                let _ = self.decisions.send(decision);
+            }
+        }
+        Ok(Response::new(StreamAccessLogsResponse {}))
+    }
+}

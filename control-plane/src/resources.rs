@@ -1,0 +1,85 @@
+//! Envoy resources, built purely: the same gateway and capabilities, the same bytes.
+//!
+//! ```text
+//! explicit listener ── CONNECT ──→ intercept listener ── TLS ──→ policy → forward proxy → address guard → https
+//!        └── absolute-form ──→ policy → forward proxy → address guard → http
+//! ```
+//! What depends on the policy travels as extension configs (the policy filter, the address guard), so that a new
+//! policy touches no listener, no cluster and no connection. The one exception is an Envoy that takes its
+//! certificates in advance ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
+
+mod address_guard;
+mod cluster;
+mod connection_manager;
+mod decision_log;
+mod dns_cache;
+mod downstream_tls;
+mod listener;
+mod local_reply;
+pub mod names;
+mod policy_filter;
+mod protobuf;
+mod route;
+pub mod secret;
+mod upstream_tls;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use weir_policy::{Host, HostPattern, Policy};
+
+use crate::capabilities::{Capabilities, LeafDelivery};
+use crate::snapshot::{InconsistentSnapshot, Snapshot};
+use crate::xds::ResourceType;
+
+/// What to serve, whatever the node.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// What may be reached.
+    pub policy: Arc<Policy>,
+    /// The filter's wasm module.
+    pub filter: Arc<[u8]>,
+    /// Where the explicit proxy listens.
+    pub listen: SocketAddr,
+    /// PEM bundle, on Envoy's file system, of the roots that upstreams are verified against.
+    pub upstream_roots: PathBuf,
+    /// The DNS resolver; Envoy's own choice (the system's) when absent.
+    pub resolver: Option<SocketAddr>,
+}
+
+/// Builds everything that a node with these capabilities is served.
+///
+/// # Errors
+/// A snapshot that would refer to something which is not in it.
+pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, InconsistentSnapshot> {
+    let leaf_names = match capabilities.leaf_delivery {
+        LeafDelivery::OnDemand => BTreeSet::new(),
+        LeafDelivery::InAdvance => leaf_names(&gateway.policy),
+    };
+    let explicit = listener::explicit(gateway);
+    let intercept = listener::intercept(gateway, capabilities, &leaf_names);
+    let clusters = cluster::all(gateway, capabilities).into_iter();
+    let resources = clusters
+        .map(|cluster| (ResourceType::Cluster, cluster))
+        .chain([(ResourceType::Listener, explicit.resource), (ResourceType::Listener, intercept.resource)])
+        .chain([
+            (ResourceType::ExtensionConfig, policy_filter::resource(gateway, capabilities)),
+            (ResourceType::ExtensionConfig, address_guard::resource(gateway)),
+        ]);
+    let references =
+        [(names::EXPLICIT_LISTENER, explicit.references), (names::INTERCEPT_LISTENER, intercept.references)];
+    Snapshot::new(resources, &references, leaf_names)
+}
+
+/// The names to mint in advance. A leaf is for one name, so what a wildcard covers has none. Envoy refuses a
+/// listener without any certificate, so there is one for clients that send no name.
+fn leaf_names(policy: &Policy) -> BTreeSet<String> {
+    let exact = policy.hosts().filter_map(|pattern| match pattern {
+        HostPattern::Exact(host) => Some(host.to_owned()),
+        HostPattern::Below(_) => None,
+    });
+    let names = exact.filter(|host| Host::parse(host.as_bytes()).is_ok_and(|host| !host.is_address()));
+    names.chain([names::NO_SERVER_NAME.to_owned()]).collect()
+}

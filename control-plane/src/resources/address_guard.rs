@@ -1,0 +1,173 @@
+//! The address guard: after the name is resolved, only public addresses, and those that the rule lists.
+//!
+//! An RBAC filter behind the forward-proxy filter, over the address that this one saved. Its action is ALLOW:
+//! where Envoy gives no address to look at (sub-clusters, measured on 1.37.0 to 1.40.0) nothing matches and the
+//! request is denied. It trusts the filter state that the policy filter wrote, never a header.
+
+use envoy_types::pb::envoy::config::core::v3::{ExtensionConfigSource, TypedExtensionConfig};
+use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, permission};
+use envoy_types::pb::envoy::config::rbac::v3::{principal, rbac};
+use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac;
+use envoy_types::pb::envoy::extensions::rbac::matchers::upstream_ip_port::v3::UpstreamIpPortMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::filter_state_matcher::Matcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::pb::envoy::r#type::matcher::v3::{FilterStateMatcher, StringMatcher};
+use envoy_types::pb::envoy::r#type::v3::Int64Range;
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::util::pack_any;
+use prost::{Message, Name};
+
+use super::protobuf::{ads, cidr, extension};
+use super::{Gateway, names};
+use crate::snapshot::Resource;
+
+/// The space that public addresses are taken from (IANA: all of IPv4; IPv6 global unicast). IPv4-mapped,
+/// NAT64 (`64:ff9b::/96`), unique local and link-local addresses are outside of it.
+const UNICAST: [&str; 2] = ["0.0.0.0/0", "2000::/3"];
+
+/// What is not public within that space (IANA special-purpose registries, RFC 6890 and its updates).
+const NOT_PUBLIC: [&str; 18] = [
+    "0.0.0.0/8",       // this network
+    "10.0.0.0/8",      // private
+    "100.64.0.0/10",   // carrier-grade NAT, and some clouds' metadata services
+    "127.0.0.0/8",     // loopback
+    "169.254.0.0/16",  // link-local, the metadata services
+    "172.16.0.0/12",   // private
+    "192.0.0.0/24",    // protocol assignments
+    "192.0.2.0/24",    // documentation
+    "192.88.99.0/24",  // 6to4 relays
+    "192.168.0.0/16",  // private
+    "198.18.0.0/15",   // benchmarks
+    "198.51.100.0/24", // documentation
+    "203.0.113.0/24",  // documentation
+    "224.0.0.0/3",     // multicast, reserved, broadcast
+    "2001::/23",       // protocol assignments; Teredo embeds IPv4 addresses
+    "2001:db8::/32",   // documentation
+    "2002::/16",       // 6to4 embeds IPv4 addresses
+    "3fff::/20",       // documentation
+];
+
+/// Envoy's admin, Weir's listeners and the control plane: never reachable through Weir, whatever a rule lists.
+const OWN_PORTS: std::ops::Range<i64> = 15000..15021;
+
+/// Where the guard is discovered from; denies everything until it has arrived.
+pub(super) fn source() -> ExtensionConfigSource {
+    ExtensionConfigSource {
+        config_source: Some(ads()),
+        default_config: Some(deny_all("address_guard_missing")),
+        apply_default_config_without_warming: true,
+        type_urls: vec![Rbac::type_url()],
+    }
+}
+
+/// An RBAC filter that denies every request; `policy` names the cause in Envoy's response code details.
+pub(super) fn deny_all(policy: &str) -> Any {
+    let any = Policy {
+        permissions: vec![Permission { rule: Some(permission::Rule::Any(true)) }],
+        principals: vec![Principal { identifier: Some(principal::Identifier::Any(true)) }],
+        ..Policy::default()
+    };
+    pack_any(Rbac { rules: Some(rules(rbac::Action::Deny, [(policy.to_owned(), any)])), ..Rbac::default() })
+}
+
+pub(super) fn resource(gateway: &Gateway) -> Resource {
+    let public = Policy {
+        permissions: vec![all_of(vec![any_of(&UNICAST), not(any_of(&NOT_PUBLIC))])],
+        principals: vec![Principal { identifier: Some(principal::Identifier::Any(true)) }],
+        ..Policy::default()
+    };
+    let own_ports = own_ports(gateway);
+    let mut value = guard(("public".to_owned(), public)).encode_to_vec();
+    for (number, networks) in gateway.policy.address_sets().enumerate() {
+        let networks = networks.nets().map(|network| address(network.addr(), network.prefix_len()));
+        let listed = Permission {
+            rule: Some(permission::Rule::OrRules(permission::Set { rules: networks.collect() })),
+        };
+        let policy = Policy {
+            permissions: vec![all_of(vec![listed, not(own_ports.clone())])],
+            principals: vec![address_set(number)],
+            ..Policy::default()
+        };
+        // Concatenated messages merge, so the map has one order: its hash is the resource's version.
+        value.extend(guard((format!("address_set_{number}"), policy)).encode_to_vec());
+    }
+    let config = TypedExtensionConfig {
+        name: names::ADDRESS_GUARD.to_owned(),
+        typed_config: Some(Any { type_url: Rbac::type_url(), value }),
+    };
+    Resource::new(names::ADDRESS_GUARD, &config)
+}
+
+fn guard(policy: (String, Policy)) -> Rbac {
+    Rbac { rules: Some(rules(rbac::Action::Allow, [policy])), ..Rbac::default() }
+}
+
+fn rules<const N: usize>(action: rbac::Action, policies: [(String, Policy); N]) -> Rules {
+    Rules { action: action as i32, policies: policies.into(), ..Rules::default() }
+}
+
+/// The requests whose rule lists the addresses of this number.
+fn address_set(number: usize) -> Principal {
+    let exact = StringMatcher {
+        match_pattern: Some(MatchPattern::Exact(number.to_string())),
+        ..StringMatcher::default()
+    };
+    let matcher = FilterStateMatcher {
+        key: names::ADDRESS_SET.to_owned(),
+        matcher: Some(Matcher::StringMatch(exact)),
+    };
+    Principal { identifier: Some(principal::Identifier::FilterState(matcher)) }
+}
+
+fn own_ports(gateway: &Gateway) -> Permission {
+    let listener = i64::from(gateway.listen.port());
+    let ranges = [OWN_PORTS, listener..listener + 1];
+    let rules = ranges.map(|range| {
+        matcher(UpstreamIpPortMatcher {
+            upstream_port_range: Some(Int64Range { start: range.start, end: range.end }),
+            ..UpstreamIpPortMatcher::default()
+        })
+    });
+    Permission { rule: Some(permission::Rule::OrRules(permission::Set { rules: rules.into() })) }
+}
+
+fn any_of(networks: &[&str]) -> Permission {
+    let rules = networks.iter().filter_map(|network| {
+        let (prefix, length) = network.split_once('/')?;
+        Some(address(prefix.parse().ok()?, length.parse().ok()?))
+    });
+    Permission { rule: Some(permission::Rule::OrRules(permission::Set { rules: rules.collect() })) }
+}
+
+fn address(prefix: std::net::IpAddr, length: u8) -> Permission {
+    matcher(UpstreamIpPortMatcher {
+        upstream_ip: Some(cidr(prefix, length)),
+        ..UpstreamIpPortMatcher::default()
+    })
+}
+
+fn matcher(matcher: UpstreamIpPortMatcher) -> Permission {
+    let extension = extension("envoy.rbac.matchers.upstream_ip_port", matcher);
+    Permission { rule: Some(permission::Rule::Matcher(extension)) }
+}
+
+fn all_of(rules: Vec<Permission>) -> Permission {
+    Permission { rule: Some(permission::Rule::AndRules(permission::Set { rules })) }
+}
+
+fn not(rule: Permission) -> Permission {
+    Permission { rule: Some(permission::Rule::NotRule(Box::new(rule))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_network_is_well_formed() {
+        for network in UNICAST.iter().chain(&NOT_PUBLIC) {
+            let Some(permission::Rule::OrRules(set)) = any_of(&[network]).rule else { panic!("{network}") };
+            assert_eq!(set.rules.len(), 1, "{network}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Clusters: the way out over TLS, over plain HTTP, and the way into the intercept listener.
+
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, CustomClusterType, LbPolicy};
+use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster, circuit_breakers};
+use envoy_types::pb::envoy::config::core::v3::envoy_internal_address::AddressNameSpecifier;
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, EnvoyInternalAddress, Http1ProtocolOptions, Http2ProtocolOptions,
+    HttpProtocolOptions as CommonHttpOptions, TransportSocket, UpstreamHttpProtocolOptions, address,
+};
+use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
+use envoy_types::pb::envoy::config::endpoint::v3::{
+    ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints,
+};
+use envoy_types::pb::envoy::extensions::clusters::dynamic_forward_proxy::v3::ClusterConfig;
+use envoy_types::pb::envoy::extensions::clusters::dynamic_forward_proxy::v3::cluster_config::ClusterImplementationSpecifier;
+use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
+use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config,
+};
+use envoy_types::util::pack_any;
+
+use super::protobuf::{number, seconds, transport_socket};
+use super::{Gateway, dns_cache, names, upstream_tls};
+use crate::capabilities::Capabilities;
+use crate::snapshot::Resource;
+
+const CONNECT_TIMEOUT_SECONDS: i64 = 10;
+const IDLE_TIMEOUT_SECONDS: i64 = 600;
+const MAX_CONNECTIONS: u32 = 2048;
+
+pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
+    let tls = upstream_tls::transport(gateway, capabilities.upstream_tls);
+    let http1 = || {
+        UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
+            protocol_config: Some(explicit_http_config::ProtocolConfig::HttpProtocolOptions(
+                Http1ProtocolOptions::default(),
+            )),
+        })
+    };
+    // ALPN decides between h2 and http/1.1.
+    let either = UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
+        http_protocol_options: Some(Http1ProtocolOptions::default()),
+        http2_protocol_options: Some(Http2ProtocolOptions::default()),
+        ..AutoHttpConfig::default()
+    });
+    [
+        forward_proxy(gateway, names::HTTPS_CLUSTER, either, Some(tls.clone())),
+        forward_proxy(gateway, names::HTTPS_UPGRADE_CLUSTER, http1(), Some(tls)),
+        forward_proxy(gateway, names::HTTP_CLUSTER, http1(), None),
+        intercept(),
+    ]
+    .iter()
+    .map(|cluster| Resource::new(cluster.name.clone(), cluster))
+    .collect()
+}
+
+fn forward_proxy(
+    gateway: &Gateway,
+    name: &str,
+    protocol: UpstreamProtocolOptions,
+    tls: Option<TransportSocket>,
+) -> Cluster {
+    let config = ClusterConfig {
+        cluster_implementation_specifier: Some(ClusterImplementationSpecifier::DnsCacheConfig(
+            dns_cache::config(gateway.resolver),
+        )),
+        ..ClusterConfig::default()
+    };
+    let http = HttpProtocolOptions {
+        common_http_protocol_options: Some(CommonHttpOptions {
+            idle_timeout: seconds(IDLE_TIMEOUT_SECONDS),
+            ..CommonHttpOptions::default()
+        }),
+        // The floor under what the filter sets for each request: without the filter's names the authority is
+        // what is sent and verified. Envoy refuses a forward-proxy cluster without both, also one without TLS.
+        upstream_http_protocol_options: Some(UpstreamHttpProtocolOptions {
+            auto_sni: true,
+            auto_san_validation: true,
+            ..UpstreamHttpProtocolOptions::default()
+        }),
+        upstream_protocol_options: Some(protocol),
+        ..HttpProtocolOptions::default()
+    };
+    Cluster {
+        name: name.to_owned(),
+        connect_timeout: seconds(CONNECT_TIMEOUT_SECONDS),
+        lb_policy: LbPolicy::ClusterProvided as i32,
+        cluster_discovery_type: Some(ClusterDiscoveryType::ClusterType(CustomClusterType {
+            name: "envoy.clusters.dynamic_forward_proxy".to_owned(),
+            typed_config: Some(pack_any(config)),
+        })),
+        circuit_breakers: Some(circuit_breaker()),
+        typed_extension_protocol_options: http_options(http),
+        transport_socket: tls,
+        ..Cluster::default()
+    }
+}
+
+fn intercept() -> Cluster {
+    let address = Address {
+        address: Some(address::Address::EnvoyInternalAddress(EnvoyInternalAddress {
+            address_name_specifier: Some(AddressNameSpecifier::ServerListenerName(
+                names::INTERCEPT_LISTENER.to_owned(),
+            )),
+            ..EnvoyInternalAddress::default()
+        })),
+    };
+    let endpoint = LbEndpoint {
+        host_identifier: Some(HostIdentifier::Endpoint(Endpoint {
+            address: Some(address),
+            ..Endpoint::default()
+        })),
+        ..LbEndpoint::default()
+    };
+    let raw_buffer = transport_socket("envoy.transport_sockets.raw_buffer", RawBuffer {});
+    let internal =
+        InternalUpstreamTransport { transport_socket: Some(raw_buffer), ..InternalUpstreamTransport::default() };
+    Cluster {
+        name: names::INTERCEPT_CLUSTER.to_owned(),
+        connect_timeout: seconds(CONNECT_TIMEOUT_SECONDS),
+        load_assignment: Some(ClusterLoadAssignment {
+            cluster_name: names::INTERCEPT_CLUSTER.to_owned(),
+            endpoints: vec![LocalityLbEndpoints {
+                lb_endpoints: vec![endpoint],
+                ..LocalityLbEndpoints::default()
+            }],
+            ..ClusterLoadAssignment::default()
+        }),
+        circuit_breakers: Some(circuit_breaker()),
+        transport_socket: Some(transport_socket("envoy.transport_sockets.internal_upstream", internal)),
+        ..Cluster::default()
+    }
+}
+
+fn circuit_breaker() -> CircuitBreakers {
+    CircuitBreakers {
+        thresholds: vec![circuit_breakers::Thresholds {
+            max_connections: number(MAX_CONNECTIONS),
+            max_pending_requests: number(MAX_CONNECTIONS),
+            // Streams over HTTP/2 are requests; the connections above are the limit that is meant.
+            max_requests: number(MAX_CONNECTIONS * 100),
+            ..circuit_breakers::Thresholds::default()
+        }],
+        ..CircuitBreakers::default()
+    }
+}
+
+fn http_options(
+    options: HttpProtocolOptions,
+) -> std::collections::HashMap<String, envoy_types::pb::google::protobuf::Any> {
+    [("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), pack_any(options))].into()
+}

@@ -1,0 +1,141 @@
+//! The HTTP connection manager of each listener, and its chain of filters.
+
+use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
+use envoy_types::pb::envoy::config::core::v3::{
+    ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, SubstitutionFormatString,
+};
+use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
+use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3::{
+    FilterStateValue, filter_state_value,
+};
+use envoy_types::pb::envoy::extensions::filters::http::dynamic_forward_proxy::v3::{
+    FilterConfig, filter_config::ImplementationSpecifier,
+};
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::http::set_filter_state::v3::Config as SetFilterState;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
+    PathWithEscapedSlashesAction, RouteSpecifier, ServerHeaderTransformation, UpgradeConfig,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, http_filter,
+};
+use envoy_types::util::pack_any;
+use prost::{Message, Name};
+
+use super::protobuf::{bool_value, inline_string, seconds};
+use super::{Gateway, address_guard, decision_log, dns_cache, local_reply, names, policy_filter, route};
+
+/// How long a stream may be silent in both directions. Streams have no other limit.
+const STREAM_IDLE_SECONDS: i64 = 600;
+/// How long the headers of a request may take.
+const REQUEST_HEADERS_SECONDS: i64 = 30;
+
+/// The explicit proxy: a CONNECT is marked with its authority and goes inward, absolute-form goes out.
+pub(super) fn explicit(gateway: &Gateway) -> Filter {
+    let mut filters = vec![mark_tunnel()];
+    filters.extend(policed(gateway));
+    manager("explicit", route::explicit(), filters, &["CONNECT", "websocket"])
+}
+
+/// Inside a tunnel, TLS terminated.
+pub(super) fn intercepted_tls(gateway: &Gateway) -> Filter {
+    manager("intercepted_tls", route::intercepted_tls(), policed(gateway).into(), &["websocket"])
+}
+
+/// Inside a tunnel, plain HTTP.
+pub(super) fn intercepted_plain(gateway: &Gateway) -> Filter {
+    manager("intercepted_plain", route::intercepted_plain(), policed(gateway).into(), &["websocket"])
+}
+
+/// The chain of every listener: decide, resolve, look at the address, send.
+fn policed(gateway: &Gateway) -> [HttpFilter; 4] {
+    let forward_proxy = FilterConfig {
+        save_upstream_address: true,
+        implementation_specifier: Some(ImplementationSpecifier::DnsCacheConfig(dns_cache::config(
+            gateway.resolver,
+        ))),
+        ..FilterConfig::default()
+    };
+    // No `x-envoy-*` header is added to what goes out or comes back.
+    let router = Router { suppress_envoy_headers: true, ..Router::default() };
+    [
+        discovered(names::POLICY_FILTER, policy_filter::source()),
+        configured("envoy.filters.http.dynamic_forward_proxy", forward_proxy),
+        discovered(names::ADDRESS_GUARD, address_guard::source()),
+        configured("envoy.filters.http.router", router),
+    ]
+}
+
+/// Shares with the intercept listener what is known only here: the authority of the CONNECT, which the filter
+/// holds against the SNI and the authority inside, and the addresses of the connection.
+fn mark_tunnel() -> HttpFilter {
+    let shared = |key: &str, factory: &str, format: &str| FilterStateValue {
+        key: Some(filter_state_value::Key::ObjectKey(key.to_owned())),
+        factory_key: factory.to_owned(),
+        value: Some(filter_state_value::Value::FormatString(SubstitutionFormatString {
+            format: Some(Format::TextFormatSource(inline_string(format))),
+            ..SubstitutionFormatString::default()
+        })),
+        shared_with_upstream: filter_state_value::SharedWithUpstream::Once as i32,
+        ..FilterStateValue::default()
+    };
+    let config = SetFilterState {
+        on_request_headers: vec![
+            shared(names::CONNECT_AUTHORITY, "envoy.string", "%REQ(:AUTHORITY)%"),
+            shared("envoy.filters.listener.original_dst.remote_ip", "", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+            shared("envoy.filters.listener.original_dst.local_ip", "", "%DOWNSTREAM_LOCAL_ADDRESS%"),
+        ],
+        ..SetFilterState::default()
+    };
+    configured("envoy.filters.http.set_filter_state", config)
+}
+
+fn manager(name: &str, routes: RouteConfiguration, filters: Vec<HttpFilter>, upgrades: &[&str]) -> Filter {
+    let upgrade = |kind: &&str| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() };
+    let manager = HttpConnectionManager {
+        stat_prefix: name.to_owned(),
+        route_specifier: Some(RouteSpecifier::RouteConfig(routes)),
+        http_filters: filters,
+        access_log: vec![decision_log::access_log(name)],
+        local_reply_config: Some(local_reply::config()),
+        upgrade_configs: upgrades.iter().map(upgrade).collect(),
+        http_protocol_options: Some(Http1ProtocolOptions {
+            allow_absolute_url: bool_value(true),
+            accept_http_10: true,
+            ..Http1ProtocolOptions::default()
+        }),
+        http2_protocol_options: Some(Http2ProtocolOptions {
+            allow_connect: true,
+            ..Http2ProtocolOptions::default()
+        }),
+        // What the policy judges and what the upstream reads must be one path: dot segments are resolved before
+        // the filter (RFC 3986, 5.2.4); an encoded slash is left for the policy to refuse.
+        normalize_path: bool_value(true),
+        path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged as i32,
+        // The client is not trusted: its `x-forwarded-*` and `x-envoy-*` do not count, and none are added.
+        use_remote_address: bool_value(true),
+        skip_xff_append: true,
+        generate_request_id: bool_value(false),
+        server_header_transformation: ServerHeaderTransformation::PassThrough as i32,
+        stream_idle_timeout: seconds(STREAM_IDLE_SECONDS),
+        request_headers_timeout: seconds(REQUEST_HEADERS_SECONDS),
+        ..HttpConnectionManager::default()
+    };
+    Filter {
+        name: "envoy.filters.network.http_connection_manager".to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(pack_any(manager))),
+    }
+}
+
+fn configured<M: Message + Name>(name: &str, config: M) -> HttpFilter {
+    http_filter(name, http_filter::ConfigType::TypedConfig(pack_any(config)))
+}
+
+fn discovered(name: &str, source: ExtensionConfigSource) -> HttpFilter {
+    http_filter(name, http_filter::ConfigType::ConfigDiscovery(source))
+}
+
+fn http_filter(name: &str, config_type: http_filter::ConfigType) -> HttpFilter {
+    HttpFilter { name: name.to_owned(), config_type: Some(config_type), ..HttpFilter::default() }
+}

@@ -1,0 +1,35 @@
+//! The one DNS cache that every forward-proxy cluster and filter shares.
+
+use std::net::SocketAddr;
+
+use envoy_types::pb::envoy::config::cluster::v3::cluster::DnsLookupFamily;
+use envoy_types::pb::envoy::config::core::v3::DnsResolverOptions;
+use envoy_types::pb::envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig;
+use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
+
+use super::protobuf::{extension, number, seconds, socket_address};
+
+/// Only names that the policy allows are ever resolved, so this bounds a wildcard rule, not a stranger.
+const MAX_HOSTS: u32 = 65_536;
+
+/// Must not depend on the policy: Envoy refuses two configurations of one cache, and a changed one would be
+/// refused for as long as the old one lives.
+pub(super) fn config(resolver: Option<SocketAddr>) -> DnsCacheConfig {
+    let cares = CaresDnsResolverConfig {
+        resolvers: resolver.map(socket_address).into_iter().collect(),
+        // `example` must not become `example.corp.internal`: the policy judged the name as asked for.
+        dns_resolver_options: Some(DnsResolverOptions {
+            no_default_search_domain: true,
+            ..DnsResolverOptions::default()
+        }),
+        ..CaresDnsResolverConfig::default()
+    };
+    DnsCacheConfig {
+        name: "weir".to_owned(),
+        dns_lookup_family: DnsLookupFamily::All as i32,
+        max_hosts: number(MAX_HOSTS),
+        dns_query_timeout: seconds(5),
+        typed_dns_resolver_config: Some(extension("envoy.network.dns_resolver.cares", cares)),
+        ..DnsCacheConfig::default()
+    }
+}

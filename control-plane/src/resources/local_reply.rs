@@ -1,0 +1,75 @@
+//! What Envoy itself answers, in the same JSON form and with the same header as the filter's denials.
+//!
+//! Bodies are text formats around two fields that the policy has already made canonical (host, method): nothing
+//! that a client or an upstream may choose freely is in them.
+
+use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
+use envoy_types::pb::envoy::config::accesslog::v3::{
+    AccessLogFilter, ExtensionFilter, ResponseFlagFilter, extension_filter,
+};
+use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption, SubstitutionFormatString};
+use envoy_types::pb::envoy::extensions::access_loggers::filters::cel::v3::ExpressionFilter;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    LocalReplyConfig, ResponseMapper,
+};
+use envoy_types::util::pack_any;
+use weir_policy::Reason;
+
+use super::protobuf::inline_string;
+
+pub(super) fn config() -> LocalReplyConfig {
+    let details = |text: &str| cel(&format!("response.code_details.startsWith('{text}')"));
+    LocalReplyConfig {
+        mappers: vec![
+            mapper(details("rbac_access_denied_matched_policy[policy_missing]"), Reason::PolicyMissing),
+            mapper(details("rbac_access_denied_matched_policy[none]"), Reason::AddressNotAllowed),
+            mapper(flag("DF"), Reason::DnsFailure),
+            mapper(
+                cel("upstream.transport_failure_reason.contains('CERTIFICATE_VERIFY_FAILED')"),
+                Reason::CertificateNotVerified,
+            ),
+            mapper(flag("UF"), Reason::UpstreamUnreachable),
+        ],
+        body_format: None,
+    }
+}
+
+fn mapper(filter: FilterSpecifier, reason: Reason) -> ResponseMapper {
+    let error = match reason {
+        Reason::DnsFailure | Reason::CertificateNotVerified | Reason::UpstreamUnreachable => "upstream_failure",
+        _ => "denied_by_policy",
+    };
+    let body = format!(
+        "{{\"error\":\"{error}\",\"reason\":\"{}\",\"host\":\"%REQ(:AUTHORITY)%\",\"method\":\"%REQ(:METHOD)%\",\"hint\":\"{}\"}}\n",
+        reason.as_str(),
+        // A format: `%` begins an operator.
+        reason.hint().replace('%', "%%").replace('"', "\\\""),
+    );
+    let header = |key: &str, value: &str| HeaderValueOption {
+        header: Some(HeaderValue { key: key.to_owned(), value: value.to_owned(), ..HeaderValue::default() }),
+        ..HeaderValueOption::default()
+    };
+    ResponseMapper {
+        filter: Some(AccessLogFilter { filter_specifier: Some(filter) }),
+        body_format_override: Some(SubstitutionFormatString {
+            content_type: "application/json".to_owned(),
+            format: Some(Format::TextFormatSource(inline_string(body))),
+            ..SubstitutionFormatString::default()
+        }),
+        headers_to_add: vec![header("x-weir-decision", reason.as_str()), header("cache-control", "no-store")],
+        ..ResponseMapper::default()
+    }
+}
+
+fn flag(flag: &str) -> FilterSpecifier {
+    FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter { flags: vec![flag.to_owned()] })
+}
+
+fn cel(expression: &str) -> FilterSpecifier {
+    let config = ExpressionFilter { expression: expression.to_owned(), ..ExpressionFilter::default() };
+    FilterSpecifier::ExtensionFilter(ExtensionFilter {
+        name: "envoy.access_loggers.extension_filters.cel".to_owned(),
+        config_type: Some(extension_filter::ConfigType::TypedConfig(pack_any(config))),
+    })
+}

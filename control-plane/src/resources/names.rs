@@ -1,0 +1,33 @@
+//! The names by which resources and filter state refer to each other.
+
+/// Listener of the explicit proxy: CONNECT and absolute-form.
+pub const EXPLICIT_LISTENER: &str = "weir_explicit";
+/// Internal listener that terminates TLS and looks inside.
+pub const INTERCEPT_LISTENER: &str = "weir_intercept";
+
+/// Cluster that carries a CONNECT into the intercept listener.
+pub const INTERCEPT_CLUSTER: &str = "weir_intercept";
+/// Forward-proxy cluster over TLS (the predecessor's name).
+pub const HTTPS_CLUSTER: &str = "dynamic_forward_proxy_cluster_https";
+/// The same for upgrades: HTTP/1.1 only, since an h2 connection cannot carry a WebSocket through Envoy's
+/// automatic protocol choice.
+pub const HTTPS_UPGRADE_CLUSTER: &str = "dynamic_forward_proxy_cluster_https_upgrade";
+/// Forward-proxy cluster over plain HTTP (the predecessor's name).
+pub const HTTP_CLUSTER: &str = "dynamic_forward_proxy_cluster_http";
+/// Cluster of the control plane, in the bootstrap.
+pub const CONTROL_PLANE_CLUSTER: &str = "weir_control_plane";
+
+/// Extension config of the policy filter, and its name in the filter chain.
+pub const POLICY_FILTER: &str = "weir.policy";
+/// Extension config of the address guard, and its name in the filter chain.
+pub const ADDRESS_GUARD: &str = "weir.address_guard";
+
+/// Filter state that carries the authority of a CONNECT into the intercept listener.
+pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
+/// Filter state that the policy filter writes: the decision record. A wasm filter's properties are prefixed so.
+pub const DECISION_RECORD: &str = "wasm.weir";
+/// Filter state that the policy filter writes when the rule lists addresses: the number of the list.
+pub const ADDRESS_SET: &str = "wasm.weir_addresses";
+
+/// Name of the leaf asked for when a client sends no SNI.
+pub const NO_SERVER_NAME: &str = "no-server-name.invalid";

@@ -1,0 +1,62 @@
+//! Short constructors for the wrappers that Envoy's messages are made of.
+
+use std::net::{IpAddr, SocketAddr};
+
+use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, AggregatedConfigSource, ApiVersion, CidrRange, ConfigSource, DataSource, SocketAddress,
+    TransportSocket, TypedExtensionConfig, address, data_source, socket_address, transport_socket,
+};
+use envoy_types::pb::google::protobuf::{BoolValue, Duration, UInt32Value};
+use envoy_types::util::pack_any;
+use prost::{Message, Name};
+
+pub(super) fn seconds(seconds: i64) -> Option<Duration> {
+    Some(Duration { seconds, nanos: 0 })
+}
+
+pub(super) fn bool_value(value: bool) -> Option<BoolValue> {
+    Some(BoolValue { value })
+}
+
+pub(super) fn number(value: u32) -> Option<UInt32Value> {
+    Some(UInt32Value { value })
+}
+
+pub(super) fn extension<M: Message + Name>(name: &str, config: M) -> TypedExtensionConfig {
+    TypedExtensionConfig { name: name.to_owned(), typed_config: Some(pack_any(config)) }
+}
+
+pub(super) fn transport_socket<M: Message + Name>(name: &str, config: M) -> TransportSocket {
+    let config_type = Some(transport_socket::ConfigType::TypedConfig(pack_any(config)));
+    TransportSocket { name: name.to_owned(), config_type }
+}
+
+/// The one stream that everything comes over.
+pub(super) fn ads() -> ConfigSource {
+    ConfigSource {
+        resource_api_version: ApiVersion::V3 as i32,
+        config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        ..ConfigSource::default()
+    }
+}
+
+pub(super) fn socket_address(address: SocketAddr) -> Address {
+    let socket = SocketAddress {
+        address: address.ip().to_string(),
+        port_specifier: Some(socket_address::PortSpecifier::PortValue(u32::from(address.port()))),
+        ..SocketAddress::default()
+    };
+    Address { address: Some(address::Address::SocketAddress(socket)) }
+}
+
+pub(super) fn cidr(address: IpAddr, prefix_length: u8) -> CidrRange {
+    CidrRange { address_prefix: address.to_string(), prefix_len: number(u32::from(prefix_length)) }
+}
+
+pub(super) fn inline_string(text: impl Into<String>) -> DataSource {
+    DataSource {
+        specifier: Some(data_source::Specifier::InlineString(text.into())),
+        ..DataSource::default()
+    }
+}

@@ -1,0 +1,114 @@
+//! Route tables. The policy decides who may go; a route only names the cluster.
+
+use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
+use envoy_types::pb::envoy::config::route::v3::route_action::upgrade_config::ConnectConfig;
+use envoy_types::pb::envoy::config::route::v3::route_action::{ClusterSpecifier, UpgradeConfig};
+use envoy_types::pb::envoy::config::route::v3::route_match::{ConnectMatcher, PathSpecifier};
+use envoy_types::pb::envoy::config::route::v3::{
+    HeaderMatcher, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route,
+};
+use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::RbacPerRoute;
+use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
+use envoy_types::util::pack_any;
+
+use super::names;
+use super::protobuf::{bool_value, seconds};
+
+/// What a proxy adds of itself, or what says how the request came here: none of it is the upstream's business.
+const REQUEST_HEADERS_REMOVED: [&str; 8] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-request-id",
+    "proxy-authorization",
+    "proxy-connection",
+];
+
+/// `Alt-Svc` would invite the client to HTTP/3, around Weir.
+const RESPONSE_HEADERS_REMOVED: [&str; 1] = ["alt-svc"];
+
+/// The explicit listener: tunnels go inward, absolute-form goes out in plain.
+pub(super) fn explicit() -> RouteConfiguration {
+    let tunnel = Route {
+        r#match: Some(RouteMatch {
+            path_specifier: Some(PathSpecifier::ConnectMatcher(ConnectMatcher {})),
+            ..RouteMatch::default()
+        }),
+        action: Some(route::Action::Route(RouteAction {
+            upgrade_configs: vec![UpgradeConfig {
+                upgrade_type: "CONNECT".to_owned(),
+                connect_config: Some(ConnectConfig::default()),
+                ..UpgradeConfig::default()
+            }],
+            ..action(names::INTERCEPT_CLUSTER)
+        })),
+        // A tunnel has no upstream address of its own; what comes out of it is guarded inside.
+        typed_per_filter_config: [(names::ADDRESS_GUARD.to_owned(), pack_any(RbacPerRoute::default()))].into(),
+        ..Route::default()
+    };
+    table("explicit", vec![tunnel, all_to(names::HTTP_CLUSTER)])
+}
+
+/// Inside a tunnel, TLS terminated.
+pub(super) fn intercepted_tls() -> RouteConfiguration {
+    let websocket = HeaderMatcher {
+        name: "upgrade".to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
+            match_pattern: Some(MatchPattern::Exact("websocket".to_owned())),
+            ignore_case: true,
+        })),
+        ..HeaderMatcher::default()
+    };
+    let upgrade = Route {
+        r#match: Some(RouteMatch { headers: vec![websocket], ..any_path() }),
+        action: Some(route::Action::Route(action(names::HTTPS_UPGRADE_CLUSTER))),
+        ..Route::default()
+    };
+    table("intercepted_tls", vec![upgrade, all_to(names::HTTPS_CLUSTER)])
+}
+
+/// Inside a tunnel, plain HTTP.
+pub(super) fn intercepted_plain() -> RouteConfiguration {
+    table("intercepted_plain", vec![all_to(names::HTTP_CLUSTER)])
+}
+
+fn table(name: &str, routes: Vec<Route>) -> RouteConfiguration {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    RouteConfiguration {
+        name: name.to_owned(),
+        virtual_hosts: vec![VirtualHost {
+            name: "any".to_owned(),
+            domains: vec!["*".to_owned()],
+            routes,
+            ..VirtualHost::default()
+        }],
+        request_headers_to_remove: owned(&REQUEST_HEADERS_REMOVED),
+        response_headers_to_remove: owned(&RESPONSE_HEADERS_REMOVED),
+        // Clusters come over the same stream, before the listeners.
+        validate_clusters: bool_value(false),
+        ..RouteConfiguration::default()
+    }
+}
+
+fn all_to(cluster: &str) -> Route {
+    Route {
+        r#match: Some(any_path()),
+        action: Some(route::Action::Route(action(cluster))),
+        ..Route::default()
+    }
+}
+
+fn any_path() -> RouteMatch {
+    RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..RouteMatch::default() }
+}
+
+fn action(cluster: &str) -> RouteAction {
+    RouteAction {
+        cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
+        // Streams live as long as bytes flow: the idle timeout bounds them.
+        timeout: seconds(0),
+        ..RouteAction::default()
+    }
+}

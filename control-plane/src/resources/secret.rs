@@ -1,0 +1,19 @@
+//! A leaf certificate as a secret.
+
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{Secret, TlsCertificate, secret};
+
+use super::protobuf::inline_string;
+use crate::ca::leaf::Leaf;
+use crate::snapshot::Resource;
+
+/// The secret of a name, as it was asked for. Envoy redacts the private key in its config dump.
+pub fn resource(name: &str, leaf: &Leaf) -> Resource {
+    let certificate = TlsCertificate {
+        certificate_chain: Some(inline_string(leaf.certificate_chain())),
+        private_key: Some(inline_string(leaf.private_key().as_pem())),
+        ..TlsCertificate::default()
+    };
+    let secret =
+        Secret { name: name.to_owned(), r#type: Some(secret::Type::TlsCertificate(certificate)) };
+    Resource::new(name, &secret)
+}

@@ -1,0 +1,43 @@
+//! The upstream TLS context: where hosts that share an address are kept apart.
+
+use envoy_types::pb::envoy::config::core::v3::{DataSource, TransportSocket, data_source};
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
+    CertificateValidationContext, CommonTlsContext, TlsParameters, UpstreamTlsContext, tls_parameters,
+};
+
+use super::Gateway;
+use super::protobuf::{number, transport_socket};
+use crate::capabilities::UpstreamTlsStrategy;
+
+/// Sessions kept by a context that may resume. Envoy keeps the newest and drops the oldest; a host on TLS 1.3
+/// gives two tickets a handshake, so this is room for some hundreds of hosts.
+const SESSIONS: u32 = 1024;
+
+pub(super) fn transport(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> TransportSocket {
+    let max_session_keys = match strategy {
+        UpstreamTlsStrategy::SniScopedSessions => SESSIONS,
+        UpstreamTlsStrategy::NoSessions => 0,
+    };
+    let path = gateway.upstream_roots.to_string_lossy().into_owned();
+    let roots =
+        DataSource { specifier: Some(data_source::Specifier::Filename(path)), ..DataSource::default() };
+    let common = CommonTlsContext {
+        tls_params: Some(TlsParameters {
+            tls_minimum_protocol_version: tls_parameters::TlsProtocol::TlSv12 as i32,
+            // Envoy's default for upstreams is at most 1.2.
+            tls_maximum_protocol_version: tls_parameters::TlsProtocol::TlSv13 as i32,
+            ..TlsParameters::default()
+        }),
+        validation_context_type: Some(ValidationContextType::ValidationContext(
+            CertificateValidationContext { trusted_ca: Some(roots), ..CertificateValidationContext::default() },
+        )),
+        ..CommonTlsContext::default()
+    };
+    let context = UpstreamTlsContext {
+        common_tls_context: Some(common),
+        max_session_keys: number(max_session_keys),
+        ..UpstreamTlsContext::default()
+    };
+    transport_socket("envoy.transport_sockets.tls", context)
+}

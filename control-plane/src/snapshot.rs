@@ -1,0 +1,126 @@
+//! What one kind of node is served: every resource, encoded once, with the hash of its content as its version.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use envoy_types::pb::google::protobuf::Any;
+use prost::{Message, Name};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::xds::ResourceType;
+
+/// One xDS resource, ready to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    /// The name that it is subscribed by.
+    pub name: String,
+    /// Hash of the encoded content, 16 hexadecimal digits: equal content, equal version.
+    pub version: String,
+    /// The encoded message.
+    pub body: Any,
+}
+
+impl Resource {
+    /// Encodes a message. `name` must be the name inside the message, where it has one.
+    pub fn new<M: Message + Name>(name: impl Into<String>, message: &M) -> Self {
+        let value = message.encode_to_vec();
+        let version = format!("{:016x}", xxh3_64(&value));
+        Self { name: name.into(), version, body: Any { type_url: M::type_url(), value } }
+    }
+}
+
+/// A consistent set of resources.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    resources: BTreeMap<ResourceType, BTreeMap<String, Arc<Resource>>>,
+    leaf_names: BTreeSet<String>,
+}
+
+/// A set of resources that refers to something which is not in it: serving it would break traffic.
+#[derive(Debug, thiserror::Error)]
+#[error("{listener} refers to {kind} `{name}`, which is not in the snapshot")]
+pub struct InconsistentSnapshot {
+    listener: String,
+    kind: &'static str,
+    name: String,
+}
+
+/// What a listener refers to by name; told by the code that builds it, checked before it is served.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// Clusters that its routes name.
+    pub clusters: BTreeSet<&'static str>,
+    /// Filter configurations that it discovers.
+    pub extension_configs: BTreeSet<&'static str>,
+}
+
+impl Snapshot {
+    /// Checks that every reference resolves. `leaf_names`: the certificates configured in advance, which are
+    /// not stored here but minted when asked for.
+    ///
+    /// # Errors
+    /// The first reference to a cluster or filter configuration that is missing.
+    pub fn new(
+        resources: impl IntoIterator<Item = (ResourceType, Resource)>,
+        references: &[(&str, References)],
+        leaf_names: BTreeSet<String>,
+    ) -> Result<Self, InconsistentSnapshot> {
+        let mut by_type: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (kind, resource) in resources {
+            by_type.entry(kind).or_default().insert(resource.name.clone(), Arc::new(resource));
+        }
+        let snapshot = Self { resources: by_type, leaf_names };
+        for (listener, wanted) in references {
+            let clusters = wanted.clusters.iter().map(|name| ("cluster", ResourceType::Cluster, *name));
+            let configs = wanted.extension_configs.iter();
+            let configs = configs.map(|name| ("extension config", ResourceType::ExtensionConfig, *name));
+            if let Some((kind, _, name)) =
+                clusters.chain(configs).find(|(_, kind, name)| snapshot.get(*kind, name).is_none())
+            {
+                let (listener, name) = ((*listener).to_owned(), name.to_owned());
+                return Err(InconsistentSnapshot { listener, kind, name });
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// One resource.
+    pub fn get(&self, kind: ResourceType, name: &str) -> Option<&Arc<Resource>> {
+        self.resources.get(&kind)?.get(name)
+    }
+
+    /// All resources of a type, in the order of their names.
+    pub fn all(&self, kind: ResourceType) -> impl Iterator<Item = &Arc<Resource>> {
+        self.resources.get(&kind).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The names whose certificates are configured in advance.
+    pub fn leaf_names(&self) -> &BTreeSet<String> {
+        &self.leaf_names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+
+    use super::*;
+
+    fn cluster(name: &str) -> (ResourceType, Resource) {
+        let cluster = Cluster { name: name.to_owned(), ..Cluster::default() };
+        (ResourceType::Cluster, Resource::new(name, &cluster))
+    }
+
+    #[test]
+    fn a_reference_to_a_missing_cluster_is_refused() {
+        let wanted = References { clusters: ["b"].into(), ..References::default() };
+        let error = Snapshot::new([cluster("a")], &[("listener", wanted)], BTreeSet::new()).unwrap_err();
+        assert_eq!(error.to_string(), "listener refers to cluster `b`, which is not in the snapshot");
+    }
+
+    #[test]
+    fn equal_content_has_an_equal_version() {
+        assert_eq!(cluster("a").1.version, cluster("a").1.version);
+        assert_ne!(cluster("a").1.version, cluster("b").1.version);
+    }
+}

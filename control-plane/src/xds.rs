@@ -1,0 +1,13 @@
+//! xDS: what has been asked for, what is held, and what to send next.
+//!
+//! The protocol itself ([`delta`], [`state_of_the_world`]) is plain state: messages in, messages out, no sockets
+//! and no clock. [`server`] moves the bytes.
+
+pub mod delta;
+pub mod node_status;
+mod resource_type;
+pub mod server;
+pub mod source;
+pub mod state_of_the_world;
+
+pub use resource_type::ResourceType;

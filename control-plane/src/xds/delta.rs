@@ -1,0 +1,326 @@
+//! Incremental xDS over one stream, as plain state: a request or a change in, the responses out.
+//!
+//! Nothing is sent that the node already holds, so an ACK is never answered: an idle Envoy exchanges nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as WireResource,
+};
+
+use super::ResourceType;
+use super::node_status::Acknowledgement;
+use super::source::Source;
+use crate::snapshot::Resource;
+
+/// The name that subscribes to everything of a type.
+const WILDCARD: &str = "*";
+
+/// One stream's subscriptions.
+#[derive(Debug, Default)]
+pub struct DeltaStream {
+    subscriptions: BTreeMap<ResourceType, Subscription>,
+    sent: u64,
+}
+
+#[derive(Debug, Default)]
+struct Subscription {
+    wildcard: bool,
+    names: BTreeSet<String>,
+    /// What the node has been sent: a version, or that there is no such resource. A rejected version counts as
+    /// sent: sending it again would only be rejected again.
+    held: BTreeMap<String, Held>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Held {
+    Version(String),
+    Absent,
+}
+
+/// What a request leads to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// To be sent.
+    pub response: Option<DeltaDiscoveryResponse>,
+    /// What the request said about an earlier response.
+    pub acknowledgement: Option<Acknowledgement>,
+}
+
+impl DeltaStream {
+    /// Takes in a request. One of a type that Weir does not serve leads to nothing.
+    pub fn on_request(&mut self, request: DeltaDiscoveryRequest, source: &Source) -> Outcome {
+        let Some(kind) = ResourceType::of_url(&request.type_url) else { return Outcome::default() };
+        let first = !self.subscriptions.contains_key(&kind);
+        let subscription = self.subscriptions.entry(kind).or_default();
+        if first {
+            let versions = request.initial_resource_versions.iter();
+            subscription.held =
+                versions.map(|(name, version)| (name.clone(), Held::Version(version.clone()))).collect();
+        }
+        let names = request.resource_names_subscribe;
+        let becomes_wildcard =
+            (first && kind.has_wildcard() && names.is_empty()) || names.iter().any(|name| name == WILDCARD);
+        subscription.wildcard |= becomes_wildcard;
+        for name in &request.resource_names_unsubscribe {
+            if name == WILDCARD {
+                subscription.wildcard = false;
+            }
+            subscription.names.remove(name);
+            subscription.held.remove(name);
+        }
+        let mut asked = BTreeSet::new();
+        for name in names.into_iter().filter(|name| name != WILDCARD) {
+            // A name subscribed again must be answered again (xDS protocol, "Subscribing to resources").
+            if !first {
+                subscription.held.remove(&name);
+            }
+            subscription.names.insert(name.clone());
+            asked.insert(name);
+        }
+        let response = if becomes_wildcard {
+            self.changes(kind, source)
+        } else {
+            let named = asked.iter().map(|name| (name.as_str(), source.get(kind, name)));
+            let changes = Changes::between(&mut subscription.held, named);
+            self.response(kind, changes)
+        };
+        let acknowledgement = (!request.response_nonce.is_empty()).then(|| Acknowledgement {
+            kind,
+            nonce: request.response_nonce,
+            rejection: request.error_detail.map(|status| status.message),
+        });
+        Outcome { response, acknowledgement }
+    }
+
+    /// The types that have been subscribed to, in push order.
+    pub fn kinds(&self) -> Vec<ResourceType> {
+        self.subscriptions.keys().copied().collect()
+    }
+
+    /// What has changed of a type since it was last sent.
+    pub fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<DeltaDiscoveryResponse> {
+        let subscription = self.subscriptions.get_mut(&kind)?;
+        let all: BTreeMap<_, _> = if subscription.wildcard {
+            source.all(kind).map(|resource| (resource.name.clone(), Arc::clone(resource))).collect()
+        } else {
+            BTreeMap::new()
+        };
+        let gone: Vec<String> = if subscription.wildcard {
+            subscription.held.keys().filter(|name| !all.contains_key(*name)).cloned().collect()
+        } else {
+            Vec::new()
+        };
+        let named: Vec<_> = subscription
+            .names
+            .iter()
+            .map(|name| (name.clone(), source.get(kind, name)))
+            .chain(gone.into_iter().map(|name| (name, None)))
+            .chain(all.into_iter().map(|(name, resource)| (name, Some(resource))))
+            .collect();
+        let named = named.iter().map(|(name, resource)| (name.as_str(), resource.clone()));
+        let changes = Changes::between(&mut subscription.held, named);
+        self.response(kind, changes)
+    }
+
+    /// What has been renewed of the secrets that the node holds. Names that it was refused are not asked again.
+    pub fn renewals(&mut self, source: &Source) -> Option<DeltaDiscoveryResponse> {
+        let subscription = self.subscriptions.get_mut(&ResourceType::Secret)?;
+        let held = subscription.held.iter().filter(|(_, held)| **held != Held::Absent);
+        let held: Vec<_> = held.map(|(name, _)| (name.clone(), source.get(ResourceType::Secret, name))).collect();
+        let named = held.iter().map(|(name, resource)| (name.as_str(), resource.clone()));
+        let changes = Changes::between(&mut subscription.held, named);
+        self.response(ResourceType::Secret, changes)
+    }
+
+    /// Takes a secret back from the node, if it holds it. Envoy asks again when the name is dialled again.
+    pub fn withdraw(&mut self, name: &str) -> Option<DeltaDiscoveryResponse> {
+        let held = self.subscriptions.get_mut(&ResourceType::Secret)?.held.get_mut(name)?;
+        if *held == Held::Absent {
+            return None;
+        }
+        *held = Held::Absent;
+        let removed = vec![name.to_owned()];
+        self.response(ResourceType::Secret, Changes { resources: Vec::new(), removed })
+    }
+
+    fn response(&mut self, kind: ResourceType, changes: Changes) -> Option<DeltaDiscoveryResponse> {
+        if changes.resources.is_empty() && changes.removed.is_empty() {
+            return None;
+        }
+        self.sent += 1;
+        Some(DeltaDiscoveryResponse {
+            type_url: kind.url().to_owned(),
+            nonce: self.sent.to_string(),
+            resources: changes.resources.iter().map(|resource| wire(resource)).collect(),
+            removed_resources: changes.removed,
+            ..DeltaDiscoveryResponse::default()
+        })
+    }
+}
+
+#[derive(Default)]
+struct Changes {
+    resources: Vec<Arc<Resource>>,
+    removed: Vec<String>,
+}
+
+impl Changes {
+    /// Compares what there is with what is held, and holds it from then on.
+    fn between<'a>(
+        held: &mut BTreeMap<String, Held>,
+        current: impl Iterator<Item = (&'a str, Option<Arc<Resource>>)>,
+    ) -> Self {
+        let mut changes = Self::default();
+        for (name, resource) in current {
+            let now = match &resource {
+                Some(resource) => Held::Version(resource.version.clone()),
+                None => Held::Absent,
+            };
+            if held.get(name) == Some(&now) {
+                continue;
+            }
+            held.insert(name.to_owned(), now);
+            match resource {
+                Some(resource) => changes.resources.push(resource),
+                None => changes.removed.push(name.to_owned()),
+            }
+        }
+        changes
+    }
+}
+
+fn wire(resource: &Resource) -> WireResource {
+    WireResource {
+        name: resource.name.clone(),
+        version: resource.version.clone(),
+        resource: Some(resource.body.clone()),
+        ..WireResource::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::google::rpc::Status;
+
+    use super::super::source::tests::{clusters, source};
+    use super::*;
+
+    fn request(kind: ResourceType, subscribe: &[&str]) -> DeltaDiscoveryRequest {
+        DeltaDiscoveryRequest {
+            type_url: kind.url().to_owned(),
+            resource_names_subscribe: subscribe.iter().map(|name| (*name).to_owned()).collect(),
+            ..DeltaDiscoveryRequest::default()
+        }
+    }
+
+    fn names(response: &DeltaDiscoveryResponse) -> Vec<&str> {
+        response.resources.iter().map(|resource| resource.name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_first_request_without_names_asks_for_everything() {
+        let mut stream = DeltaStream::default();
+        let outcome = stream.on_request(request(ResourceType::Cluster, &[]), &source(&["a", "b"]));
+        assert_eq!(names(&outcome.response.unwrap()), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_ack_is_not_a_question() {
+        let mut stream = DeltaStream::default();
+        let source = source(&["a"]);
+        let sent = stream.on_request(request(ResourceType::Cluster, &[]), &source).response.unwrap();
+        let ack =
+            DeltaDiscoveryRequest { response_nonce: sent.nonce.clone(), ..request(ResourceType::Cluster, &[]) };
+        let outcome = stream.on_request(ack, &source);
+        assert!(outcome.response.is_none());
+        let acknowledgement = outcome.acknowledgement.unwrap();
+        assert_eq!(acknowledgement.nonce, sent.nonce);
+        assert_eq!(acknowledgement.rejection, None);
+    }
+
+    #[test]
+    fn a_rejected_version_is_reported_and_not_sent_again() {
+        let mut stream = DeltaStream::default();
+        let source = source(&["a"]);
+        let sent = stream.on_request(request(ResourceType::Cluster, &[]), &source).response.unwrap();
+        let nack = DeltaDiscoveryRequest {
+            response_nonce: sent.nonce,
+            error_detail: Some(Status { message: "no such filter".to_owned(), ..Status::default() }),
+            ..request(ResourceType::Cluster, &[])
+        };
+        let outcome = stream.on_request(nack, &source);
+        assert!(outcome.response.is_none());
+        assert_eq!(outcome.acknowledgement.unwrap().rejection.as_deref(), Some("no such filter"));
+        assert!(stream.changes(ResourceType::Cluster, &source).is_none());
+    }
+
+    #[test]
+    fn only_what_changed_is_sent_and_what_is_gone_is_removed() {
+        let mut stream = DeltaStream::default();
+        stream.on_request(request(ResourceType::Cluster, &[]), &source(&["a", "b"]));
+        let response = stream.changes(ResourceType::Cluster, &source(&["b", "c"])).unwrap();
+        assert_eq!(names(&response), ["c"]);
+        assert_eq!(response.removed_resources, ["a"]);
+    }
+
+    #[test]
+    fn a_secret_is_refused_by_removing_it_once() {
+        let mut stream = DeltaStream::default();
+        let source = source(&[]);
+        let outcome = stream.on_request(request(ResourceType::Secret, &["refused.example"]), &source);
+        assert_eq!(outcome.response.unwrap().removed_resources, ["refused.example"]);
+        assert!(stream.changes(ResourceType::Secret, &source).is_none());
+        let again = stream.on_request(request(ResourceType::Secret, &["refused.example"]), &source);
+        assert!(again.response.is_some(), "a name subscribed again is answered again");
+    }
+
+    #[test]
+    fn secrets_are_served_by_name_and_forgotten_when_unsubscribed() {
+        let mut stream = DeltaStream::default();
+        let source = source(&[]);
+        let outcome = stream.on_request(request(ResourceType::Secret, &["a.example"]), &source);
+        assert_eq!(names(&outcome.response.unwrap()), ["a.example"]);
+        let unsubscribe = DeltaDiscoveryRequest {
+            resource_names_unsubscribe: vec!["a.example".to_owned()],
+            ..request(ResourceType::Secret, &[])
+        };
+        assert!(stream.on_request(unsubscribe, &source).response.is_none());
+        let again = stream.on_request(request(ResourceType::Secret, &["a.example"]), &source);
+        assert_eq!(names(&again.response.unwrap()), ["a.example"]);
+    }
+
+    #[test]
+    fn a_reconnected_node_is_not_sent_what_it_still_holds() {
+        let source = source(&["a", "b"]);
+        let version = clusters(&["a"]).remove(0).1.version;
+        let mut stream = DeltaStream::default();
+        let reconnect = DeltaDiscoveryRequest {
+            initial_resource_versions: [("a".to_owned(), version), ("gone".to_owned(), "1".to_owned())].into(),
+            ..request(ResourceType::Cluster, &[])
+        };
+        let response = stream.on_request(reconnect, &source).response.unwrap();
+        assert_eq!(names(&response), ["b"]);
+        assert_eq!(response.removed_resources, ["gone"]);
+    }
+
+    #[test]
+    fn a_withdrawn_secret_is_removed_once_and_not_renewed() {
+        let mut stream = DeltaStream::default();
+        let source = source(&[]);
+        stream.on_request(request(ResourceType::Secret, &["a.example"]), &source);
+        assert_eq!(stream.withdraw("a.example").unwrap().removed_resources, ["a.example"]);
+        assert!(stream.withdraw("a.example").is_none());
+        assert!(stream.withdraw("never.asked.example").is_none());
+        assert!(stream.renewals(&source).is_none());
+    }
+
+    #[test]
+    fn an_unknown_type_leads_to_nothing() {
+        let mut stream = DeltaStream::default();
+        let unknown = DeltaDiscoveryRequest { type_url: "type.googleapis.com/x".into(), ..Default::default() };
+        let outcome = stream.on_request(unknown, &source(&["a"]));
+        assert!(outcome.response.is_none() && outcome.acknowledgement.is_none());
+    }
+}

@@ -1,0 +1,309 @@
+//! The streams: bytes in and out of [`delta`](super::delta) and [`state_of_the_world`](super::state_of_the_world).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
+    AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
+};
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::ResourceType;
+use super::delta::DeltaStream;
+use super::node_status::{Acknowledgement, ConnectedNode, NodeRegistry, NodeStatus};
+use super::source::{Catalogue, Secrets, Source};
+use super::state_of_the_world::StateOfTheWorldStream;
+use crate::capabilities::{Capabilities, LeafDelivery, Protocol};
+use crate::envoy_version::EnvoyVersion;
+
+/// Responses that may wait for a slow node before its requests wait too.
+const PENDING_RESPONSES: usize = 16;
+/// How often leaves near their end are looked for.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Serves every Envoy from one catalogue.
+#[derive(Clone)]
+pub struct DiscoveryServer {
+    catalogue: watch::Receiver<Arc<Catalogue>>,
+    secrets: Arc<dyn Secrets>,
+    registry: NodeRegistry,
+}
+
+impl std::fmt::Debug for DiscoveryServer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("DiscoveryServer").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+impl DiscoveryServer {
+    /// A new catalogue in the channel reaches every connected node.
+    pub fn new(
+        catalogue: watch::Receiver<Arc<Catalogue>>,
+        secrets: Arc<dyn Secrets>,
+        registry: NodeRegistry,
+    ) -> Self {
+        Self { catalogue, secrets, registry }
+    }
+
+    /// As a gRPC service.
+    pub fn into_service(self) -> AggregatedDiscoveryServiceServer<Self> {
+        AggregatedDiscoveryServiceServer::new(self)
+    }
+
+    fn serve<S: StreamState>(
+        &self,
+        requests: Streaming<S::Request>,
+    ) -> ReceiverStream<Result<S::Response, Status>> {
+        let (responses, received) = mpsc::channel(PENDING_RESPONSES);
+        let server = self.clone();
+        tokio::spawn(async move {
+            if let Err(status) = server.run::<S>(requests, &responses).await {
+                tracing::debug!(code = ?status.code(), message = status.message(), "xds stream ended");
+                // The node may be gone; then nobody is left to be told.
+                let _ = responses.send(Err(status)).await;
+            }
+        });
+        ReceiverStream::new(received)
+    }
+
+    async fn run<S: StreamState>(
+        mut self,
+        mut requests: Streaming<S::Request>,
+        responses: &mpsc::Sender<Result<S::Response, Status>>,
+    ) -> Result<(), Status> {
+        let Some(first) = requests.next().await.transpose()? else { return Ok(()) };
+        let node = S::node(&first).cloned().unwrap_or_default();
+        let version = EnvoyVersion::of_node(&node);
+        let capabilities = Capabilities::of(version, S::PROTOCOL);
+        announce(&node, version, capabilities);
+        let mut stream = Connected::<S> {
+            state: S::default(),
+            source: self.source(capabilities)?,
+            node: self.registry.connect(NodeStatus::new(node.id, version, S::PROTOCOL, capabilities)),
+            responses,
+        };
+        stream.on_request(first).await?;
+        let mut renewal = tokio::time::interval(RENEWAL_INTERVAL);
+        let mut withdrawals = self.secrets.withdrawals();
+        loop {
+            tokio::select! {
+                request = requests.next() => match request.transpose()? {
+                    Some(request) => stream.on_request(request).await?,
+                    None => return Ok(()),
+                },
+                changed = self.catalogue.changed() => match changed {
+                    Ok(()) => {
+                        stream.source = self.source(capabilities)?;
+                        stream.push().await?;
+                    }
+                    Err(_) => return Ok(()),
+                },
+                withdrawn = withdrawals.recv() => match withdrawn {
+                    Ok(name) => stream.withdraw(&name).await?,
+                    // Names withdrawn and not heard of only cost memory until they are withdrawn again.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+                _ = renewal.tick() => stream.renew().await?,
+            }
+        }
+    }
+
+    fn source(&mut self, capabilities: Capabilities) -> Result<Source, Status> {
+        let catalogue = Arc::clone(&self.catalogue.borrow_and_update());
+        let snapshot = catalogue.snapshot(capabilities).map_err(|error| {
+            tracing::error!(%error, "the resources do not fit together; nothing is served");
+            Status::internal(error.to_string())
+        })?;
+        Ok(Source::new(snapshot, Arc::clone(&self.secrets)))
+    }
+}
+
+fn announce(node: &Node, version: Option<EnvoyVersion>, capabilities: Capabilities) {
+    let strategy = capabilities.upstream_tls.as_str();
+    match version {
+        Some(version) => tracing::info!(node = node.id, %version, strategy, "envoy connected"),
+        None => tracing::warn!(
+            node = node.id,
+            strategy,
+            "envoy connected without a version that can be trusted; it gets what is right on every version"
+        ),
+    }
+    if capabilities.leaf_delivery == LeafDelivery::InAdvance {
+        tracing::warn!(
+            node = node.id,
+            "certificates are made in advance here: no host under a wildcard can be reached over TLS, and a host \
+             outside the policy is refused at CONNECT"
+        );
+    }
+}
+
+/// One stream: its protocol state, and what it is served.
+struct Connected<'a, S: StreamState> {
+    state: S,
+    source: Source,
+    node: ConnectedNode,
+    responses: &'a mpsc::Sender<Result<S::Response, Status>>,
+}
+
+impl<S: StreamState> Connected<'_, S> {
+    async fn on_request(&mut self, request: S::Request) -> Result<(), Status> {
+        let (response, acknowledgement) = self.state.on_request(request, &self.source);
+        if let Some(acknowledgement) = acknowledgement {
+            if let Some(rejection) = &acknowledgement.rejection {
+                tracing::error!(kind = acknowledgement.kind.as_str(), rejection, "envoy rejected an update");
+            }
+            self.node.update(|status| status.acknowledged(acknowledgement));
+        }
+        self.send(response).await
+    }
+
+    /// Sends what has changed of the snapshot, in push order. Secrets are not of the snapshot.
+    async fn push(&mut self) -> Result<(), Status> {
+        for kind in [ResourceType::Cluster, ResourceType::Listener, ResourceType::ExtensionConfig] {
+            let response = self.state.changes(kind, &self.source);
+            self.send(response).await?;
+        }
+        Ok(())
+    }
+
+    async fn renew(&mut self) -> Result<(), Status> {
+        let response = self.state.renewals(&self.source);
+        self.send(response).await
+    }
+
+    async fn withdraw(&mut self, name: &str) -> Result<(), Status> {
+        let response = self.state.withdraw(name);
+        self.send(response).await
+    }
+
+    async fn send(&self, response: Option<S::Response>) -> Result<(), Status> {
+        let Some(response) = response else { return Ok(()) };
+        let (kind, nonce) = S::header(&response);
+        if let Some(kind) = kind {
+            tracing::debug!(kind = kind.as_str(), nonce, "push");
+            self.node.update(|status| status.sent(kind, nonce));
+        }
+        self.responses.send(Ok(response)).await.map_err(|_| Status::cancelled("the node is gone"))
+    }
+}
+
+/// The two protocols, as the loop sees them.
+trait StreamState: Default + Send + Sync + 'static {
+    type Request: Send + 'static;
+    type Response: Send + Sync + 'static;
+    const PROTOCOL: Protocol;
+
+    fn node(request: &Self::Request) -> Option<&Node>;
+    fn header(response: &Self::Response) -> (Option<ResourceType>, &str);
+    fn on_request(
+        &mut self,
+        request: Self::Request,
+        source: &Source,
+    ) -> (Option<Self::Response>, Option<Acknowledgement>);
+    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response>;
+    fn renewals(&mut self, source: &Source) -> Option<Self::Response>;
+    fn withdraw(&mut self, name: &str) -> Option<Self::Response>;
+}
+
+impl StreamState for DeltaStream {
+    type Request = DeltaDiscoveryRequest;
+    type Response = DeltaDiscoveryResponse;
+    const PROTOCOL: Protocol = Protocol::Delta;
+
+    fn node(request: &Self::Request) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn header(response: &Self::Response) -> (Option<ResourceType>, &str) {
+        (ResourceType::of_url(&response.type_url), &response.nonce)
+    }
+
+    fn on_request(
+        &mut self,
+        request: Self::Request,
+        source: &Source,
+    ) -> (Option<Self::Response>, Option<Acknowledgement>) {
+        let outcome = Self::on_request(self, request, source);
+        (outcome.response, outcome.acknowledgement)
+    }
+
+    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response> {
+        Self::changes(self, kind, source)
+    }
+
+    fn renewals(&mut self, source: &Source) -> Option<Self::Response> {
+        Self::renewals(self, source)
+    }
+
+    fn withdraw(&mut self, name: &str) -> Option<Self::Response> {
+        Self::withdraw(self, name)
+    }
+}
+
+impl StreamState for StateOfTheWorldStream {
+    type Request = DiscoveryRequest;
+    type Response = DiscoveryResponse;
+    const PROTOCOL: Protocol = Protocol::StateOfTheWorld;
+
+    fn node(request: &Self::Request) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn header(response: &Self::Response) -> (Option<ResourceType>, &str) {
+        (ResourceType::of_url(&response.type_url), &response.nonce)
+    }
+
+    fn on_request(
+        &mut self,
+        request: Self::Request,
+        source: &Source,
+    ) -> (Option<Self::Response>, Option<Acknowledgement>) {
+        let outcome = Self::on_request(self, request, source);
+        (outcome.response, outcome.acknowledgement)
+    }
+
+    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response> {
+        Self::changes(self, kind, source)
+    }
+
+    fn renewals(&mut self, source: &Source) -> Option<Self::Response> {
+        Self::changes(self, ResourceType::Secret, source)
+    }
+
+    /// Here the secrets are those that a listener configures; none of them is withdrawn while it does.
+    fn withdraw(&mut self, _name: &str) -> Option<Self::Response> {
+        None
+    }
+}
+
+type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for DiscoveryServer {
+    type StreamAggregatedResourcesStream = Responses<DiscoveryResponse>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        Ok(Response::new(Box::pin(self.serve::<StateOfTheWorldStream>(request.into_inner()))))
+    }
+
+    type DeltaAggregatedResourcesStream = Responses<DeltaDiscoveryResponse>;
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        Ok(Response::new(Box::pin(self.serve::<DeltaStream>(request.into_inner()))))
+    }
+}

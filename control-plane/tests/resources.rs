@@ -1,0 +1,117 @@
+//! Every resource as Envoy would print it, for each kind of node. A change here is a change of what Envoy runs.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::{Arc, LazyLock};
+
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use weir::capabilities::{Capabilities, Protocol};
+use weir::resources::{self, Gateway};
+use weir::xds::ResourceType;
+
+const POLICY: &str = "
+allowed_domains: [pypi.org]
+rules:
+  - id: internal
+    effect: allow
+    hosts: [artifacts.example.internal]
+    addresses: [10.1.0.0/16, fd00:1::/64]
+  - id: releases
+    effect: allow
+    hosts: ['*.releases.example']
+";
+
+/// Envoy's message descriptors, which `envoy-types` ships beside its code.
+static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let package = packages.iter().find(|package| package["name"] == "envoy-types").unwrap();
+    let manifest = std::path::Path::new(package["manifest_path"].as_str().unwrap());
+    let descriptors = manifest.parent().unwrap().join("src/generated/types.bin");
+    DescriptorPool::decode(std::fs::read(descriptors).unwrap().as_slice()).unwrap()
+});
+
+fn gateway() -> Gateway {
+    Gateway {
+        policy: Arc::new(weir_policy::compile(POLICY).unwrap()),
+        filter: b"module".as_slice().into(),
+        listen: "127.0.0.1:15001".parse().unwrap(),
+        upstream_roots: "/run/weir/upstream-roots.pem".into(),
+        resolver: Some("127.0.0.1:5353".parse().unwrap()),
+    }
+}
+
+fn resources(version: &str) -> BTreeMap<String, serde_json::Value> {
+    let capabilities = Capabilities::of(Some(version.parse().unwrap()), Protocol::Delta);
+    let snapshot = resources::build(&gateway(), capabilities).unwrap();
+    let all = ResourceType::ALL.into_iter().flat_map(|kind| snapshot.all(kind).map(move |it| (kind, it)));
+    all.map(|(kind, resource)| {
+        let name = resource.body.type_url.rsplit('/').next().unwrap();
+        let descriptor = DESCRIPTORS.get_message_by_name(name).unwrap();
+        let message = DynamicMessage::decode(descriptor, resource.body.value.as_slice()).unwrap();
+        (format!("{} {}", kind.as_str(), resource.name), serde_json::to_value(&message).unwrap())
+    })
+    .collect()
+}
+
+#[test]
+fn resources_of_an_envoy_that_scopes_sessions_by_sni() {
+    insta::with_settings!({ sort_maps => true }, { insta::assert_yaml_snapshot!(resources("1.40.0")) });
+}
+
+#[test]
+fn an_older_envoy_differs_in_sessions_only() {
+    let (new, old) = (resources("1.40.0"), resources("1.39.3"));
+    let differing: Vec<_> = new.iter().filter(|(name, value)| old.get(*name) != Some(value)).collect();
+    let names: Vec<_> = differing.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["cluster dynamic_forward_proxy_cluster_https", "cluster dynamic_forward_proxy_cluster_https_upgrade"]
+    );
+    for (name, _) in differing {
+        assert_eq!(old[name]["transportSocket"]["typedConfig"]["maxSessionKeys"], 0);
+    }
+}
+
+#[test]
+fn an_envoy_without_certificates_on_demand_is_given_the_exact_names_in_advance() {
+    let resources = resources("1.36.2");
+    let chains = &resources["listener weir_intercept"]["filterChains"];
+    let tls = &chains[0]["transportSocket"]["typedConfig"]["commonTlsContext"];
+    let secrets = tls["tlsCertificateSdsSecretConfigs"].as_array().unwrap();
+    let names: Vec<_> = secrets.iter().map(|secret| secret["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["artifacts.example.internal", "no-server-name.invalid", "pypi.org"]);
+}
+
+#[test]
+fn the_same_gateway_has_the_same_versions() {
+    let versions = || {
+        let snapshot =
+            resources::build(&gateway(), Capabilities::of(None, Protocol::StateOfTheWorld)).unwrap();
+        let all = ResourceType::ALL.into_iter().flat_map(|kind| snapshot.all(kind).cloned().collect::<Vec<_>>());
+        all.map(|resource| (resource.name.clone(), resource.version.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(versions(), versions());
+}
+
+#[test]
+fn another_policy_changes_neither_clusters_nor_listeners() {
+    let of = |policy: &str| {
+        let gateway = Gateway { policy: Arc::new(weir_policy::compile(policy).unwrap()), ..gateway() };
+        let newest = Capabilities::of(Some("1.40.0".parse().unwrap()), Protocol::Delta);
+        resources::build(&gateway, newest).unwrap()
+    };
+    let (one, other) = (of(POLICY), of("unrestricted_domains: [example.com]"));
+    for kind in [ResourceType::Cluster, ResourceType::Listener] {
+        assert_eq!(one.all(kind).collect::<Vec<_>>(), other.all(kind).collect::<Vec<_>>());
+    }
+    assert_ne!(
+        one.get(ResourceType::ExtensionConfig, "weir.policy"),
+        other.get(ResourceType::ExtensionConfig, "weir.policy")
+    );
+}
