@@ -91,3 +91,266 @@ fn draft(rule: RuleDocument<'_>) -> Option<Draft<'_>> {
         addresses: addresses.unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HostPattern, Outcome, Port, Reason, Request, Target};
+
+    fn policy(source: &str) -> Policy {
+        compile(source).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    fn reason(policy: &Policy, method: &str, url: &str) -> Reason {
+        let target = Target::parse(url).expect("a URL");
+        policy.decide(&target.request(method)).reason
+    }
+
+    /// `line:column at: message` of each fault.
+    fn faults(source: &str) -> Vec<String> {
+        let faults = compile(source).expect_err("a faulty document");
+        assert_eq!(faults.omitted, 0);
+        faults
+            .list
+            .iter()
+            .map(|fault| format!("{}:{} {}: {}", fault.line, fault.column, fault.at, fault.message))
+            .collect()
+    }
+
+    #[test]
+    fn data_keys_become_rules_over_both_schemes() {
+        let policy = policy("allowed_domains: [read.example]\nunrestricted_domains: [write.example]");
+        for (method, url, expected) in [
+            ("GET", "https://read.example/", Reason::Allowed),
+            ("HEAD", "http://read.example/", Reason::Allowed),
+            ("POST", "https://read.example/", Reason::MethodNotAllowed),
+            ("OPTIONS", "https://read.example/", Reason::MethodNotAllowed),
+            ("POST", "http://write.example/", Reason::Allowed),
+            ("GET", "https://www.read.example/", Reason::HostNotAllowed),
+            ("GET", "http://read.example:443/", Reason::PortNotAllowed),
+        ] {
+            assert_eq!(reason(&policy, method, url), expected, "{method} {url}");
+        }
+        let ids: Vec<&str> = policy.rules().map(|rule| rule.id()).collect();
+        assert_eq!(ids, ["allowed_domains", "unrestricted_domains"]);
+    }
+
+    #[test]
+    fn empty_data_keys_allow_nothing() {
+        let policy = policy("allowed_domains: []\nunrestricted_domains: []");
+        assert_eq!(reason(&policy, "GET", "https://any.example/"), Reason::HostNotAllowed);
+    }
+
+    #[test]
+    fn suffix_pattern_does_not_match_the_bare_domain() {
+        let policy = policy("rules: [{id: a, effect: allow, hosts: ['*.example.com']}]");
+        assert_eq!(reason(&policy, "GET", "https://a.example.com/"), Reason::Allowed);
+        assert_eq!(reason(&policy, "GET", "https://a.b.example.com/"), Reason::Allowed);
+        assert_eq!(reason(&policy, "GET", "https://example.com/"), Reason::HostNotAllowed);
+    }
+
+    #[test]
+    fn a_silent_deny_rule_is_wide() {
+        let policy = policy(
+            "unrestricted_domains: [a.example]\n\
+             rules: [{id: up, effect: allow, hosts: [a.example], ports: [8443]}, {id: never, effect: deny, hosts: [a.example]}]",
+        );
+        for url in ["http://a.example/", "https://a.example/", "https://a.example:8443/"] {
+            assert_eq!(reason(&policy, "GET", url), Reason::DeniedByRule, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_rule_that_came_furthest_names_the_reason() {
+        let policy = policy(
+            "rules:\n\
+             - {id: plain, effect: allow, hosts: [a.example], schemes: [http]}\n\
+             - {id: port, effect: allow, hosts: [a.example], ports: [8443]}\n\
+             - {id: method, effect: allow, hosts: ['*.example'], methods: [PUT]}\n\
+             - {id: path, effect: allow, hosts: [a.example], methods: [GET], paths: [/x]}\n",
+        );
+        let decide = |method: &str, url: &str| {
+            let target = Target::parse(url).expect("a URL");
+            let (decision, trace) = policy.explain(&target.request(method));
+            let rule = decision.rule.map(|rule| rule.id().to_owned());
+            (decision.reason.as_str(), rule.unwrap_or_default(), trace.steps.len())
+        };
+        assert_eq!(decide("GET", "https://a.example/"), ("path_not_allowed", "path".to_owned(), 4));
+        assert_eq!(decide("POST", "https://a.example/"), ("method_not_allowed", "method".to_owned(), 4));
+        assert_eq!(decide("POST", "https://a.example:9/"), ("port_not_allowed", "port".to_owned(), 4));
+        assert_eq!(decide("GET", "http://a.example:9/"), ("port_not_allowed", "plain".to_owned(), 4));
+        assert_eq!(decide("GET", "http://b.example/"), ("scheme_not_allowed", "method".to_owned(), 1));
+    }
+
+    #[test]
+    fn what_a_proxy_needs_to_know_can_be_listed() {
+        let policy = policy(
+            "allowed_domains: [a.example]\n\
+             rules:\n\
+             - {id: one, effect: allow, hosts: ['*.b.example', a.example], ports: [8443, 443], addresses: [10.0.0.0/8, 127.0.0.1]}\n\
+             - {id: two, effect: allow, hosts: [c.example], addresses: ['fd00::/8']}\n\
+             - {id: three, effect: allow, hosts: [d.example], addresses: [127.0.0.1, 10.0.0.0/8]}\n\
+             - {id: four, effect: deny, hosts: [never.example], ports: [22]}\n",
+        );
+        let mut hosts: Vec<HostPattern<'_>> = policy.hosts().collect();
+        hosts.sort_unstable();
+        let exact = ["a.example", "c.example", "d.example"].map(HostPattern::Exact);
+        assert_eq!(hosts, [&exact[..], &[HostPattern::Below("b.example")]].concat());
+        let port = |number, scheme| Port { number, scheme };
+        let ports: Vec<Port> = policy.ports().collect();
+        assert_eq!(
+            ports,
+            [port(80, Scheme::Http), port(443, Scheme::Https), port(8443, Scheme::Https)].to_vec()[..]
+                .iter()
+                .copied()
+                .collect::<Vec<_>>()
+        );
+        let sets: Vec<String> = policy.address_sets().map(|set| format!("{set:?}")).collect();
+        assert_eq!(sets, ["[10.0.0.0/8, 127.0.0.1/32]", "[fd00::/8]"]);
+        let of_rules: Vec<Option<u16>> = policy.rules().map(|rule| rule.address_set()).collect();
+        assert_eq!(of_rules, [None, Some(0), Some(1), Some(0), None]);
+    }
+
+    #[test]
+    fn explaining_names_what_is_nearly_the_host() {
+        let policy = policy(
+            "rules: [{id: a, effect: allow, hosts: [example.com, '*.api.example.com', www.other.test]}]",
+        );
+        let near = |url: &str| {
+            let target = Target::parse(url).expect("a URL");
+            let (_, trace) = policy.explain(&target.request("GET"));
+            trace.near.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(near("https://api.example.com/"), ["*.api.example.com", "example.com"]);
+        assert_eq!(near("https://other.test/"), ["www.other.test"]);
+        assert!(near("https://nothing.test/").is_empty());
+    }
+
+    #[test]
+    fn a_trace_says_how_far_each_rule_came() {
+        let policy = policy(
+            "allowed_domains: [a.example]\nrules: [{id: b, effect: allow, hosts: [a.example], paths: [/b]}]",
+        );
+        let request = Request {
+            sni: Some(b"a.example"),
+            ..Target::parse("https://a.example/%61").expect("a URL").request("POST")
+        };
+        let (_, trace) = policy.explain(&request);
+        let outcomes: Vec<Outcome> = trace.steps.iter().map(|step| step.outcome).collect();
+        assert_eq!(outcomes, [Outcome::MethodDiffers, Outcome::PathDiffers]);
+        assert_eq!(trace.path.as_deref(), Some("/a"));
+    }
+
+    #[test]
+    fn json_is_read_as_well() {
+        let policy = policy("{\n\t\"allowed_domains\": [\"a.example\"],\n\t\"rules\": []\n}\n");
+        assert_eq!(reason(&policy, "GET", "https://a.example/"), Reason::Allowed);
+    }
+
+    #[test]
+    fn the_same_policy_in_other_words_has_the_same_bytes() {
+        let one = policy(
+            "rules: [{id: a, effect: allow, hosts: [a.example, b.example], methods: [GET, PUT], ports: [1, 2]}]",
+        );
+        let other = policy(
+            "# words\nrules:\n- ports: [2, 1]\n  methods: [PUT, 'GET']\n  hosts: [b.example, \"a.example\"]\n  id: a\n  effect: allow\n",
+        );
+        assert_eq!(one.as_bytes(), other.as_bytes());
+        assert_eq!(one.version(), other.version());
+    }
+
+    #[test]
+    fn all_faults_come_at_once_with_their_places() {
+        let source = "\
+allowed_domain: [a.example]
+unrestricted_domains: [A.example, b.example, b.example, on, '*.c.example']
+github_allowed_repos: []
+rules:
+  - id: one
+    effect: permit
+    hosts: [bücher.example, '127.1']
+    ports: ['443', 0, 70000, 0x1bb]
+    schemes: [ftp]
+    methods: [get, 'G T', CONNECT]
+    paths: [/a/../b, 'x?']
+    addresses: [10.0.0.1/8]
+    mode: report
+  - id: one
+    effect: allow
+  - id: rules of two
+    effect: deny
+    hosts: []
+    addresses: [127.0.0.1]
+";
+        let expected = [
+            "1:1 allowed_domain: the key `allowed_domain` is unknown here",
+            "2:24 unrestricted_domains[0]: `A.example` is not in canonical form, which is `a.example`",
+            "2:46 unrestricted_domains[2]: `b.example` is already listed, as `unrestricted_domains[1]`",
+            "2:57 unrestricted_domains[3]: this must be text, and it is a word that YAML readers take for a truth value or nothing",
+            "2:61 unrestricted_domains[4]: `*.c.example` is a pattern, and this key takes exact hosts",
+            "3:1 github_allowed_repos: the key `github_allowed_repos` is unknown here",
+            "6:13 rules[0].effect: `permit` is not known here",
+            "7:13 rules[0].hosts[0]: `bücher.example` is not in canonical form, which is `xn--bcher-kva.example`",
+            "7:29 rules[0].hosts[1]: `127.1` is not a host: the host ends in a number but is not an IPv4 address in four decimal octets",
+            "8:13 rules[0].ports[0]: this must be a number, and it is text",
+            "8:20 rules[0].ports[1]: `0` is not a port",
+            "8:23 rules[0].ports[2]: `70000` is not a port",
+            "8:30 rules[0].ports[3]: `0x1bb` is not a port",
+            "9:15 rules[0].schemes[0]: `ftp` is not known here",
+            "10:15 rules[0].methods[0]: `get` is not in canonical form, which is `GET`",
+            "10:20 rules[0].methods[1]: `G T` is not a method: a method is 1 to 32 letters, digits or characters of `!#$%&'*+-.^_`|~`",
+            "10:27 rules[0].methods[2]: `CONNECT` is never a request of a rule",
+            "11:13 rules[0].paths[0]: `/a/../b` is not in canonical form, which is `/b`",
+            "11:22 rules[0].paths[1]: the path `x?` does not start with `/`",
+            "12:17 rules[0].addresses[0]: `10.0.0.1/8` is not in canonical form, which is `10.0.0.0/8`",
+            "13:5 rules[0].mode: the key `mode` is unknown here",
+            "14:5 rules[1]: an allow rule needs `hosts`",
+            "14:9 rules[1].id: the id `one` is taken by `rules[0]`",
+            "16:9 rules[2].id: `rules of two` is not an id",
+            "18:12 rules[2].hosts: the list is empty",
+            "19:16 rules[2].addresses: a deny rule has no `addresses`",
+        ];
+        assert_eq!(faults(source), expected);
+    }
+
+    #[test]
+    fn yaml_that_reads_two_ways_is_refused() {
+        for (source, expected) in [
+            ("rules: []\nrules: []", "2:1 rules: the key `rules` comes twice"),
+            ("rules: &a []", "1:11 rules: anchors are not allowed in a policy"),
+            ("rules: !x []", "1:11 rules: tags are not allowed in a policy"),
+            ("rules: []\n---\nrules: []", "2:1 : a second document starts here"),
+            ("", "1:1 : the document is empty"),
+            ("# nothing\n", "1:1 : the document is empty"),
+            ("{}", "1:1 : the document is empty"),
+            ("- a", "1:1 : this must be a mapping, and it is a list"),
+            ("rules:", "1:6 rules: this must be a list, and it is nothing"),
+            ("rules: a.example", "1:8 rules: this must be a list, and it is text"),
+            ("{[a]: b}", "1:2 : a key is text, and this is a list"),
+            ("allowed_domains: [443]", "1:19 allowed_domains[0]: this must be text, and it is a number"),
+        ] {
+            assert!(faults(source).iter().any(|fault| fault == expected), "{source}: {:?}", faults(source));
+        }
+        let aliased = faults("allowed_domains: &a [a.example]\nunrestricted_domains: *a");
+        assert_eq!(aliased.len(), 2, "{aliased:?}");
+        for broken in [
+            "rules: [",
+            "rules: {]",
+            "\t- a",
+            "%YAML 1.2\n---\nrules: []",
+            &"[".repeat(100_000),
+            &"- ".repeat(1000),
+        ] {
+            assert!(faults(broken).iter().any(|fault| fault.contains("this is not YAML")), "{:.20}", broken);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_faults_is_counted_and_not_kept() {
+        let hosts =
+            vec!["A.example"; 1].into_iter().chain((0..1000).map(|_| "*")).collect::<Vec<_>>().join("','");
+        let faults = compile(&format!("allowed_domains: ['{hosts}']")).expect_err("faults");
+        assert_eq!(faults.list.len(), crate::limits::FAULTS);
+        assert_eq!(faults.list.len() + faults.omitted, 1001);
+    }
+}

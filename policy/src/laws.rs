@@ -1,1 +1,7 @@
-//! Laws.
+//! Laws that hold for every input: property tests over generated policies, requests and bytes.
+
+mod canonical;
+mod decisions;
+mod reference;
+mod strategies;
+mod wire;

@@ -1,1 +1,34 @@
-//! The bypass manual.
+//! The bypass manual: the ways around an egress policy, why each does not work here, and a test of each.
+//!
+//! A policy is gone around where two parties read the same bytes differently: the client and the gateway, the gateway
+//! and the upstream, the gateway and itself a few lines later. So every fact of a request is read once, into a type
+//! whose text is canonical; what could be read in two ways is refused; and rules compare canonical forms only.
+//!
+//! | attack | module |
+//! |---|---|
+//! | `EXAMPLE.com`, `example.com.`, `example.com:443`, `example.com:` | [`host_spelling`] |
+//! | `2130706433`, `0x7f.1`, `0177.0.0.1`, `[::ffff:127.0.0.1]` | [`address_literals`] |
+//! | `allowed.example@attacker.example` | [`userinfo`] |
+//! | `github.attacker.com`, `notexample.com`, `example.com.attacker.com` | [`substrings`] |
+//! | `/allowed/../forbidden`, `//`, `..;/` | [`dot_segments`] |
+//! | `%2e%2e%2f`, `%252f`, `%c0%af`, `%5c` | [`encodings`] |
+//! | `get`, `GeT`, override headers | [`method_case`] |
+//! | a server name for one host and a request for another | [`server_name`] |
+//! | bytes that are not UTF-8, control characters | [`raw_bytes`] |
+//! | names, paths and methods of a megabyte | [`long_input`] |
+//! | look-alike letters, `xn--` labels | [`homographs`] |
+
+pub mod address_literals;
+pub mod dot_segments;
+pub mod encodings;
+pub mod homographs;
+pub mod host_spelling;
+pub mod long_input;
+pub mod method_case;
+pub mod raw_bytes;
+pub mod server_name;
+pub mod substrings;
+pub mod userinfo;
+
+#[cfg(all(test, feature = "compile"))]
+mod attack;

@@ -144,7 +144,8 @@ fn refuse_second_layer(decoded: &[u8]) -> Result<(), InvalidPath> {
             return Err(InvalidPath::DoubleEncoding);
         }
     }
-    let overlong = |pair: &[u8]| matches!(pair, [0xc0 | 0xc1, _] | [0xe0, 0x80..0xa0] | [0xf0, 0x80..0x90]);
+    let overlong =
+        |pair: &[u8]| matches!(pair, [0xc0 | 0xc1, 0x80..0xc0] | [0xe0, 0x80..0xa0] | [0xf0, 0x80..0x90]);
     if decoded.windows(2).any(overlong) {
         return Err(InvalidPath::Overlong);
     }

@@ -82,7 +82,7 @@ pub(crate) fn mismatch(node: &Node<'_>, at: &At<'_>, wanted: &str, faults: &mut 
         return;
     }
     let help = match &node.value {
-        Value::Scalar { text, plain: true } if wanted == "text" && !text.is_empty() => {
+        Value::Scalar { text, plain: true } if wanted == "text" && scalar::kind(text, true) != "nothing" => {
             Some(format!("write it in quotes if it is meant as text: '{text}'"))
         }
         Value::Scalar { .. } if wanted == "a list" => {

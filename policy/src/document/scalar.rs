@@ -12,7 +12,7 @@ pub(crate) fn is_text(text: &str, plain: bool) -> bool {
 pub(crate) fn kind(text: &str, plain: bool) -> &'static str {
     if !plain {
         "text"
-    } else if text.is_empty() {
+    } else if matches!(text, "" | "~" | "null") {
         "nothing"
     } else if is_number(text) {
         "a number"

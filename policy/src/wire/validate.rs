@@ -4,7 +4,8 @@
 
 use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC, Section, checksum};
 use super::image::Image;
-use super::records::{HostSlot, RuleRecord, Span, TextRecord, read_net};
+use super::records::{HostSlot, Ports, RuleRecord, Span, TextRecord, read_net};
+use crate::decision::Effect;
 use crate::limits;
 
 /// Why some bytes are not a policy.
@@ -125,6 +126,8 @@ impl Image {
                 && rule.paths.range().end <= paths
                 && rule.listed_ports.range().end <= ports
                 && rule.methods & known_methods == 0
+                // What is silent is wide in a deny rule and narrow in an allow rule.
+                && (rule.effect == Effect::Deny || rule.ports != Ports::Any)
                 && rule.addresses.is_none_or(|set| usize::from(set) < sets);
             if !sound {
                 return Err(Malformed("rule"));
@@ -141,6 +144,10 @@ impl Image {
         }
         if self.header.everywhere.is_some_and(|list| usize::from(list) >= lists.len()) {
             return Err(Malformed("rule list"));
+        }
+        let mut everywhere = self.rules_everywhere().map(|index| self.rule(index));
+        if everywhere.any(|rule| rule.is_none_or(|rule| rule.effect == Effect::Allow)) {
+            return Err(Malformed("rule without hosts"));
         }
         Ok(())
     }

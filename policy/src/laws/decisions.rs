@@ -1,0 +1,78 @@
+//! Laws of decisions.
+
+use proptest::prelude::*;
+
+use super::reference;
+use super::strategies::{deny_rule, drafts, request, wild_request};
+use crate::wire::writer::{self, Draft};
+use crate::{Effect, Policy, Reason, Tunnel};
+
+fn policy(drafts: &[Draft<'_>]) -> Policy {
+    Policy::from_bytes(writer::write(drafts).expect("within limits")).expect("what is written can be read")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_compiled_decision_equals_the_plain_one(drafts in drafts(), request in request()) {
+        let policy = policy(&drafts);
+        let request = request.as_request();
+        let decision = policy.decide(&request);
+        let rule = decision.rule.map(|rule| rule.index());
+        prop_assert_eq!((decision.effect, decision.reason, rule), reference::decide(&drafts, &request));
+        prop_assert_eq!(decision.effect == Effect::Allow, decision.reason == Reason::Allowed);
+    }
+
+    #[test]
+    fn adding_a_deny_rule_never_allows_more(drafts in drafts(), added in deny_rule(), place in 0usize..7, request in request()) {
+        let before = policy(&drafts);
+        let mut with = drafts.clone();
+        with.insert(place.min(drafts.len()), added);
+        let after = policy(&with);
+        if before.decide(&request.as_request()).effect == Effect::Deny {
+            prop_assert_eq!(after.decide(&request.as_request()).effect, Effect::Deny);
+        }
+    }
+
+    #[test]
+    fn explaining_decides_the_same_and_lists_the_deciding_rule(drafts in drafts(), request in request()) {
+        let policy = policy(&drafts);
+        let decision = policy.decide(&request.as_request());
+        let (explained, trace) = policy.explain(&request.as_request());
+        prop_assert_eq!(explained.reason, decision.reason);
+        prop_assert_eq!(explained.rule, decision.rule);
+        prop_assert!(trace.steps.is_sorted_by_key(|step| step.rule.index()));
+        if let Some(rule) = decision.rule {
+            prop_assert!(trace.steps.iter().any(|step| step.rule == rule));
+        }
+    }
+
+    #[test]
+    fn deciding_any_bytes_is_total(drafts in drafts(), request in wild_request()) {
+        let policy = policy(&drafts);
+        let request = request.as_request();
+        let _ = policy.explain(&request);
+        let decision = policy.decide(&request);
+        prop_assert_eq!(decision.effect == Effect::Allow, decision.reason == Reason::Allowed);
+        for judge_host in [false, true] {
+            let _ = policy.admit(&Tunnel { authority: request.authority, judge_host });
+        }
+    }
+
+    #[test]
+    fn an_allowed_request_is_admitted_as_a_tunnel(drafts in drafts(), request in request(), judge_host: bool) {
+        let policy = policy(&drafts);
+        let decision = policy.decide(&request.as_request());
+        if decision.effect == Effect::Allow {
+            let authority = decision.authority.map(|authority| authority.to_string()).unwrap_or_default();
+            let tunnel = Tunnel { authority: authority.as_bytes(), judge_host };
+            prop_assert_eq!(policy.admit(&tunnel).effect, Effect::Allow);
+        }
+    }
+
+    #[test]
+    fn the_empty_policy_denies_everything(request in request()) {
+        prop_assert_eq!(Policy::deny_all().decide(&request.as_request()).effect, Effect::Deny);
+    }
+}

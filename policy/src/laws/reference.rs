@@ -1,0 +1,110 @@
+//! The same decision, written the slow and plain way: every rule is asked in turn, names are split and compared.
+//!
+//! Shares the canonical forms with the engine and nothing else: no table, no bits, no walk.
+
+use crate::decision::Effect;
+use crate::path::Path;
+use crate::reason::Reason;
+use crate::wire::writer::{Draft, DraftHost, DraftPorts};
+use crate::{Authority, Host, Method, Request, Scheme};
+
+/// Effect, reason, and the position of the rule.
+pub(super) type Plain = (Effect, Reason, Option<usize>);
+
+pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
+    let refused = |reason| (Effect::Deny, reason, None);
+    let default_port = request.scheme.default_port();
+    let Ok(authority) = Authority::parse(request.authority, default_port) else {
+        return refused(Reason::InvalidHost);
+    };
+    if request.scheme == Scheme::Https {
+        match request.sni {
+            None | Some(b"") => return refused(Reason::MissingSni),
+            Some(sni) if Host::parse(sni) != Ok(authority.host) => return refused(Reason::SniMismatch),
+            Some(_) => {}
+        }
+    }
+    if let Some(tunnel) = request.tunnel
+        && Authority::parse(tunnel, default_port) != Ok(authority)
+    {
+        return refused(Reason::TunnelMismatch);
+    }
+    let Ok(method) = Method::parse(request.method) else { return refused(Reason::InvalidMethod) };
+    if method.as_str() == "CONNECT" {
+        return refused(Reason::InvalidMethod);
+    }
+    let Ok(path) = Path::parse(request.path) else { return refused(Reason::AmbiguousPath) };
+    let path = String::from_utf8_lossy(path.as_bytes()).into_owned();
+
+    let mut furthest: Option<(u8, Reason, usize)> = None;
+    let mut allowed = None;
+    for (index, draft) in drafts.iter().enumerate() {
+        let names_host =
+            draft.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|host| names(host, &authority.host)));
+        if !names_host {
+            continue;
+        }
+        let miss = if !draft.schemes.contains(&request.scheme) {
+            Some((1, Reason::SchemeNotAllowed))
+        } else if !has_port(draft, authority.port, default_port) {
+            Some((2, Reason::PortNotAllowed))
+        } else if !draft.methods.is_empty() && !draft.methods.contains(method.as_str()) {
+            Some((3, Reason::MethodNotAllowed))
+        } else if !draft.paths.is_empty()
+            && !draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, &path))
+        {
+            Some((4, Reason::PathNotAllowed))
+        } else {
+            None
+        };
+        match (draft.effect, miss) {
+            (Effect::Deny, None) => return (Effect::Deny, Reason::DeniedByRule, Some(index)),
+            (Effect::Deny, Some(_)) => {}
+            (Effect::Allow, None) => allowed = allowed.or(Some(index)),
+            (Effect::Allow, Some((stage, reason))) => {
+                if furthest.is_none_or(|(best, _, _)| stage > best) {
+                    furthest = Some((stage, reason, index));
+                }
+            }
+        }
+    }
+    match (allowed, furthest) {
+        (Some(index), _) => (Effect::Allow, Reason::Allowed, Some(index)),
+        (None, Some((_, reason, index))) => (Effect::Deny, reason, Some(index)),
+        (None, None) if authority.host.is_address() => refused(Reason::AddressLiteral),
+        (None, None) => refused(Reason::HostNotAllowed),
+    }
+}
+
+fn names(pattern: &DraftHost<'_>, host: &Host) -> bool {
+    if pattern.below {
+        !host.is_address() && host.as_str().ends_with(&format!(".{}", pattern.name))
+    } else {
+        host.as_str() == pattern.name
+    }
+}
+
+fn has_port(draft: &Draft<'_>, port: u16, default: u16) -> bool {
+    match &draft.ports {
+        DraftPorts::Default => port == default,
+        DraftPorts::Listed(ports) => ports.contains(&port),
+        DraftPorts::Any => true,
+    }
+}
+
+fn fits(pattern: &str, prefix: bool, path: &str) -> bool {
+    let mut wanted: Vec<&str> = pattern.split('/').collect();
+    let given: Vec<&str> = path.split('/').collect();
+    if prefix {
+        wanted.pop();
+        if given.len() <= wanted.len() {
+            return false;
+        }
+    } else if given.len() != wanted.len() {
+        return false;
+    }
+    wanted
+        .iter()
+        .zip(&given)
+        .all(|(wanted, given)| if *wanted == "{x}" { !given.is_empty() } else { wanted == given })
+}

@@ -1,0 +1,170 @@
+//! Inputs that are likely to meet: few names, few ports, few segments, so that rules match often enough to matter.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::decision::Effect;
+use crate::path::pattern::PatternKind;
+use crate::scheme::Scheme;
+use crate::wire::writer::{Draft, DraftHost, DraftPorts};
+
+const HOSTS: [&str; 8] = [
+    "a.example",
+    "b.a.example",
+    "c.b.a.example",
+    "xa.example",
+    "example",
+    "other.test",
+    "192.0.2.1",
+    "[2001:db8::1]",
+];
+const NAMES: [&str; 6] = ["a.example", "b.a.example", "c.b.a.example", "xa.example", "example", "other.test"];
+const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "get"];
+const SERVER_NAMES: [&[u8]; 3] = [b"", b"a.example", b"\xff"];
+const PORTS: [u16; 4] = [80, 443, 8080, 8443];
+
+fn host() -> impl Strategy<Value = DraftHost<'static>> {
+    let exact = select(&HOSTS[..]).prop_map(|name| DraftHost { name: Cow::Borrowed(name), below: false });
+    let below = select(&NAMES[..]).prop_map(|name| DraftHost { name: Cow::Borrowed(name), below: true });
+    prop_oneof![exact, below]
+}
+
+fn pattern() -> impl Strategy<Value = (String, PatternKind)> {
+    let segments = vec(select(&["a", "b", "{x}"][..]), 0..4);
+    (segments, any::<bool>()).prop_map(|(segments, prefix)| {
+        let parameters = segments.contains(&"{x}");
+        let mut text: String = segments.iter().map(|segment| format!("/{segment}")).collect();
+        if prefix || text.is_empty() {
+            text.push('/');
+        }
+        (text, PatternKind { prefix, parameters })
+    })
+}
+
+/// Ports that a rule of this effect can have: an allow rule always names its own.
+fn ports(effect: Effect) -> impl Strategy<Value = DraftPorts> {
+    let silent = match effect {
+        Effect::Allow => DraftPorts::Default,
+        Effect::Deny => DraftPorts::Any,
+    };
+    prop_oneof![
+        Just(DraftPorts::Default),
+        Just(silent),
+        btree_set(select(&PORTS[..]), 1..3).prop_map(DraftPorts::Listed),
+    ]
+}
+
+/// A rule with this effect; its id is given by its position later.
+fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
+    let hosts = btree_set(host(), 1..4).prop_map(|hosts| hosts.into_iter().collect::<Vec<_>>());
+    let hosts = match effect {
+        Effect::Allow => hosts.prop_map(Some).boxed(),
+        Effect::Deny => option::of(hosts).boxed(),
+    };
+    let methods = btree_set(select(&METHODS[..]).prop_map(Cow::Borrowed), 0..3);
+    let schemes = btree_set(select(&Scheme::ALL[..]), 1..=2);
+    (hosts, schemes, ports(effect), methods, btree_set(pattern(), 0..3)).prop_map(
+        move |(hosts, schemes, ports, methods, paths)| Draft {
+            id: Cow::Borrowed(""),
+            effect,
+            hosts,
+            schemes,
+            ports,
+            methods,
+            paths,
+            addresses: BTreeSet::new(),
+        },
+    )
+}
+
+pub(super) fn deny_rule() -> impl Strategy<Value = Draft<'static>> {
+    draft(Effect::Deny).prop_map(|draft| Draft { id: Cow::Borrowed("added"), ..draft })
+}
+
+/// The rules of a policy.
+pub(super) fn drafts() -> impl Strategy<Value = Vec<Draft<'static>>> {
+    let rule = prop_oneof![3 => draft(Effect::Allow), 1 => draft(Effect::Deny)];
+    vec(rule, 0..6).prop_map(|drafts| {
+        let numbered = drafts.into_iter().enumerate();
+        numbered.map(|(index, draft)| Draft { id: Cow::Owned(format!("rule-{index}")), ..draft }).collect()
+    })
+}
+
+/// A request that owns its bytes.
+#[derive(Clone, Debug)]
+pub(super) struct OwnedRequest {
+    scheme: Scheme,
+    authority: Vec<u8>,
+    method: Vec<u8>,
+    path: Vec<u8>,
+    sni: Option<Vec<u8>>,
+    tunnel: Option<Vec<u8>>,
+}
+
+impl OwnedRequest {
+    pub(super) fn as_request(&self) -> crate::Request<'_> {
+        crate::Request {
+            scheme: self.scheme,
+            authority: &self.authority,
+            method: &self.method,
+            path: &self.path,
+            sni: self.sni.as_deref(),
+            tunnel: self.tunnel.as_deref(),
+        }
+    }
+}
+
+/// A request that is well-formed more often than not.
+pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
+    let host = select(
+        &[
+            "a.example",
+            "B.A.example.",
+            "c.b.a.example",
+            "d.c.b.a.example",
+            "xa.example",
+            "192.0.2.1",
+            "none.test",
+        ][..],
+    );
+    let port = prop_oneof![Just(String::new()), select(&PORTS[..]).prop_map(|port| format!(":{port}"))];
+    let path = vec(select(&["a", "b", "c", "%61", "", ".", "..", "a%2fb"][..]), 0..5);
+    let path = path.prop_map(|segments| format!("/{}", segments.join("/")).into_bytes());
+    let sni = prop_oneof![9 => Just(None), 1 => select(&SERVER_NAMES[..]).prop_map(Some)];
+    let tunnel = prop_oneof![8 => Just(false), 1 => Just(true)];
+    (select(&Scheme::ALL[..]), host, port, select(&METHODS[..]), path, sni, tunnel).prop_map(
+        |(scheme, host, port, method, path, sni, tunnel)| {
+            let authority = format!("{host}{port}").into_bytes();
+            OwnedRequest {
+                scheme,
+                method: method.as_bytes().to_vec(),
+                path,
+                sni: sni.map_or_else(|| Some(host.as_bytes().to_vec()), |sni| Some(sni.to_vec())),
+                tunnel: tunnel.then(|| authority.clone()),
+                authority,
+            }
+        },
+    )
+}
+
+/// A request of any bytes.
+pub(super) fn wild_request() -> impl Strategy<Value = OwnedRequest> {
+    let bytes = || {
+        prop_oneof![vec(any::<u8>(), 0..300), "[a-zA-Z0-9.:/%@\\[\\]_-]{0,40}".prop_map(String::into_bytes)]
+    };
+    (select(&Scheme::ALL[..]), bytes(), bytes(), bytes(), option::of(bytes()), option::of(bytes())).prop_map(
+        |(scheme, authority, method, path, sni, tunnel)| OwnedRequest {
+            scheme,
+            authority,
+            method,
+            path,
+            sni,
+            tunnel,
+        },
+    )
+}

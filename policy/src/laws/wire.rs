@@ -1,0 +1,100 @@
+//! Laws of the wire form.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::strategies::{drafts, request};
+use crate::wire::writer::{self, Draft};
+use crate::{InvalidPolicyBytes, Policy};
+
+fn write(drafts: &[Draft<'_>]) -> Box<[u8]> {
+    writer::write(drafts).expect("within limits")
+}
+
+/// Makes the checksum right again, so that what lies behind it is reached.
+fn reseal(bytes: &mut [u8]) {
+    let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 1);
+    bytes[16..24].copy_from_slice(&checksum.to_le_bytes());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn bytes_round_trip(drafts in drafts()) {
+        let bytes = write(&drafts);
+        let policy = Policy::from_bytes(bytes.clone()).expect("what is written can be read");
+        prop_assert_eq!(policy.as_bytes(), &*bytes);
+        prop_assert_eq!(policy.rules().count(), drafts.len());
+        for (rule, draft) in policy.rules().zip(&drafts) {
+            prop_assert_eq!((rule.id(), rule.effect()), (&*draft.id, draft.effect));
+        }
+    }
+
+    #[test]
+    fn the_order_of_hosts_does_not_change_the_bytes(drafts in drafts()) {
+        let mut reversed = drafts.clone();
+        for draft in &mut reversed {
+            draft.hosts.iter_mut().for_each(|hosts| hosts.reverse());
+        }
+        prop_assert_eq!(write(&drafts), write(&reversed));
+    }
+
+    #[test]
+    fn any_changed_byte_is_refused(drafts in drafts(), place: prop::sample::Index, change in 1u8..) {
+        let mut bytes = write(&drafts);
+        let place = place.index(bytes.len());
+        bytes[place] ^= change;
+        prop_assert!(Policy::from_bytes(bytes).is_err());
+    }
+
+    #[test]
+    fn cut_and_lengthened_bytes_are_refused(drafts in drafts(), cut: prop::sample::Index, more in 1usize..9) {
+        let bytes = write(&drafts);
+        prop_assert!(Policy::from_bytes(bytes[..cut.index(bytes.len())].to_vec()).is_err());
+        prop_assert!(Policy::from_bytes([&bytes[..], &vec![0; more][..]].concat()).is_err());
+    }
+
+    #[test]
+    fn damage_behind_a_right_checksum_never_panics(
+        drafts in drafts(),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        request in request(),
+    ) {
+        let mut bytes = write(&drafts);
+        for (place, value) in damage {
+            let place = place.index(bytes.len() - 24) + 24;
+            bytes[place] = value;
+        }
+        reseal(&mut bytes);
+        if let Ok(policy) = Policy::from_bytes(bytes) {
+            let _ = policy.explain(&request.as_request());
+            let _ = policy.hosts().count();
+            let _ = policy.ports().count();
+            let _ = policy.address_sets().map(|set| set.nets().count()).sum::<usize>();
+            let _ = format!("{:?}", policy.rules().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(bytes in vec(any::<u8>(), 0..400)) {
+        prop_assert!(Policy::from_bytes(bytes).is_err());
+    }
+}
+
+#[test]
+fn bytes_of_another_format_name_their_format() {
+    let mut bytes = write(&[]);
+    bytes[8] = 9;
+    assert_eq!(Policy::from_bytes(bytes).err(), Some(InvalidPolicyBytes::Format(9)));
+}
+
+#[test]
+fn the_empty_policy_is_what_no_rules_compile_to() {
+    let empty = crate::compile("rules: []").expect("a policy");
+    assert_eq!(empty.as_bytes(), Policy::deny_all().as_bytes());
+    assert_eq!(
+        Policy::from_bytes(empty.as_bytes()).map(|policy| policy.version()).ok(),
+        Some(empty.version())
+    );
+}

@@ -1,0 +1,43 @@
+//! Methods are case-sensitive, and some servers do not know.
+//!
+//! `get` is not `GET` (RFC 9110, section 9.1). If it were folded here, a rule for `GET` would let `get` through to a
+//! server that treats unknown methods its own way; so a method is compared as it was sent, and a rule that lists methods
+//! lists them exactly. A *deny* rule that lists methods is gone around with another spelling where the upstream folds
+//! case: to forbid writing, allow the reading methods instead.
+//!
+//! Override headers (`X-HTTP-Method-Override` and its kin) turn a POST into a DELETE at servers that honour them. The
+//! policy judges the method of the request; a host where the difference matters must not be given POST.
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use crate::manual::attack::{HONEST, policy};
+    use crate::{Reason, Request};
+
+    #[test]
+    fn another_spelling_is_another_method() {
+        let policy = policy("allowed_domains: [allowed.example]");
+        let reason = |method: &str| policy.decide(&Request { method: method.as_bytes(), ..HONEST }).reason;
+        assert_eq!((reason("GET"), reason("HEAD")), (Reason::Allowed, Reason::Allowed));
+        for method in ["get", "Get", "GETS", "GE", "POST", "OPTIONS", "PRI", "X-GET"] {
+            assert_eq!(reason(method), Reason::MethodNotAllowed, "{method}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_no_method() {
+        let policy = policy("unrestricted_domains: [allowed.example]");
+        for method in
+            ["", " ", "GET ", " GET", "GET /", "GET\0", "GET\r\nX: y", "G\u{45e}T", "(GET)", "GET,POST"]
+        {
+            let request = Request { method: method.as_bytes(), ..HONEST };
+            assert_eq!(policy.decide(&request).reason, Reason::InvalidMethod, "{method:?}");
+        }
+    }
+
+    #[test]
+    fn a_connect_inside_a_connection_is_no_request() {
+        let policy = policy("unrestricted_domains: [allowed.example]");
+        let request = Request { method: b"CONNECT", ..HONEST };
+        assert_eq!(policy.decide(&request).reason, Reason::InvalidMethod);
+    }
+}
