@@ -4,7 +4,7 @@ use crate::hostcalls::LocalResponse;
 use crate::json::Object;
 use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
 use std::fmt::Write;
-use weir_policy::{Authority, Reason};
+use weir_policy::{Authority, Reason, Rule};
 
 /// Answers a denied request in the upstream's place.
 pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
@@ -25,7 +25,7 @@ fn body(ruling: &Ruling<'_>) -> Vec<u8> {
     let mut body = Object::new()
         .text("error", "denied_by_policy")
         .text("reason", decision.reason.as_str())
-        .optional_text("rule", decision.rule.as_ref().map(|rule| rule.id()))
+        .optional_text("rule", decision.rule.as_ref().map(Rule::id))
         .bytes("host", ruling.host(), HOST_LIMIT)
         .bytes("method", &ruling.facts.method, METHOD_LIMIT)
         .bytes("path", ruling.path(), PATH_LIMIT)
@@ -49,6 +49,11 @@ fn hint(ruling: &Ruling<'_>) -> String {
         let _ = match decision.reason {
             Reason::HostNotAllowed | Reason::AddressLiteral => write!(hint, "`{host}`: "),
             Reason::PortNotAllowed => write!(hint, "port {port} of `{host}`: "),
+            Reason::SchemeNotAllowed if ruling.facts.claims_https_without_tls() => {
+                return format!(
+                    "https to `{host}` in the clear is not sent on: ask the proxy for a CONNECT, and use TLS inside"
+                );
+            }
             Reason::SchemeNotAllowed => write!(hint, "{} to `{host}`: ", ruling.facts.scheme().as_str()),
             Reason::MethodNotAllowed => write!(hint, "{method} to `{host}`: "),
             Reason::PathNotAllowed => write!(hint, "this path of `{host}`: "),

@@ -90,7 +90,7 @@ impl Facts {
             ":path" => join(&mut self.path, value),
             ":scheme" => join(&mut self.claimed_scheme, value),
             _ if is_unwanted(&name) && !self.unwanted_headers.contains(&name) => {
-                self.unwanted_headers.push(name)
+                self.unwanted_headers.push(name);
             }
             _ => {}
         }

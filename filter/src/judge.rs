@@ -11,7 +11,7 @@ use crate::ruling::Ruling;
 use crate::{denial, record, upstream};
 use std::rc::Rc;
 use thiserror::Error;
-use weir_policy::{Decision, Effect, Reason, Tunnel};
+use weir_policy::{Decision, Effect, Reason, Rule, Tunnel};
 
 /// What the host does next with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,11 +110,11 @@ impl Judge {
 /// not go on.
 fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
     let decision = &ruling.decision;
+    let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
     if ruling.facts.asks_for_tunnel() {
-        upstream::strip(host, ruling.facts)?;
+        upstream::prepare_tunnel(host, ruling.facts, authority)?;
     } else {
-        let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
-        let address_set = decision.rule.as_ref().and_then(|rule| rule.address_set());
+        let address_set = decision.rule.as_ref().and_then(Rule::address_set);
         upstream::prepare(host, ruling.facts, authority, address_set)?;
     }
     record::export(host, ruling)?;
@@ -126,6 +126,7 @@ mod tests {
     use super::*;
     use crate::configuration::tests::plugin_configuration;
     use crate::hostcalls::in_memory::InMemory;
+    use proptest::prelude::*;
     use std::collections::HashSet;
 
     const DOCUMENT: &str = "
@@ -203,7 +204,7 @@ rules:
         let (https, plain) = (InMemory::tls(Some(b"a.example")), InMemory::plain());
         judge.judge(&InMemory::plain());
         allowed(&judge, &https);
-        assert_eq!(https.calls(), 3 + 2 + 1 + 2, "facts, names, record, a counter defined and counted");
+        assert_eq!(https.calls(), 3 + 2 + 1 + 1, "facts, names, record, count");
         allowed(&judge, &plain);
         assert_eq!(plain.calls_of("replace_header_map_value") + plain.calls_of("remove_header_map_value"), 0);
     }
@@ -237,6 +238,9 @@ rules:
     fn https_is_not_sent_on_without_tls() {
         let host = InMemory::plain().with_header(":scheme", b"https");
         assert_eq!(denied(&judge(), &host), (403, "scheme_not_allowed".to_owned()));
+        assert!(
+            String::from_utf8(host.response().unwrap().body).unwrap().contains("ask the proxy for a CONNECT")
+        );
     }
 
     #[test]
@@ -312,15 +316,26 @@ rules:
                 .without_header(":path")
                 .also_header("x-envoy-upstream-rq-timeout-ms", b"1")
         };
-        let host = connect("unknown.example:443");
+        let host = connect("Unknown.example:443");
         allowed(&judge(), &host);
-        assert_eq!(host.calls_of("call_foreign_function"), 0);
         assert_eq!(host.header("x-envoy-upstream-rq-timeout-ms"), None);
         assert_eq!(denied(&judge_with(1), &connect("unknown.example:443")).1, "host_not_allowed");
         allowed(&judge_with(1), &connect("a.example:443"));
         assert_eq!(denied(&judge(), &connect("a.example:22")).1, "port_not_allowed");
         assert_eq!(denied(&judge(), &connect("127.0.0.1:443")).1, "address_literal");
         assert_eq!(denied(&judge(), &connect("a.example")).1, "invalid_host");
+    }
+
+    #[test]
+    fn each_tunnel_has_an_upstream_connection_of_its_own() {
+        for (authority, key) in [("a.example:443", "a.example:443"), ("B.example.:80", "b.example:80")] {
+            let host = InMemory::plain()
+                .with_header(":method", b"CONNECT")
+                .with_header(":authority", authority.as_bytes());
+            allowed(&judge(), &host);
+            assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some(key));
+            assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), None);
+        }
     }
 
     #[test]
@@ -357,17 +372,16 @@ rules:
 
     #[test]
     fn a_byte_that_is_not_utf8_is_judged_in_every_fact() {
-        for name in [":authority", ":method", ":path", ":scheme", "x-weir-a", "accept"] {
+        for (name, expected) in [
+            (":authority", Verdict::Stop),
+            (":method", Verdict::Stop),
+            (":path", Verdict::Continue),
+            (":scheme", Verdict::Continue),
+            ("x-weir-a", Verdict::Continue),
+            ("accept", Verdict::Continue),
+        ] {
             let host = InMemory::tls(Some(b"a.example")).with_header(name, b"/\xff");
-            let verdict = judged(&judge(), &host);
-            let expected = if name.starts_with(':') && name != ":scheme" && name != ":path" {
-                Verdict::Stop
-            } else {
-                Verdict::Continue
-            };
-            if name != ":path" {
-                assert_eq!(verdict, expected, "{name}");
-            }
+            assert_eq!(judged(&judge(), &host), expected, "{name}: {:?}", host.record());
         }
         assert_eq!(denied(&judge(), &InMemory::tls(Some(b"a.example\xff"))).0, 421);
         assert_eq!(denied(&judge(), &InMemory::tls(Some(b"a.example")).in_tunnel(b"\xff")).0, 421);
@@ -475,5 +489,39 @@ rules:
             })
             .collect();
         assert_eq!(ids.len(), 100);
+    }
+
+    /// Bytes that come near to what is allowed, and any bytes at all.
+    fn hostile(near: &'static str) -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            Just(near.replace("\\", "").into_bytes()),
+            proptest::string::bytes_regex(&format!("(?i-u){near}[.:,@0-9\\xff]{{0,3}}")).unwrap(),
+            proptest::collection::vec(any::<u8>(), 0..300),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_pass_without_the_sni_that_goes_out(
+            authority in hostile("a\\.example"),
+            sni in proptest::option::of(hostile("a\\.example")),
+            tunnel in proptest::option::of(hostile("a\\.example:443")),
+            method in hostile("GET"),
+            path in hostile("/"),
+            flags in 0..2_u8,
+        ) {
+            let host = InMemory::tls(sni.as_deref())
+                .with_header(":authority", &authority)
+                .with_header(":method", &method)
+                .with_header(":path", &path);
+            let host = tunnel.iter().fold(host, |host, tunnel| host.in_tunnel(tunnel));
+            if judged(&judge_with(flags), &host) == Verdict::Continue {
+                let name = host.filter_state("envoy.network.upstream_server_name").expect("an SNI");
+                prop_assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), Some(name.clone()));
+                prop_assert_eq!(host.header(":authority"), Some(name.clone().into_bytes()));
+                let sni = String::from_utf8(sni.unwrap()).unwrap().to_ascii_lowercase();
+                prop_assert_eq!(sni.trim_end_matches('.'), name);
+            }
+        }
     }
 }

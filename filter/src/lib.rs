@@ -21,6 +21,7 @@ pub mod counters;
 pub mod decision_id;
 pub mod denial;
 pub mod facts;
+pub mod filter_state;
 pub mod hostcalls;
 pub mod json;
 pub mod judge;

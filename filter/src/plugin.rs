@@ -155,7 +155,7 @@ fn failed(call: &'static str) -> impl FnOnce(types::Status) -> FailedCall {
             types::Status::Empty => Status::Empty,
             types::Status::CasMismatch => Status::CasMismatch,
             types::Status::InternalFailure => Status::InternalFailure,
-            other => Status::Unknown(other as u32),
+            other @ types::Status::Ok | other => Status::Unknown(other as u32),
         };
         FailedCall { call, status }
     }

@@ -3,6 +3,7 @@
 use crate::hostcalls::{FailedCall, Hostcalls};
 use crate::json::Object;
 use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
+use weir_policy::Rule;
 
 /// Becomes filter state `wasm.weir`, in an access log `%FILTER_STATE(wasm.weir:PLAIN)%`.
 const KEY: &str = "weir";
@@ -19,7 +20,7 @@ fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
     Object::new()
         .text("effect", decision.effect.as_str())
         .text("reason", decision.reason.as_str())
-        .optional_text("rule", decision.rule.as_ref().map(|rule| rule.id()))
+        .optional_text("rule", decision.rule.as_ref().map(Rule::id))
         .text("decision_id", &ruling.id.to_string())
         .optional_text("policy_version", version.as_deref())
         .bytes("host", ruling.host(), HOST_LIMIT)
