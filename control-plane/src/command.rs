@@ -1,1 +1,2 @@
 //! The commands of `weir`, one module each.
+pub mod run;

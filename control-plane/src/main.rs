@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
-use weir::command::{check, explain, run};
+use weir::command::run;
 use weir::process::tether;
 
 /// An egress gateway built on Envoy: workloads reach only the hosts, methods and paths that a policy allows
@@ -19,10 +19,6 @@ struct Weir {
 enum Command {
     /// Run a command, or stay, behind a local Envoy that enforces a policy
     Run(run::Arguments),
-    /// Say every fault of a policy at once
-    Check(check::Arguments),
-    /// Say what would be decided of a request, and why
-    Explain(explain::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -42,9 +38,7 @@ fn main() -> ExitCode {
         .from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let outcome = match weir.command {
-        Command::Run(arguments) => run::start(arguments),
-        Command::Check(arguments) => check::run(&arguments),
-        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Run(arguments) => run::run(arguments),
     };
     match outcome {
         Ok(code) => code.into(),

@@ -22,7 +22,7 @@ use crate::ca::{Ca, Lifetimes};
 use crate::capabilities::Protocol;
 use crate::control_plane::ControlPlane;
 use crate::envoy::Envoy;
-use crate::environment::Environment;
+use crate::environment::{Environment, SystemRoots, TrustFiles};
 use crate::exit_code::ExitCode;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
@@ -76,7 +76,13 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Whatever keeps Envoy from serving the policy, said with what to do about it.
-pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    // Children are tethered to the thread that starts them: this one, which lives as long as we do.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -85,10 +91,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Err(_reported) => return Ok(ExitCode::Invalid),
     };
     let binary = settings::envoy_binary(arguments.envoy.as_deref())?;
-    let state = StateFolder::open(&settings::state_path(arguments.state)?)?;
+    let state = StateFolder::open(&settings::state_path(arguments.state.as_deref())?)?;
     let ca = Arc::new(Ca::open(&state, Lifetimes::default(), SystemTime::now())?);
     let runtime = RuntimeFolder::new()?;
-    let upstream_roots = settings::upstream_roots(&runtime, arguments.upstream_ca.as_deref())?;
+    let system = SystemRoots::load();
+    let upstream_roots = settings::upstream_roots(&runtime, &system, &ca, arguments.upstream_ca.as_deref())?;
+    let trust = TrustFiles::write(&state, ca.root(), &system)?;
     let listen = settings::free_address(arguments.listen)?;
 
     let gateway =
@@ -105,13 +113,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
     }
 
-    let environment = Environment::new(listen, ca.root(), &state)?;
+    let environment = Environment::new(listen, &trust, |name| std::env::var_os(name));
     let output = Output::new(arguments.json, arguments.command.is_empty());
     let mut decisions = control_plane.decisions().subscribe();
     let mut command = match arguments.command.split_first() {
         Some((program, rest)) => Some(spawn(program, rest, &environment)?),
         None => {
-            output.ready(&environment, started.elapsed());
+            output.ready(&environment, started.elapsed())?;
             None
         }
     };
@@ -125,7 +133,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 return Err(error);
             }
-            decision = decisions.recv() => output.decision(decision),
+            decision = decisions.recv() => { output.decision(decision); }
             () = policy_file.changed() => {
                 if let Some(policy) = policy_file.reload() {
                     control_plane.replace_policy(policy);
@@ -181,7 +189,7 @@ fn spawn(program: &OsString, arguments: &[OsString], environment: &Environment) 
     settings::must_be_found(program)?;
     let mut command = tether::command(program, AtOurEnd::Terminate);
     command.args(arguments);
-    environment.apply(&mut command);
+    command.envs(environment.iter());
     Ok(Tethered::spawn(command)?)
 }
 

@@ -33,8 +33,9 @@ const REQUEST_HEADERS_SECONDS: i64 = 30;
 
 /// The explicit proxy: a CONNECT is marked with its authority and goes inward, absolute-form goes out.
 pub(super) fn explicit(gateway: &Gateway) -> Filter {
-    let mut filters = vec![mark_tunnel()];
-    filters.extend(policed(gateway));
+    let [policy, forward_proxy, address_guard, router] = policed(gateway);
+    // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
+    let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, router];
     manager("explicit", route::explicit(), filters, &["CONNECT", "websocket"])
 }
 

@@ -22,9 +22,11 @@ impl Output {
         Self { json, alone }
     }
 
-    pub(super) fn ready(&self, environment: &Environment, after: Duration) {
-        let text = format!("{}# ready in {} ms\n", environment.exports(), after.as_millis());
-        print(&text);
+    pub(super) fn ready(&self, environment: &Environment, after: Duration) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        environment.write_exports(&mut stdout)?;
+        writeln!(stdout, "# ready in {} ms", after.as_millis())?;
+        stdout.flush()
     }
 
     /// Prints a decision; false when no more will come.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use weir_policy::{Faults, Policy};
 
 use super::error::RunError;
-use crate::report;
+
 
 /// An editor writes a file in several steps; what comes within this time is one change.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ impl PolicyFile {
         let policy = match weir_policy::compile(&source) {
             Ok(policy) => Arc::new(policy),
             Err(faults) => {
-                report::faults(path, &source, &faults);
+                report(path, &faults);
                 return Ok(Err(faults));
             }
         };
@@ -69,7 +69,7 @@ impl PolicyFile {
                 Some(Arc::new(policy))
             }
             Err(faults) => {
-                report::faults(&self.path, &source, &faults);
+                report(&self.path, &faults);
                 tracing::warn!("the last good policy stays in force");
                 self.source = source;
                 None
@@ -101,4 +101,8 @@ fn watch(path: &Path, sender: mpsc::Sender<()>) -> notify::Result<RecommendedWat
     })?;
     watcher.watch(&folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+fn report(path: &Path, faults: &Faults) {
+    eprintln!("{}: {faults}", path.display());
 }

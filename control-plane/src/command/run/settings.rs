@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use super::error::RunError;
+use crate::ca::Ca;
 use crate::envoy;
+use crate::environment::SystemRoots;
 use crate::process::program;
 use crate::runtime_folder::RuntimeFolder;
 use crate::state_folder::StateFolder;
-use crate::system_roots;
 
 /// Each worker is a thread with a wasm VM of its own; one machine's workload needs few.
 const MOST_WORKERS: usize = 4;
@@ -21,14 +22,24 @@ pub(super) fn envoy_binary(named: Option<&Path>) -> Result<PathBuf, RunError> {
     Ok(envoy::find(named, variable.as_deref(), std::env::var_os("PATH").as_deref())?)
 }
 
-pub(super) fn state_path(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let (xdg, home) = (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"));
-    Ok(StateFolder::locate(named.as_deref(), xdg.as_deref(), home.as_deref())?)
+pub(super) fn state_path(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    Ok(StateFolder::locate(named, |name| std::env::var_os(name))?)
 }
 
-/// A bundle of the system's roots and the operator's, for Envoy to read.
-pub(super) fn upstream_roots(runtime: &RuntimeFolder, added: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let mut bundle = system_roots::pem();
+/// A bundle of the system's roots and the operator's, for Envoy to read. Never Weir's own root, which a system may
+/// trust: upstreams are not ours to vouch for.
+pub(super) fn upstream_roots(
+    runtime: &RuntimeFolder,
+    system: &SystemRoots,
+    ca: &Ca,
+    added: Option<&Path>,
+) -> anyhow::Result<PathBuf> {
+    for problem in &system.problems {
+        tracing::warn!(problem, "not all of the system's roots could be read");
+    }
+    let roots = system.certificates.iter().filter(|certificate| *certificate != ca.root().der());
+    let blocks: Vec<_> = roots.map(|certificate| pem::Pem::new("CERTIFICATE", certificate.as_slice())).collect();
+    let mut bundle = pem::encode_many(&blocks);
     if let Some(path) = added {
         let pem = fs::read_to_string(path).map_err(|source| RunError::Read {
             path: path.to_owned(),

@@ -1,0 +1,148 @@
+//! `weir check FILE…`: every fault of a policy at once, with line, column and help.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use weir_policy::{Fault, Faults, Policy};
+
+use crate::exit_code::ExitCode;
+use crate::policy_file::{PolicyFile, PolicyFileError};
+use crate::report::{self, Style};
+
+/// The arguments of `weir check`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Policy documents (`-` is standard input)
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Write a JSON object a file and line to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks every file. The code is [`ExitCode::Invalid`] if one has a fault, else [`ExitCode::Failure`] if one cannot
+/// be read.
+///
+/// # Errors
+/// When stdout or stderr does not take what is to be said.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    Ok(check(arguments, &mut io::stdin().lock(), &mut out, &mut err, Style::of_stderr())?)
+}
+
+fn check(
+    arguments: &Arguments,
+    input: &mut dyn Read,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    style: Style,
+) -> io::Result<ExitCode> {
+    let mut code = ExitCode::Ok;
+    for path in &arguments.files {
+        let file = PolicyFile::read(path, input);
+        let outcome = file.as_ref().map(|file| (file, file.compile()));
+        if arguments.json {
+            writeln!(out, "{}", object(path, &outcome))?;
+        } else {
+            match &outcome {
+                Ok((file, Ok(policy))) => writeln!(out, "{}: ok ({})", report::printable(file.name()), size(policy))?,
+                Ok((file, Err(faults))) => write!(err, "{}", report::faults(file, faults, style))?,
+                Err(error) => writeln!(err, "error: {error}")?,
+            }
+        }
+        code = match (code, outcome) {
+            (ExitCode::Invalid, _) | (_, Ok((_, Err(_)))) => ExitCode::Invalid,
+            (_, Err(_)) => ExitCode::Failure,
+            (code, Ok((_, Ok(_)))) => code,
+        };
+    }
+    Ok(code)
+}
+
+fn size(policy: &Policy) -> String {
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let (rules, hosts) = (policy.rules().count(), policy.hosts().count());
+    format!("{}, {}, version {}", count(rules, "rule"), count(hosts, "host"), policy.version())
+}
+
+type Outcome<'a> = Result<(&'a PolicyFile, Result<Policy, Faults>), &'a PolicyFileError>;
+
+fn object(path: &Path, outcome: &Outcome<'_>) -> serde_json::Value {
+    let path = path.to_string_lossy();
+    match outcome {
+        Ok((_, Ok(policy))) => json!({
+            "file": path,
+            "status": "ok",
+            "version": policy.version().to_string(),
+            "rules": policy.rules().count(),
+            "hosts": policy.hosts().count(),
+        }),
+        Ok((_, Err(faults))) => json!({
+            "file": path,
+            "status": "invalid",
+            "faults": faults.list.iter().map(fault).collect::<Vec<_>>(),
+            "omitted": faults.omitted,
+        }),
+        Err(error) => json!({ "file": path, "status": "unreadable", "error": error.to_string() }),
+    }
+}
+
+fn fault(fault: &Fault) -> serde_json::Value {
+    let Fault { span, line, column, at, message, help } = fault;
+    json!({
+        "line": line,
+        "column": column,
+        "start": span.start,
+        "end": span.end,
+        "at": at,
+        "message": message,
+        "help": help,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "allowed_domains: [a.example]\nrules:\n- {id: b, effect: allow, hosts: ['*.b.example']}\n";
+    const BAD: &str = "allowed_domains: [A.example]\nrule: []\n";
+
+    /// What a person sees who runs `weir check` in a folder with a good and a bad policy.
+    fn run(arguments: &[&str], input: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("good.yaml"), GOOD).unwrap();
+        std::fs::write(folder.path().join("bad.yaml"), BAD).unwrap();
+        let here = format!("{}/", folder.path().display());
+        let json = arguments.contains(&"--json");
+        let files = arguments.iter().filter(|argument| **argument != "--json");
+        let files = files.map(|name| if *name == "-" { name.into() } else { folder.path().join(name) }).collect();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let arguments_typed = Arguments { files, json };
+        let code = check(&arguments_typed, &mut input.as_bytes(), &mut out, &mut err, Style::Plain).unwrap();
+        let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).unwrap().replace(&here, ""));
+        let command = arguments.join(" ");
+        format!("$ weir check {command}\ncode: {}\n--- stdout\n{out}--- stderr\n{err}", u8::from(code))
+    }
+
+    #[test]
+    fn good_files_are_ok() {
+        insta::assert_snapshot!(run(&["good.yaml", "-"], "unrestricted_domains: []"));
+    }
+
+    #[test]
+    fn all_faults_of_all_files_are_reported() {
+        insta::assert_snapshot!(run(&["bad.yaml", "good.yaml", "missing.yaml"], ""));
+    }
+
+    #[test]
+    fn the_same_as_json() {
+        insta::assert_snapshot!(run(&["--json", "bad.yaml", "good.yaml", "missing.yaml"], ""));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_failure() {
+        assert!(run(&["missing.yaml", "good.yaml"], "").contains("code: 1\n"));
+    }
+}

@@ -1,0 +1,258 @@
+//! `weir explain --policy FILE METHOD URL`: what would be decided of a request, and why.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use weir_policy::{Decision, Effect, Outcome, Policy, Reason, Request, Target, Trace};
+
+use crate::exit_code::ExitCode;
+use crate::policy_file::PolicyFile;
+use crate::report::{self, Style, printable};
+
+/// The arguments of `weir explain`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The policy document (`-` is standard input)
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// The method of the request
+    method: String,
+    /// The URL of the request, judged as written
+    url: String,
+    /// The TLS server name, if it is not the URL's host (empty: none is sent)
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
+    /// Write a JSON object to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Decides the request and says why. The code is [`ExitCode::Ok`] for allow and [`ExitCode::Deny`] for deny.
+///
+/// # Errors
+/// When the policy cannot be read, or stdout or stderr does not take what is to be said.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    explain(arguments, &mut io::stdin().lock(), &mut out, &mut err, Style::of_stderr())
+}
+
+fn explain(
+    arguments: &Arguments,
+    input: &mut dyn Read,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    style: Style,
+) -> anyhow::Result<ExitCode> {
+    let file = PolicyFile::read(&arguments.policy, input)?;
+    let policy = match file.compile() {
+        Ok(policy) => policy,
+        Err(faults) => {
+            write!(err, "{}", report::faults(&file, &faults, style))?;
+            return Ok(ExitCode::Invalid);
+        }
+    };
+    let target = match Target::parse(&arguments.url) {
+        Ok(target) => target,
+        Err(error) => {
+            writeln!(err, "error: `{}`: {error}", printable(&arguments.url))?;
+            writeln!(err, "help: write it in full, as in `https://example.com/path`")?;
+            return Ok(ExitCode::Invalid);
+        }
+    };
+    let mut request = target.request(&arguments.method);
+    if let Some(sni) = &arguments.sni {
+        request.sni = Some(sni.as_bytes()).filter(|sni| !sni.is_empty());
+    }
+    let (decision, trace) = policy.explain(&request);
+    let explanation = Explanation { arguments, policy: &policy, request, decision, trace };
+    if arguments.json { writeln!(out, "{}", explanation.object())? } else { explanation.write(out)? }
+    Ok(match decision.effect {
+        Effect::Allow => ExitCode::Ok,
+        Effect::Deny => ExitCode::Deny,
+    })
+}
+
+struct Explanation<'a> {
+    arguments: &'a Arguments,
+    policy: &'a Policy,
+    request: Request<'a>,
+    decision: Decision<'a>,
+    trace: Trace<'a>,
+}
+
+impl Explanation<'_> {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Decision { effect, reason, rule, authority } = &self.decision;
+        writeln!(out, "{effect}: {reason}")?;
+        writeln!(out, "  request  {} {}", printable(&self.arguments.method), printable(&self.arguments.url))?;
+        if let Some(authority) = authority {
+            let path = self.trace.path.as_deref().map(|path| format!(", path {path}")).unwrap_or_default();
+            writeln!(out, "  judged   {} port {}{path}", authority.host, authority.port)?;
+        }
+        if let Some(sni) = self.request.sni.filter(|_| self.arguments.sni.is_some()) {
+            writeln!(out, "  sni      {}", printable(&String::from_utf8_lossy(sni)))?;
+        }
+        match (rule, reason) {
+            (Some(rule), Reason::Allowed | Reason::DeniedByRule) => writeln!(out, "  rule     {}", rule.id())?,
+            (Some(rule), _) => writeln!(out, "  rule     none ({} came nearest)", rule.id())?,
+            (None, _) => writeln!(out, "  rule     none")?,
+        }
+        match effect {
+            Effect::Allow => {}
+            Effect::Deny => {
+                writeln!(out, "  answer   status {}", reason.status())?;
+                writeln!(out, "  hint     {}", reason.hint())?;
+            }
+        }
+        writeln!(out, "  policy   {}", self.policy.version())?;
+        self.write_rules(out)
+    }
+
+    fn write_rules(&self, out: &mut dyn Write) -> io::Result<()> {
+        let steps = &self.trace.steps;
+        if !steps.is_empty() {
+            writeln!(out, "rules for this host:")?;
+        }
+        let width = steps.iter().map(|step| step.rule.id().len()).max().unwrap_or_default();
+        for step in steps {
+            let effect = step.rule.effect();
+            writeln!(out, "  {:width$}  {effect:5}  {}", step.rule.id(), in_words(step.outcome))?;
+        }
+        if steps.is_empty() && !self.trace.near.is_empty() {
+            writeln!(out, "hosts of the policy that are near, but not this one:")?;
+            for pattern in &self.trace.near {
+                writeln!(out, "  {pattern}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of the decision log, and what only an explanation knows.
+    fn object(&self) -> serde_json::Value {
+        let Decision { effect, reason, rule, authority } = &self.decision;
+        let step = |step: &weir_policy::Step<'_>| {
+            json!({
+                "rule": step.rule.id(),
+                "effect": step.rule.effect().as_str(),
+                "outcome": word(step.outcome),
+            })
+        };
+        json!({
+            "effect": effect.as_str(),
+            "reason": reason.as_str(),
+            "rule": rule.map(|rule| rule.id()),
+            "policy_version": self.policy.version().to_string(),
+            "host": authority.map(|authority| authority.host.as_str().to_owned()),
+            "port": authority.map(|authority| authority.port),
+            "scheme": self.request.scheme.as_str(),
+            "method": self.arguments.method,
+            "path": self.trace.path,
+            "status": reason.status(),
+            "hint": reason.hint(),
+            "rules": self.trace.steps.iter().map(step).collect::<Vec<_>>(),
+            "near": self.trace.near.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::SchemeDiffers => "scheme_differs",
+        Outcome::PortDiffers => "port_differs",
+        Outcome::MethodDiffers => "method_differs",
+        Outcome::PathDiffers => "path_differs",
+        Outcome::Matched => "matched",
+    }
+}
+
+fn in_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::SchemeDiffers => "no match: the scheme differs",
+        Outcome::PortDiffers => "no match: the port differs",
+        Outcome::MethodDiffers => "no match: the method differs",
+        Outcome::PathDiffers => "no match: the path differs",
+        Outcome::Matched => "matches",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    const POLICY: &str = "\
+allowed_domains: [docs.example]
+rules:
+- {id: crates, effect: allow, hosts: [crates.example, '*.crates.example'], methods: [GET], paths: [/api/*]}
+- {id: publish, effect: allow, hosts: [crates.example], methods: [PUT], paths: [/api/new]}
+- {id: no-admin, effect: deny, hosts: ['*.crates.example', crates.example], paths: [/api/admin/*]}
+";
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn run_with(policy: &str, arguments: &[&str]) -> String {
+        let typed = ["explain", "--policy", "-"].iter().chain(arguments);
+        let command = Command::try_parse_from(typed).unwrap();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code =
+            explain(&command.arguments, &mut policy.as_bytes(), &mut out, &mut err, Style::Plain).unwrap();
+        let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).unwrap());
+        let command = arguments.join(" ").escape_debug().to_string();
+        format!("$ weir explain {command}\ncode: {}\n--- stdout\n{out}--- stderr\n{err}", u8::from(code))
+    }
+
+    fn run(arguments: &[&str]) -> String {
+        run_with(POLICY, arguments)
+    }
+
+    #[test]
+    fn an_allowed_request_names_its_rule() {
+        insta::assert_snapshot!(run(&["GET", "https://Crates.Example:443/api//v1/../x?q"]));
+    }
+
+    #[test]
+    fn a_miss_names_the_nearest_rule_and_why_each_did_not_match() {
+        insta::assert_snapshot!(run(&["POST", "https://crates.example/api/new"]));
+    }
+
+    #[test]
+    fn a_deny_rule_is_named() {
+        insta::assert_snapshot!(run(&["GET", "https://x.crates.example/api/admin/users"]));
+    }
+
+    #[test]
+    fn an_unknown_host_shows_the_hosts_that_are_near() {
+        insta::assert_snapshot!(run(&["GET", "https://www.docs.example/"]));
+    }
+
+    #[test]
+    fn another_server_name_is_refused() {
+        insta::assert_snapshot!(run(&["GET", "https://docs.example/", "--sni", "crates.example"]));
+    }
+
+    #[test]
+    fn an_odd_host_is_refused_and_cannot_steer_the_terminal() {
+        insta::assert_snapshot!(run(&["GET", "https://docs.example\u{1b}[2J@evil.example/"]));
+    }
+
+    #[test]
+    fn the_same_as_json() {
+        insta::assert_snapshot!(run(&["POST", "https://crates.example/api/new", "--json"]));
+    }
+
+    #[test]
+    fn a_text_that_is_no_url_is_a_wrong_use() {
+        insta::assert_snapshot!(run(&["GET", "docs.example"]));
+    }
+
+    #[test]
+    fn an_invalid_policy_is_reported_as_by_check() {
+        insta::assert_snapshot!(run_with("allowed_domains: 7", &["GET", "https://docs.example/"]));
+    }
+}

@@ -1,0 +1,117 @@
+//! A policy document where people keep it: in a file, or on standard input.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use weir_policy::{Fault, Faults, Policy, limits};
+
+/// The text of a policy document, and what to call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyFile {
+    name: String,
+    text: String,
+    /// Set when the bytes after `text` are no text, and so the document is none.
+    cut: bool,
+}
+
+/// A policy document that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the policy `{}`: {cause}", path.display())]
+pub struct PolicyFileError {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl PolicyFile {
+    /// Reads the document at `path`, or from `input` if the path is `-`.
+    ///
+    /// # Errors
+    /// When it cannot be read. What is wrong inside it is for [`Self::compile`] to say.
+    pub fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyFileError> {
+        let failed = |cause| PolicyFileError { path: path.to_owned(), cause };
+        if path == Path::new("-") {
+            return Self::read_all("<stdin>".to_owned(), input).map_err(failed);
+        }
+        let mut file = File::open(path).map_err(failed)?;
+        Self::read_all(path.display().to_string(), &mut file).map_err(failed)
+    }
+
+    fn read_all(name: String, from: &mut dyn Read) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        // One byte more than a document may have, so that the compiler sees that it is too long; and no more, because
+        // a path may name something without an end.
+        from.take(limits::DOCUMENT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        let (text, cut) = match String::from_utf8(bytes) {
+            Ok(text) => (text, false),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let mut bytes = error.into_bytes();
+                bytes.truncate(valid);
+                (String::from_utf8_lossy(&bytes).into_owned(), true)
+            }
+        };
+        Ok(Self { name, text, cut })
+    }
+
+    /// What to call it: its path, or `<stdin>`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its text: that which faults point into.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The policy that the document means.
+    ///
+    /// # Errors
+    /// Every fault of the document at once.
+    pub fn compile(&self) -> Result<Policy, Faults> {
+        if self.cut {
+            return Err(self.not_text());
+        }
+        weir_policy::compile(&self.text)
+    }
+
+    fn not_text(&self) -> Faults {
+        let end = self.text.len();
+        let last = self.text.rsplit('\n').next().unwrap_or_default();
+        let fault = Fault {
+            span: end..end,
+            line: self.text.matches('\n').count() + 1,
+            column: last.chars().count() + 1,
+            at: String::new(),
+            message: "the document is not UTF-8 from here on".to_owned(),
+            help: Some("save it as UTF-8".to_owned()),
+        };
+        Faults { list: vec![fault], omitted: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dash_is_standard_input() {
+        let file = PolicyFile::read(Path::new("-"), &mut b"allowed_domains: []".as_slice()).unwrap();
+        assert_eq!((file.name(), file.text()), ("<stdin>", "allowed_domains: []"));
+    }
+
+    #[test]
+    fn what_is_not_text_is_a_fault_where_the_text_ends() {
+        let file = PolicyFile::read(Path::new("-"), &mut b"# one\n# tw\xFF\n".as_slice()).unwrap();
+        let faults = file.compile().unwrap_err();
+        assert_eq!((faults.list[0].line, faults.list[0].column), (2, 5));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = PolicyFile::read(Path::new("/no/such"), &mut io::empty()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read the policy `/no/such`: "), "{error}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Faults of a document as a person reads them: what, where in the text, and what to do.
+
+use std::io::IsTerminal;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use weir_policy::{Fault, Faults};
+
+use crate::policy_file::PolicyFile;
+
+/// Whether a report is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Text alone.
+    Plain,
+    /// With the terminal's colours.
+    Coloured,
+}
+
+impl Style {
+    /// Coloured if stderr is a terminal and `NO_COLOR` is not set (<https://no-color.org>).
+    #[must_use]
+    pub fn of_stderr() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        if wanted && std::io::stderr().is_terminal() { Self::Coloured } else { Self::Plain }
+    }
+}
+
+// A longer line, as of JSON without line breaks, is not shown: it would bury what is to be said.
+const LONGEST_LINE: usize = 1_000;
+
+/// Every fault with the line that it is in, and how many more there are. Ends with a line feed.
+#[must_use]
+pub fn faults(file: &PolicyFile, faults: &Faults, style: Style) -> String {
+    let renderer = match style {
+        Style::Plain => Renderer::plain(),
+        Style::Coloured => Renderer::styled(),
+    };
+    let mut report = String::new();
+    for fault in &faults.list {
+        report += &renderer.render(&[group(file, fault)]);
+        report += "\n\n";
+    }
+    let count = faults.list.len() + faults.omitted;
+    let shown = if faults.omitted == 0 { String::new() } else { format!(" (the first {} shown)", faults.list.len()) };
+    let plural = if count == 1 { "" } else { "s" };
+    report + &format!("{}: {count} fault{plural}{shown}\n", file.name())
+}
+
+fn group<'a>(file: &'a PolicyFile, fault: &'a Fault) -> Group<'a> {
+    let group = Group::with_title(Level::ERROR.primary_title(&fault.message));
+    let group = match Excerpt::of(file.text(), fault) {
+        Some(Excerpt { line, span }) => group.element(
+            Snippet::source(line)
+                .path(file.name())
+                .line_start(fault.line)
+                .annotation(AnnotationKind::Primary.span(span).label(&fault.at)),
+        ),
+        None => {
+            let origin = Origin::path(file.name()).line(fault.line).char_column(fault.column);
+            let group = group.element(origin);
+            if fault.at.is_empty() { group } else { group.element(Level::NOTE.message(format!("at {}", fault.at))) }
+        }
+    };
+    match &fault.help {
+        Some(help) => group.element(Level::HELP.message(help)),
+        None => group,
+    }
+}
+
+/// The line in which a fault begins. The whole document would be searched anew for each of its faults.
+struct Excerpt<'a> {
+    line: &'a str,
+    /// What to mark, in bytes of the line.
+    span: std::ops::Range<usize>,
+}
+
+impl<'a> Excerpt<'a> {
+    fn of(text: &'a str, fault: &Fault) -> Option<Self> {
+        let (before, rest) = text.split_at_checked(fault.span.start)?;
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let end = rest.find('\n').map_or(text.len(), |end| fault.span.start + end);
+        let line = text.get(start..end)?;
+        let marked = fault.span.start - start..fault.span.end.clamp(fault.span.start, end) - start;
+        (line.len() <= LONGEST_LINE && line.is_char_boundary(marked.end)).then_some(Self { line, span: marked })
+    }
+}
+
+/// Text that somebody else chose, in one line that cannot steer a terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let shown = |character: char| {
+        let hidden = character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if hidden { character.escape_default().to_string() } else { character.to_string() }
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn report(document: &str) -> String {
+        let file = PolicyFile::read(Path::new("-"), &mut document.as_bytes()).unwrap();
+        faults(&file, &file.compile().unwrap_err(), Style::Plain)
+    }
+
+    #[test]
+    fn each_fault_shows_its_line_and_what_to_do() {
+        insta::assert_snapshot!(report(
+            "allowed_domains:\n  - Example.COM\nrules:\n  - id: a\n    effect: maybe\n    hosts: ['*.*.x']\n    colour: red\n"
+        ));
+    }
+
+    #[test]
+    fn a_fault_in_a_very_long_line_shows_its_place_alone() {
+        let document = format!("{{\"allowed_domains\": [\"{}\", \"Example.COM\"]}}", "a.".repeat(600) + "example");
+        insta::assert_snapshot!(report(&document));
+    }
+
+    #[test]
+    fn documents_that_cannot_be_read_at_all_have_a_fault_too() {
+        for document in ["", "\t", "a: [", "- x", "\u{1b}[31m: 1", "ü: &x 1\nb: *x"] {
+            let report = report(document);
+            assert!(report.starts_with("error: ") && report.contains("<stdin>:"), "{report}");
+            assert!(!report.contains('\u{1b}'), "{report}");
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_written_out() {
+        assert_eq!(printable("a\u{1b}[2J\r\nü\u{202e}"), "a\\u{1b}[2J\\r\\nü\\u{202e}");
+    }
+}
