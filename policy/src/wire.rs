@@ -14,7 +14,7 @@
 //! | 40 | 4 | longest run of host slots that a lookup has to walk |
 //! | 44 | 4 | home slots of the host table |
 //! | 48 | 4 | rule list of the rules without hosts, or `u32::MAX` |
-//! | 52 | 88 | offset and length of each [`Section`], in order |
+//! | 52 | 88 | offset and length of each section, in the order of `Section` |
 //! | 140 | 4 | zero |
 //!
 //! # The host table

@@ -79,7 +79,7 @@ fn pattern<'s>(written: &Cow<'s, str>) -> Result<DraftHost<'s>, Fault> {
 
 /// The canonical text of a name, through IDNA where it is needed.
 fn canonical(name: &str) -> Result<String, InvalidHost> {
-    let international = !name.is_ascii() || name.split('.').any(|label| has_ace_prefix(label));
+    let international = !name.is_ascii() || name.split('.').any(has_ace_prefix);
     if !international {
         return Host::parse(name.as_bytes()).map(|host| host.as_str().to_owned());
     }

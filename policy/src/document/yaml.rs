@@ -29,7 +29,10 @@ pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'
                     faults.report(span, &At::Root, "a second document starts here", help);
                     return None;
                 }
-                builder.take(event, span);
+                if !builder.take(event, span.clone()) {
+                    faults.report(span, &At::Root, "this part of YAML is not known here", None);
+                    return None;
+                }
             }
             Err(error) => {
                 let place = error.marker().byte_offset().unwrap_or(0).min(source.len());
@@ -53,7 +56,8 @@ struct Builder<'s> {
 }
 
 impl<'s> Builder<'s> {
-    fn take(&mut self, event: Event<'s>, span: core::ops::Range<usize>) {
+    /// False when the event is of no known kind.
+    fn take(&mut self, event: Event<'s>, span: core::ops::Range<usize>) -> bool {
         let extra = |anchor: usize, tagged: bool| match (anchor, tagged) {
             (0, false) => None,
             (0, true) => Some(Extra::Tag),
@@ -87,9 +91,13 @@ impl<'s> Builder<'s> {
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 self.place(Node { span, value: Value::Broken, extra: Some(Extra::Alias) });
             }
-            // Streams and documents are counted by the caller; comments and anchors are not asked for.
-            _ => {}
+            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => {}
+            // Metadata of nodes that already carry it.
+            Event::Anchor(..) => {}
+            // A kind of event that this code does not know could be a node: what is left would read otherwise.
+            _ => return false,
         }
+        true
     }
 
     fn place(&mut self, node: Node<'s>) {

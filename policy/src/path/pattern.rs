@@ -25,7 +25,8 @@ impl PatternKind {
 
     #[cfg(feature = "compile")]
     pub(crate) fn bits(self) -> u8 {
-        u8::from(self.prefix) * PatternKind::PREFIX | u8::from(self.parameters) * PatternKind::PARAMETERS
+        let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+        bit(self.prefix, PatternKind::PREFIX) | bit(self.parameters, PatternKind::PARAMETERS)
     }
 
     /// Whether a canonical path matches the pattern of this kind with this text (without the `*`).

@@ -75,7 +75,7 @@ impl Image {
         let mut end = HEADER_BYTES;
         for section in Section::ALL {
             let range = self.header.section(section);
-            if range.start != end || range.len() % section.record_bytes() != 0 {
+            if range.start != end || !range.len().is_multiple_of(section.record_bytes()) {
                 return Err(Malformed("sections"));
             }
             end = range.end;
