@@ -1,2 +1,5 @@
 //! The commands of `weir`, one module each.
+
+pub mod check;
+pub mod explain;
 pub mod run;

@@ -5,8 +5,6 @@ use std::io::IsTerminal;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use weir_policy::{Fault, Faults};
 
-use crate::policy_file::PolicyFile;
-
 /// Whether a report is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -28,37 +26,44 @@ impl Style {
 // A longer line, as of JSON without line breaks, is not shown: it would bury what is to be said.
 const LONGEST_LINE: usize = 1_000;
 
-/// Every fault with the line that it is in, and how many more there are. Ends with a line feed.
+/// Every fault of the document `name` with the line of `text` that it is in, and how many there are. Ends with a line
+/// feed.
 #[must_use]
-pub fn faults(file: &PolicyFile, faults: &Faults, style: Style) -> String {
+pub fn faults(name: &str, text: &str, faults: &Faults, style: Style) -> String {
+    let name = printable(name);
     let renderer = match style {
         Style::Plain => Renderer::plain(),
         Style::Coloured => Renderer::styled(),
     };
     let mut report = String::new();
     for fault in &faults.list {
-        report += &renderer.render(&[group(file, fault)]);
+        report += &renderer.render(&[group(&name, text, fault)]);
         report += "\n\n";
     }
     let count = faults.list.len() + faults.omitted;
-    let shown = if faults.omitted == 0 { String::new() } else { format!(" (the first {} shown)", faults.list.len()) };
+    let shown =
+        if faults.omitted == 0 { String::new() } else { format!(" (the first {} shown)", faults.list.len()) };
     let plural = if count == 1 { "" } else { "s" };
-    report + &format!("{}: {count} fault{plural}{shown}\n", file.name())
+    report + &format!("{name}: {count} fault{plural}{shown}\n")
 }
 
-fn group<'a>(file: &'a PolicyFile, fault: &'a Fault) -> Group<'a> {
+fn group<'a>(name: &'a str, text: &'a str, fault: &'a Fault) -> Group<'a> {
     let group = Group::with_title(Level::ERROR.primary_title(&fault.message));
-    let group = match Excerpt::of(file.text(), fault) {
+    let group = match Excerpt::of(text, fault) {
         Some(Excerpt { line, span }) => group.element(
             Snippet::source(line)
-                .path(file.name())
+                .path(name)
                 .line_start(fault.line)
                 .annotation(AnnotationKind::Primary.span(span).label(&fault.at)),
         ),
         None => {
-            let origin = Origin::path(file.name()).line(fault.line).char_column(fault.column);
+            let origin = Origin::path(name).line(fault.line).char_column(fault.column);
             let group = group.element(origin);
-            if fault.at.is_empty() { group } else { group.element(Level::NOTE.message(format!("at {}", fault.at))) }
+            if fault.at.is_empty() {
+                group
+            } else {
+                group.element(Level::NOTE.message(format!("at {}", fault.at)))
+            }
         }
     };
     match &fault.help {
@@ -81,7 +86,8 @@ impl<'a> Excerpt<'a> {
         let end = rest.find('\n').map_or(text.len(), |end| fault.span.start + end);
         let line = text.get(start..end)?;
         let marked = fault.span.start - start..fault.span.end.clamp(fault.span.start, end) - start;
-        (line.len() <= LONGEST_LINE && line.is_char_boundary(marked.end)).then_some(Self { line, span: marked })
+        (line.len() <= LONGEST_LINE && line.is_char_boundary(marked.end))
+            .then_some(Self { line, span: marked })
     }
 }
 
@@ -89,7 +95,8 @@ impl<'a> Excerpt<'a> {
 #[must_use]
 pub fn printable(text: &str) -> String {
     let shown = |character: char| {
-        let hidden = character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let hidden =
+            character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if hidden { character.escape_default().to_string() } else { character.to_string() }
     };
     text.chars().map(shown).collect()
@@ -98,11 +105,9 @@ pub fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn report(document: &str) -> String {
-        let file = PolicyFile::read(Path::new("-"), &mut document.as_bytes()).unwrap();
-        faults(&file, &file.compile().unwrap_err(), Style::Plain)
+        faults("policy.yaml", document, &weir_policy::compile(document).unwrap_err(), Style::Plain)
     }
 
     #[test]
@@ -114,7 +119,8 @@ mod tests {
 
     #[test]
     fn a_fault_in_a_very_long_line_shows_its_place_alone() {
-        let document = format!("{{\"allowed_domains\": [\"{}\", \"Example.COM\"]}}", "a.".repeat(600) + "example");
+        let names: String = (0..100).map(|number| format!("\"{number}.example\", ")).collect();
+        let document = format!("{{\"allowed_domains\": [{names}\"Example.COM\"]}}");
         insta::assert_snapshot!(report(&document));
     }
 
@@ -122,7 +128,7 @@ mod tests {
     fn documents_that_cannot_be_read_at_all_have_a_fault_too() {
         for document in ["", "\t", "a: [", "- x", "\u{1b}[31m: 1", "ü: &x 1\nb: *x"] {
             let report = report(document);
-            assert!(report.starts_with("error: ") && report.contains("<stdin>:"), "{report}");
+            assert!(report.starts_with("error: ") && report.contains("policy.yaml:"), "{report}");
             assert!(!report.contains('\u{1b}'), "{report}");
         }
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 use weir_policy::{Fault, Faults, Policy};
 
 use crate::exit_code::ExitCode;
-use crate::policy_file::{PolicyFile, PolicyFileError};
+use crate::policy_document::{PolicyDocument, PolicyDocumentError};
 use crate::report::{self, Style};
 
 /// The arguments of `weir check`.
@@ -41,14 +41,18 @@ fn check(
 ) -> io::Result<ExitCode> {
     let mut code = ExitCode::Ok;
     for path in &arguments.files {
-        let file = PolicyFile::read(path, input);
+        let file = PolicyDocument::read(path, input);
         let outcome = file.as_ref().map(|file| (file, file.compile()));
         if arguments.json {
             writeln!(out, "{}", object(path, &outcome))?;
         } else {
             match &outcome {
-                Ok((file, Ok(policy))) => writeln!(out, "{}: ok ({})", report::printable(file.name()), size(policy))?,
-                Ok((file, Err(faults))) => write!(err, "{}", report::faults(file, faults, style))?,
+                Ok((file, Ok(policy))) => {
+                    writeln!(out, "{}: ok ({})", report::printable(file.name()), size(policy))?;
+                }
+                Ok((file, Err(faults))) => {
+                    write!(err, "{}", report::faults(file.name(), file.text(), faults, style))?;
+                }
                 Err(error) => writeln!(err, "error: {error}")?,
             }
         }
@@ -67,7 +71,7 @@ fn size(policy: &Policy) -> String {
     format!("{}, {}, version {}", count(rules, "rule"), count(hosts, "host"), policy.version())
 }
 
-type Outcome<'a> = Result<(&'a PolicyFile, Result<Policy, Faults>), &'a PolicyFileError>;
+type Outcome<'a> = Result<(&'a PolicyDocument, Result<Policy, Faults>), &'a PolicyDocumentError>;
 
 fn object(path: &Path, outcome: &Outcome<'_>) -> serde_json::Value {
     let path = path.to_string_lossy();
@@ -106,7 +110,8 @@ fn fault(fault: &Fault) -> serde_json::Value {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "allowed_domains: [a.example]\nrules:\n- {id: b, effect: allow, hosts: ['*.b.example']}\n";
+    const GOOD: &str =
+        "allowed_domains: [a.example]\nrules:\n- {id: b, effect: allow, hosts: ['*.b.example']}\n";
     const BAD: &str = "allowed_domains: [A.example]\nrule: []\n";
 
     /// What a person sees who runs `weir check` in a folder with a good and a bad policy.
@@ -117,7 +122,8 @@ mod tests {
         let here = format!("{}/", folder.path().display());
         let json = arguments.contains(&"--json");
         let files = arguments.iter().filter(|argument| **argument != "--json");
-        let files = files.map(|name| if *name == "-" { name.into() } else { folder.path().join(name) }).collect();
+        let files =
+            files.map(|name| if *name == "-" { name.into() } else { folder.path().join(name) }).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let arguments_typed = Arguments { files, json };
         let code = check(&arguments_typed, &mut input.as_bytes(), &mut out, &mut err, Style::Plain).unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 use weir_policy::{Decision, Effect, Outcome, Policy, Reason, Request, Target, Trace};
 
 use crate::exit_code::ExitCode;
-use crate::policy_file::PolicyFile;
+use crate::policy_document::PolicyDocument;
 use crate::report::{self, Style, printable};
 
 /// The arguments of `weir explain`.
@@ -45,11 +45,11 @@ fn explain(
     err: &mut dyn Write,
     style: Style,
 ) -> anyhow::Result<ExitCode> {
-    let file = PolicyFile::read(&arguments.policy, input)?;
+    let file = PolicyDocument::read(&arguments.policy, input)?;
     let policy = match file.compile() {
         Ok(policy) => policy,
         Err(faults) => {
-            write!(err, "{}", report::faults(&file, &faults, style))?;
+            write!(err, "{}", report::faults(file.name(), file.text(), &faults, style))?;
             return Ok(ExitCode::Invalid);
         }
     };
@@ -67,7 +67,11 @@ fn explain(
     }
     let (decision, trace) = policy.explain(&request);
     let explanation = Explanation { arguments, policy: &policy, request, decision, trace };
-    if arguments.json { writeln!(out, "{}", explanation.object())? } else { explanation.write(out)? }
+    if arguments.json {
+        writeln!(out, "{}", explanation.object())?;
+    } else {
+        explanation.write(out)?;
+    }
     Ok(match decision.effect {
         Effect::Allow => ExitCode::Ok,
         Effect::Deny => ExitCode::Deny,
@@ -95,7 +99,9 @@ impl Explanation<'_> {
             writeln!(out, "  sni      {}", printable(&String::from_utf8_lossy(sni)))?;
         }
         match (rule, reason) {
-            (Some(rule), Reason::Allowed | Reason::DeniedByRule) => writeln!(out, "  rule     {}", rule.id())?,
+            (Some(rule), Reason::Allowed | Reason::DeniedByRule) => {
+                writeln!(out, "  rule     {}", rule.id())?;
+            }
             (Some(rule), _) => writeln!(out, "  rule     none ({} came nearest)", rule.id())?,
             (None, _) => writeln!(out, "  rule     none")?,
         }
@@ -117,10 +123,10 @@ impl Explanation<'_> {
         }
         let width = steps.iter().map(|step| step.rule.id().len()).max().unwrap_or_default();
         for step in steps {
-            let effect = step.rule.effect();
+            let effect = step.rule.effect().as_str();
             writeln!(out, "  {:width$}  {effect:5}  {}", step.rule.id(), in_words(step.outcome))?;
         }
-        if steps.is_empty() && !self.trace.near.is_empty() {
+        if self.decision.reason == Reason::HostNotAllowed && !self.trace.near.is_empty() {
             writeln!(out, "hosts of the policy that are near, but not this one:")?;
             for pattern in &self.trace.near {
                 writeln!(out, "  {pattern}")?;
@@ -203,7 +209,7 @@ rules:
         let code =
             explain(&command.arguments, &mut policy.as_bytes(), &mut out, &mut err, Style::Plain).unwrap();
         let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).unwrap());
-        let command = arguments.join(" ").escape_debug().to_string();
+        let command = printable(&arguments.join(" "));
         format!("$ weir explain {command}\ncode: {}\n--- stdout\n{out}--- stderr\n{err}", u8::from(code))
     }
 
@@ -213,7 +219,7 @@ rules:
 
     #[test]
     fn an_allowed_request_names_its_rule() {
-        insta::assert_snapshot!(run(&["GET", "https://Crates.Example:443/api//v1/../x?q"]));
+        insta::assert_snapshot!(run(&["GET", "https://Crates.Example:443/api/v1/../%78?q"]));
     }
 
     #[test]

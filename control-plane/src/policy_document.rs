@@ -8,7 +8,7 @@ use weir_policy::{Fault, Faults, Policy, limits};
 
 /// The text of a policy document, and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyFile {
+pub struct PolicyDocument {
     name: String,
     text: String,
     /// Set when the bytes after `text` are no text, and so the document is none.
@@ -18,18 +18,18 @@ pub struct PolicyFile {
 /// A policy document that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the policy `{}`: {cause}", path.display())]
-pub struct PolicyFileError {
+pub struct PolicyDocumentError {
     path: PathBuf,
     cause: io::Error,
 }
 
-impl PolicyFile {
+impl PolicyDocument {
     /// Reads the document at `path`, or from `input` if the path is `-`.
     ///
     /// # Errors
     /// When it cannot be read. What is wrong inside it is for [`Self::compile`] to say.
-    pub fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyFileError> {
-        let failed = |cause| PolicyFileError { path: path.to_owned(), cause };
+    pub fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyDocumentError> {
+        let failed = |cause| PolicyDocumentError { path: path.to_owned(), cause };
         if path == Path::new("-") {
             return Self::read_all("<stdin>".to_owned(), input).map_err(failed);
         }
@@ -98,20 +98,20 @@ mod tests {
 
     #[test]
     fn a_dash_is_standard_input() {
-        let file = PolicyFile::read(Path::new("-"), &mut b"allowed_domains: []".as_slice()).unwrap();
+        let file = PolicyDocument::read(Path::new("-"), &mut b"allowed_domains: []".as_slice()).unwrap();
         assert_eq!((file.name(), file.text()), ("<stdin>", "allowed_domains: []"));
     }
 
     #[test]
     fn what_is_not_text_is_a_fault_where_the_text_ends() {
-        let file = PolicyFile::read(Path::new("-"), &mut b"# one\n# tw\xFF\n".as_slice()).unwrap();
+        let file = PolicyDocument::read(Path::new("-"), &mut b"# one\n# tw\xFF\n".as_slice()).unwrap();
         let faults = file.compile().unwrap_err();
         assert_eq!((faults.list[0].line, faults.list[0].column), (2, 5));
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = PolicyFile::read(Path::new("/no/such"), &mut io::empty()).unwrap_err().to_string();
+        let error = PolicyDocument::read(Path::new("/no/such"), &mut io::empty()).unwrap_err().to_string();
         assert!(error.starts_with("cannot read the policy `/no/such`: "), "{error}");
     }
 }
