@@ -164,7 +164,7 @@ rules:
             }
             assert!(!body["hint"].as_str().unwrap().is_empty());
             let reason = body["reason"].as_str().unwrap();
-            assert!(response.headers.iter().any(|header| *header == ("x-weir-decision", reason)));
+            assert!(response.headers.contains(&("x-weir-decision", reason)));
         }
         verdict
     }
