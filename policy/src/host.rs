@@ -79,25 +79,32 @@ impl Host {
             return Err(InvalidHost::TooLong);
         }
         let mut text = [0; HOST_BYTES];
-        for (to, from) in text.iter_mut().zip(name) {
+        // Bytes of the label that is being read, and where it starts.
+        let (mut label, mut start) = (0usize, 0usize);
+        for (place, (to, from)) in text.iter_mut().zip(name).enumerate() {
             *to = match *from {
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => *from,
                 b'A'..=b'Z' => from.to_ascii_lowercase(),
-                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => *from,
+                b'.' if label == 0 => return Err(InvalidHost::EmptyLabel),
+                b'.' => {
+                    (label, start) = (0, place.saturating_add(1));
+                    *to = b'.';
+                    continue;
+                }
                 b'@' => return Err(InvalidHost::Userinfo),
                 b'[' | b']' => return Err(InvalidHost::Brackets),
                 0x80.. => return Err(InvalidHost::NotAscii),
                 other => return Err(InvalidHost::Character(other)),
             };
-        }
-        let mut last: &[u8] = &[];
-        for label in name.split(|byte| *byte == b'.') {
-            match label.len() {
-                0 => return Err(InvalidHost::EmptyLabel),
-                1..=LABEL_BYTES => last = label,
-                _ => return Err(InvalidHost::LabelTooLong),
+            label = label.saturating_add(1);
+            if label > LABEL_BYTES {
+                return Err(InvalidHost::LabelTooLong);
             }
         }
-        let address = is_number(last);
+        if label == 0 {
+            return Err(InvalidHost::EmptyLabel);
+        }
+        let address = is_number(text.get(start..name.len()).unwrap_or_default());
         if address {
             // A trailing dot never belongs to an address.
             let parsed = core::str::from_utf8(raw).ok().and_then(|raw| raw.parse::<Ipv4Addr>().ok());
@@ -119,6 +126,13 @@ impl Host {
         Ok(Host { text, length, address: true })
     }
 
+    /// Whether these bytes are a spelling of this host. What is not a host is not.
+    #[must_use]
+    pub fn is_spelled(&self, raw: &[u8]) -> bool {
+        // The canonical text is the usual spelling, and needs no reading.
+        self.as_bytes() == raw || Host::parse(raw).is_ok_and(|host| host == *self)
+    }
+
     /// The canonical text: `api.example.com`, `192.0.2.1`, `[2001:db8::1]`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -138,10 +152,9 @@ impl Host {
     }
 }
 
-/// WHATWG URL, "ends-in-a-number checker", on one label.
+/// WHATWG URL, "ends-in-a-number checker", on one lower-case label.
 fn is_number(label: &[u8]) -> bool {
-    let hex = label.strip_prefix(b"0x").or_else(|| label.strip_prefix(b"0X"));
-    match hex {
+    match label.strip_prefix(b"0x") {
         Some(digits) => digits.iter().all(u8::is_ascii_hexdigit),
         None => label.iter().all(u8::is_ascii_digit),
     }

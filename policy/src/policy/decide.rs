@@ -5,7 +5,6 @@
 use super::{Policy, candidates};
 use crate::authority::Authority;
 use crate::decision::{Decision, Effect};
-use crate::host::Host;
 use crate::method::Method;
 use crate::path::Path;
 use crate::reason::Reason;
@@ -93,7 +92,7 @@ fn bind(
 ) -> Result<(), Reason> {
     if scheme == Scheme::Https {
         let sni = sni.filter(|sni| !sni.is_empty()).ok_or(Reason::MissingSni)?;
-        if Host::parse(sni) != Ok(authority.host) {
+        if !authority.host.is_spelled(sni) {
             return Err(Reason::SniMismatch);
         }
     }
