@@ -325,6 +325,8 @@ rules:
         ] {
             assert!(faults(source).iter().any(|fault| fault == expected), "{source}: {:?}", faults(source));
         }
+        let star = faults("allowed_domains:\n  - *.example.com\n  - b.example");
+        assert_eq!(star, ["2:5 allowed_domains[0]: aliases are not allowed in a policy"]);
         let aliased = faults("allowed_domains: &a [a.example]\nunrestricted_domains: *a");
         assert_eq!(aliased.len(), 2, "{aliased:?}");
         for broken in

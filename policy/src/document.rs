@@ -21,7 +21,7 @@ use crate::fault::{At, Collector};
 use crate::wire::writer::DraftHost;
 use fields::{Fields, Known, list};
 use host::Kinds;
-use node::Node;
+use node::{Node, Value};
 
 pub(crate) use rule::RuleDocument;
 
@@ -55,7 +55,7 @@ impl<'s> PolicyDocument<'s> {
         let at = At::Root;
         let mut document = PolicyDocument::default();
         let Some(fields) = Fields::read(root, &at, &KEYS, faults) else { return document };
-        if fields.is_empty() {
+        if matches!(&root.value, Value::Map(entries) if entries.is_empty()) {
             let help = "write `rules: []` for a policy that allows nothing";
             faults.report(root.span.clone(), &at, "the document is empty", Some(help.to_owned()));
         }

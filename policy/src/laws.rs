@@ -2,6 +2,7 @@
 
 mod canonical;
 mod decisions;
+mod documents;
 mod reference;
 mod strategies;
 mod wire;

@@ -6,7 +6,8 @@
 //! its [`Reason`] and the rule that made it.
 //!
 //! ```
-//! # #[cfg(feature = "compile")] {
+//! # #[cfg(feature = "compile")]
+//! # fn main() -> Result<(), weir_policy::Faults> {
 //! use weir_policy::{Effect, Reason, Request, Scheme};
 //!
 //! let policy = weir_policy::compile(
@@ -27,8 +28,10 @@
 //! assert_eq!(policy.decide(&request).effect, Effect::Allow);
 //! let post = policy.decide(&Request { method: b"POST", ..request });
 //! assert_eq!(post.reason, Reason::MethodNotAllowed);
+//! # Ok(())
 //! # }
-//! # Ok::<(), weir_policy::Faults>(())
+//! # #[cfg(not(feature = "compile"))]
+//! # fn main() {}
 //! ```
 //!
 //! # The order of a decision

@@ -52,10 +52,6 @@ impl<'n, 's> Fields<'n, 's> {
         Some(fields)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     pub(crate) fn get(&self, key: &str) -> Option<&'n Node<'s>> {
         self.entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }

@@ -105,6 +105,10 @@ fn explain(written: &str, star: &str, name: &str, fault: InvalidHost) -> Fault {
             host_of(host).map(|host| format!("write `{star}{host}`, and the path in `paths` of the rule"));
         return (format!("`{written}` is a host with a path"), help);
     }
+    if written == "*" {
+        let help = "list the hosts that are meant: a policy that allows every host is none";
+        return ("`*` would be every host".to_owned(), Some(help.to_owned()));
+    }
     if name.contains('*') {
         let help =
             "a `*` stands for whole labels at the start: `*.example.com` is every name below `example.com`";

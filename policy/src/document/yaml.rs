@@ -15,6 +15,8 @@ pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'
     }
     let mut options = granit_parser::options! {
         disallow_directives: true,
+        // `- *.example.com` without quotes is one, and deserves a better answer than that its anchor is unknown.
+        emit_unresolved_aliases: true,
         flow_nesting_limit: limits::DOCUMENT_DEPTH,
         block_nesting_limit: limits::DOCUMENT_DEPTH,
     };
@@ -36,7 +38,9 @@ pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'
             }
             Err(error) => {
                 let place = error.marker().byte_offset().unwrap_or(0).min(source.len());
-                faults.report(place..place, &At::Root, format!("this is not YAML: {}", error.info()), None);
+                let help = "look at the indentation, for a quote or bracket that is missing, and put text that has one of `*{}[]:#&!|>%@` in quotes";
+                let message = format!("this is not YAML: {}", error.info());
+                faults.report(place..place, &At::Root, message, Some(help.to_owned()));
                 return None;
             }
         }

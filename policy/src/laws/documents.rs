@@ -1,0 +1,82 @@
+//! Laws of documents.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::strategies::drafts;
+use crate::compile;
+use crate::decision::Effect;
+use crate::wire::writer::{self, Draft, DraftPorts};
+
+/// Writes rules as a person would.
+fn print(drafts: &[Draft<'_>]) -> String {
+    let mut text = String::from("rules:\n");
+    for draft in drafts {
+        let Draft { id, effect, hosts, schemes, ports, methods, paths, addresses: _ } = draft;
+        let _ = writeln!(text, "- id: {id}\n  effect: {effect}");
+        let mut list = |key: &str, items: Vec<String>| {
+            let items: Vec<String> = items.into_iter().map(|item| format!("'{item}'")).collect();
+            let _ = writeln!(text, "  {key}: [{}]", items.join(", "));
+        };
+        if let Some(hosts) = hosts {
+            let star = |below: bool| if below { "*." } else { "" };
+            list("hosts", hosts.iter().map(|host| format!("{}{}", star(host.below), host.name)).collect());
+        }
+        list("schemes", schemes.iter().map(ToString::to_string).collect());
+        if !methods.is_empty() {
+            list("methods", methods.iter().map(ToString::to_string).collect());
+        }
+        if !paths.is_empty() {
+            let star = |prefix: bool| if prefix { "*" } else { "" };
+            list("paths", paths.iter().map(|(path, kind)| format!("{path}{}", star(kind.prefix))).collect());
+        }
+        if let DraftPorts::Listed(ports) = ports {
+            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+            let _ = writeln!(text, "  ports: [{}]", ports.join(", "));
+        }
+    }
+    if drafts.is_empty() { "rules: []".to_owned() } else { text }
+}
+
+/// Whether a document can say it: the ports of a silent deny rule are all of them, and `get` is not written.
+fn can_be_written(draft: &Draft<'_>) -> bool {
+    (draft.effect == Effect::Allow || draft.ports != DraftPorts::Default) && !draft.methods.contains("get")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_document_means_the_rules_that_it_says(drafts in drafts()) {
+        let drafts: Vec<Draft<'_>> = drafts.into_iter().filter(can_be_written).collect();
+        let policy = compile(&print(&drafts)).map_err(|faults| TestCaseError::fail(faults.to_string()))?;
+        prop_assert_eq!(policy.as_bytes(), &*writer::write(&drafts).expect("within limits"));
+    }
+
+    #[test]
+    fn any_text_is_a_policy_or_has_faults_within_it(
+        text in prop_oneof![
+            any::<String>(),
+            "([a-z]{1,3}|[\\[\\]{}:,#&*!|>'\"%@` \n\t-]|rules|hosts|allowed_domains: |- id: |\u{e9}){0,60}",
+        ]
+    ) {
+        if let Err(faults) = compile(&text) {
+            prop_assert!(!faults.list.is_empty());
+            for fault in &faults.list {
+                prop_assert!(text.get(fault.span.clone()).is_some(), "{:?}", fault);
+                prop_assert!(fault.line >= 1 && fault.column >= 1 && fault.line <= text.lines().count().max(1) + 1, "{:?}", fault);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_document_never_panics(drafts in drafts(), cut: prop::sample::Index, insert in any::<char>()) {
+        let text = print(&drafts);
+        let characters: Vec<char> = text.chars().collect();
+        let (before, after) = characters.split_at(cut.index(characters.len()));
+        let damaged: String = before.iter().chain([&insert]).chain(after).collect();
+        let _ = compile(&damaged);
+        let _ = crate::cases::parse(&damaged);
+    }
+}
