@@ -45,6 +45,7 @@ pub fn find(
 #[derive(Debug)]
 pub struct Envoy {
     process: Tethered,
+    binary: PathBuf,
     log: PathBuf,
 }
 
@@ -67,7 +68,7 @@ impl Envoy {
             .stderr(file)
             // A terminal's Ctrl-C is for us: we end Envoy when the last decision is in.
             .process_group(0);
-        Ok(Self { process: Tethered::spawn(command)?, log })
+        Ok(Self { process: Tethered::spawn(command)?, binary: binary.to_owned(), log })
     }
 
     /// Waits until Envoy ends by itself, which it never should.
@@ -94,8 +95,8 @@ impl Envoy {
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
-    /// The file that Envoy logs to.
-    pub fn log(&self) -> &Path {
-        &self.log
+    /// The program that was started.
+    pub fn binary(&self) -> &Path {
+        &self.binary
     }
 }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
-use weir::command::run;
+use weir::command::{check, explain, run};
+use weir::exit_code::ExitCode as Outcome;
 use weir::process::tether;
 
 /// An egress gateway built on Envoy: workloads reach only the hosts, methods and paths that a policy allows
@@ -19,6 +20,10 @@ struct Weir {
 enum Command {
     /// Run a command, or stay, behind a local Envoy that enforces a policy
     Run(run::Arguments),
+    /// Say every fault of a policy at once
+    Check(check::Arguments),
+    /// Say what would be decided of a request, and why
+    Explain(explain::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -28,8 +33,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nothing is left to be done about a closed stream.
             let _ = error.print();
-            let code = if error.use_stderr() { weir::exit_code::ExitCode::Invalid } else { weir::exit_code::ExitCode::Ok };
-            return code.into();
+            return if error.use_stderr() { Outcome::Invalid } else { Outcome::Ok }.into();
         }
     };
     let filter = EnvFilter::builder()
@@ -39,12 +43,14 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let outcome = match weir.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
     };
     match outcome {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("weir: {error:#}");
-            weir::exit_code::ExitCode::Failure.into()
+            Outcome::Failure.into()
         }
     }
 }

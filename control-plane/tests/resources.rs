@@ -71,7 +71,10 @@ fn an_older_envoy_differs_in_sessions_only() {
     let names: Vec<_> = differing.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
-        ["cluster dynamic_forward_proxy_cluster_https", "cluster dynamic_forward_proxy_cluster_https_upgrade"]
+        [
+            "cluster dynamic_forward_proxy_cluster_https",
+            "cluster dynamic_forward_proxy_cluster_https_upgrade"
+        ]
     );
     for (name, _) in differing {
         assert_eq!(old[name]["transportSocket"]["typedConfig"]["maxSessionKeys"], 0);
@@ -93,7 +96,8 @@ fn the_same_gateway_has_the_same_versions() {
     let versions = || {
         let snapshot =
             resources::build(&gateway(), Capabilities::of(None, Protocol::StateOfTheWorld)).unwrap();
-        let all = ResourceType::ALL.into_iter().flat_map(|kind| snapshot.all(kind).cloned().collect::<Vec<_>>());
+        let all =
+            ResourceType::ALL.into_iter().flat_map(|kind| snapshot.all(kind).cloned().collect::<Vec<_>>());
         all.map(|resource| (resource.name.clone(), resource.version.clone())).collect::<Vec<_>>()
     };
     assert_eq!(versions(), versions());

@@ -147,17 +147,16 @@ impl State {
     fn slot(&mut self, name: &Host, standing: Standing, limits: Limits) -> (Slot, Option<Host>) {
         self.asks += 1;
         let asked = self.asks;
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.asked = asked;
-            return (Arc::clone(&entry.leaf), None);
-        }
+        let new = || Entry { standing, asked, leaf: Slot::default() };
+        let entry = self.entries.entry(*name).or_insert_with(new);
+        entry.asked = asked;
+        entry.standing = standing;
+        let leaf = Arc::clone(&entry.leaf);
         let limit = match standing {
             Standing::Listed => limits.listed,
             Standing::Unlisted => limits.unlisted,
         };
-        let withdrawn = if self.count(standing) >= limit { self.evict(standing) } else { None };
-        let leaf = Slot::default();
-        self.entries.insert(*name, Entry { standing, asked, leaf: Arc::clone(&leaf) });
+        let withdrawn = if self.count(standing) > limit { self.evict(standing) } else { None };
         (leaf, withdrawn)
     }
 
@@ -232,6 +231,15 @@ mod tests {
         assert_eq!(ask(&leaves, "b.example", Standing::Listed), None);
         assert_eq!(ask(&leaves, "a.example", Standing::Listed), None);
         assert_eq!(ask(&leaves, "c.example", Standing::Listed).as_deref(), Some("b.example"));
+    }
+
+    #[test]
+    fn a_name_that_lost_its_standing_counts_with_the_others_from_its_next_ask() {
+        let (_folder, leaves) = leaves(Limits { listed: 1, unlisted: 1 });
+        ask(&leaves, "a.example", Standing::Listed);
+        ask(&leaves, "x.example", Standing::Unlisted);
+        assert_eq!(ask(&leaves, "a.example", Standing::Unlisted).as_deref(), Some("x.example"));
+        assert_eq!(ask(&leaves, "b.example", Standing::Listed), None);
     }
 
     #[test]

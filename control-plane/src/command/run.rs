@@ -21,8 +21,8 @@ use crate::bootstrap::Bootstrap;
 use crate::ca::{Ca, Lifetimes};
 use crate::capabilities::Protocol;
 use crate::control_plane::ControlPlane;
-use crate::envoy::Envoy;
 use crate::environment::{Environment, SystemRoots, TrustFiles};
+use crate::envoy::Envoy;
 use crate::exit_code::ExitCode;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
@@ -86,9 +86,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let (mut policy_file, policy) = match PolicyFile::open(&arguments.policy)? {
-        Ok(opened) => opened,
-        Err(_reported) => return Ok(ExitCode::Invalid),
+    let Some((mut policy_file, policy)) = PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
+    else {
+        return Ok(ExitCode::Invalid);
     };
     let binary = settings::envoy_binary(arguments.envoy.as_deref())?;
     let state = StateFolder::open(&settings::state_path(arguments.state.as_deref())?)?;
@@ -99,8 +99,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let trust = TrustFiles::write(&state, ca.root(), &system)?;
     let listen = settings::free_address(arguments.listen)?;
 
-    let gateway =
-        Gateway { policy, filter: FILTER.into(), listen, upstream_roots, resolver: arguments.dns };
+    let gateway = Gateway { policy, filter: FILTER.into(), listen, upstream_roots, resolver: arguments.dns };
     let control_plane = ControlPlane::new(gateway, Arc::clone(&ca));
     let mut envoy = start(&control_plane, &runtime, &binary, &state)?;
     tokio::select! {
@@ -173,12 +172,8 @@ fn start(
         }
     });
     let admin = runtime.file("admin.sock");
-    let bootstrap = Bootstrap {
-        node: "weir-run",
-        control_plane: &socket_path,
-        admin: &admin,
-        protocol: Protocol::Delta,
-    };
+    let bootstrap =
+        Bootstrap { node: "weir-run", control_plane: &socket_path, admin: &admin, protocol: Protocol::Delta };
     let bootstrap_path = runtime.file("bootstrap.json");
     std::fs::write(&bootstrap_path, bootstrap.to_json().to_string())?;
     tracing::info!(admin = %admin.display(), envoy = %binary.display(), "starting envoy");
@@ -202,5 +197,5 @@ async fn ended(command: &mut Option<Tethered>) -> std::io::Result<ExitStatus> {
 }
 
 fn envoy_ended(envoy: &Envoy, status: ExitStatus) -> anyhow::Error {
-    RunError::EnvoyEnded { status, log: envoy.last_words() }.into()
+    RunError::EnvoyEnded { binary: envoy.binary().to_owned(), status, log: envoy.last_words() }.into()
 }

@@ -98,7 +98,7 @@ impl Decision {
 
 /// What Envoy made of a request that the filter had allowed.
 fn fate(common: &AccessLogCommon, details: &str, failure: Option<&str>) -> Option<Reason> {
-    let flags = common.response_flags.clone().unwrap_or_default();
+    let flags = common.response_flags.unwrap_or_default();
     if details.starts_with("rbac_access_denied") {
         Some(Reason::AddressNotAllowed)
     } else if flags.dns_resolution_failure {
@@ -201,7 +201,8 @@ mod tests {
     fn the_name_is_verified_only_when_the_upstream_answered() {
         let answered = Decision::of_entry(&entry(ALLOWED, "via_upstream", 200)).unwrap();
         assert_eq!(answered.upstream_names, ["a.example"]);
-        let failed = Decision::of_entry(&entry(ALLOWED, "upstream_reset_before_response_started", 503)).unwrap();
+        let failed =
+            Decision::of_entry(&entry(ALLOWED, "upstream_reset_before_response_started", 503)).unwrap();
         assert_eq!(failed.upstream_names, [""; 0]);
     }
 
@@ -209,14 +210,18 @@ mod tests {
     fn the_address_guard_turns_an_allow_into_a_deny() {
         let details = "rbac_access_denied_matched_policy[none]";
         let decision = Decision::of_entry(&entry(ALLOWED, details, 403)).unwrap();
-        assert_eq!((decision.record.effect.as_str(), decision.record.reason.as_str()), ("deny", "address_not_allowed"));
+        assert_eq!(
+            (decision.record.effect.as_str(), decision.record.reason.as_str()),
+            ("deny", "address_not_allowed")
+        );
     }
 
     #[test]
     fn a_certificate_that_was_not_verified_is_the_reason() {
         let mut entry = entry(ALLOWED, "upstream_reset_before_response_started", 503);
         let common = entry.common_properties.as_mut().unwrap();
-        common.upstream_transport_failure_reason = "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED".to_owned();
+        common.upstream_transport_failure_reason =
+            "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED".to_owned();
         let decision = Decision::of_entry(&entry).unwrap();
         assert_eq!(decision.record.reason, "certificate_not_verified");
         assert!(decision.failure.is_some());

@@ -1,6 +1,8 @@
 //! Clusters: the way out over TLS, over plain HTTP, and the way into the intercept listener.
 
-use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, CustomClusterType, LbPolicy};
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{
+    ClusterDiscoveryType, CustomClusterType, LbPolicy,
+};
 use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster, circuit_breakers};
 use envoy_types::pb::envoy::config::core::v3::envoy_internal_address::AddressNameSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{
@@ -115,8 +117,10 @@ fn intercept() -> Cluster {
         ..LbEndpoint::default()
     };
     let raw_buffer = transport_socket("envoy.transport_sockets.raw_buffer", RawBuffer {});
-    let internal =
-        InternalUpstreamTransport { transport_socket: Some(raw_buffer), ..InternalUpstreamTransport::default() };
+    let internal = InternalUpstreamTransport {
+        transport_socket: Some(raw_buffer),
+        ..InternalUpstreamTransport::default()
+    };
     Cluster {
         name: names::INTERCEPT_CLUSTER.to_owned(),
         connect_timeout: seconds(CONNECT_TIMEOUT_SECONDS),

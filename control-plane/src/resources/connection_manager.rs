@@ -93,7 +93,8 @@ fn mark_tunnel() -> HttpFilter {
 }
 
 fn manager(name: &str, routes: RouteConfiguration, filters: Vec<HttpFilter>, upgrades: &[&str]) -> Filter {
-    let upgrade = |kind: &&str| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() };
+    let upgrade =
+        |kind: &&str| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() };
     let manager = HttpConnectionManager {
         stat_prefix: name.to_owned(),
         route_specifier: Some(RouteSpecifier::RouteConfig(routes)),

@@ -18,28 +18,34 @@ use weir_policy::Reason;
 
 use super::protobuf::inline_string;
 
+/// The `error` of a body: nothing went out.
+const DENIED: &str = "denied_by_policy";
+/// The policy allows it, and the upstream could not be had.
+const FAILED: &str = "upstream_failure";
+
 pub(super) fn config() -> LocalReplyConfig {
     let details = |text: &str| cel(&format!("response.code_details.startsWith('{text}')"));
     LocalReplyConfig {
         mappers: vec![
-            mapper(details("rbac_access_denied_matched_policy[policy_missing]"), Reason::PolicyMissing),
-            mapper(details("rbac_access_denied_matched_policy[none]"), Reason::AddressNotAllowed),
-            mapper(flag("DF"), Reason::DnsFailure),
+            mapper(
+                details("rbac_access_denied_matched_policy[policy_missing]"),
+                DENIED,
+                Reason::PolicyMissing,
+            ),
+            mapper(details("rbac_access_denied_matched_policy[none]"), DENIED, Reason::AddressNotAllowed),
+            mapper(flag("DF"), FAILED, Reason::DnsFailure),
             mapper(
                 cel("upstream.transport_failure_reason.contains('CERTIFICATE_VERIFY_FAILED')"),
+                FAILED,
                 Reason::CertificateNotVerified,
             ),
-            mapper(flag("UF"), Reason::UpstreamUnreachable),
+            mapper(flag("UF"), FAILED, Reason::UpstreamUnreachable),
         ],
         body_format: None,
     }
 }
 
-fn mapper(filter: FilterSpecifier, reason: Reason) -> ResponseMapper {
-    let error = match reason {
-        Reason::DnsFailure | Reason::CertificateNotVerified | Reason::UpstreamUnreachable => "upstream_failure",
-        _ => "denied_by_policy",
-    };
+fn mapper(filter: FilterSpecifier, error: &str, reason: Reason) -> ResponseMapper {
     let body = format!(
         "{{\"error\":\"{error}\",\"reason\":\"{}\",\"host\":\"%REQ(:AUTHORITY)%\",\"method\":\"%REQ(:METHOD)%\",\"hint\":\"{}\"}}\n",
         reason.as_str(),

@@ -55,8 +55,5 @@ pub(super) fn cidr(address: IpAddr, prefix_length: u8) -> CidrRange {
 }
 
 pub(super) fn inline_string(text: impl Into<String>) -> DataSource {
-    DataSource {
-        specifier: Some(data_source::Specifier::InlineString(text.into())),
-        ..DataSource::default()
-    }
+    DataSource { specifier: Some(data_source::Specifier::InlineString(text.into())), ..DataSource::default() }
 }

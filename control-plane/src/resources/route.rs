@@ -45,7 +45,8 @@ pub(super) fn explicit() -> RouteConfiguration {
             ..action(names::INTERCEPT_CLUSTER)
         })),
         // A tunnel has no upstream address of its own; what comes out of it is guarded inside.
-        typed_per_filter_config: [(names::ADDRESS_GUARD.to_owned(), pack_any(RbacPerRoute::default()))].into(),
+        typed_per_filter_config: [(names::ADDRESS_GUARD.to_owned(), pack_any(RbacPerRoute::default()))]
+            .into(),
         ..Route::default()
     };
     table("explicit", vec![tunnel, all_to(names::HTTP_CLUSTER)])

@@ -13,7 +13,6 @@ pub fn resource(name: &str, leaf: &Leaf) -> Resource {
         private_key: Some(inline_string(leaf.private_key().as_pem())),
         ..TlsCertificate::default()
     };
-    let secret =
-        Secret { name: name.to_owned(), r#type: Some(secret::Type::TlsCertificate(certificate)) };
+    let secret = Secret { name: name.to_owned(), r#type: Some(secret::Type::TlsCertificate(certificate)) };
     Resource::new(name, &secret)
 }

@@ -30,7 +30,10 @@ pub(super) fn transport(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> Tra
             ..TlsParameters::default()
         }),
         validation_context_type: Some(ValidationContextType::ValidationContext(
-            CertificateValidationContext { trusted_ca: Some(roots), ..CertificateValidationContext::default() },
+            CertificateValidationContext {
+                trusted_ca: Some(roots),
+                ..CertificateValidationContext::default()
+            },
         )),
         ..CommonTlsContext::default()
     };

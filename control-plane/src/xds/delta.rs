@@ -128,7 +128,8 @@ impl DeltaStream {
     pub fn renewals(&mut self, source: &Source) -> Option<DeltaDiscoveryResponse> {
         let subscription = self.subscriptions.get_mut(&ResourceType::Secret)?;
         let held = subscription.held.iter().filter(|(_, held)| **held != Held::Absent);
-        let held: Vec<_> = held.map(|(name, _)| (name.clone(), source.get(ResourceType::Secret, name))).collect();
+        let held: Vec<_> =
+            held.map(|(name, _)| (name.clone(), source.get(ResourceType::Secret, name))).collect();
         let named = held.iter().map(|(name, resource)| (name.as_str(), resource.clone()));
         let changes = Changes::between(&mut subscription.held, named);
         self.response(ResourceType::Secret, changes)
@@ -231,8 +232,10 @@ mod tests {
         let mut stream = DeltaStream::default();
         let source = source(&["a"]);
         let sent = stream.on_request(request(ResourceType::Cluster, &[]), &source).response.unwrap();
-        let ack =
-            DeltaDiscoveryRequest { response_nonce: sent.nonce.clone(), ..request(ResourceType::Cluster, &[]) };
+        let ack = DeltaDiscoveryRequest {
+            response_nonce: sent.nonce.clone(),
+            ..request(ResourceType::Cluster, &[])
+        };
         let outcome = stream.on_request(ack, &source);
         assert!(outcome.response.is_none());
         let acknowledgement = outcome.acknowledgement.unwrap();
@@ -297,7 +300,8 @@ mod tests {
         let version = clusters(&["a"]).remove(0).1.version;
         let mut stream = DeltaStream::default();
         let reconnect = DeltaDiscoveryRequest {
-            initial_resource_versions: [("a".to_owned(), version), ("gone".to_owned(), "1".to_owned())].into(),
+            initial_resource_versions: [("a".to_owned(), version), ("gone".to_owned(), "1".to_owned())]
+                .into(),
             ..request(ResourceType::Cluster, &[])
         };
         let response = stream.on_request(reconnect, &source).response.unwrap();
@@ -319,7 +323,8 @@ mod tests {
     #[test]
     fn an_unknown_type_leads_to_nothing() {
         let mut stream = DeltaStream::default();
-        let unknown = DeltaDiscoveryRequest { type_url: "type.googleapis.com/x".into(), ..Default::default() };
+        let unknown =
+            DeltaDiscoveryRequest { type_url: "type.googleapis.com/x".into(), ..Default::default() };
         let outcome = stream.on_request(unknown, &source(&["a"]));
         assert!(outcome.response.is_none() && outcome.acknowledgement.is_none());
     }

@@ -41,7 +41,8 @@ impl StateOfTheWorldStream {
         let first = !self.subscriptions.contains_key(&kind);
         let subscription = self.subscriptions.entry(kind).or_default();
         let last_nonce = subscription.last.as_ref().map(|(_, nonce)| nonce.as_str());
-        if !request.response_nonce.is_empty() && !first && last_nonce != Some(request.response_nonce.as_str()) {
+        if !request.response_nonce.is_empty() && !first && last_nonce != Some(request.response_nonce.as_str())
+        {
             return Outcome::default();
         }
         let acknowledgement = (!request.response_nonce.is_empty() && !first).then(|| Acknowledgement {
@@ -146,7 +147,8 @@ mod tests {
     #[test]
     fn a_stale_nonce_leads_to_nothing() {
         let mut stream = StateOfTheWorldStream::default();
-        let old = stream.on_request(request(ResourceType::Cluster, &[], ""), &source(&["a"])).response.unwrap();
+        let old =
+            stream.on_request(request(ResourceType::Cluster, &[], ""), &source(&["a"])).response.unwrap();
         let new = stream.changes(ResourceType::Cluster, &source(&["a", "b"])).unwrap();
         assert_ne!(old.nonce, new.nonce);
         let stale = stream.on_request(request(ResourceType::Cluster, &[], &old.nonce), &source(&["a", "b"]));

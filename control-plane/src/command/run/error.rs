@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use crate::envoy::NoEnvoy;
+use crate::policy_document::PolicyDocumentError;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RunError {
@@ -15,12 +16,16 @@ pub(super) enum RunError {
     NoEnvoy(#[from] NoEnvoy),
     #[error("cannot listen on {address}: {source}\nhelp: end what listens there, or take a free port with `--listen {}:0`", address.ip())]
     Listen { address: SocketAddr, source: io::Error },
-    #[error("cannot read `{}`: {source}\nhelp: {help}", path.display())]
-    Read { path: PathBuf, source: io::Error, help: &'static str },
-    #[error("`{0}` is not a program in PATH")]
+    #[error("{0}\nhelp: name the policy document with `--policy FILE`")]
+    Policy(PolicyDocumentError),
+    #[error("cannot read `{}`: {source}\nhelp: `--upstream-ca` names a file of certificates in PEM form", path.display())]
+    UpstreamRoots { path: PathBuf, source: io::Error },
+    #[error(
+        "`{0}` is not a program in PATH\nhelp: what stands behind `--` is run as it is; for a line of shell, `-- sh -c '…'`"
+    )]
     NoCommand(String),
-    #[error("envoy ended by itself ({status}); the end of its log:\n{log}{}", hint(log))]
-    EnvoyEnded { status: ExitStatus, log: String },
+    #[error("`{}` ended by itself ({status}); the end of its log:\n{log}{}", binary.display(), hint(log))]
+    EnvoyEnded { binary: PathBuf, status: ExitStatus, log: String },
     #[error("envoy was not ready in time; the end of its log:\n{log}{}", hint(log))]
     NotReady { log: String },
     #[error("envoy rejected its {kind}: {text}{}", hint(text))]
@@ -29,7 +34,9 @@ pub(super) enum RunError {
 
 /// What an Envoy's words mean, where they are known to mislead.
 fn hint(log: &str) -> &'static str {
-    if log.contains("envoy.wasm.runtime.v8") || log.contains("Failed to create Wasm VM") {
+    if log.is_empty() {
+        "\nhelp: it logged nothing: is it an Envoy?"
+    } else if log.contains("envoy.wasm.runtime.v8") || log.contains("Failed to create Wasm VM") {
         "\nhelp: this Envoy has no wasm runtime (some builds leave it out): use another"
     } else if log.contains("GLIBC_") {
         "\nhelp: this Envoy needs a newer C library than this system has: use another"

@@ -9,6 +9,7 @@ use weir_policy::Reason;
 use super::readiness::PROBE_HOST;
 use crate::decision_log::Decision;
 use crate::environment::Environment;
+use crate::report::printable;
 
 #[derive(Debug)]
 pub(super) struct Output {
@@ -59,16 +60,17 @@ fn json(decision: &Decision) -> String {
 fn human(decision: &Decision) -> String {
     let record = &decision.record;
     let default_port = if record.scheme == "https" { 443 } else { 80 };
-    let port = record.port.filter(|port| *port != default_port).map(|port| format!(":{port}")).unwrap_or_default();
+    let port =
+        record.port.filter(|port| *port != default_port).map(|port| format!(":{port}")).unwrap_or_default();
     let rule = record.rule.as_deref().map(|rule| format!(" (rule `{rule}`)")).unwrap_or_default();
     let mut line = format!(
         "{:<5} {} {} {}://{}{port}{}  {}{rule}",
         record.effect,
         decision.status,
-        visible(&record.method),
+        printable(&record.method),
         record.scheme,
-        visible(&record.host),
-        visible(&record.path),
+        printable(&record.host),
+        printable(&record.path),
         record.reason
     );
     if let Some(reason) = Reason::from_word(&record.reason).filter(|reason| *reason != Reason::Allowed) {
@@ -80,11 +82,6 @@ fn human(decision: &Decision) -> String {
         line.push_str(failure);
     }
     line
-}
-
-/// A client chooses these bytes, and a terminal would obey some of them.
-fn visible(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
 /// A reader that has gone away is no reason to end the proxy.

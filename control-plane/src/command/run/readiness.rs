@@ -38,7 +38,8 @@ pub(super) async fn wait(control_plane: &ControlPlane, listen: SocketAddr) -> an
 
 async fn filter_answers(listen: SocketAddr) -> io::Result<bool> {
     let mut connection = TcpStream::connect(loopback(listen)).await?;
-    let request = format!("GET http://{PROBE_HOST}/ HTTP/1.1\r\nhost: {PROBE_HOST}\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("GET http://{PROBE_HOST}/ HTTP/1.1\r\nhost: {PROBE_HOST}\r\nconnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut response = String::new();
     connection.read_to_string(&mut response).await?;

@@ -8,8 +8,8 @@ use std::thread::available_parallelism;
 
 use super::error::RunError;
 use crate::ca::Ca;
-use crate::envoy;
 use crate::environment::SystemRoots;
+use crate::envoy;
 use crate::process::program;
 use crate::runtime_folder::RuntimeFolder;
 use crate::state_folder::StateFolder;
@@ -38,14 +38,12 @@ pub(super) fn upstream_roots(
         tracing::warn!(problem, "not all of the system's roots could be read");
     }
     let roots = system.certificates.iter().filter(|certificate| *certificate != ca.root().der());
-    let blocks: Vec<_> = roots.map(|certificate| pem::Pem::new("CERTIFICATE", certificate.as_slice())).collect();
+    let blocks: Vec<_> =
+        roots.map(|certificate| pem::Pem::new("CERTIFICATE", certificate.as_slice())).collect();
     let mut bundle = pem::encode_many(&blocks);
     if let Some(path) = added {
-        let pem = fs::read_to_string(path).map_err(|source| RunError::Read {
-            path: path.to_owned(),
-            source,
-            help: "`--upstream-ca` names a file of certificates in PEM form",
-        })?;
+        let pem = fs::read_to_string(path)
+            .map_err(|source| RunError::UpstreamRoots { path: path.to_owned(), source })?;
         bundle.push('\n');
         bundle.push_str(&pem);
     }
