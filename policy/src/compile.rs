@@ -161,6 +161,25 @@ mod tests {
     }
 
     #[test]
+    fn among_rules_that_say_the_same_the_first_counts() {
+        let policy = policy(
+            "rules:\n\
+             - {id: below, effect: allow, hosts: ['*.example']}\n\
+             - {id: exact, effect: allow, hosts: [a.example]}\n\
+             - {id: no-exact, effect: deny, hosts: [a.example], methods: [PUT, POST]}\n\
+             - {id: no-below, effect: deny, hosts: ['*.example'], methods: [PUT]}\n\
+             - {id: no-writing, effect: deny, methods: [PUT, POST, PATCH]}\n",
+        );
+        for (method, rule) in
+            [("GET", "below"), ("PUT", "no-exact"), ("POST", "no-exact"), ("PATCH", "no-writing")]
+        {
+            let target = Target::parse("https://a.example/").expect("a URL");
+            let decision = policy.decide(&target.request(method));
+            assert_eq!(decision.rule.map(|rule| rule.id()), Some(rule), "{method}");
+        }
+    }
+
+    #[test]
     fn the_rule_that_came_furthest_names_the_reason() {
         let policy = policy(
             "rules:\n\

@@ -98,3 +98,22 @@ fn the_empty_policy_is_what_no_rules_compile_to() {
         Some(empty.version())
     );
 }
+
+/// A table whose entries cannot all be found would lose rules, deny rules included.
+#[test]
+fn a_host_that_could_not_be_found_is_refused() {
+    let policy =
+        crate::compile("rules: [{id: a, effect: deny, hosts: [a.example, b.example, '*.c.example']}]");
+    let bytes = policy.expect("a policy").as_bytes().to_vec();
+    // The walk, the number of homes, and the depths of `*.` patterns.
+    for (place, value) in [(40, 0), (44, 1), (44, 200), (24, 0)] {
+        let mut damaged = bytes.clone();
+        assert_ne!(damaged[place], value);
+        damaged[place] = value;
+        reseal(&mut damaged);
+        assert!(
+            matches!(Policy::from_bytes(damaged), Err(InvalidPolicyBytes::Malformed(_))),
+            "{place} = {value}"
+        );
+    }
+}
