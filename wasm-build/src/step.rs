@@ -3,6 +3,7 @@
 //! All of it goes to stderr.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fmt};
@@ -83,7 +84,8 @@ struct Shown<'c>(&'c Command);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}", self.0.get_program().display())?;
+        let program = self.0.get_program();
+        write!(f, "`{}", Path::new(program).file_name().unwrap_or(program).display())?;
         for argument in self.0.get_args() {
             // A script given on the command line says nothing to a reader.
             if argument.as_encoded_bytes().contains(&b'\n') {
