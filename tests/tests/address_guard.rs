@@ -42,17 +42,19 @@ fn a_name_that_leads_inward_is_refused(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// Envoy tries a name's addresses one after the other (happy eyeballs), and the guard must hold for each.
-fn a_public_address_beside_it_does_not_lead_inward(envoy: &EnvoyBinary) -> Result<()> {
+/// Envoy tries a name's addresses one after the other (happy eyeballs), and the guard must hold for each of them,
+/// not for the first alone. `127.0.0.2` stands for an address that may be reached; nothing listens there.
+fn an_address_that_is_not_allowed_is_not_reached_behind_one_that_is(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    // Unallocated unicast space: nothing answers there, so Envoy goes on to the next address if it may.
-    let public = IpAddr::V6(Ipv6Addr::new(0x2fff, 0xffff, 0, 0, 0, 0, 0, 1));
-    hosts.dns.set(INWARD, vec![public, IpAddr::V4(Ipv4Addr::LOCALHOST)]);
-    let policy = policy(&[INWARD.to_owned()], hosts.port(), "https", None);
-    let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
-    let response = gateway.client().get(hosts.url(INWARD, "/"))?;
-    assert_ne!(response.status, 200, "{response:#?}");
-    assert_eq!(hosts.nginx.served()?, []);
+    let listed = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+    for others in [[IpAddr::V4(Ipv4Addr::LOCALHOST)], [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3))]] {
+        hosts.dns.set(INWARD, [&[listed], others.as_slice()].concat());
+        let policy = policy(&[INWARD.to_owned()], hosts.port(), "https", Some("127.0.0.2/32"));
+        let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
+        let response = gateway.client().get(hosts.url(INWARD, "/"))?;
+        assert_ne!(response.status, 200, "{response:#?}");
+        assert_eq!(hosts.nginx.served()?, []);
+    }
     Ok(())
 }
 
@@ -121,7 +123,7 @@ fn policy(names: &[String], port: u16, scheme: &str, addresses: Option<&str>) ->
 
 on_oldest_and_newest_envoy!(
     a_name_that_leads_inward_is_refused,
-    a_public_address_beside_it_does_not_lead_inward,
+    an_address_that_is_not_allowed_is_not_reached_behind_one_that_is,
     a_name_that_does_not_exist_says_so,
     a_tunnel_to_an_address_that_no_rule_lists_is_refused,
     weirs_own_port_is_closed_even_to_a_rule_that_lists_it,

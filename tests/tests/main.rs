@@ -5,6 +5,7 @@ mod each_envoy;
 
 mod address_guard;
 mod command;
+mod control_plane;
 mod demo;
 mod harness;
 mod hostile_bytes;
@@ -16,4 +17,7 @@ mod programs;
 mod protocols;
 mod quiet;
 mod refusals;
+mod served_envoy;
 mod start_errors;
+mod trap;
+mod trapping_filter;

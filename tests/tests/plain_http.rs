@@ -11,7 +11,7 @@ fn absolute_form_is_judged_like_https(envoy: &EnvoyBinary) -> Result<()> {
         (alpha.clone(), 200, "allowed"),
         (alpha.clone().method("POST"), 403, "method_not_allowed"),
         (Request::get(hosts.plain_url(BETA, "/")), 403, "scheme_not_allowed"),
-        (Request::get("http://127.0.0.1:15000/"), 403, "host_not_allowed"),
+        (Request::get("http://127.0.0.1:15000/"), 403, "address_literal"),
     ];
     for (index, (request, status, reason)) in requests.iter().enumerate() {
         let response = gateway.client().send(request)?;

@@ -4,6 +4,7 @@ mod row;
 mod table;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,7 +55,6 @@ fn show() -> Result<bool> {
     let (answered, _) = ask_all(&envoy, &hosts, &policy, "What the policy does not allow", refused(&hosts))?;
     rows.extend(answered);
 
-    println!();
     for (gateway, first) in first_answers.iter().enumerate() {
         println!(
             "From `weir run` to the first allowed answer, gateway {}: {} ms",
@@ -69,7 +69,7 @@ fn show() -> Result<bool> {
     println!();
     if wrong == 0 && command_works {
         println!("All {} rows are right.", rows.len());
-        say_what_next();
+        say_what_next(&envoy);
     } else {
         println!("{wrong} of {} rows are wrong.", rows.len());
     }
@@ -166,13 +166,20 @@ fn run_a_command(envoy: &EnvoyBinary, hosts: &UpstreamHosts, policy: &str) -> Re
     Ok(right)
 }
 
-fn say_what_next() {
-    let weir = std::env::var("WEIR_BIN").unwrap_or_else(|_| "weir".to_owned());
+fn say_what_next(envoy: &EnvoyBinary) {
+    let weir = std::env::var_os("WEIR_BIN").map_or_else(|| "weir".into(), |path| from_here(Path::new(&path)));
+    let envoy = from_here(&envoy.path);
     println!();
     println!("Try next, with a policy.yaml of your own, such as `allowed_domains: [example.com]`:");
+    println!("  export WEIR_ENVOY={envoy}");
     println!("  {weir} run --policy policy.yaml -- curl -sS https://example.com/");
-    println!(
-        "  {weir} run --policy policy.yaml                  (prints the variables to paste into another shell)"
-    );
+    println!("  {weir} run --policy policy.yaml      (stays, and prints the variables for another shell)");
     println!("  {weir} explain --policy policy.yaml POST https://example.com/");
+}
+
+/// A path as a person in the current folder types it.
+fn from_here(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    relative.unwrap_or(path).display().to_string()
 }

@@ -1,0 +1,82 @@
+//! What the control plane's choice of strategy is worth, and what happens without the control plane.
+
+use anyhow::Result;
+use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, ServerOptions, TlsVersions, UNLISTED, UpstreamHosts};
+use weir::capabilities::{Protocol, UpstreamTlsStrategy};
+
+use crate::served_envoy::{ServedEnvoy, weirs_filter};
+
+/// The statuses of both hosts, asked in this order, each over an upstream connection of its own.
+fn ask(
+    envoy: &EnvoyBinary,
+    tls: TlsVersions,
+    strategy: Option<UpstreamTlsStrategy>,
+    protocol: Protocol,
+    order: [&str; 2],
+) -> Result<Vec<(u16, Option<String>)>> {
+    let hosts = UpstreamHosts::start(ServerOptions {
+        tls,
+        connection_per_request: true,
+        ..ServerOptions::default()
+    })?;
+    let mut served = ServedEnvoy::start(envoy, &hosts, weirs_filter()?, strategy, protocol)?;
+    served.wait_until_ready()?;
+    order
+        .into_iter()
+        .map(|host| {
+            let response = served.client().get(hosts.url(host, "/"))?;
+            Ok((response.status, response.header("x-weir-decision").map(str::to_owned)))
+        })
+        .collect()
+}
+
+/// The negative control of the main job: everything as Weir serves it, but for the strategy.
+#[test]
+fn before_1_40_weirs_own_cluster_with_sessions_fails_for_the_second_host() -> Result<()> {
+    for version in ["1.36.2", "1.38.2", "1.39.3"] {
+        for tls in [TlsVersions::Only12, TlsVersions::Only13] {
+            for order in [[ALPHA, BETA], [BETA, ALPHA]] {
+                let strategy = Some(UpstreamTlsStrategy::SniScopedSessions);
+                let envoy = EnvoyBinary::version(version)?;
+                let answers = ask(&envoy, tls, strategy, Protocol::Delta, order)?;
+                let refused = (503, Some("certificate_not_verified".to_owned()));
+                assert_eq!(answers, [(200, None), refused], "Envoy {version}, {tls:?}, {order:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn state_of_the_world_serves_both_hosts_too(envoy: &EnvoyBinary) -> Result<()> {
+    let answers = ask(envoy, TlsVersions::Both, None, Protocol::StateOfTheWorld, [ALPHA, BETA])?;
+    assert_eq!(answers, [(200, None), (200, None)]);
+    Ok(())
+}
+
+fn known_hosts_go_on_without_the_control_plane(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts =
+        UpstreamHosts::start(ServerOptions { connection_per_request: true, ..ServerOptions::default() })?;
+    let mut served = ServedEnvoy::start(envoy, &hosts, weirs_filter()?, None, Protocol::Delta)?;
+    served.wait_until_ready()?;
+    let client = served.client();
+    assert_eq!(client.get(hosts.url(ALPHA, "/"))?.status, 200);
+
+    served.kill_control_plane()?;
+    for _ in 0..10 {
+        assert_eq!(client.get(hosts.url(ALPHA, "/"))?.status, 200);
+        let denied = client.send(&e2e::Request::get(hosts.url(ALPHA, "/")).method("POST"))?;
+        assert_eq!((denied.status, denied.header("x-weir-decision")), (403, Some("method_not_allowed")));
+    }
+    // The policy still stands, whatever name is asked for.
+    assert_ne!(client.get(hosts.url(UNLISTED, "/"))?.status, 200);
+
+    served.restart_control_plane()?;
+    Deadline::seconds(30).poll_eq("beta's status with a new control plane", &200, || {
+        Ok(client.get(hosts.url(BETA, "/"))?.status)
+    })
+}
+
+on_oldest_and_newest_envoy!(
+    state_of_the_world_serves_both_hosts_too,
+    known_hosts_go_on_without_the_control_plane
+);

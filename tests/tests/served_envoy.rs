@@ -1,0 +1,146 @@
+//! An Envoy that is no child of its control plane, so that the tests can give it another configuration than `weir run`
+//! would, and take the control plane away.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{Client, Deadline, EnvoyBinary, Process, UpstreamHosts};
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+use tokio::runtime::Runtime;
+use weir::bootstrap::Bootstrap;
+use weir::ca::{Ca, Lifetimes};
+use weir::capabilities::{Capabilities, Protocol, UpstreamTlsStrategy};
+use weir::control_plane::ControlPlane;
+use weir::resources::{self, Gateway};
+use weir::state_folder::StateFolder;
+use weir::xds::source::Catalogue;
+
+/// A running Envoy and, until it is taken away, its control plane.
+pub(crate) struct ServedEnvoy {
+    // Dropped in this order.
+    process: Process,
+    control_plane: Option<(ControlPlane, Runtime)>,
+    gateway: Gateway,
+    strategy: Option<UpstreamTlsStrategy>,
+    directory: TempDir,
+}
+
+impl ServedEnvoy {
+    /// Starts both with the hosts' policy; `strategy` replaces the one for the Envoy's version. The Envoy may not be
+    /// ready yet.
+    pub(crate) fn start(
+        envoy: &EnvoyBinary,
+        hosts: &UpstreamHosts,
+        filter: Vec<u8>,
+        strategy: Option<UpstreamTlsStrategy>,
+        protocol: Protocol,
+    ) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let policy = weir_policy::compile(&hosts.policy()).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+        let listen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let gateway = Gateway {
+            policy: Arc::new(policy),
+            filter: filter.into(),
+            listen,
+            upstream_roots: hosts.roots(),
+            resolver: Some(hosts.dns.address()),
+        };
+        let control_plane = serve(&gateway, strategy, directory.path())?;
+        let bootstrap = Bootstrap {
+            node: "served",
+            control_plane: &socket(directory.path()),
+            admin: &directory.path().join("admin.sock"),
+            protocol,
+        };
+        let file = directory.path().join("bootstrap.json");
+        std::fs::write(&file, bootstrap.to_json().to_string())?;
+        let process = Process::start(
+            "envoy",
+            Process::command(&envoy.path)
+                .arg("-c")
+                .arg(&file)
+                .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])
+                .stdin(Stdio::null()),
+        )?;
+        Ok(Self { process, control_plane: Some(control_plane), gateway, strategy, directory })
+    }
+
+    /// Waits until the policy filter answers.
+    pub(crate) fn wait_until_ready(&mut self) -> Result<()> {
+        let client = Client::through(&self.proxy());
+        let process = &mut self.process;
+        Deadline::seconds(60).poll("the policy filter's answer", || {
+            let ended = process.ended()?;
+            ensure!(ended.is_none(), "Envoy ended ({ended:?}):\n{}", process.stderr().text());
+            let response = client.get("http://readiness.weir.invalid/")?;
+            let decision = response.header("x-weir-decision");
+            Ok(decision.filter(|reason| *reason != "policy_missing").map(|_| ()))
+        })
+    }
+
+    /// curl, behind it.
+    pub(crate) fn client(&self) -> Client {
+        Client::through(&self.proxy()).trusting(&self.directory.path().join("state/root.pem"))
+    }
+
+    /// Takes the control plane away as a crash does: every stream ends at once.
+    pub(crate) fn kill_control_plane(&mut self) -> Result<()> {
+        let (_, runtime) = self.control_plane.take().context("the control plane is gone already")?;
+        runtime.shutdown_timeout(std::time::Duration::from_secs(10));
+        std::fs::remove_file(socket(self.directory.path()))?;
+        Ok(())
+    }
+
+    /// Starts another control plane in its place, with the same CA.
+    pub(crate) fn restart_control_plane(&mut self) -> Result<()> {
+        ensure!(self.control_plane.is_none(), "the control plane is still there");
+        self.control_plane = Some(serve(&self.gateway, self.strategy, self.directory.path())?);
+        Ok(())
+    }
+
+    fn proxy(&self) -> String {
+        format!("http://{}", self.gateway.listen)
+    }
+}
+
+fn serve(
+    gateway: &Gateway,
+    strategy: Option<UpstreamTlsStrategy>,
+    directory: &Path,
+) -> Result<(ControlPlane, Runtime)> {
+    let state = StateFolder::open(&directory.join("state"))?;
+    let ca = Arc::new(Ca::open(&state, Lifetimes::default(), SystemTime::now())?);
+    let served = gateway.clone();
+    let catalogue = Catalogue::built_by(move |capabilities| {
+        let upstream_tls = strategy.unwrap_or(capabilities.upstream_tls);
+        resources::build(&served, Capabilities { upstream_tls, ..capabilities })
+    });
+    let control_plane = ControlPlane::with_catalogue(gateway.clone(), ca, catalogue);
+    let runtime = Runtime::new()?;
+    let listener = {
+        let _context = runtime.enter();
+        UnixListener::bind(socket(directory))?
+    };
+    let serving = control_plane.serve(listener);
+    runtime.spawn(async move { serving.await.expect("the control plane's transport failed") });
+    Ok((control_plane, runtime))
+}
+
+fn socket(directory: &Path) -> PathBuf {
+    directory.join("xds.sock")
+}
+
+/// The filter that `weir` was built with.
+pub(crate) fn weirs_filter() -> Result<Vec<u8>> {
+    let programs = Path::new(env!("CARGO_BIN_EXE_demo")).ancestors();
+    let found = programs.map(|folder| folder.join("wasm/weir_filter.wasm")).find(|file| file.is_file());
+    let file = found.context(
+        "no wasm/weir_filter.wasm beside the programs\nhelp: run `cargo xtask test`, which builds it",
+    )?;
+    Ok(std::fs::read(file)?)
+}
