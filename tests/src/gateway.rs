@@ -225,7 +225,7 @@ impl Gateway {
     }
 
     /// Waits for `count` decisions and returns them; more than `count` is an error. A CONNECT that was let in is no
-    /// decision.
+    /// decision. Requests on different connections may be shown in another order than they were made.
     pub fn decisions(&self, count: usize) -> Result<Vec<Decision>> {
         let what = format!("{count} decisions of `weir run`");
         let lines = self.process.stdout().wait(Deadline::seconds(20), &what, |lines| {

@@ -139,6 +139,7 @@ fn an_upstream_with_the_certificate_of_another_host_gives_no_content(envoy: &Env
     let (hosts, gateway) = start(envoy)?;
     // Beta first, so that its session is there to be misused.
     assert_eq!(gateway.client().get(hosts.url(BETA, "/"))?.status, 200);
+    gateway.only_decision()?;
     let response = gateway.client().get(hosts.url(IMPOSTOR, "/"))?;
     assert_eq!(response.status, 503, "{response:#?}");
     assert!(!response.content.contains("says hello"), "{response:#?}");
