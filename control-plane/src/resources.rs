@@ -5,10 +5,12 @@
 //!        └── absolute-form ──→ policy → forward proxy → address guard → http
 //! ```
 //! What depends on the policy travels as extension configs (the policy filter, the address guard), so that a new
-//! policy touches no listener, no cluster and no connection. The one exception is an Envoy that takes its
-//! certificates in advance ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
+//! policy touches no listener, no cluster and no connection. There are two exceptions: a policy that lists other
+//! addresses than the last one, which changes what may be resolved, and an Envoy that takes its certificates in
+//! advance ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
 
 mod address_guard;
+mod address_space;
 mod cluster;
 mod connection_manager;
 mod decision_log;

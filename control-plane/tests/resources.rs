@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use weir::capabilities::{Capabilities, Protocol};
 use weir::resources::{self, Gateway};
+use weir::snapshot::{Resource, Snapshot};
 use weir::xds::ResourceType;
 
 const POLICY: &str = "
@@ -50,13 +51,14 @@ fn resources(version: &str) -> BTreeMap<String, serde_json::Value> {
     let capabilities = Capabilities::of(Some(version.parse().unwrap()), Protocol::Delta);
     let snapshot = resources::build(&gateway(), capabilities).unwrap();
     let all = ResourceType::ALL.into_iter().flat_map(|kind| snapshot.all(kind).map(move |it| (kind, it)));
-    all.map(|(kind, resource)| {
-        let name = resource.body.type_url.rsplit('/').next().unwrap();
-        let descriptor = DESCRIPTORS.get_message_by_name(name).unwrap();
-        let message = DynamicMessage::decode(descriptor, resource.body.value.as_slice()).unwrap();
-        (format!("{} {}", kind.as_str(), resource.name), serde_json::to_value(&message).unwrap())
-    })
-    .collect()
+    all.map(|(kind, resource)| (format!("{} {}", kind.as_str(), resource.name), json(resource))).collect()
+}
+
+fn json(resource: &Resource) -> serde_json::Value {
+    let name = resource.body.type_url.rsplit('/').next().unwrap();
+    let descriptor = DESCRIPTORS.get_message_by_name(name).unwrap();
+    let message = DynamicMessage::decode(descriptor, resource.body.value.as_slice()).unwrap();
+    serde_json::to_value(&message).unwrap()
 }
 
 #[test]
@@ -103,19 +105,32 @@ fn the_same_gateway_has_the_same_versions() {
     assert_eq!(versions(), versions());
 }
 
+fn newest(policy: &str) -> Snapshot {
+    let gateway = Gateway { policy: Arc::new(weir_policy::compile(policy).unwrap()), ..gateway() };
+    resources::build(&gateway, Capabilities::of(Some("1.40.0".parse().unwrap()), Protocol::Delta)).unwrap()
+}
+
 #[test]
 fn another_policy_changes_neither_clusters_nor_listeners() {
-    let of = |policy: &str| {
-        let gateway = Gateway { policy: Arc::new(weir_policy::compile(policy).unwrap()), ..gateway() };
-        let newest = Capabilities::of(Some("1.40.0".parse().unwrap()), Protocol::Delta);
-        resources::build(&gateway, newest).unwrap()
-    };
-    let (one, other) = (of(POLICY), of("unrestricted_domains: [example.com]"));
+    let (one, other) = (newest("allowed_domains: [a.example]"), newest("unrestricted_domains: [b.example]"));
     for kind in [ResourceType::Cluster, ResourceType::Listener] {
         assert_eq!(one.all(kind).collect::<Vec<_>>(), other.all(kind).collect::<Vec<_>>());
     }
-    assert_ne!(
-        one.get(ResourceType::ExtensionConfig, "weir.policy"),
-        other.get(ResourceType::ExtensionConfig, "weir.policy")
-    );
+    let filter = |snapshot: &Snapshot| snapshot.get(ResourceType::ExtensionConfig, "weir.policy").cloned();
+    assert_ne!(filter(&one), filter(&other));
+}
+
+#[test]
+fn other_listed_addresses_are_resolved_by_another_cache() {
+    let cluster = |address: &str| {
+        let rule = format!("rules: [{{id: r, effect: allow, hosts: [a.example], addresses: [{address}]}}]");
+        let snapshot = newest(&rule);
+        let cluster = snapshot.get(ResourceType::Cluster, "dynamic_forward_proxy_cluster_https").unwrap();
+        let cache = json(cluster)["clusterType"]["typedConfig"]["dnsCacheConfig"].clone();
+        (cache["name"].clone(), cache["resolvedAddressFilter"].clone())
+    };
+    let (one, other) = (cluster("10.0.0.1"), cluster("10.0.0.2"));
+    assert_ne!(one.1, other.1);
+    assert_ne!(one.0, other.0);
+    assert_eq!(one, cluster("10.0.0.1/32"));
 }

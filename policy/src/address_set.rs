@@ -17,7 +17,7 @@ impl<'p> AddressSet<'p> {
     }
 
     /// Its ranges; a plain address is a range of one.
-    pub fn nets(&self) -> impl Iterator<Item = IpNet> + 'p {
+    pub fn nets(&self) -> impl Iterator<Item = IpNet> + use<'p> {
         self.image.nets(self.at)
     }
 }

@@ -99,7 +99,9 @@ impl Decision {
 /// What Envoy made of a request that the filter had allowed.
 fn fate(common: &AccessLogCommon, details: &str, failure: Option<&str>) -> Option<Reason> {
     let flags = common.response_flags.unwrap_or_default();
-    if details.starts_with("rbac_access_denied") {
+    if details.starts_with("rbac_access_denied")
+        || details.starts_with("dns_resolution_failure{address_denied")
+    {
         Some(Reason::AddressNotAllowed)
     } else if flags.dns_resolution_failure {
         Some(Reason::DnsFailure)
@@ -208,12 +210,13 @@ mod tests {
 
     #[test]
     fn the_address_guard_turns_an_allow_into_a_deny() {
-        let details = "rbac_access_denied_matched_policy[none]";
-        let decision = Decision::of_entry(&entry(ALLOWED, details, 403)).unwrap();
-        assert_eq!(
-            (decision.record.effect.as_str(), decision.record.reason.as_str()),
-            ("deny", "address_not_allowed")
-        );
+        for details in ["rbac_access_denied_matched_policy[none]", "dns_resolution_failure{address_denied}"] {
+            let decision = Decision::of_entry(&entry(ALLOWED, details, 403)).unwrap();
+            assert_eq!(
+                (decision.record.effect.as_str(), decision.record.reason.as_str()),
+                ("deny", "address_not_allowed")
+            );
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn forward_proxy(
 ) -> Cluster {
     let config = ClusterConfig {
         cluster_implementation_specifier: Some(ClusterImplementationSpecifier::DnsCacheConfig(
-            dns_cache::config(gateway.resolver),
+            dns_cache::config(gateway),
         )),
         ..ClusterConfig::default()
     };

@@ -53,9 +53,7 @@ pub(super) fn intercepted_plain(gateway: &Gateway) -> Filter {
 fn policed(gateway: &Gateway) -> [HttpFilter; 4] {
     let forward_proxy = FilterConfig {
         save_upstream_address: true,
-        implementation_specifier: Some(ImplementationSpecifier::DnsCacheConfig(dns_cache::config(
-            gateway.resolver,
-        ))),
+        implementation_specifier: Some(ImplementationSpecifier::DnsCacheConfig(dns_cache::config(gateway))),
         ..FilterConfig::default()
     };
     // No `x-envoy-*` header is added to what goes out or comes back.

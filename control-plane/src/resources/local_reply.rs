@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::util::pack_any;
 use weir_policy::Reason;
 
-use super::protobuf::inline_string;
+use super::protobuf::{inline_string, number};
 
 /// The `error` of a body: nothing went out.
 const DENIED: &str = "denied_by_policy";
@@ -33,6 +33,11 @@ pub(super) fn config() -> LocalReplyConfig {
                 Reason::PolicyMissing,
             ),
             mapper(details("rbac_access_denied_matched_policy[none]"), DENIED, Reason::AddressNotAllowed),
+            // Envoy takes a name whose addresses were all removed for one that does not resolve.
+            ResponseMapper {
+                status_code: number(u32::from(Reason::AddressNotAllowed.status())),
+                ..mapper(details("dns_resolution_failure{address_denied"), DENIED, Reason::AddressNotAllowed)
+            },
             mapper(flag("DF"), FAILED, Reason::DnsFailure),
             mapper(
                 cel("upstream.transport_failure_reason.contains('CERTIFICATE_VERIFY_FAILED')"),

@@ -1,6 +1,6 @@
 //! Short constructors for the wrappers that Envoy's messages are made of.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{
@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::config::core::v3::{
 };
 use envoy_types::pb::google::protobuf::{BoolValue, Duration, UInt32Value};
 use envoy_types::util::pack_any;
+use ipnet::IpNet;
 use prost::{Message, Name};
 
 pub(super) fn seconds(seconds: i64) -> Option<Duration> {
@@ -50,8 +51,11 @@ pub(super) fn socket_address(address: SocketAddr) -> Address {
     Address { address: Some(address::Address::SocketAddress(socket)) }
 }
 
-pub(super) fn cidr(address: IpAddr, prefix_length: u8) -> CidrRange {
-    CidrRange { address_prefix: address.to_string(), prefix_len: number(u32::from(prefix_length)) }
+pub(super) fn cidr(network: IpNet) -> CidrRange {
+    CidrRange {
+        address_prefix: network.addr().to_string(),
+        prefix_len: number(u32::from(network.prefix_len())),
+    }
 }
 
 pub(super) fn inline_string(text: impl Into<String>) -> DataSource {
