@@ -179,7 +179,7 @@ fn cannot_sign(subject: &str) -> impl FnOnce(rcgen::Error) -> CaError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::state_folder::tests::temporary;
     use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -193,7 +193,7 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000)
     }
 
-    pub(super) fn ca() -> (tempfile::TempDir, Ca) {
+    pub(crate) fn ca() -> (tempfile::TempDir, Ca) {
         let (parent, folder) = temporary();
         (parent, Ca::open(&folder, Lifetimes::default(), now()).unwrap())
     }

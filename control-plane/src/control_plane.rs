@@ -53,6 +53,7 @@ impl ControlPlane {
     pub fn replace_policy(&self, policy: Arc<Policy>) {
         let gateway = Gateway { policy: Arc::clone(&policy), ..self.gateway.clone() };
         self.policy.send_replace(policy);
+        self.secrets.policy_changed();
         self.catalogue.send_replace(Arc::new(Catalogue::of(gateway)));
     }
 

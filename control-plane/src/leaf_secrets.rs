@@ -37,6 +37,19 @@ impl LeafSecrets {
         Self { leaves, policy, other_spellings: Mutex::default(), withdrawals }
     }
 
+    /// Takes back the leaves that the new policy leaves no room for. To be called when the policy has changed.
+    pub fn policy_changed(&self) {
+        let policy = Arc::clone(&self.policy.borrow());
+        for host in self.leaves.reclassify(|host| standing(&policy, host)) {
+            self.withdraw(&host);
+        }
+    }
+
+    fn withdraw(&self, host: &Host) {
+        // Nobody listening means that nobody holds it.
+        let _ = self.withdrawals.send(host.as_str().to_owned());
+    }
+
     fn spelling_is_admitted(&self, name: &str, host: &Host) -> bool {
         if name == host.as_str() {
             return true;
@@ -60,9 +73,8 @@ impl Secrets for LeafSecrets {
             .leaf_for(&host, standing, SystemTime::now())
             .inspect_err(|error| tracing::error!(name, %error, "cannot make a certificate"))
             .ok()?;
-        if let Some(withdrawn) = issued.withdrawn {
-            // Nobody listening means that nobody holds it.
-            let _ = self.withdrawals.send(withdrawn.as_str().to_owned());
+        if let Some(withdrawn) = &issued.withdrawn {
+            self.withdraw(withdrawn);
         }
         Some(Arc::new(secret::resource(name, &issued.leaf)))
     }
@@ -80,4 +92,80 @@ fn standing(policy: &Policy, host: &Host) -> Standing {
         policy.admit(&Tunnel { authority: authority.as_bytes(), judge_host: true }).effect == Effect::Allow
     });
     if listed { Standing::Listed } else { Standing::Unlisted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ca::leaves::Limits;
+    use crate::ca::tests::ca;
+
+    fn secrets(limits: Limits) -> (tempfile::TempDir, watch::Sender<Arc<Policy>>, LeafSecrets) {
+        let (folder, ca) = ca();
+        let policy = watch::Sender::new(policy("allowed_domains: [a.example, b.example]"));
+        let secrets = LeafSecrets::new(Leaves::new(Arc::new(ca), limits), policy.subscribe());
+        (folder, policy, secrets)
+    }
+
+    fn policy(document: &str) -> Arc<Policy> {
+        Arc::new(weir_policy::compile(document).unwrap())
+    }
+
+    #[test]
+    fn what_is_no_host_has_no_secret() {
+        let (_folder, _policy, secrets) = secrets(Limits::default());
+        for name in ["", "127.0.0.1", "*.a.example", "a..example", "a.example:443", "\u{fc}.example"] {
+            assert!(secrets.secret(name).is_none(), "{name}");
+        }
+        assert!(secrets.secret("unlisted.example").is_some(), "so that its denial can be read");
+    }
+
+    #[test]
+    fn a_secret_is_the_same_until_it_is_renewed() {
+        let (_folder, _policy, secrets) = secrets(Limits::default());
+        let version = || secrets.secret("a.example").unwrap().version.clone();
+        assert_eq!(version(), version());
+    }
+
+    #[test]
+    fn other_spellings_are_served_and_bounded() {
+        let (_folder, _policy, secrets) = secrets(Limits::default());
+        let spellings = (0..10_u32).flat_map(|bits| {
+            let name: String = "abcdefghij.example".to_owned();
+            (0..10_u32).map(move |shift| {
+                let upper = |(index, letter): (usize, char)| {
+                    let raised = (bits << 4 | shift) >> index & 1 == 1;
+                    if raised { letter.to_ascii_uppercase() } else { letter }
+                };
+                name.chars().enumerate().map(upper).collect::<String>()
+            })
+        });
+        let served = spellings.filter(|name| secrets.secret(name).is_some()).count();
+        // One of the spellings is the canonical one.
+        assert_eq!(served, OTHER_SPELLINGS + 1);
+        assert!(secrets.secret("a.example").is_some(), "the canonical spelling is always served");
+    }
+
+    #[test]
+    fn names_outside_the_policy_make_room_for_each_other_only() {
+        let (_folder, _policy, secrets) = secrets(Limits { listed: 2, unlisted: 1 });
+        let mut withdrawn = secrets.withdrawals();
+        for name in ["a.example", "b.example", "x.example", "y.example"] {
+            secrets.secret(name).unwrap();
+        }
+        assert_eq!(withdrawn.try_recv().unwrap(), "x.example");
+        assert!(withdrawn.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_policy_that_drops_names_takes_their_leaves_back() {
+        let (_folder, policies, secrets) = secrets(Limits { listed: 2, unlisted: 1 });
+        let mut withdrawn = secrets.withdrawals();
+        secrets.secret("a.example").unwrap();
+        secrets.secret("b.example").unwrap();
+        policies.send_replace(policy("allowed_domains: []"));
+        secrets.policy_changed();
+        assert_eq!(withdrawn.try_recv().unwrap(), "a.example");
+        assert!(withdrawn.try_recv().is_err());
+    }
 }

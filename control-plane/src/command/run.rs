@@ -9,7 +9,7 @@ mod settings;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -101,7 +101,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let gateway = Gateway { policy, filter: FILTER.into(), listen, upstream_roots, resolver: arguments.dns };
     let control_plane = ControlPlane::new(gateway, Arc::clone(&ca));
-    let mut envoy = start(&control_plane, &runtime, &binary, &state)?;
+    let mut envoy = start(&control_plane, &runtime, &binary)?;
     tokio::select! {
         ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen)) => match ready {
             Ok(ready) => ready?,
@@ -156,12 +156,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Serves the control plane on a socket that only we can open, and starts Envoy on it.
-fn start(
-    control_plane: &ControlPlane,
-    runtime: &RuntimeFolder,
-    binary: &std::path::Path,
-    state: &StateFolder,
-) -> anyhow::Result<Envoy> {
+fn start(control_plane: &ControlPlane, runtime: &RuntimeFolder, binary: &Path) -> anyhow::Result<Envoy> {
     let socket_path = runtime.file("xds.sock");
     let socket = UnixListener::bind(&socket_path)?;
     std::fs::set_permissions(&socket_path, std::fs::Permissions::from_mode(0o600))?;
@@ -177,7 +172,7 @@ fn start(
     let bootstrap_path = runtime.file("bootstrap.json");
     std::fs::write(&bootstrap_path, bootstrap.to_json().to_string())?;
     tracing::info!(admin = %admin.display(), envoy = %binary.display(), "starting envoy");
-    Ok(Envoy::start(binary, &bootstrap_path, settings::workers(), state.file("envoy.log"))?)
+    Ok(Envoy::start(binary, &bootstrap_path, settings::workers(), runtime.file("envoy.log"))?)
 }
 
 fn spawn(program: &OsString, arguments: &[OsString], environment: &Environment) -> anyhow::Result<Tethered> {
