@@ -57,10 +57,8 @@ fn install() -> Result<WasmTarget> {
             Ok(_) => note("wasm target", "rustup added it to another toolchain than the active one"),
             Err(error) => {
                 let error = error.to_string();
-                note(
-                    "wasm target",
-                    format_args!("rustup cannot: {}", error.lines().last().unwrap_or_default()),
-                );
+                let reason: String = error.lines().last().unwrap_or_default().chars().take(90).collect();
+                note("wasm target", format_args!("rustup cannot: {reason} …"));
             }
         }
     }
