@@ -13,6 +13,7 @@ mod lifetime;
 mod main_job;
 mod negative_control;
 mod plain_http;
+mod policy_change;
 mod programs;
 mod protocols;
 mod quiet;

@@ -169,6 +169,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::PortDiffers => "port_differs",
         Outcome::MethodDiffers => "method_differs",
         Outcome::PathDiffers => "path_differs",
+        Outcome::PathAmbiguous => "path_ambiguous",
         Outcome::Matched => "matched",
     }
 }
@@ -179,6 +180,9 @@ fn in_words(outcome: Outcome) -> &'static str {
         Outcome::PortDiffers => "no match: the port differs",
         Outcome::MethodDiffers => "no match: the method differs",
         Outcome::PathDiffers => "no match: the path differs",
+        Outcome::PathAmbiguous => {
+            "undecided: the path has an encoded slash or backslash, and this rule looks at paths"
+        }
         Outcome::Matched => "matches",
     }
 }

@@ -102,7 +102,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let gateway = Gateway { policy, filter: FILTER.into(), listen, upstream_roots, resolver: arguments.dns };
     let control_plane = ControlPlane::new(gateway, Arc::clone(&ca));
     let mut envoy = start(&control_plane, &runtime, &binary)?;
-    tokio::select! {
+    let probed = tokio::select! {
         ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen)) => match ready {
             Ok(ready) => ready?,
             Err(_elapsed) => return Err(RunError::NotReady { log: envoy.last_words() }.into()),
@@ -110,10 +110,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         status = envoy.ended() => return Err(envoy_ended(&envoy, status?)),
         _ = interrupt.recv() => return Ok(ExitCode::Command(128 + 2)),
         _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
-    }
+    };
 
     let environment = Environment::new(listen, &trust, |name| std::env::var_os(name));
-    let output = Output::new(arguments.json, arguments.command.is_empty());
+    let output = Output::new(arguments.json, arguments.command.is_empty(), probed);
     let mut decisions = control_plane.decisions().subscribe();
     let mut command = match arguments.command.split_first() {
         Some((program, rest)) => Some(spawn(program, rest, &environment)?),

@@ -23,6 +23,8 @@ const DENIED: &str = "denied_by_policy";
 /// The policy allows it, and the upstream could not be had.
 const FAILED: &str = "upstream_failure";
 
+const JUDGED_REQUEST: &str = r#""host":"%REQ(:AUTHORITY)%","method":"%REQ(:METHOD)%","#;
+
 pub(super) fn config() -> LocalReplyConfig {
     let details = |text: &str| cel(&format!("response.code_details.startsWith('{text}')"));
     LocalReplyConfig {
@@ -51,8 +53,10 @@ pub(super) fn config() -> LocalReplyConfig {
 }
 
 fn mapper(filter: FilterSpecifier, error: &str, reason: Reason) -> ResponseMapper {
+    // Before the policy filter is there, the host is whatever the client sent.
+    let request = if reason == Reason::PolicyMissing { "" } else { JUDGED_REQUEST };
     let body = format!(
-        "{{\"error\":\"{error}\",\"reason\":\"{}\",\"host\":\"%REQ(:AUTHORITY)%\",\"method\":\"%REQ(:METHOD)%\",\"hint\":\"{}\"}}\n",
+        "{{\"error\":\"{error}\",\"reason\":\"{}\",{request}\"hint\":\"{}\"}}\n",
         reason.as_str(),
         // A format: `%` begins an operator.
         reason.hint().replace('%', "%%").replace('"', "\\\""),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use weir_policy::Reason;
 
-use super::readiness::PROBE_HOST;
 use crate::decision_log::Decision;
 use crate::environment::Environment;
 use crate::report::printable;
@@ -16,11 +15,13 @@ pub(super) struct Output {
     json: bool,
     /// Without a command, stdout is ours; with one it is the command's, and only denials are worth a line on stderr.
     alone: bool,
+    /// Whose decisions are not shown: they are our own questions.
+    hidden_host: String,
 }
 
 impl Output {
-    pub(super) fn new(json: bool, alone: bool) -> Self {
-        Self { json, alone }
+    pub(super) fn new(json: bool, alone: bool, hidden_host: String) -> Self {
+        Self { json, alone, hidden_host }
     }
 
     pub(super) fn ready(&self, environment: &Environment, after: Duration) -> io::Result<()> {
@@ -33,7 +34,7 @@ impl Output {
     /// Prints a decision; false when no more will come.
     pub(super) fn decision(&self, decision: Result<Decision, RecvError>) -> bool {
         match decision {
-            Ok(decision) if decision.record.host == PROBE_HOST => true,
+            Ok(decision) if decision.record.host == self.hidden_host => true,
             Ok(decision) if self.alone => {
                 print(&(if self.json { json(&decision) } else { human(&decision) } + "\n"));
                 true

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use weir_policy::Policy;
 
 use crate::policy_document::{PolicyDocument, PolicyDocumentError};
@@ -20,6 +21,8 @@ pub(super) struct PolicyFile {
     path: PathBuf,
     document: PolicyDocument,
     events: mpsc::Receiver<()>,
+    /// When the change that was noticed last will be whole.
+    settled: Option<Instant>,
     _watcher: Option<RecommendedWatcher>,
 }
 
@@ -33,16 +36,19 @@ impl PolicyFile {
         let watcher = watch(path, sender)
             .inspect_err(|error| tracing::warn!(%error, "changes of the policy will not be noticed"))
             .ok();
-        Ok(Some((Self { path: path.to_owned(), document, events, _watcher: watcher }, policy)))
+        Ok(Some((Self { path: path.to_owned(), document, events, settled: None, _watcher: watcher }, policy)))
     }
 
-    /// Waits until the file may have changed.
+    /// Waits until the file may have changed. May be cancelled: a change that was noticed is not forgotten.
     pub(super) async fn changed(&mut self) {
-        if self.events.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(SETTLE).await;
+        let settled = match self.settled {
+            Some(settled) => settled,
+            None if self.events.recv().await.is_some() => *self.settled.insert(Instant::now() + SETTLE),
+            None => std::future::pending().await,
+        };
+        tokio::time::sleep_until(settled).await;
         while self.events.try_recv().is_ok() {}
+        self.settled = None;
     }
 
     /// The new policy, if there is one. A document that cannot be read or compiled is reported, and the last good
@@ -90,4 +96,24 @@ fn watch(path: &Path, sender: mpsc::Sender<()>) -> notify::Result<RecommendedWat
     })?;
     watcher.watch(&folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_not_forgotten_when_waiting_for_it_is_cancelled() {
+        let (sender, events) = mpsc::channel(1);
+        let document = PolicyDocument::read(Path::new("-"), &mut io::empty()).unwrap();
+        let mut file = PolicyFile { path: PathBuf::new(), document, events, settled: None, _watcher: None };
+        sender.send(()).await.unwrap();
+        // Another branch of a `select!` that is ready more often than a change takes to settle.
+        let mut cancelled = 0;
+        while tokio::time::timeout(SETTLE / 4, file.changed()).await.is_err() {
+            cancelled += 1;
+            assert!(cancelled < 5, "the change was forgotten");
+        }
+        assert!(cancelled > 0);
+    }
 }

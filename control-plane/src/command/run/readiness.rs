@@ -1,5 +1,6 @@
 //! When Envoy is ready: it has accepted everything, and the filter answers.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,12 +11,10 @@ use tokio::net::TcpStream;
 use super::error::RunError;
 use crate::control_plane::ControlPlane;
 
-/// A name that no policy can allow (RFC 6761, 6.4), asked for to see who answers.
-pub(super) const PROBE_HOST: &str = "readiness.weir.invalid";
-
 const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
-pub(super) async fn wait(control_plane: &ControlPlane, listen: SocketAddr) -> anyhow::Result<()> {
+/// Waits for Envoy. Returns the name that was asked for to see who answers: its decisions are not the user's.
+pub(super) async fn wait(control_plane: &ControlPlane, listen: SocketAddr) -> anyhow::Result<String> {
     let mut nodes = control_plane.nodes().subscribe();
     loop {
         if let Some((kind, text)) = nodes.borrow_and_update().values().find_map(|node| {
@@ -30,16 +29,22 @@ pub(super) async fn wait(control_plane: &ControlPlane, listen: SocketAddr) -> an
         nodes.changed().await?;
     }
     // An accepted filter is handed to the workers a moment later, and denies everything until then.
-    while !filter_answers(listen).await.unwrap_or(false) {
+    let host = probe_host();
+    while !filter_answers(listen, &host).await.unwrap_or(false) {
         tokio::time::sleep(PROBE_INTERVAL).await;
     }
-    Ok(())
+    Ok(host)
 }
 
-async fn filter_answers(listen: SocketAddr) -> io::Result<bool> {
+/// A name that no policy allows (RFC 6761, 6.4) and no client guesses.
+fn probe_host() -> String {
+    let random = RandomState::new().hash_one(0);
+    format!("readiness-{random:016x}.weir.invalid")
+}
+
+async fn filter_answers(listen: SocketAddr, host: &str) -> io::Result<bool> {
     let mut connection = TcpStream::connect(loopback(listen)).await?;
-    let request =
-        format!("GET http://{PROBE_HOST}/ HTTP/1.1\r\nhost: {PROBE_HOST}\r\nconnection: close\r\n\r\n");
+    let request = format!("GET http://{host}/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut response = String::new();
     connection.read_to_string(&mut response).await?;
