@@ -1,7 +1,8 @@
 //! The canonical path: what every comparison of paths is made on.
 //!
 //! Upstreams disagree on what a path means once escapes, dots and doubled slashes come in. A path that every one of
-//! them reads alike is brought to one form; a path that two of them could read differently is refused.
+//! them reads alike is brought to one form; a path that two of them could read differently is refused. One trouble is
+//! told from all others: an encoded separator, which matters only to a rule that looks at paths.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -30,12 +31,16 @@ pub enum InvalidPath {
     /// A control character, space or NUL, raw or encoded (an encoded space is fine).
     #[error("the path contains a control character or a raw space")]
     Control,
-    /// A backslash, raw or encoded: some servers take it for a slash.
+    /// A raw backslash: some servers take it for a slash.
     #[error("the path contains a backslash")]
     Backslash,
-    /// `%2F`: a slash for some servers and a character for others.
-    #[error("the path contains an encoded slash")]
-    EncodedSlash,
+    /// `%2F` or `%5C`: a separator for some servers and a character for others. The path's only trouble: whichever way
+    /// it is read, it holds no dot segment and nothing else that is refused.
+    #[error("the path contains an encoded slash or backslash")]
+    EncodedSeparator,
+    /// An encoded separator, and a dot segment if it is taken for one: the reading decides where the path leads.
+    #[error("the path has dot segments beside an encoded slash or backslash")]
+    DotsAndEncodedSeparator,
     /// A raw `#`, which ends a path for some and not for others.
     #[error("the path contains a raw `#`")]
     Fragment,
@@ -82,7 +87,15 @@ impl<'a> Path<'a> {
                 _ => {}
             }
         }
-        let decoded = if plain { Cow::Borrowed(path) } else { Cow::Owned(decode(path)?) };
+        let decoded = if plain {
+            Cow::Borrowed(path)
+        } else {
+            let Decoded { bytes, separators } = decode(path)?;
+            if separators {
+                return Err(undecided(&bytes));
+            }
+            Cow::Owned(bytes)
+        };
         let shape = Shape::of(&decoded)?;
         match (shape.dots, shape.empty) {
             (false, false) => Ok(Path(decoded)),
@@ -113,9 +126,17 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// Decodes every escape once and refuses those whose meaning differs between servers.
-fn decode(path: &[u8]) -> Result<Vec<u8>, InvalidPath> {
+/// What is left after one decoding.
+struct Decoded {
+    bytes: Vec<u8>,
+    /// Some of its slashes and backslashes were escapes.
+    separators: bool,
+}
+
+/// Decodes every escape once and refuses those whose meaning differs between servers, but for separators.
+fn decode(path: &[u8]) -> Result<Decoded, InvalidPath> {
     let mut decoded = Vec::with_capacity(path.len());
+    let mut separators = false;
     let mut rest = path;
     while let Some((byte, after)) = rest.split_first() {
         if *byte != b'%' {
@@ -125,15 +146,28 @@ fn decode(path: &[u8]) -> Result<Vec<u8>, InvalidPath> {
         }
         let [high, low, after @ ..] = after else { return Err(InvalidPath::Escape) };
         match hex(*high, *low).ok_or(InvalidPath::Escape)? {
-            b'/' => return Err(InvalidPath::EncodedSlash),
-            b'\\' => return Err(InvalidPath::Backslash),
             0..b' ' | 0x7f => return Err(InvalidPath::Control),
-            byte => decoded.push(byte),
+            byte => {
+                separators |= matches!(byte, b'/' | b'\\');
+                decoded.push(byte);
+            }
         }
         rest = after;
     }
     refuse_second_layer(&decoded)?;
-    Ok(decoded)
+    Ok(Decoded { bytes: decoded, separators })
+}
+
+/// What is wrong with a path that has encoded separators. The finest reading, which takes each of them for a separator,
+/// has every dot segment that any other reading has: a coarser one joins segments, and a segment joined by a separator
+/// is no dot segment for anybody who joins it.
+fn undecided(decoded: &[u8]) -> InvalidPath {
+    let dots = |segment: &[u8]| matches!(segment, b"." | b".." | [b'.', b';', ..] | [b'.', b'.', b';', ..]);
+    if decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(dots) {
+        InvalidPath::DotsAndEncodedSeparator
+    } else {
+        InvalidPath::EncodedSeparator
+    }
 }
 
 /// What is left after one decoding must not mean something else to a server that decodes once more, or laxly.
@@ -254,6 +288,32 @@ mod tests {
         is("/x/%2e%2e/a", "/a");
         is("//a///b//", "/a/b/");
         is("//", "/");
+    }
+
+    #[test]
+    fn an_encoded_separator_is_told_from_every_other_trouble() {
+        for raw in ["/@scope%2fname", "/a%2Fb/%61?c", "/a%5Cb", "/%2f", "/a//b%2f", "/a%2f..b", "/a%2f%2fb"] {
+            assert_eq!(canonical(raw), Err(InvalidPath::EncodedSeparator), "{raw}");
+        }
+        for raw in [
+            "/a/..%2f..%2fb",
+            "/a%2f..",
+            "/..%2fa",
+            "/a%2f.%2fb",
+            "/../a%2fb",
+            "/./a%2fb",
+            "/a%2f%2e%2e/b",
+            "/a%5c..%5cb",
+            "/a%2f..;x/b",
+            "/x/../a%2fb",
+        ] {
+            assert_eq!(canonical(raw), Err(InvalidPath::DotsAndEncodedSeparator), "{raw}");
+        }
+        assert_eq!(canonical("/a%2fb%00"), Err(InvalidPath::Control));
+        assert_eq!(canonical("/a%2fb%2"), Err(InvalidPath::Escape));
+        assert_eq!(canonical("/a%2fb%252e"), Err(InvalidPath::DoubleEncoding));
+        assert_eq!(canonical("/a%2fb%c0%af"), Err(InvalidPath::Overlong));
+        assert_eq!(canonical("/a%2fb\\c"), Err(InvalidPath::Backslash));
     }
 
     #[test]

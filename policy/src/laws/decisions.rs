@@ -1,11 +1,13 @@
 //! Laws of decisions.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::reference;
 use super::strategies::{deny_rule, drafts, request, wild_request};
 use crate::wire::writer::{self, Draft};
-use crate::{Effect, Policy, Reason, Tunnel};
+use crate::{Effect, Policy, Reason, Request, Tunnel};
 
 fn policy(drafts: &[Draft<'_>]) -> Policy {
     Policy::from_bytes(writer::write(drafts).expect("within limits")).expect("what is written can be read")
@@ -32,6 +34,23 @@ proptest! {
         let after = policy(&with);
         if before.decide(&request.as_request()).effect == Effect::Deny {
             prop_assert_eq!(after.decide(&request.as_request()).effect, Effect::Deny);
+        }
+    }
+
+    #[test]
+    fn an_encoded_separator_never_allows_more_than_each_reading_of_it(
+        drafts in drafts(),
+        request in request(),
+        segments in vec(select(&["a", "b", "x%2f", "a%2fb", "%2F", "b%5c"][..]), 1..4),
+    ) {
+        let policy = policy(&drafts);
+        let path = format!("/{}", segments.join("/"));
+        let decide = |path: &str| policy.decide(&Request { path: path.as_bytes(), ..request.as_request() }).effect;
+        if path.contains('%') && decide(&path) == Effect::Allow {
+            for (slash, backslash) in [("/", "/"), ("/", "_"), ("_", "_")] {
+                let reading = path.replace("%2f", slash).replace("%2F", slash).replace("%5c", backslash);
+                prop_assert_eq!(decide(&reading), Effect::Allow, "{}", reading);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! Shares the canonical forms with the engine and nothing else: no table, no bits, no walk.
 
 use crate::decision::Effect;
-use crate::path::Path;
+use crate::path::{InvalidPath, Path};
 use crate::reason::Reason;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 use crate::{Authority, Host, Method, Request, Scheme};
@@ -33,11 +33,15 @@ pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
     if method.as_str() == "CONNECT" {
         return refused(Reason::InvalidMethod);
     }
-    let Ok(path) = Path::parse(request.path) else { return refused(Reason::AmbiguousPath) };
-    let path = String::from_utf8_lossy(path.as_bytes()).into_owned();
+    let path = match Path::parse(request.path) {
+        Ok(path) => Some(String::from_utf8_lossy(path.as_bytes()).into_owned()),
+        Err(InvalidPath::EncodedSeparator) => None,
+        Err(_) => return refused(Reason::AmbiguousPath),
+    };
 
     let mut furthest: Option<(u8, Reason, usize)> = None;
     let mut allowed = None;
+    let (mut denied, mut undecided) = (None, None);
     for (index, draft) in drafts.iter().enumerate() {
         let names_host =
             draft.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|host| names(host, &authority.host)));
@@ -50,15 +54,17 @@ pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
             Some((2, Reason::PortNotAllowed))
         } else if !draft.methods.is_empty() && !draft.methods.contains(method.as_str()) {
             Some((3, Reason::MethodNotAllowed))
-        } else if !draft.paths.is_empty()
-            && !draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, &path))
-        {
-            Some((4, Reason::PathNotAllowed))
         } else {
-            None
+            match &path {
+                _ if draft.paths.is_empty() => None,
+                None => Some((5, Reason::AmbiguousPath)),
+                Some(path) if draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, path)) => None,
+                Some(_) => Some((4, Reason::PathNotAllowed)),
+            }
         };
         match (draft.effect, miss) {
-            (Effect::Deny, None) => return (Effect::Deny, Reason::DeniedByRule, Some(index)),
+            (Effect::Deny, None) => denied = denied.or(Some(index)),
+            (Effect::Deny, Some((_, Reason::AmbiguousPath))) => undecided = undecided.or(Some(index)),
             (Effect::Deny, Some(_)) => {}
             (Effect::Allow, None) => allowed = allowed.or(Some(index)),
             (Effect::Allow, Some((stage, reason))) => {
@@ -67,6 +73,12 @@ pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
                 }
             }
         }
+    }
+    if let Some(index) = denied {
+        return (Effect::Deny, Reason::DeniedByRule, Some(index));
+    }
+    if let Some(index) = undecided {
+        return (Effect::Deny, Reason::AmbiguousPath, Some(index));
     }
     match (allowed, furthest) {
         (Some(index), _) => (Effect::Allow, Reason::Allowed, Some(index)),

@@ -133,7 +133,7 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
         ][..],
     );
     let port = prop_oneof![Just(String::new()), select(&PORTS[..]).prop_map(|port| format!(":{port}"))];
-    let path = vec(select(&["a", "b", "c", "%61", "", ".", "..", "a%2fb"][..]), 0..5);
+    let path = vec(select(&["a", "b", "c", "%61", "", ".", "..", "a%2fb", "a%5c"][..]), 0..5);
     let path = path.prop_map(|segments| format!("/{}", segments.join("/")).into_bytes());
     let sni = prop_oneof![9 => Just(None), 1 => select(&SERVER_NAMES[..]).prop_map(Some)];
     let tunnel = prop_oneof![8 => Just(false), 1 => Just(true)];

@@ -2,13 +2,34 @@
 //!
 //! Rules compare decoded text, so that `/%61dmin` is `/admin`. An encoded slash is a separator for servers that decode
 //! before they split and a character for those that split first; an encoded backslash or NUL is a slash or an end for
-//! some. None of these is decoded into a meaning here: the path is refused. The same goes for what a server that decodes
-//! twice would make of `%252e`, for overlong UTF-8 (`%c0%af`), and for a `%` that starts no escape (`%u002f`, `%2`).
+//! some. None of these is decoded into a meaning here. A path with a NUL is refused, and so is everything that a server
+//! that decodes twice would make of `%252e`, overlong UTF-8 (`%c0%af`), and a `%` that starts no escape (`%u002f`, `%2`).
+//!
+//! # Encoded separators
+//!
+//! Honest clients send them: npm asks for `/@scope%2fname`, GitLab's API names a project `group%2Fproject`. So an encoded
+//! slash or backslash alone does not refuse a path; it leaves the path *undecided*, and every rule that would have to
+//! decide it refuses:
+//! - a rule without `paths` says the same of every path of its host, so it says it of each reading of this one;
+//! - a deny rule with `paths` that otherwise matches might be meant, so it denies (`ambiguous_path`);
+//! - an allow rule with `paths` might not be meant, so it does not match (`ambiguous_path`).
+//!
+//! Nothing is gained by sending an encoded separator: against each reading of the path that has none, no more
+//! allow rules match and no fewer deny rules.
+//!
+//! With dot segments it is another matter. `/a/..%2f..%2fb` climbs by one segment or by none, and a proxy or server on the
+//! way that resolves first and decodes later turns it into yet another path, perhaps above the root, perhaps on a rule's
+//! forbidden side once it is logged, cached or routed by somebody else. No honest client sends it. So a path that has an
+//! encoded separator and, in the reading that takes each for a separator, a dot segment, is refused before any rule. That
+//! reading has every dot segment of every other one: joining segments with a separator never makes a dot segment.
+//!
+//! A raw backslash stays refused, because Envoy rewrites it before anybody judges, and no client that follows a
+//! standard sends it.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {
-    use crate::manual::attack::{path, policy};
-    use crate::{Policy, Reason};
+    use crate::manual::attack::{HONEST, path, policy};
+    use crate::{Policy, Reason, Request};
 
     fn no_admin() -> Policy {
         policy(
@@ -40,6 +61,52 @@ mod tests {
             "/x%5C",
         ] {
             assert_eq!(path(&policy, ambiguous), Reason::AmbiguousPath, "{ambiguous}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_separator_matters_only_to_rules_with_paths() {
+        let policy = policy(
+            "allowed_domains: [allowed.example, registry.example]\n\
+             rules:\n\
+             - {id: api, effect: allow, hosts: [api.example], paths: [/*]}\n\
+             - {id: admin, effect: deny, hosts: [allowed.example], paths: ['/admin/*'], methods: [GET]}\n\
+             - {id: no-heads, effect: deny, hosts: [registry.example], methods: [HEAD]}",
+        );
+        let decide = |host: &'static str, method: &'static str, path: &'static str| {
+            let (authority, sni) = (host.as_bytes(), Some(host.as_bytes()));
+            let decision = policy.decide(&Request {
+                authority,
+                sni,
+                method: method.as_bytes(),
+                path: path.as_bytes(),
+                ..HONEST
+            });
+            (decision.reason.as_str(), decision.rule.map(|rule| rule.id().to_owned()).unwrap_or_default())
+        };
+        for (host, method, path, reason, rule) in [
+            ("registry.example", "GET", "/@scope%2fname", "allowed", "allowed_domains"),
+            ("registry.example", "GET", "/a%5cb", "allowed", "allowed_domains"),
+            ("registry.example", "PUT", "/@scope%2fname", "method_not_allowed", "allowed_domains"),
+            ("registry.example", "HEAD", "/@scope%2fname", "denied_by_rule", "no-heads"),
+            ("other.example", "GET", "/@scope%2fname", "host_not_allowed", ""),
+            // A deny rule that might be meant denies; one that is about another method is not meant.
+            ("allowed.example", "GET", "/@scope%2fname", "ambiguous_path", "admin"),
+            ("allowed.example", "HEAD", "/@scope%2fname", "allowed", "allowed_domains"),
+            // An allow rule that looks at paths does not match, also where every path would do.
+            ("api.example", "GET", "/@scope%2fname", "ambiguous_path", "api"),
+            // Dot segments beside encoded separators lead elsewhere in each reading.
+            ("registry.example", "GET", "/a/..%2f..%2fb", "ambiguous_path", ""),
+            ("registry.example", "GET", "/a%2f..", "ambiguous_path", ""),
+            ("registry.example", "GET", "/a/%2e%2e%5cb", "ambiguous_path", ""),
+            ("registry.example", "GET", "/../a%2fb", "ambiguous_path", ""),
+            // Other troubles are refused as ever, with an encoded separator or without.
+            ("registry.example", "GET", "/a%2fb%00", "ambiguous_path", ""),
+            ("registry.example", "GET", "/a%252fb", "ambiguous_path", ""),
+            ("registry.example", "GET", "/a%2fb%2", "ambiguous_path", ""),
+            ("registry.example", "GET", "/a%2fb%c0%af", "ambiguous_path", ""),
+        ] {
+            assert_eq!(decide(host, method, path), (reason, rule.to_owned()), "{method} {host}{path}");
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Policy, candidates};
 use crate::authority::Authority;
 use crate::decision::{Decision, Effect};
 use crate::method::Method;
-use crate::path::Path;
+use crate::path::{InvalidPath, Path};
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::rule::Rule;
@@ -24,6 +24,8 @@ pub enum Outcome {
     MethodDiffers,
     /// All but the path fits.
     PathDiffers,
+    /// All but the path fits, and of that nobody can say whether it does: it has an encoded separator.
+    PathAmbiguous,
     /// Everything fits.
     Matched,
 }
@@ -35,6 +37,7 @@ impl Outcome {
             Outcome::PortDiffers => Some(Reason::PortNotAllowed),
             Outcome::MethodDiffers => Some(Reason::MethodNotAllowed),
             Outcome::PathDiffers => Some(Reason::PathNotAllowed),
+            Outcome::PathAmbiguous => Some(Reason::AmbiguousPath),
             Outcome::Matched => None,
         }
     }
@@ -42,7 +45,7 @@ impl Outcome {
 
 /// Watches an evaluation. Watching changes nothing: no method answers.
 pub(super) trait Observer<'p> {
-    /// The request was well-formed; this is its path.
+    /// The request was well-formed, and this is its path; not called when the path is undecided.
     fn path(&mut self, path: &Path<'_>);
     /// A rule for the host was asked.
     fn rule(&mut self, rule: Rule<'p>, outcome: Outcome);
@@ -70,15 +73,19 @@ pub(super) fn evaluate<'p>(
         Ok(method) if method.as_str() != "CONNECT" => method,
         Ok(_) | Err(_) => return Decision::deny(Reason::InvalidMethod, None, Some(authority)),
     };
-    let Ok(path) = Path::parse(path) else {
-        return Decision::deny(Reason::AmbiguousPath, None, Some(authority));
+    let path = match Path::parse(path) {
+        Ok(path) => Some(path),
+        Err(InvalidPath::EncodedSeparator) => None,
+        Err(_) => return Decision::deny(Reason::AmbiguousPath, None, Some(authority)),
     };
-    observer.path(&path);
+    if let Some(path) = &path {
+        observer.path(path);
+    }
     let facts = Facts {
         scheme,
         port: authority.port,
         method: policy.image().method_bit(method.as_str().as_bytes()),
-        path: path.as_bytes(),
+        path: path.as_ref().map(Path::as_bytes),
     };
     judge(policy, &authority, &facts, observer)
 }
@@ -110,7 +117,8 @@ struct Facts<'a> {
     port: u16,
     /// None when no rule of the policy names the method.
     method: Option<u64>,
-    path: &'a [u8],
+    /// None when an encoded separator leaves open what it is.
+    path: Option<&'a [u8]>,
 }
 
 impl Facts<'_> {
@@ -129,14 +137,16 @@ impl Facts<'_> {
         if rule.methods != 0 && self.method.is_none_or(|bit| rule.methods & bit == 0) {
             return Outcome::MethodDiffers;
         }
-        if !image.path_matches(rule, self.path) {
-            return Outcome::PathDiffers;
+        match self.path {
+            _ if rule.paths.count == 0 => Outcome::Matched,
+            None => Outcome::PathAmbiguous,
+            Some(path) if image.path_matches(rule, path) => Outcome::Matched,
+            Some(_) => Outcome::PathDiffers,
         }
-        Outcome::Matched
     }
 }
 
-/// Deny overrides; among rules that say the same, the first of the document counts.
+/// Deny overrides, also where it cannot be said whether the deny rule's paths are meant; among rules that say the same, the first of the document counts.
 fn judge<'p>(
     policy: &'p Policy,
     authority: &Authority,
@@ -144,7 +154,8 @@ fn judge<'p>(
     observer: &mut impl Observer<'p>,
 ) -> Decision<'p> {
     let image = policy.image();
-    let mut denied: Option<u16> = None;
+    // The furthest outcome of a deny rule that decides, and the first rule that came so far.
+    let mut denied: Option<(Outcome, u16)> = None;
     // The furthest outcome of an allow rule, and the first rule that came so far.
     let mut nearest: Option<(Outcome, u16)> = None;
     candidates::for_each(image, &authority.host, |index| {
@@ -152,30 +163,32 @@ fn judge<'p>(
         let outcome = facts.ask(image, &rule);
         observer.rule(Rule::new(policy, index), outcome);
         match rule.effect {
-            Effect::Deny if outcome == Outcome::Matched => {
-                denied = Some(denied.map_or(index, |first| first.min(index)));
-            }
+            Effect::Deny if outcome >= Outcome::PathAmbiguous => keep_furthest(&mut denied, outcome, index),
             Effect::Deny => {}
-            Effect::Allow => {
-                let nearer = nearest.is_none_or(|(furthest, first)| {
-                    outcome > furthest || (outcome == furthest && index < first)
-                });
-                if nearer {
-                    nearest = Some((outcome, index));
-                }
-            }
+            Effect::Allow => keep_furthest(&mut nearest, outcome, index),
         }
     });
     let deny = |reason, index: Option<u16>| {
         Decision::deny(reason, index.map(|index| Rule::new(policy, index)), Some(*authority))
     };
     match (denied, nearest) {
-        (Some(index), _) => deny(Reason::DeniedByRule, Some(index)),
+        (Some((outcome, index)), _) => {
+            deny(outcome.reason_of_miss().unwrap_or(Reason::DeniedByRule), Some(index))
+        }
         (None, Some((outcome, index))) => match outcome.reason_of_miss() {
             None => Decision::allow(Rule::new(policy, index), *authority),
             Some(reason) => deny(reason, Some(index)),
         },
         (None, None) if authority.host.is_address() => deny(Reason::AddressLiteral, None),
         (None, None) => deny(Reason::HostNotAllowed, None),
+    }
+}
+
+/// Keeps the furthest outcome, and of equal ones the first rule's.
+fn keep_furthest(kept: &mut Option<(Outcome, u16)>, outcome: Outcome, index: u16) {
+    let nearer =
+        kept.is_none_or(|(furthest, first)| outcome > furthest || (outcome == furthest && index < first));
+    if nearer {
+        *kept = Some((outcome, index));
     }
 }
