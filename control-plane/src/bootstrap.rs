@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use crate::capabilities::Protocol;
 use crate::resources::names;
 
+/// Connections of clients that one Envoy holds at a time.
+const MAX_CONNECTIONS: u32 = 20_000;
+
 /// Where an Envoy finds its control plane, and who it says it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Bootstrap<'a> {
@@ -36,6 +39,7 @@ impl Bootstrap<'_> {
                     "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
                 }
             }],
+            "overload_manager": overload_manager(),
             "stats_config": { "stats_tags": stats_tags(), "stats_matcher": stats_matcher() },
             "dynamic_resources": {
                 "ads_config": {
@@ -78,6 +82,17 @@ impl Bootstrap<'_> {
             }
         })
     }
+}
+
+/// A client that opens connections without end is refused more before Envoy runs out of files. A tunnel is two.
+fn overload_manager() -> Value {
+    json!({ "resource_monitors": [{
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            "max_active_downstream_connections": MAX_CONNECTIONS
+        }
+    }] })
 }
 
 /// `weir_decisions.effect.<effect>.reason.<reason>` with its labels. A tag's first group is cut from the name.

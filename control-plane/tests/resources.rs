@@ -25,7 +25,7 @@ rules:
 /// Envoy's message descriptors, which `envoy-types` ships beside its code.
 static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version=1", "--locked", "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()
         .unwrap();
