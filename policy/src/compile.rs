@@ -6,9 +6,13 @@ use std::collections::BTreeSet;
 use crate::decision::Effect;
 use crate::document::{PolicyDocument, RuleDocument, yaml};
 use crate::fault::{At, Collector, Faults};
+use crate::git::GitScope;
 use crate::policy::Policy;
 use crate::scheme::Scheme;
 use crate::wire::writer::{self, Draft, DraftHost, DraftPorts};
+
+mod aws;
+mod github;
 
 /// Compiles the text of a policy document, YAML or JSON.
 ///
@@ -16,6 +20,10 @@ use crate::wire::writer::{self, Draft, DraftHost, DraftPorts};
 /// |---|---|
 /// | `allowed_domains` | an allow rule of that id: GET and HEAD to these exact hosts, over both schemes on their ports |
 /// | `unrestricted_domains` | the same with any method |
+/// | `github_read_access_enabled` | GET, HEAD and git's fetch at `github.com`, `api.github.com`, `codeload.github.com` and below `githubusercontent.com` |
+/// | `github_allowed_repos` | writes below `/repos/OWNER/NAME` of GitHub's REST API, and pushes to that repository, over https |
+/// | `github_allowed_users` | writes below `/users/NAME` of GitHub's REST API, over https |
+/// | `aws_access_enabled`, `aws_allowed_services` | any method over https to `SERVICE.amazonaws.com` and `SERVICE.REGION.amazonaws.com` |
 /// | `rules` | each a rule: `id` and `effect`, and optionally the rest |
 /// | `hosts` | exact, or `*.example.com`: one or more labels below, never the bare name. An allow rule needs it; a deny rule without it is about every host |
 /// | `schemes` | default: https for allow, both for deny |
@@ -46,13 +54,22 @@ pub fn compile(source: &str) -> Result<Policy, Faults> {
 pub(crate) fn drafts<'s>(source: &'s str, faults: &mut Collector) -> Vec<Draft<'s>> {
     let Some(root) = yaml::read(source, faults) else { return Vec::new() };
     root.inspect(&At::Root, faults);
-    let PolicyDocument { allowed_domains, unrestricted_domains, rules } = PolicyDocument::read(&root, faults);
-    let read_only = BTreeSet::from([Cow::Borrowed("GET"), Cow::Borrowed("HEAD")]);
+    let PolicyDocument { allowed_domains, unrestricted_domains, github, aws, rules } =
+        PolicyDocument::read(&root, faults);
     let data = [
-        domains("allowed_domains", allowed_domains, read_only),
+        domains("allowed_domains", allowed_domains, words(&["GET", "HEAD"])),
         domains("unrestricted_domains", unrestricted_domains, BTreeSet::new()),
     ];
-    data.into_iter().flatten().chain(rules.into_iter().filter_map(draft)).collect()
+    let data = data.into_iter().flatten().chain(github::rules(github)).chain(aws::rule(aws));
+    data.chain(rules.into_iter().filter_map(draft)).collect()
+}
+
+fn words<'s>(words: &[&'static str]) -> BTreeSet<Cow<'s, str>> {
+    words.iter().map(|word| Cow::Borrowed(*word)).collect()
+}
+
+fn exact<'s>(name: impl Into<Cow<'s, str>>) -> DraftHost<'s> {
+    DraftHost { name: name.into(), below: false }
 }
 
 /// The rule that a data key becomes; none for an empty list, because a rule without hosts would be about all of them.
@@ -69,6 +86,7 @@ fn domains<'s>(
         ports: DraftPorts::Default,
         methods,
         paths: BTreeSet::new(),
+        git: GitScope::Any,
         addresses: BTreeSet::new(),
     })
 }
@@ -88,6 +106,7 @@ fn draft(rule: RuleDocument<'_>) -> Option<Draft<'_>> {
         ports: ports.map_or(default_ports, DraftPorts::Listed),
         methods: methods.unwrap_or_default(),
         paths: paths.unwrap_or_default(),
+        git: GitScope::Any,
         addresses: addresses.unwrap_or_default(),
     })
 }
@@ -277,7 +296,8 @@ mod tests {
         let source = "\
 allowed_domain: [a.example]
 unrestricted_domains: [A.example, b.example, b.example, on, '*.c.example']
-github_allowed_repos: []
+github_allowed_repos: [app, o/r.git, o/r, o/r]
+aws_access_enabled: yes
 rules:
   - id: one
     effect: permit
@@ -301,27 +321,30 @@ rules:
             "2:46 unrestricted_domains[2]: `b.example` is already listed, as `unrestricted_domains[1]`",
             "2:57 unrestricted_domains[3]: this must be text, and it is a word that YAML readers take for a truth value or nothing",
             "2:61 unrestricted_domains[4]: `*.c.example` is a pattern, and this key takes exact hosts",
-            "3:1 github_allowed_repos: the key `github_allowed_repos` is unknown here",
-            "6:13 rules[0].effect: `permit` is not known here",
-            "7:13 rules[0].hosts[0]: `bücher.example` is not in canonical form, which is `xn--bcher-kva.example`",
-            "7:29 rules[0].hosts[1]: `127.1` is not a host: the host ends in a number but is not an IPv4 address in four decimal octets",
-            "8:13 rules[0].ports[0]: this must be a number, and it is text",
-            "8:20 rules[0].ports[1]: `0` is not a port",
-            "8:23 rules[0].ports[2]: `70000` is not a port",
-            "8:30 rules[0].ports[3]: `0x1bb` is not a port",
-            "9:15 rules[0].schemes[0]: `ftp` is not known here",
-            "10:15 rules[0].methods[0]: `get` is not in canonical form, which is `GET`",
-            "10:20 rules[0].methods[1]: `G T` is not a method: a method is 1 to 32 letters, digits or characters of `!#$%&'*+-.^_`|~`",
-            "10:27 rules[0].methods[2]: `CONNECT` is never a request of a rule",
-            "11:13 rules[0].paths[0]: `/a/../b` is not in canonical form, which is `/b`",
-            "11:22 rules[0].paths[1]: the path `x?` does not start with `/`",
-            "12:17 rules[0].addresses[0]: `10.0.0.1/8` is not in canonical form, which is `10.0.0.0/8`",
-            "13:5 rules[0].mode: the key `mode` is unknown here",
-            "14:5 rules[1]: an allow rule needs `hosts`",
-            "14:9 rules[1].id: the id `one` is taken by `rules[0]`",
-            "16:9 rules[2].id: `rules of two` is not an id",
-            "18:12 rules[2].hosts: the list is empty",
-            "19:16 rules[2].addresses: a deny rule has no `addresses`",
+            "3:24 github_allowed_repos[0]: `app` is a repository without its owner",
+            "3:29 github_allowed_repos[1]: `o/r.git` ends in `.git`",
+            "3:43 github_allowed_repos[3]: `o/r` is already listed",
+            "4:21 aws_access_enabled: this must be `true` or `false`, and it is a word that YAML readers take for a truth value or nothing",
+            "7:13 rules[0].effect: `permit` is not known here",
+            "8:13 rules[0].hosts[0]: `bücher.example` is not in canonical form, which is `xn--bcher-kva.example`",
+            "8:29 rules[0].hosts[1]: `127.1` is not a host: the host ends in a number but is not an IPv4 address in four decimal octets",
+            "9:13 rules[0].ports[0]: this must be a number, and it is text",
+            "9:20 rules[0].ports[1]: `0` is not a port",
+            "9:23 rules[0].ports[2]: `70000` is not a port",
+            "9:30 rules[0].ports[3]: `0x1bb` is not a port",
+            "10:15 rules[0].schemes[0]: `ftp` is not known here",
+            "11:15 rules[0].methods[0]: `get` is not in canonical form, which is `GET`",
+            "11:20 rules[0].methods[1]: `G T` is not a method: a method is 1 to 32 letters, digits or characters of `!#$%&'*+-.^_`|~`",
+            "11:27 rules[0].methods[2]: `CONNECT` is never a request of a rule",
+            "12:13 rules[0].paths[0]: `/a/../b` is not in canonical form, which is `/b`",
+            "12:22 rules[0].paths[1]: the path `x?` does not start with `/`",
+            "13:17 rules[0].addresses[0]: `10.0.0.1/8` is not in canonical form, which is `10.0.0.0/8`",
+            "14:5 rules[0].mode: the key `mode` is unknown here",
+            "15:5 rules[1]: an allow rule needs `hosts`",
+            "15:9 rules[1].id: the id `one` is taken by `rules[0]`",
+            "17:9 rules[2].id: `rules of two` is not an id",
+            "19:12 rules[2].hosts: the list is empty",
+            "20:16 rules[2].addresses: a deny rule has no `addresses`",
         ];
         assert_eq!(faults(source), expected);
     }

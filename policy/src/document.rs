@@ -4,6 +4,7 @@
 //! ([`fields`], [`rule`] and one file for each kind of value). Nothing is skipped and nothing is repaired: all faults
 //! are collected, and a document with one fault is no policy.
 
+mod data_keys;
 pub(crate) mod fields;
 mod host;
 mod nearest;
@@ -23,6 +24,7 @@ use fields::{Fields, Known, list};
 use host::Kinds;
 use node::{Node, Value};
 
+pub(crate) use data_keys::{AwsKeys, GithubKeys};
 pub(crate) use rule::RuleDocument;
 
 /// What was written, with every value canonical.
@@ -32,22 +34,26 @@ pub(crate) struct PolicyDocument<'s> {
     pub(crate) allowed_domains: Vec<DraftHost<'s>>,
     /// Any method to these.
     pub(crate) unrestricted_domains: Vec<DraftHost<'s>>,
+    /// Reading and writing at GitHub.
+    pub(crate) github: GithubKeys<'s>,
+    /// Services of AWS.
+    pub(crate) aws: AwsKeys<'s>,
     /// In the document's order.
     pub(crate) rules: Vec<RuleDocument<'s>>,
 }
 
 const KEYS: Known = Known {
-    keys: &["allowed_domains", "unrestricted_domains", "rules"],
-    later: &[
+    keys: &[
+        "allowed_domains",
+        "unrestricted_domains",
         "github_read_access_enabled",
         "github_allowed_repos",
         "github_allowed_users",
         "aws_access_enabled",
         "aws_allowed_services",
-        "mode",
-        "tls",
-        "upstream",
+        "rules",
     ],
+    later: &["mode", "tls", "upstream"],
 };
 
 impl<'s> PolicyDocument<'s> {
@@ -65,6 +71,8 @@ impl<'s> PolicyDocument<'s> {
         if let Some(node) = fields.get("unrestricted_domains") {
             document.unrestricted_domains = domains(node, &At::Key(&at, "unrestricted_domains"), faults);
         }
+        document.github = GithubKeys::read(&fields, &at, faults);
+        document.aws = AwsKeys::read(&fields, &at, faults);
         if let Some(node) = fields.get("rules") {
             let at = At::Key(&at, "rules");
             for (index, node) in list(node, &at, faults).unwrap_or_default().iter().enumerate() {

@@ -68,6 +68,7 @@ mod decision;
 mod document;
 #[cfg(feature = "compile")]
 mod fault;
+mod git;
 mod host;
 mod host_pattern;
 #[cfg(all(test, feature = "compile"))]

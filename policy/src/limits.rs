@@ -28,6 +28,8 @@ pub const RULE_ID_BYTES: usize = 128;
 pub const RULES: usize = 16 * 1024;
 /// Different methods that a policy may name in all.
 pub const METHODS: usize = 64;
+/// Names that one of the GitHub and AWS keys may list: each becomes up to four paths of one rule.
+pub const DATA_NAMES: usize = 1024;
 /// Paths of one rule.
 pub const RULE_PATHS: usize = 4 * 1024;
 /// Different sets of rules that hosts may share.

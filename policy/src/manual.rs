@@ -13,6 +13,7 @@
 //! | `/allowed/../forbidden`, `//`, `..;/` | [`dot_segments`] |
 //! | `%2e%2e%2f`, `%252f`, `%c0%af`, `%5c` | [`encodings`] |
 //! | `get`, `GeT`, override headers | [`method_case`] |
+//! | a push that begins as a GET, `service=` twice | [`git_service`] |
 //! | a server name for one host and a request for another | [`server_name`] |
 //! | bytes that are not UTF-8, control characters | [`raw_bytes`] |
 //! | names, paths and methods of a megabyte | [`long_input`] |
@@ -21,6 +22,7 @@
 pub mod address_literals;
 pub mod dot_segments;
 pub mod encodings;
+pub mod git_service;
 pub mod homographs;
 pub mod host_spelling;
 pub mod long_input;

@@ -151,6 +151,18 @@ pub(crate) fn choice<T: Copy>(
     found
 }
 
+/// `true` or `false`, and no other of the words that some YAML readers take for one.
+pub(crate) fn choice_of_truth(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<bool> {
+    match &node.value {
+        Value::Scalar { text, plain: true } if text == "true" => Some(true),
+        Value::Scalar { text, plain: true } if text == "false" => Some(false),
+        Value::Scalar { .. } | Value::List(_) | Value::Map(_) | Value::Broken => {
+            mismatch(node, at, "`true` or `false`", faults);
+            None
+        }
+    }
+}
+
 fn quoted(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     words.join(", ")

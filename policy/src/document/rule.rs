@@ -38,7 +38,7 @@ const KEYS: Known = Known {
     later: &["mode", "tls", "upstream"],
 };
 
-/// Ids that the data keys of the document take for their rules, now or later.
+/// Ids that the data keys of the document take for their rules, also with more behind a slash.
 const RESERVED: [&str; 7] = [
     "allowed_domains",
     "unrestricted_domains",
@@ -121,9 +121,9 @@ fn set<'s, T: Ord>(
 
 fn rule_id<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Spanned<Cow<'s, str>>> {
     let id = text(node, at, faults)?;
-    let (message, help) = if RESERVED.contains(&id.value.as_ref()) {
+    let (message, help) = if RESERVED.contains(&id.value.split('/').next().unwrap_or_default()) {
         (
-            format!("`{}` is the id of the rule that this data key becomes", id.value),
+            format!("`{}` is an id of the rules that data keys become", id.value),
             "choose another id".to_owned(),
         )
     } else if id.value.is_empty()

@@ -7,13 +7,14 @@ use proptest::prelude::*;
 use super::strategies::drafts;
 use crate::compile;
 use crate::decision::Effect;
+use crate::git::GitScope;
 use crate::wire::writer::{self, Draft, DraftPorts};
 
 /// Writes rules as a person would.
 fn print(drafts: &[Draft<'_>]) -> String {
     let mut text = String::from("rules:\n");
     for draft in drafts {
-        let Draft { id, effect, hosts, schemes, ports, methods, paths, addresses: _ } = draft;
+        let Draft { id, effect, hosts, schemes, ports, methods, paths, git: _, addresses: _ } = draft;
         let _ = writeln!(text, "- id: {id}\n  effect: {effect}");
         let mut list = |key: &str, items: Vec<String>| {
             let items: Vec<String> = items.into_iter().map(|item| format!("'{item}'")).collect();
@@ -39,9 +40,12 @@ fn print(drafts: &[Draft<'_>]) -> String {
     if drafts.is_empty() { "rules: []".to_owned() } else { text }
 }
 
-/// Whether a document can say it: the ports of a silent deny rule are all of them, and `get` is not written.
+/// Whether a document can say it: the ports of a silent deny rule are all of them, `get` is not written, and git
+/// is a matter of data keys.
 fn can_be_written(draft: &Draft<'_>) -> bool {
-    (draft.effect == Effect::Allow || draft.ports != DraftPorts::Default) && !draft.methods.contains("get")
+    (draft.effect == Effect::Allow || draft.ports != DraftPorts::Default)
+        && !draft.methods.contains("get")
+        && draft.git == GitScope::Any
 }
 
 proptest! {

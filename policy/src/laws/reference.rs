@@ -3,6 +3,7 @@
 //! Shares the canonical forms with the engine and nothing else: no table, no bits, no walk.
 
 use crate::decision::Effect;
+use crate::git::GitScope;
 use crate::path::{InvalidPath, Path};
 use crate::reason::Reason;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
@@ -62,6 +63,11 @@ pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
                 Some(_) => Some((4, Reason::PathNotAllowed)),
             }
         };
+        let miss = miss.filter(|(stage, _)| *stage < 5).or(match git(draft, path.as_deref(), request.path) {
+            Some(true) => miss,
+            Some(false) => Some((4, Reason::PathNotAllowed)),
+            None => Some((5, Reason::AmbiguousPath)),
+        });
         match (draft.effect, miss) {
             (Effect::Deny, None) => denied = denied.or(Some(index)),
             (Effect::Deny, Some((_, Reason::AmbiguousPath))) => undecided = undecided.or(Some(index)),
@@ -85,6 +91,27 @@ pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
         (None, Some((_, reason, index))) => (Effect::Deny, reason, Some(index)),
         (None, None) if authority.host.is_address() => refused(Reason::AddressLiteral),
         (None, None) => refused(Reason::HostNotAllowed),
+    }
+}
+
+/// Whether the draft is about the request by its use of git; none when an encoded separator hides it.
+fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
+    let raw = String::from_utf8_lossy(raw).to_lowercase();
+    let (before, query) = raw.split_once('?').unwrap_or((&raw, ""));
+    let writes = match path.map(str::to_lowercase) {
+        Some(path) if path.trim_end_matches('/').ends_with("/git-receive-pack") => Some(true),
+        Some(path) if path.trim_end_matches('/').ends_with("/info/refs") => {
+            Some(!["", "service=git-upload-pack"].contains(&query))
+        }
+        Some(_) => Some(false),
+        None if raw.contains('?') || before.trim_end_matches('/').ends_with("/git-receive-pack") => None,
+        None if before.rsplit('/').next().is_some_and(|last| last.contains('%')) => None,
+        None => Some(false),
+    };
+    match draft.git {
+        GitScope::Any => Some(true),
+        GitScope::NoWrite => writes.map(|writes| !writes),
+        GitScope::Write => writes,
     }
 }
 

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::decision::Effect;
+use crate::git::GitScope;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
@@ -59,6 +60,10 @@ fn ports(effect: Effect) -> impl Strategy<Value = DraftPorts> {
     ]
 }
 
+fn git() -> impl Strategy<Value = GitScope> {
+    prop_oneof![4 => Just(GitScope::Any), 1 => Just(GitScope::NoWrite), 1 => Just(GitScope::Write)]
+}
+
 /// A rule with this effect; its id is given by its position later.
 fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
     let hosts = btree_set(host(), 1..4).prop_map(|hosts| hosts.into_iter().collect::<Vec<_>>());
@@ -68,8 +73,8 @@ fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
     };
     let methods = btree_set(select(&METHODS[..]).prop_map(Cow::Borrowed), 0..3);
     let schemes = btree_set(select(&Scheme::ALL[..]), 1..=2);
-    (hosts, schemes, ports(effect), methods, btree_set(pattern(), 0..3)).prop_map(
-        move |(hosts, schemes, ports, methods, paths)| Draft {
+    (hosts, schemes, ports(effect), methods, btree_set(pattern(), 0..3), git()).prop_map(
+        move |(hosts, schemes, ports, methods, paths, git)| Draft {
             id: Cow::Borrowed(""),
             effect,
             hosts,
@@ -77,6 +82,7 @@ fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
             ports,
             methods,
             paths,
+            git,
             addresses: BTreeSet::new(),
         },
     )
@@ -134,7 +140,19 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
     );
     let port = prop_oneof![Just(String::new()), select(&PORTS[..]).prop_map(|port| format!(":{port}"))];
     let path = vec(select(&["a", "b", "c", "%61", "", ".", "..", "a%2fb", "a%5c"][..]), 0..5);
-    let path = path.prop_map(|segments| format!("/{}", segments.join("/")).into_bytes());
+    let end = select(
+        &[
+            "",
+            "",
+            "",
+            "/info/refs",
+            "/info/refs?service=git-upload-pack",
+            "/info/refs/?service=git-receive-pack",
+            "/git-receive-pack",
+            "/git-upload-pack",
+        ][..],
+    );
+    let path = (path, end).prop_map(|(path, end)| format!("/{}{end}", path.join("/")).into_bytes());
     let sni = prop_oneof![9 => Just(None), 1 => select(&SERVER_NAMES[..]).prop_map(Some)];
     let tunnel = prop_oneof![8 => Just(false), 1 => Just(true)];
     (select(&Scheme::ALL[..]), host, port, select(&METHODS[..]), path, sni, tunnel).prop_map(

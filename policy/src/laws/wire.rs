@@ -13,7 +13,7 @@ fn write(drafts: &[Draft<'_>]) -> Box<[u8]> {
 
 /// Makes the checksum right again, so that what lies behind it is reached.
 fn reseal(bytes: &mut [u8]) {
-    let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 1);
+    let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 2);
     bytes[16..24].copy_from_slice(&checksum.to_le_bytes());
 }
 

@@ -5,6 +5,7 @@
 use super::{Policy, candidates};
 use crate::authority::Authority;
 use crate::decision::{Decision, Effect};
+use crate::git::GitScope;
 use crate::reason::Reason;
 use crate::request::Tunnel;
 use crate::rule::Rule;
@@ -73,7 +74,8 @@ fn names_port(image: &Image, rule: &RuleRecord, port: u16) -> bool {
 /// Whether nothing that could be asked inside the tunnel would get past this deny rule.
 fn forbids_tunnel(image: &Image, rule: &RuleRecord, port: u16) -> bool {
     let both = Scheme::ALL.into_iter().fold(0, |bits, scheme| bits | scheme.bit());
-    let all_of_it = rule.schemes == both && rule.methods == 0 && rule.paths.count == 0;
+    let all_of_it =
+        rule.schemes == both && rule.methods == 0 && rule.paths.count == 0 && rule.git == GitScope::Any;
     all_of_it
         && match rule.ports {
             Ports::Any => true,

@@ -5,6 +5,7 @@
 use super::{Policy, candidates};
 use crate::authority::Authority;
 use crate::decision::{Decision, Effect};
+use crate::git::GitUse;
 use crate::method::Method;
 use crate::path::{InvalidPath, Path};
 use crate::reason::Reason;
@@ -73,6 +74,7 @@ pub(super) fn evaluate<'p>(
         Ok(method) if method.as_str() != "CONNECT" => method,
         Ok(_) | Err(_) => return Decision::deny(Reason::InvalidMethod, None, Some(authority)),
     };
+    let raw_path = path;
     let path = match Path::parse(path) {
         Ok(path) => Some(path),
         Err(InvalidPath::EncodedSeparator) => None,
@@ -86,6 +88,7 @@ pub(super) fn evaluate<'p>(
         port: authority.port,
         method: policy.image().method_bit(method.as_str().as_bytes()),
         path: path.as_ref().map(Path::as_bytes),
+        git: GitUse::of(path.as_ref(), raw_path),
     };
     judge(policy, &authority, &facts, observer)
 }
@@ -119,6 +122,7 @@ struct Facts<'a> {
     method: Option<u64>,
     /// None when an encoded separator leaves open what it is.
     path: Option<&'a [u8]>,
+    git: GitUse,
 }
 
 impl Facts<'_> {
@@ -137,11 +141,15 @@ impl Facts<'_> {
         if rule.methods != 0 && self.method.is_none_or(|bit| rule.methods & bit == 0) {
             return Outcome::MethodDiffers;
         }
-        match self.path {
-            _ if rule.paths.count == 0 => Outcome::Matched,
-            None => Outcome::PathAmbiguous,
-            Some(path) if image.path_matches(rule, path) => Outcome::Matched,
-            Some(_) => Outcome::PathDiffers,
+        let path = match self.path {
+            _ if rule.paths.count == 0 => Some(true),
+            None => None,
+            Some(path) => Some(image.path_matches(rule, path)),
+        };
+        match (path, rule.git.covers(self.git)) {
+            (Some(true), Some(true)) => Outcome::Matched,
+            (Some(false), _) | (_, Some(false)) => Outcome::PathDiffers,
+            (None, _) | (_, None) => Outcome::PathAmbiguous,
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 pub(super) const MAGIC: [u8; 8] = *b"WEIRPOL\0";
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 pub(super) const HEADER_BYTES: usize = 144;
 /// The checksum covers everything from here.
 pub(super) const COVERED_FROM: usize = 24;

@@ -1,6 +1,7 @@
 //! The fixed-size records, each read from exactly its bytes.
 
 use crate::decision::Effect;
+use crate::git::GitScope;
 use crate::path::pattern::PatternKind;
 
 /// `addresses` of a rule that lists none.
@@ -49,7 +50,8 @@ pub(crate) enum Ports {
 /// | 30 | 1 | ports: 0 default, 1 listed, 2 any |
 /// | 31 | 1 | zero |
 /// | 32 | 2 | address set, or 0xFFFF |
-/// | 34 | 6 | zero |
+/// | 34 | 1 | git: 0 any, 1 all but writes, 2 writes alone |
+/// | 35 | 5 | zero |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RuleRecord {
     pub(crate) id: Span,
@@ -60,6 +62,7 @@ pub(crate) struct RuleRecord {
     pub(crate) ports: Ports,
     pub(crate) listed_ports: Span,
     pub(crate) addresses: Option<u16>,
+    pub(crate) git: GitScope,
 }
 
 impl RuleRecord {
@@ -70,7 +73,7 @@ impl RuleRecord {
         let (ports, rest) = rest.split_first_chunk::<8>()?;
         let [a, b, c, d, e, f, effect, schemes] = first;
         let [i, j, k, l, m, n, kind, 0] = ports else { return None };
-        let [x, y, 0, 0, 0, 0, 0, 0] = rest else { return None };
+        let [x, y, git, 0, 0, 0, 0, 0] = rest else { return None };
         Some(RuleRecord {
             id: Span {
                 start: u32::from_le_bytes([*a, *b, *c, *d]),
@@ -98,6 +101,7 @@ impl RuleRecord {
                 NO_ADDRESSES => None,
                 set => Some(set),
             },
+            git: GitScope::from_byte(*git)?,
         })
     }
 
@@ -123,7 +127,8 @@ impl RuleRecord {
         });
         to.push(0);
         to.extend_from_slice(&self.addresses.unwrap_or(NO_ADDRESSES).to_le_bytes());
-        to.extend_from_slice(&[0; 6]);
+        to.push(self.git.byte());
+        to.extend_from_slice(&[0; 5]);
     }
 }
 

@@ -9,6 +9,7 @@ use super::header::{HEADER_BYTES, Header, Section};
 use super::records::{Ports, RuleRecord, Span};
 use super::{hash_host, home_slot, slot_tag};
 use crate::decision::Effect;
+use crate::git::GitScope;
 use crate::limits;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
@@ -26,6 +27,8 @@ pub(crate) struct Draft<'s> {
     pub(crate) methods: BTreeSet<Cow<'s, str>>,
     /// Empty is any.
     pub(crate) paths: BTreeSet<(String, PatternKind)>,
+    /// What of git it is about.
+    pub(crate) git: GitScope,
     pub(crate) addresses: BTreeSet<IpNet>,
 }
 
@@ -160,7 +163,7 @@ impl<'s> Writer<'s> {
     }
 
     fn rule(&mut self, draft: &'s Draft<'_>, methods: &BTreeSet<&str>) -> Result<(), TooLarge> {
-        let Draft { id, effect, hosts: _, schemes, ports, methods: wanted, paths, addresses } = draft;
+        let Draft { id, effect, hosts: _, schemes, ports, methods: wanted, paths, git, addresses } = draft;
         let id = self.text(id);
         let bits = methods.iter().zip(0u32..).filter(|(method, _)| wanted.contains(**method));
         let bits = bits.fold(0, |bits, (_, place)| bits | 1u64.wrapping_shl(place));
@@ -192,6 +195,7 @@ impl<'s> Writer<'s> {
             },
             listed_ports: Span { start: first_port, count: narrow(listed) },
             addresses,
+            git: *git,
         };
         record.write(self.section(Section::Rules));
         Ok(())

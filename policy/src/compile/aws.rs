@@ -1,0 +1,104 @@
+//! The rule that the AWS keys of the data document become.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::exact;
+use crate::decision::Effect;
+use crate::document::AwsKeys;
+use crate::git::GitScope;
+use crate::scheme::Scheme;
+use crate::wire::writer::{Draft, DraftPorts};
+
+/// The regions whose endpoints are below `amazonaws.com` ("Regions and Zones" of the AWS documentation). Listed and not
+/// matched, because below `SERVICE.amazonaws.com` and beside it stand names that customers choose, such as buckets. A
+/// newer region is a rule of its own.
+const REGIONS: [&str; 36] = [
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// Any method over https to `SERVICE.amazonaws.com` and `SERVICE.REGION.amazonaws.com`.
+pub(super) fn rule<'s>(keys: AwsKeys<'s>) -> Option<Draft<'s>> {
+    let AwsKeys { access_enabled, allowed_services } = keys;
+    if !access_enabled || allowed_services.is_empty() {
+        return None;
+    }
+    let hosts = allowed_services.iter().flat_map(|service| {
+        let regional = REGIONS.iter().map(move |region| format!("{service}.{region}.amazonaws.com"));
+        core::iter::once(format!("{service}.amazonaws.com")).chain(regional)
+    });
+    Some(Draft {
+        id: Cow::Borrowed("aws_allowed_services"),
+        effect: Effect::Allow,
+        hosts: Some(hosts.map(exact).collect()),
+        schemes: BTreeSet::from([Scheme::Https]),
+        ports: DraftPorts::Default,
+        methods: BTreeSet::new(),
+        paths: BTreeSet::new(),
+        git: GitScope::Any,
+        addresses: BTreeSet::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Reason, Target};
+
+    #[test]
+    fn a_service_is_its_name_and_its_regional_names_and_no_customers() {
+        let policy = crate::compile("aws_access_enabled: true\naws_allowed_services: [s3, api.ecr]");
+        let policy = policy.unwrap_or_else(|faults| panic!("{faults}"));
+        let reason = |url: &str| policy.decide(&Target::parse(url).expect("a URL").request("PUT")).reason;
+        for host in ["s3", "s3.eu-west-1", "s3.us-gov-west-1", "api.ecr.us-east-1"] {
+            assert_eq!(reason(&format!("https://{host}.amazonaws.com/x%2fy")), Reason::Allowed, "{host}");
+        }
+        for host in ["sqs", "my-bucket.s3", "my-bucket.s3.eu-west-1", "s3.eu-west-9", "ecr", "xs3"] {
+            assert_eq!(reason(&format!("https://{host}.amazonaws.com/")), Reason::HostNotAllowed, "{host}");
+        }
+        assert_eq!(reason("http://s3.amazonaws.com/"), Reason::SchemeNotAllowed);
+        assert_eq!(reason("https://s3.amazonaws.com.attacker.example/"), Reason::HostNotAllowed);
+    }
+
+    #[test]
+    fn services_without_access_allow_nothing() {
+        for source in ["aws_access_enabled: false\naws_allowed_services: [s3]", "aws_allowed_services: [s3]"]
+        {
+            assert_eq!(crate::compile(source).map(|policy| policy.rules().count()).ok(), Some(0), "{source}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The rules that the GitHub keys of the data document become.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::{exact, words};
+use crate::decision::Effect;
+use crate::document::GithubKeys;
+use crate::git::GitScope;
+use crate::path::pattern::PatternKind;
+use crate::scheme::Scheme;
+use crate::wire::writer::{Draft, DraftHost, DraftPorts};
+
+const EXACT: PatternKind = PatternKind { prefix: false, parameters: false };
+const PREFIX: PatternKind = PatternKind { prefix: true, parameters: false };
+const PARAMETERS: PatternKind = PatternKind { prefix: false, parameters: true };
+
+/// GitHub's documented REST hosts for writing: the API, and the one that takes the assets of releases.
+const REST: [&str; 2] = ["api.github.com", "uploads.github.com"];
+const WRITES: [&str; 4] = ["DELETE", "PATCH", "POST", "PUT"];
+
+pub(super) fn rules<'s>(keys: GithubKeys<'s>) -> Vec<Draft<'s>> {
+    let GithubKeys { read_access_enabled, allowed_repos, allowed_users } = keys;
+    let mut rules = Vec::new();
+    if read_access_enabled {
+        rules.extend(reading());
+    }
+    if !allowed_repos.is_empty() {
+        let rest = allowed_repos.iter().flat_map(|repo| at_and_below(format!("/repos/{repo}")));
+        rules.push(Draft { paths: rest.collect(), ..writing("github_allowed_repos", &REST, &WRITES) });
+        let push = allowed_repos.iter().flat_map(|repo| {
+            ["/info/refs", "/git-receive-pack", ".git/info/refs", ".git/git-receive-pack"]
+                .map(|end| (format!("/{repo}{end}"), EXACT))
+        });
+        let github = writing("github_allowed_repos/git-push", &["github.com"], &["GET", "POST"]);
+        rules.push(Draft { paths: push.collect(), git: GitScope::Write, ..github });
+    }
+    if !allowed_users.is_empty() {
+        let rest = allowed_users.iter().flat_map(|user| at_and_below(format!("/users/{user}")));
+        rules.push(Draft { paths: rest.collect(), ..writing("github_allowed_users", &REST, &WRITES) });
+    }
+    rules
+}
+
+fn reading<'s>() -> [Draft<'s>; 3] {
+    let read =
+        |id, hosts| Draft { schemes: BTreeSet::from(Scheme::ALL), ..writing(id, hosts, &["GET", "HEAD"]) };
+    let mut content = read("github_read_access_enabled", &["api.github.com", "codeload.github.com"]);
+    let below = DraftHost { name: Cow::Borrowed("githubusercontent.com"), below: true };
+    content.hosts.iter_mut().for_each(|hosts| hosts.push(below.clone()));
+    // A read although it is a POST.
+    let fetch = writing("github_read_access_enabled/git-fetch", &["github.com"], &["POST"]);
+    [
+        content,
+        Draft { git: GitScope::NoWrite, ..read("github_read_access_enabled/github.com", &["github.com"]) },
+        Draft {
+            paths: BTreeSet::from([("/{owner}/{repository}/git-upload-pack".to_owned(), PARAMETERS)]),
+            ..fetch
+        },
+    ]
+}
+
+fn at_and_below(path: String) -> [(String, PatternKind); 2] {
+    [(format!("{path}/"), PREFIX), (path, EXACT)]
+}
+
+/// A rule over https with these methods to these hosts.
+fn writing<'s>(id: &'static str, hosts: &[&'static str], methods: &[&'static str]) -> Draft<'s> {
+    Draft {
+        id: Cow::Borrowed(id),
+        effect: Effect::Allow,
+        hosts: Some(hosts.iter().map(|host| exact(*host)).collect()),
+        schemes: BTreeSet::from([Scheme::Https]),
+        ports: DraftPorts::Default,
+        methods: words(methods),
+        paths: BTreeSet::new(),
+        git: GitScope::Any,
+        addresses: BTreeSet::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Policy, Reason, Target};
+
+    const ONE_WRITER: &str = "\
+github_read_access_enabled: true
+github_allowed_repos: [octo-org/app]
+github_allowed_users: [octo-bot]
+";
+
+    fn decide(policy: &Policy, method: &str, url: &str) -> (Reason, String) {
+        let target = Target::parse(url).expect("a URL");
+        let decision = policy.decide(&target.request(method));
+        (decision.reason, decision.rule.map(|rule| rule.id().to_owned()).unwrap_or_default())
+    }
+
+    fn policy(source: &str) -> Policy {
+        crate::compile(source).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    #[test]
+    fn reading_is_allowed_everywhere_on_github_and_nowhere_beside_it() {
+        let policy = policy(ONE_WRITER);
+        for (method, url, rule) in [
+            ("GET", "https://github.com/any/repo", "github_read_access_enabled/github.com"),
+            ("HEAD", "http://github.com/", "github_read_access_enabled/github.com"),
+            ("GET", "https://api.github.com/repos/any/repo/branches/a%2fb", "github_read_access_enabled"),
+            ("GET", "https://codeload.github.com/a/b/tar.gz/main", "github_read_access_enabled"),
+            ("GET", "https://raw.githubusercontent.com/a/b/main/c", "github_read_access_enabled"),
+            (
+                "GET",
+                "https://github.com/a/b/info/refs?service=git-upload-pack",
+                "github_read_access_enabled/github.com",
+            ),
+            ("POST", "https://github.com/a/b.git/git-upload-pack", "github_read_access_enabled/git-fetch"),
+        ] {
+            assert_eq!(decide(&policy, method, url), (Reason::Allowed, rule.to_owned()), "{method} {url}");
+        }
+        for (method, url, reason) in [
+            ("GET", "https://github.attacker.com/", Reason::HostNotAllowed),
+            ("GET", "https://gist.github.com/", Reason::HostNotAllowed),
+            ("GET", "https://githubusercontent.com/", Reason::HostNotAllowed),
+            ("POST", "http://github.com/a/b/git-upload-pack", Reason::MethodNotAllowed),
+            ("POST", "https://api.github.com/graphql", Reason::PathNotAllowed),
+            ("POST", "https://api.github.com/user/repos", Reason::PathNotAllowed),
+        ] {
+            assert_eq!(decide(&policy, method, url).0, reason, "{method} {url}");
+        }
+    }
+
+    #[test]
+    fn writing_is_allowed_to_the_listed_repository_alone() {
+        let policy = policy(ONE_WRITER);
+        for (method, url) in [
+            ("POST", "https://api.github.com/repos/octo-org/app/issues"),
+            ("PATCH", "https://api.github.com/repos/octo-org/app"),
+            ("POST", "https://uploads.github.com/repos/octo-org/app/releases/1/assets?name=a"),
+            ("PUT", "https://api.github.com/users/octo-bot/x"),
+            ("GET", "https://github.com/octo-org/app/info/refs?service=git-receive-pack"),
+            ("GET", "https://github.com/octo-org/app.git/info/refs?service=git-receive-pack"),
+            ("POST", "https://github.com/octo-org/app.git/git-receive-pack"),
+        ] {
+            assert_eq!(decide(&policy, method, url).0, Reason::Allowed, "{method} {url}");
+        }
+        for (method, url) in [
+            ("POST", "https://api.github.com/repos/octo-org/app-2/issues"),
+            ("POST", "https://api.github.com/repos/octo-org/app/../../victim/repo"),
+            ("DELETE", "https://api.github.com/repos/octo-org"),
+            ("PUT", "https://api.github.com/users/octo-bot2"),
+            ("GET", "https://github.com/victim/repo/info/refs?service=git-receive-pack"),
+            (
+                "GET",
+                "https://github.com/victim/repo/info/refs?service=git-upload-pack&service=git-receive-pack",
+            ),
+            ("HEAD", "https://github.com/victim/repo/info/refs?service=git%2Dreceive-pack"),
+            ("POST", "https://github.com/victim/repo/git-receive-pack"),
+            ("POST", "https://github.com/octo-org/app"),
+        ] {
+            assert_eq!(decide(&policy, method, url).0, Reason::PathNotAllowed, "{method} {url}");
+        }
+        for url in [
+            "https://github.com/octo-org%2fapp/git-receive-pack",
+            "https://github.com/victim%2frepo/info/refs?service=git-receive-pack",
+        ] {
+            assert_eq!(decide(&policy, "GET", url).0, Reason::AmbiguousPath, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_listed_repository_may_be_pushed_to_and_not_read_without_read_access() {
+        let policy = policy("github_read_access_enabled: false\ngithub_allowed_repos: [o/r]");
+        let reason = |method, url| decide(&policy, method, url).0;
+        assert_eq!(reason("POST", "https://github.com/o/r/git-receive-pack"), Reason::Allowed);
+        assert_eq!(
+            reason("GET", "https://github.com/o/r/info/refs?service=git-upload-pack"),
+            Reason::PathNotAllowed
+        );
+        assert_eq!(reason("GET", "https://api.github.com/repos/o/r"), Reason::MethodNotAllowed);
+    }
+}

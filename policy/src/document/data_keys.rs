@@ -1,0 +1,167 @@
+//! The data document's keys for GitHub and AWS.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::fields::{Fields, choice_of_truth, list, text};
+use super::node::Node;
+use crate::fault::{At, Collector};
+use crate::limits;
+
+/// What may be read and written at GitHub.
+#[derive(Debug, Default)]
+pub(crate) struct GithubKeys<'s> {
+    /// GET, HEAD and fetching, everywhere.
+    pub(crate) read_access_enabled: bool,
+    /// `owner/name` each: writing.
+    pub(crate) allowed_repos: Vec<Cow<'s, str>>,
+    /// Writing below `/users/` of each.
+    pub(crate) allowed_users: Vec<Cow<'s, str>>,
+}
+
+/// Which services of AWS may be used.
+#[derive(Debug, Default)]
+pub(crate) struct AwsKeys<'s> {
+    /// Whether any may.
+    pub(crate) access_enabled: bool,
+    /// What stands before `.amazonaws.com`, or before the region in it.
+    pub(crate) allowed_services: Vec<Cow<'s, str>>,
+}
+
+impl<'s> GithubKeys<'s> {
+    pub(super) fn read(fields: &Fields<'_, 's>, at: &At<'_>, faults: &mut Collector) -> GithubKeys<'s> {
+        GithubKeys {
+            read_access_enabled: truth(fields, "github_read_access_enabled", at, faults),
+            allowed_repos: names(fields, "github_allowed_repos", at, repository, faults),
+            allowed_users: names(fields, "github_allowed_users", at, user, faults),
+        }
+    }
+}
+
+impl<'s> AwsKeys<'s> {
+    pub(super) fn read(fields: &Fields<'_, 's>, at: &At<'_>, faults: &mut Collector) -> AwsKeys<'s> {
+        AwsKeys {
+            access_enabled: truth(fields, "aws_access_enabled", at, faults),
+            allowed_services: names(fields, "aws_allowed_services", at, service, faults),
+        }
+    }
+}
+
+fn truth(fields: &Fields<'_, '_>, key: &'static str, at: &At<'_>, faults: &mut Collector) -> bool {
+    fields.get(key).and_then(|node| choice_of_truth(node, &At::Key(at, key), faults)).unwrap_or(false)
+}
+
+/// Says what is wrong with a name, and what was probably meant.
+type Reader = fn(&str) -> Result<(), (String, Option<String>)>;
+
+/// A list of distinct names; empty is allowed, because it is the keys' default.
+fn names<'s>(
+    fields: &Fields<'_, 's>,
+    key: &'static str,
+    at: &At<'_>,
+    read: Reader,
+    faults: &mut Collector,
+) -> Vec<Cow<'s, str>> {
+    let at = At::Key(at, key);
+    let Some(node) = fields.get(key) else { return Vec::new() };
+    let mut seen = HashSet::new();
+    let items = list(node, &at, faults).unwrap_or_default();
+    if items.len() > limits::DATA_NAMES {
+        let message = format!("the list has more than {} entries", limits::DATA_NAMES);
+        faults.report(node.span.clone(), &at, message, None);
+    }
+    let mut name = |index: usize, node: &Node<'s>| {
+        let at = At::Index(&at, index);
+        let name = text(node, &at, faults)?;
+        let fault = match read(&name.value) {
+            Ok(()) if seen.insert(name.value.clone()) => return Some(name.value),
+            Ok(()) => (format!("`{}` is already listed", name.value), Some("remove one of them".to_owned())),
+            Err(fault) => fault,
+        };
+        faults.report(name.span, &at, fault.0, fault.1);
+        None
+    };
+    items.iter().enumerate().filter_map(|(index, node)| name(index, node)).collect()
+}
+
+/// `owner/name` as GitHub lets them be.
+fn repository(written: &str) -> Result<(), (String, Option<String>)> {
+    let Some((owner, name)) = written.split_once('/') else {
+        let help = format!("write the owner before it: `owner/{written}`");
+        return Err((format!("`{written}` is a repository without its owner"), Some(help)));
+    };
+    if let Some(name) = name.strip_suffix(".git") {
+        let help = format!("write `{owner}/{name}`: the name with `.git` is meant as well");
+        return Err((format!("`{written}` ends in `.git`"), Some(help)));
+    }
+    let odd = |byte: u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if !is_owner(owner) || name.is_empty() || matches!(name, "." | "..") || name.bytes().any(odd) {
+        let help = "write `owner/name`, in ASCII letters, digits, `-`, `_` and `.`".to_owned();
+        return Err((format!("`{written}` is not a repository"), Some(help)));
+    }
+    Ok(())
+}
+
+fn user(written: &str) -> Result<(), (String, Option<String>)> {
+    if is_owner(written) {
+        return Ok(());
+    }
+    let help = "write the name alone, in ASCII letters, digits, `-` and `_`".to_owned();
+    Err((format!("`{written}` is not a user"), Some(help)))
+}
+
+fn is_owner(name: &str) -> bool {
+    let odd = |byte: u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    !name.is_empty() && !name.bytes().any(odd)
+}
+
+fn service(written: &str) -> Result<(), (String, Option<String>)> {
+    if let Some(name) = written.strip_suffix(".amazonaws.com") {
+        return Err((format!("`{written}` is a host, not a service"), Some(format!("write `{name}`"))));
+    }
+    let lower = written.to_ascii_lowercase();
+    if lower != written && service(&lower).is_ok() {
+        let message = format!("`{written}` is not in canonical form, which is `{lower}`");
+        return Err((message, Some(format!("write `{lower}`"))));
+    }
+    let label = |label: &str| {
+        let odd = |byte: u8| !(byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        !label.is_empty() && label.len() <= limits::LABEL_BYTES && !label.bytes().any(odd)
+    };
+    if written.len() > limits::HOST_BYTES / 2 || !written.split('.').all(label) {
+        let help = "write what stands before `.amazonaws.com`, as in `s3` or `api.ecr`".to_owned();
+        return Err((format!("`{written}` is not a service"), Some(help)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_as_they_stand_in_a_url() {
+        for name in ["octo-org/app", "o/.github", "a_b/c.d-e"] {
+            assert_eq!(repository(name), Ok(()), "{name}");
+        }
+        for name in ["s3", "api.ecr", "bedrock-runtime"] {
+            assert_eq!(service(name), Ok(()), "{name}");
+        }
+        assert_eq!(user("octo-bot"), Ok(()));
+    }
+
+    #[test]
+    fn what_would_be_another_path_or_host_is_refused() {
+        for name in
+            ["app", "o/", "/r", "o/r/x", "o/..", "o/r.git", "o/r*", "o/{r}", "o.x/r", "o/r%2f", "o/r?", "ö/r"]
+        {
+            assert!(repository(name).is_err(), "{name}");
+        }
+        for name in ["", "*", "a/b", "..", "a b"] {
+            assert!(user(name).is_err(), "{name}");
+        }
+        for name in ["", "S3", "s3.amazonaws.com", "*", "s3.", "a..b", "s3/x", "s_3"] {
+            assert!(service(name).is_err(), "{name}");
+        }
+    }
+}
