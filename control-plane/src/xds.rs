@@ -9,5 +9,6 @@ mod resource_type;
 pub mod server;
 pub mod source;
 pub mod state_of_the_world;
+pub mod stream;
 
 pub use resource_type::ResourceType;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as WireResource,
 };
@@ -12,6 +13,8 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use super::ResourceType;
 use super::node_status::Acknowledgement;
 use super::source::Source;
+use super::stream::{Outcome, StreamState};
+use crate::capabilities::Protocol;
 use crate::snapshot::Resource;
 
 /// The name that subscribes to everything of a type.
@@ -39,19 +42,25 @@ enum Held {
     Absent,
 }
 
-/// What a request leads to.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// To be sent.
-    pub response: Option<DeltaDiscoveryResponse>,
-    /// What the request said about an earlier response.
-    pub acknowledgement: Option<Acknowledgement>,
-}
+impl StreamState for DeltaStream {
+    type Request = DeltaDiscoveryRequest;
+    type Response = DeltaDiscoveryResponse;
+    const PROTOCOL: Protocol = Protocol::Delta;
 
-impl DeltaStream {
-    /// Takes in a request. One of a type that Weir does not serve leads to nothing.
-    pub fn on_request(&mut self, request: DeltaDiscoveryRequest, source: &Source) -> Outcome {
-        let Some(kind) = ResourceType::of_url(&request.type_url) else { return Outcome::default() };
+    fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn header(response: &DeltaDiscoveryResponse) -> (Option<ResourceType>, &str) {
+        (ResourceType::of_url(&response.type_url), &response.nonce)
+    }
+
+    fn on_request(
+        &mut self,
+        request: DeltaDiscoveryRequest,
+        source: &Source,
+    ) -> Outcome<DeltaDiscoveryResponse> {
+        let Some(kind) = ResourceType::of_url(&request.type_url) else { return Outcome::nothing() };
         let first = !self.subscriptions.contains_key(&kind);
         let subscription = self.subscriptions.entry(kind).or_default();
         if first {
@@ -94,13 +103,7 @@ impl DeltaStream {
         Outcome { response, acknowledgement }
     }
 
-    /// The types that have been subscribed to, in push order.
-    pub fn kinds(&self) -> Vec<ResourceType> {
-        self.subscriptions.keys().copied().collect()
-    }
-
-    /// What has changed of a type since it was last sent.
-    pub fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<DeltaDiscoveryResponse> {
+    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<DeltaDiscoveryResponse> {
         let subscription = self.subscriptions.get_mut(&kind)?;
         let all: BTreeMap<_, _> = if subscription.wildcard {
             source.all(kind).map(|resource| (resource.name.clone(), Arc::clone(resource))).collect()
@@ -124,8 +127,8 @@ impl DeltaStream {
         self.response(kind, changes)
     }
 
-    /// What has been renewed of the secrets that the node holds. Names that it was refused are not asked again.
-    pub fn renewals(&mut self, source: &Source) -> Option<DeltaDiscoveryResponse> {
+    /// Names that the node was refused are not asked again.
+    fn renewals(&mut self, source: &Source) -> Option<DeltaDiscoveryResponse> {
         let subscription = self.subscriptions.get_mut(&ResourceType::Secret)?;
         let held = subscription.held.iter().filter(|(_, held)| **held != Held::Absent);
         let held: Vec<_> =
@@ -135,8 +138,8 @@ impl DeltaStream {
         self.response(ResourceType::Secret, changes)
     }
 
-    /// Takes a secret back from the node, if it holds it. Envoy asks again when the name is dialled again.
-    pub fn withdraw(&mut self, name: &str) -> Option<DeltaDiscoveryResponse> {
+    /// Envoy asks again when the name is dialled again.
+    fn withdraw(&mut self, name: &str) -> Option<DeltaDiscoveryResponse> {
         let held = self.subscriptions.get_mut(&ResourceType::Secret)?.held.get_mut(name)?;
         if *held == Held::Absent {
             return None;
@@ -145,7 +148,9 @@ impl DeltaStream {
         let removed = vec![name.to_owned()];
         self.response(ResourceType::Secret, Changes { resources: Vec::new(), removed })
     }
+}
 
+impl DeltaStream {
     fn response(&mut self, kind: ResourceType, changes: Changes) -> Option<DeltaDiscoveryResponse> {
         if changes.resources.is_empty() && changes.removed.is_empty() {
             return None;

@@ -18,10 +18,11 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::ResourceType;
 use super::delta::DeltaStream;
-use super::node_status::{Acknowledgement, ConnectedNode, NodeRegistry, NodeStatus};
+use super::node_status::{ConnectedNode, NodeRegistry, NodeStatus};
 use super::source::{Catalogue, Secrets, Source};
 use super::state_of_the_world::StateOfTheWorldStream;
-use crate::capabilities::{Capabilities, LeafDelivery, Protocol};
+use super::stream::StreamState;
+use crate::capabilities::{Capabilities, LeafDelivery};
 use crate::envoy_version::EnvoyVersion;
 
 /// Responses that may wait for a slow node before its requests wait too.
@@ -156,14 +157,14 @@ struct Connected<'a, S: StreamState> {
 
 impl<S: StreamState> Connected<'_, S> {
     async fn on_request(&mut self, request: S::Request) -> Result<(), Status> {
-        let (response, acknowledgement) = self.state.on_request(request, &self.source);
-        if let Some(acknowledgement) = acknowledgement {
+        let outcome = self.state.on_request(request, &self.source);
+        if let Some(acknowledgement) = outcome.acknowledgement {
             if let Some(rejection) = &acknowledgement.rejection {
                 tracing::error!(kind = acknowledgement.kind.as_str(), rejection, "envoy rejected an update");
             }
             self.node.update(|status| status.acknowledged(acknowledgement));
         }
-        self.send(response).await
+        self.send(outcome.response).await
     }
 
     /// Sends what has changed of the snapshot, in push order. Secrets are not of the snapshot.
@@ -193,95 +194,6 @@ impl<S: StreamState> Connected<'_, S> {
             self.node.update(|status| status.sent(kind, nonce));
         }
         self.responses.send(Ok(response)).await.map_err(|_| Status::cancelled("the node is gone"))
-    }
-}
-
-/// The two protocols, as the loop sees them.
-trait StreamState: Default + Send + Sync + 'static {
-    type Request: Send + 'static;
-    type Response: Send + Sync + 'static;
-    const PROTOCOL: Protocol;
-
-    fn node(request: &Self::Request) -> Option<&Node>;
-    fn header(response: &Self::Response) -> (Option<ResourceType>, &str);
-    fn on_request(
-        &mut self,
-        request: Self::Request,
-        source: &Source,
-    ) -> (Option<Self::Response>, Option<Acknowledgement>);
-    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response>;
-    fn renewals(&mut self, source: &Source) -> Option<Self::Response>;
-    fn withdraw(&mut self, name: &str) -> Option<Self::Response>;
-}
-
-impl StreamState for DeltaStream {
-    type Request = DeltaDiscoveryRequest;
-    type Response = DeltaDiscoveryResponse;
-    const PROTOCOL: Protocol = Protocol::Delta;
-
-    fn node(request: &Self::Request) -> Option<&Node> {
-        request.node.as_ref()
-    }
-
-    fn header(response: &Self::Response) -> (Option<ResourceType>, &str) {
-        (ResourceType::of_url(&response.type_url), &response.nonce)
-    }
-
-    fn on_request(
-        &mut self,
-        request: Self::Request,
-        source: &Source,
-    ) -> (Option<Self::Response>, Option<Acknowledgement>) {
-        let outcome = Self::on_request(self, request, source);
-        (outcome.response, outcome.acknowledgement)
-    }
-
-    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response> {
-        Self::changes(self, kind, source)
-    }
-
-    fn renewals(&mut self, source: &Source) -> Option<Self::Response> {
-        Self::renewals(self, source)
-    }
-
-    fn withdraw(&mut self, name: &str) -> Option<Self::Response> {
-        Self::withdraw(self, name)
-    }
-}
-
-impl StreamState for StateOfTheWorldStream {
-    type Request = DiscoveryRequest;
-    type Response = DiscoveryResponse;
-    const PROTOCOL: Protocol = Protocol::StateOfTheWorld;
-
-    fn node(request: &Self::Request) -> Option<&Node> {
-        request.node.as_ref()
-    }
-
-    fn header(response: &Self::Response) -> (Option<ResourceType>, &str) {
-        (ResourceType::of_url(&response.type_url), &response.nonce)
-    }
-
-    fn on_request(
-        &mut self,
-        request: Self::Request,
-        source: &Source,
-    ) -> (Option<Self::Response>, Option<Acknowledgement>) {
-        let outcome = Self::on_request(self, request, source);
-        (outcome.response, outcome.acknowledgement)
-    }
-
-    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response> {
-        Self::changes(self, kind, source)
-    }
-
-    fn renewals(&mut self, source: &Source) -> Option<Self::Response> {
-        Self::changes(self, ResourceType::Secret, source)
-    }
-
-    /// Here the secrets are those that a listener configures; none of them is withdrawn while it does.
-    fn withdraw(&mut self, _name: &str) -> Option<Self::Response> {
-        None
     }
 }
 

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::ResourceType;
 use super::node_status::Acknowledgement;
 use super::source::Source;
+use super::stream::{Outcome, StreamState};
+use crate::capabilities::Protocol;
 use crate::snapshot::Resource;
 
 /// One stream's subscriptions.
@@ -25,25 +28,28 @@ struct Subscription {
     last: Option<(String, String)>,
 }
 
-/// What a request leads to.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// To be sent.
-    pub response: Option<DiscoveryResponse>,
-    /// What the request said about an earlier response.
-    pub acknowledgement: Option<Acknowledgement>,
-}
+impl StreamState for StateOfTheWorldStream {
+    type Request = DiscoveryRequest;
+    type Response = DiscoveryResponse;
+    const PROTOCOL: Protocol = Protocol::StateOfTheWorld;
 
-impl StateOfTheWorldStream {
-    /// Takes in a request. One that answers an older response than the last is stale and leads to nothing.
-    pub fn on_request(&mut self, request: DiscoveryRequest, source: &Source) -> Outcome {
-        let Some(kind) = ResourceType::of_url(&request.type_url) else { return Outcome::default() };
+    fn node(request: &DiscoveryRequest) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn header(response: &DiscoveryResponse) -> (Option<ResourceType>, &str) {
+        (ResourceType::of_url(&response.type_url), &response.nonce)
+    }
+
+    /// One that answers an older response than the last is stale and leads to nothing.
+    fn on_request(&mut self, request: DiscoveryRequest, source: &Source) -> Outcome<DiscoveryResponse> {
+        let Some(kind) = ResourceType::of_url(&request.type_url) else { return Outcome::nothing() };
         let first = !self.subscriptions.contains_key(&kind);
         let subscription = self.subscriptions.entry(kind).or_default();
         let last_nonce = subscription.last.as_ref().map(|(_, nonce)| nonce.as_str());
         if !request.response_nonce.is_empty() && !first && last_nonce != Some(request.response_nonce.as_str())
         {
-            return Outcome::default();
+            return Outcome::nothing();
         }
         let acknowledgement = (!request.response_nonce.is_empty() && !first).then(|| Acknowledgement {
             kind,
@@ -61,13 +67,8 @@ impl StateOfTheWorldStream {
         Outcome { response, acknowledgement }
     }
 
-    /// The types that have been subscribed to, in push order.
-    pub fn kinds(&self) -> Vec<ResourceType> {
-        self.subscriptions.keys().copied().collect()
-    }
-
     /// Everything that is asked for of a type, if anything of it has changed since it was last sent.
-    pub fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<DiscoveryResponse> {
+    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<DiscoveryResponse> {
         let subscription = self.subscriptions.get_mut(&kind)?;
         let resources: Vec<Arc<Resource>> = if subscription.names.is_empty() && kind.has_wildcard() {
             source.all(kind).cloned().collect()
@@ -88,6 +89,14 @@ impl StateOfTheWorldStream {
             nonce,
             ..DiscoveryResponse::default()
         })
+    }
+    fn renewals(&mut self, source: &Source) -> Option<DiscoveryResponse> {
+        self.changes(ResourceType::Secret, source)
+    }
+
+    /// Here the secrets are those that a listener configures; none of them is withdrawn while it does.
+    fn withdraw(&mut self, _name: &str) -> Option<DiscoveryResponse> {
+        None
     }
 }
 

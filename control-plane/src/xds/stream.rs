@@ -1,0 +1,52 @@
+//! What the two protocols have in common: a request or a change in, the response out.
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+
+use super::ResourceType;
+use super::node_status::Acknowledgement;
+use super::source::Source;
+use crate::capabilities::Protocol;
+
+/// The state of one stream. No sockets and no clock.
+pub trait StreamState: Default + Send + Sync + 'static {
+    /// What the node sends.
+    type Request: Send + 'static;
+    /// What it is sent.
+    type Response: Send + Sync + 'static;
+    /// Which of the two it is.
+    const PROTOCOL: Protocol;
+
+    /// Who asks. Envoy says it in the first request of a stream only.
+    fn node(request: &Self::Request) -> Option<&Node>;
+
+    /// The type and the nonce of a response.
+    fn header(response: &Self::Response) -> (Option<ResourceType>, &str);
+
+    /// Takes in a request. One of a type that Weir does not serve leads to nothing.
+    fn on_request(&mut self, request: Self::Request, source: &Source) -> Outcome<Self::Response>;
+
+    /// What has changed of a type since it was last sent.
+    fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response>;
+
+    /// What has been renewed of the secrets that the node holds.
+    fn renewals(&mut self, source: &Source) -> Option<Self::Response>;
+
+    /// Takes a secret back from the node, if it holds it.
+    fn withdraw(&mut self, name: &str) -> Option<Self::Response>;
+}
+
+/// What a request leads to.
+#[derive(Debug)]
+pub struct Outcome<R> {
+    /// To be sent.
+    pub response: Option<R>,
+    /// What the request said about an earlier response.
+    pub acknowledgement: Option<Acknowledgement>,
+}
+
+impl<R> Outcome<R> {
+    /// A request that is not answered and says nothing.
+    pub fn nothing() -> Self {
+        Self { response: None, acknowledgement: None }
+    }
+}
