@@ -101,10 +101,11 @@ impl DiscoveryServer {
                     None => return Ok(()),
                 },
                 changed = self.catalogue.changed() => match changed {
-                    Ok(()) => {
-                        stream.source = self.source(capabilities)?;
+                    // What does not fit together is never served: the node keeps what it has.
+                    Ok(()) => if let Ok(source) = self.source(capabilities) {
+                        stream.source = source;
                         stream.push().await?;
-                    }
+                    },
                     Err(_) => return Ok(()),
                 },
                 withdrawn = withdrawals.recv() => match withdrawn {
