@@ -46,9 +46,20 @@ async fn filter_answers(listen: SocketAddr, host: &str) -> io::Result<bool> {
     let mut connection = TcpStream::connect(loopback(listen)).await?;
     let request = format!("GET http://{host}/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
-    let mut response = String::new();
-    connection.read_to_string(&mut response).await?;
-    Ok(response.contains("x-weir-decision: ") && !response.contains("x-weir-decision: policy_missing"))
+    let head = read_head(&mut connection).await?;
+    Ok(head.contains("x-weir-decision: ") && !head.contains("x-weir-decision: policy_missing"))
+}
+
+/// Reads up to the end of the headers, not of the connection: Envoy leaves that open for another second.
+async fn read_head(connection: &mut TcpStream) -> io::Result<String> {
+    let (mut head, mut part) = (Vec::new(), [0; 1024]);
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match connection.read(&mut part).await? {
+            0 => break,
+            count => head.extend_from_slice(&part[..count]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
 /// Where a listener on all addresses can be reached from here.
