@@ -58,6 +58,7 @@ fn hint(ruling: &Ruling<'_>) -> String {
             Reason::MethodNotAllowed => write!(hint, "{method} to `{host}`: "),
             Reason::PathNotAllowed => write!(hint, "this path of `{host}`: "),
             Reason::Allowed
+            | Reason::OpenMode
             | Reason::DeniedByRule
             | Reason::InvalidHost
             | Reason::InvalidMethod

@@ -56,6 +56,11 @@ impl Object {
         }
     }
 
+    /// A member that is `true`.
+    pub fn truth(&mut self, key: &'static str) -> &mut Self {
+        self.raw(key, format_args!("true"))
+    }
+
     /// The whole text.
     pub fn finish(&mut self) -> Vec<u8> {
         self.text.push('}');

@@ -11,7 +11,7 @@ use crate::ruling::Ruling;
 use crate::{denial, record, upstream};
 use std::rc::Rc;
 use thiserror::Error;
-use weir_policy::{Decision, Effect, Reason, Rule, Tunnel};
+use weir_policy::{Decision, Effect, Reason, Tunnel};
 
 /// What the host does next with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,8 +69,7 @@ impl Judge {
             }
             Err(failure) => {
                 host.warn(&format!("decision {id}: {failure}"));
-                ruling.decision.effect = Effect::Deny;
-                ruling.decision.reason = Reason::FilterFailure;
+                ruling.decision = ruling.decision.overruled(Reason::FilterFailure);
                 self.deny(host, &ruling)
             }
         }
@@ -78,8 +77,7 @@ impl Judge {
 
     fn rule<'a>(&'a self, id: DecisionId, facts: &'a Facts) -> Ruling<'a> {
         let Some(Configuration { policy, judge_connect_host }) = &self.configuration else {
-            let reason = Reason::PolicyMissing;
-            let decision = Decision { effect: Effect::Deny, reason, rule: None, authority: None };
+            let decision = Decision::deny(Reason::PolicyMissing, None, None);
             return Ruling { id, policy_version: None, facts, decision };
         };
         let mut decision = if facts.asks_for_tunnel() {
@@ -88,8 +86,7 @@ impl Judge {
             policy.decide(&facts.request())
         };
         if decision.effect == Effect::Allow && facts.claims_https_without_tls() && !facts.asks_for_tunnel() {
-            decision.effect = Effect::Deny;
-            decision.reason = Reason::SchemeNotAllowed;
+            decision = decision.overruled(Reason::SchemeNotAllowed);
         }
         Ruling { id, policy_version: Some(policy.version()), facts, decision }
     }
@@ -114,8 +111,7 @@ fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
     if ruling.facts.asks_for_tunnel() {
         upstream::prepare_tunnel(host, ruling.facts, authority)?;
     } else {
-        let address_set = decision.rule.as_ref().and_then(Rule::address_set);
-        upstream::prepare(host, ruling.facts, authority, address_set)?;
+        upstream::prepare(host, ruling.facts, authority, decision.address_set)?;
     }
     record::export(host, ruling)?;
     Ok(())
@@ -460,6 +456,38 @@ rules:
         );
         assert_eq!(host.filter_state("wasm.weir").unwrap(), expected);
         assert_eq!(version.len(), 16);
+    }
+
+    #[test]
+    fn what_would_be_denied_goes_out_and_its_record_says_so() {
+        let document = "mode: report
+rules:
+- {id: a, effect: allow, hosts: [a.example], methods: [GET], addresses: [10.0.0.0/8]}
+- {id: never, effect: deny, paths: [/never], mode: enforce}
+";
+        let configuration = Configuration::try_from(plugin_configuration(document, 0).as_slice()).unwrap();
+        let judge = Judge::new(Some(configuration), Rc::default());
+        let request = |method: &[u8], path: &[u8]| {
+            InMemory::tls(Some(b"a.example")).with_header(":method", method).with_header(":path", path)
+        };
+        let host = request(b"POST", b"/");
+        allowed(&judge, &host);
+        let record = host.filter_state("wasm.weir").unwrap();
+        assert!(
+            record.starts_with(r#"{"effect":"allow","reason":"method_not_allowed","rule":"a","#),
+            "{record}"
+        );
+        assert!(record.ends_with(r#","would_deny":true}"#), "{record}");
+        assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some("a.example"));
+        assert_eq!(host.filter_state("wasm.weir_addresses").as_deref(), Some("0"));
+        assert_eq!(host.counter("weir_decisions.effect.allow.reason.method_not_allowed"), 1);
+        let host = request(b"GET", b"/");
+        allowed(&judge, &host);
+        assert_eq!(host.record().unwrap().get("would_deny"), None);
+        assert_eq!(denied(&judge, &request(b"POST", b"/never")).1, "denied_by_rule");
+        let host = request(b"POST", b"/").broken("call_foreign_function");
+        assert_eq!(denied(&judge, &host), (403, "filter_failure".to_owned()));
+        assert_eq!(host.record().unwrap().get("would_deny"), None);
     }
 
     #[test]

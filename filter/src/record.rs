@@ -3,7 +3,7 @@
 use crate::hostcalls::{FailedCall, Hostcalls};
 use crate::json::Object;
 use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
-use weir_policy::Rule;
+use weir_policy::{Decision, Rule};
 
 /// Becomes filter state `wasm.weir`, in an access log `%FILTER_STATE(wasm.weir:PLAIN)%`.
 const KEY: &str = "weir";
@@ -13,20 +13,24 @@ pub fn export(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), FailedCa
     host.set_property(KEY, &encode(ruling))
 }
 
-/// The record: a JSON object with these keys in this order.
+/// The record: a JSON object with these keys in this order, and `would_deny` only where it is true.
 fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
-    let decision = &ruling.decision;
+    let Decision { effect, reason, rule, authority, would_deny, address_set: _ } = &ruling.decision;
     let version = ruling.policy_version.as_ref().map(ToString::to_string);
-    Object::new()
-        .text("effect", decision.effect.as_str())
-        .text("reason", decision.reason.as_str())
-        .optional_text("rule", decision.rule.as_ref().map(Rule::id))
+    let mut record = Object::new();
+    record
+        .text("effect", effect.as_str())
+        .text("reason", reason.as_str())
+        .optional_text("rule", rule.as_ref().map(Rule::id))
         .text("decision_id", &ruling.id.to_string())
         .optional_text("policy_version", version.as_deref())
         .bytes("host", ruling.host(), HOST_LIMIT)
-        .optional_number("port", decision.authority.map(|authority| authority.port))
+        .optional_number("port", authority.map(|authority| authority.port))
         .text("scheme", ruling.facts.scheme().as_str())
         .bytes("method", &ruling.facts.method, METHOD_LIMIT)
-        .bytes("path", ruling.path(), PATH_LIMIT)
-        .finish()
+        .bytes("path", ruling.path(), PATH_LIMIT);
+    if *would_deny {
+        record.truth("would_deny");
+    }
+    record.finish()
 }

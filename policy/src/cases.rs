@@ -11,13 +11,13 @@
 //!
 //! The URL is taken apart and not repaired, so that a case can be an attack. Without `sni` an https request carries its
 //! own host, as an honest client does; `sni: ''` is none. `effect` is required; `rule` (`null` for none) and `reason`
-//! are compared when they are written.
+//! are compared when they are written; `would_deny: true` is required of what goes out because of report mode only.
 
 use core::fmt;
 use core::ops::Range;
 
 use crate::decision::{Decision, Effect};
-use crate::document::fields::{Fields, Known, choice, list, mismatch, text};
+use crate::document::fields::{Fields, Known, choice, choice_of_truth, list, mismatch, text};
 use crate::document::node::{Node, Value};
 use crate::document::yaml;
 use crate::fault::{At, Collector, Faults};
@@ -53,6 +53,8 @@ pub struct Expectation {
     pub rule: Option<Option<String>>,
     /// The reason; not compared when the case says nothing.
     pub reason: Option<Reason>,
+    /// That it goes out only because of report mode; expected not to when the case says nothing.
+    pub would_deny: bool,
 }
 
 /// A decision that is not the expected one.
@@ -66,7 +68,7 @@ pub struct Mismatch {
 
 const CASE: Known = Known { keys: &["request", "expect"], later: &[] };
 const REQUEST: Known = Known { keys: &["method", "url", "sni"], later: &[] };
-const EXPECT: Known = Known { keys: &["effect", "rule", "reason"], later: &[] };
+const EXPECT: Known = Known { keys: &["effect", "rule", "reason", "would_deny"], later: &[] };
 
 /// Reads the text of a `decisions.yaml`.
 ///
@@ -131,7 +133,11 @@ fn expectation(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<E
     });
     let reasons = Reason::ALL.map(|reason| (reason.as_str(), reason));
     let reason = fields.get("reason").and_then(|node| choice(node, &At::Key(at, "reason"), &reasons, faults));
-    Some(Expectation { effect: effect?, rule, reason })
+    let would_deny = fields
+        .get("would_deny")
+        .and_then(|node| choice_of_truth(node, &At::Key(at, "would_deny"), faults))
+        .unwrap_or(false);
+    Some(Expectation { effect: effect?, rule, reason, would_deny })
 }
 
 impl Case {
@@ -156,9 +162,11 @@ impl Case {
             effect: decision.effect,
             rule: Some(decision.rule.map(|rule| rule.id().to_owned())),
             reason: Some(decision.reason),
+            would_deny: decision.would_deny,
         };
-        let Expectation { effect, rule, reason } = &self.expect;
+        let Expectation { effect, rule, reason, would_deny } = &self.expect;
         let as_expected = *effect == decided.effect
+            && *would_deny == decided.would_deny
             && (rule.is_none() || *rule == decided.rule)
             && (reason.is_none() || *reason == decided.reason);
         if as_expected { Ok(decision) } else { Err(Mismatch { expected: self.expect.clone(), decided }) }
@@ -168,6 +176,9 @@ impl Case {
 impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.effect.fmt(f)?;
+        if self.would_deny {
+            f.write_str(", would deny")?;
+        }
         if let Some(reason) = self.reason {
             write!(f, ", reason {reason}")?;
         }

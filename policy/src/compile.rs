@@ -7,6 +7,7 @@ use crate::decision::Effect;
 use crate::document::{PolicyDocument, RuleDocument, yaml};
 use crate::fault::{At, Collector, Faults};
 use crate::git::GitScope;
+use crate::mode::Mode;
 use crate::policy::Policy;
 use crate::scheme::Scheme;
 use crate::wire::writer::{self, Draft, DraftHost, DraftPorts};
@@ -25,6 +26,7 @@ mod github;
 /// | `github_allowed_users` | writes below `/users/NAME` of GitHub's REST API, over https |
 /// | `aws_access_enabled`, `aws_allowed_services` | any method over https to `SERVICE.amazonaws.com` and `SERVICE.REGION.amazonaws.com` |
 /// | `rules` | each a rule: `id` and `effect`, and optionally the rest |
+/// | `mode` | of the document or of a rule: `enforce` (default), `report`, `open`; a rule without it has the document's, a deny rule in an open document enforces |
 /// | `hosts` | exact, or `*.example.com`: one or more labels below, never the bare name. An allow rule needs it; a deny rule without it is about every host |
 /// | `schemes` | default: https for allow, both for deny |
 /// | `ports` | default: the scheme's own for allow, all for deny |
@@ -38,10 +40,10 @@ mod github;
 /// Every fault of the document at once.
 pub fn compile(source: &str) -> Result<Policy, Faults> {
     let mut faults = Collector::default();
-    let drafts = drafts(source, &mut faults);
+    let (drafts, mode) = drafts(source, &mut faults);
     let mut policy = Policy::deny_all();
     if faults.is_empty() {
-        let written = writer::write(&drafts).map_err(|error| error.to_string());
+        let written = writer::write(&drafts, mode).map_err(|error| error.to_string());
         match written.and_then(|bytes| Policy::from_bytes(bytes).map_err(|error| error.to_string())) {
             Ok(compiled) => policy = compiled,
             Err(error) => faults.report(0..0, &At::Root, error, None),
@@ -51,17 +53,18 @@ pub fn compile(source: &str) -> Result<Policy, Faults> {
 }
 
 /// The rules of a document; only meaningful when no fault was found.
-pub(crate) fn drafts<'s>(source: &'s str, faults: &mut Collector) -> Vec<Draft<'s>> {
-    let Some(root) = yaml::read(source, faults) else { return Vec::new() };
+pub(crate) fn drafts<'s>(source: &'s str, faults: &mut Collector) -> (Vec<Draft<'s>>, Mode) {
+    let Some(root) = yaml::read(source, faults) else { return (Vec::new(), Mode::Enforce) };
     root.inspect(&At::Root, faults);
-    let PolicyDocument { allowed_domains, unrestricted_domains, github, aws, rules } =
+    let PolicyDocument { mode, allowed_domains, unrestricted_domains, github, aws, rules } =
         PolicyDocument::read(&root, faults);
     let data = [
         domains("allowed_domains", allowed_domains, words(&["GET", "HEAD"])),
         domains("unrestricted_domains", unrestricted_domains, BTreeSet::new()),
     ];
     let data = data.into_iter().flatten().chain(github::rules(github)).chain(aws::rule(aws));
-    data.chain(rules.into_iter().filter_map(draft)).collect()
+    let data = data.map(|draft| Draft { mode, ..draft });
+    (data.chain(rules.into_iter().filter_map(|rule| draft(rule, mode))).collect(), mode)
 }
 
 fn words<'s>(words: &[&'static str]) -> BTreeSet<Cow<'s, str>> {
@@ -87,16 +90,22 @@ fn domains<'s>(
         methods,
         paths: BTreeSet::new(),
         git: GitScope::Any,
+        mode: Mode::Enforce,
         addresses: BTreeSet::new(),
     })
 }
 
-fn draft(rule: RuleDocument<'_>) -> Option<Draft<'_>> {
-    let RuleDocument { index: _, id, effect, hosts, ports, schemes, methods, paths, addresses } = rule;
+fn draft(rule: RuleDocument<'_>, of_document: Mode) -> Option<Draft<'_>> {
+    let RuleDocument { index: _, id, effect, mode, hosts, ports, schemes, methods, paths, addresses } = rule;
     let effect = effect?;
     let (default_schemes, default_ports) = match effect {
         Effect::Allow => (BTreeSet::from([Scheme::Https]), DraftPorts::Default),
         Effect::Deny => (BTreeSet::from(Scheme::ALL), DraftPorts::Any),
+    };
+    let default_mode = match (effect, of_document) {
+        // What is open is what no rule allows; what is forbidden by name stays so.
+        (Effect::Deny, Mode::Open) => Mode::Enforce,
+        (Effect::Allow | Effect::Deny, mode) => mode,
     };
     Some(Draft {
         id: id?.value,
@@ -107,6 +116,7 @@ fn draft(rule: RuleDocument<'_>) -> Option<Draft<'_>> {
         methods: methods.unwrap_or_default(),
         paths: paths.unwrap_or_default(),
         git: GitScope::Any,
+        mode: mode.unwrap_or(default_mode),
         addresses: addresses.unwrap_or_default(),
     })
 }
@@ -307,7 +317,7 @@ rules:
     methods: [get, 'G T', CONNECT]
     paths: [/a/../b, 'x?']
     addresses: [10.0.0.1/8]
-    mode: report
+    mode: reporting
   - id: one
     effect: allow
   - id: rules of two
@@ -339,7 +349,7 @@ rules:
             "12:13 rules[0].paths[0]: `/a/../b` is not in canonical form, which is `/b`",
             "12:22 rules[0].paths[1]: the path `x?` does not start with `/`",
             "13:17 rules[0].addresses[0]: `10.0.0.1/8` is not in canonical form, which is `10.0.0.0/8`",
-            "14:5 rules[0].mode: the key `mode` is unknown here",
+            "14:11 rules[0].mode: `reporting` is not known here",
             "15:5 rules[1]: an allow rule needs `hosts`",
             "15:9 rules[1].id: the id `one` is taken by `rules[0]`",
             "17:9 rules[2].id: `rules of two` is not an id",

@@ -35,25 +35,42 @@ impl core::fmt::Display for Effect {
 pub struct Decision<'p> {
     /// Whether the request goes out.
     pub effect: Effect,
-    /// Why; [`Reason::Allowed`] exactly when the effect is allow.
+    /// Why. Of a request that goes out [`Reason::Allowed`] or [`Reason::OpenMode`], or, where it would be denied, why it
+    /// would be.
     pub reason: Reason,
-    /// The rule that allowed or denied, or for a miss the allow rule that came nearest.
+    /// The rule that allowed or denied, or would; for a miss the allow rule that came nearest.
     pub rule: Option<Rule<'p>>,
     /// The canonical host and port, when the authority could be read.
     pub authority: Option<Authority>,
+    /// The request goes out because of [`crate::Mode::Report`], and would be denied otherwise. Only with
+    /// [`Effect::Allow`].
+    pub would_deny: bool,
+    /// The position in [`crate::Policy::address_sets`] of the addresses that the name may resolve to although they are
+    /// not public, of the rule by which the request goes out. Not always `rule`'s: that may be one that would deny.
+    pub address_set: Option<u16>,
 }
 
 impl<'p> Decision<'p> {
-    pub(crate) fn allow(rule: Rule<'p>, authority: Authority) -> Decision<'p> {
+    pub(crate) fn allow(rule: Option<Rule<'p>>, reason: Reason, authority: Authority) -> Decision<'p> {
         Decision {
             effect: Effect::Allow,
-            reason: Reason::Allowed,
-            rule: Some(rule),
+            reason,
+            rule,
             authority: Some(authority),
+            would_deny: false,
+            address_set: rule.and_then(|rule| rule.address_set()),
         }
     }
 
-    pub(crate) fn deny(reason: Reason, rule: Option<Rule<'p>>, authority: Option<Authority>) -> Decision<'p> {
-        Decision { effect: Effect::Deny, reason, rule, authority }
+    /// A denial, of a request whose authority could be read or not.
+    #[must_use]
+    pub fn deny(reason: Reason, rule: Option<Rule<'p>>, authority: Option<Authority>) -> Decision<'p> {
+        Decision { effect: Effect::Deny, reason, rule, authority, would_deny: false, address_set: None }
+    }
+
+    /// The same request, denied for another reason: what is known outside the policy forbids it.
+    #[must_use]
+    pub fn overruled(self, reason: Reason) -> Decision<'p> {
+        Decision::deny(reason, self.rule, self.authority)
     }
 }

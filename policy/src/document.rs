@@ -19,8 +19,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::fault::{At, Collector};
+use crate::mode::Mode;
 use crate::wire::writer::DraftHost;
-use fields::{Fields, Known, list};
+use fields::{Fields, Known, choice, list};
 use host::Kinds;
 use node::{Node, Value};
 
@@ -30,6 +31,8 @@ pub(crate) use rule::RuleDocument;
 /// What was written, with every value canonical.
 #[derive(Debug, Default)]
 pub(crate) struct PolicyDocument<'s> {
+    /// What becomes of denials, where a rule does not say.
+    pub(crate) mode: Mode,
     /// GET and HEAD to these.
     pub(crate) allowed_domains: Vec<DraftHost<'s>>,
     /// Any method to these.
@@ -51,9 +54,10 @@ const KEYS: Known = Known {
         "github_allowed_users",
         "aws_access_enabled",
         "aws_allowed_services",
+        "mode",
         "rules",
     ],
-    later: &["mode", "tls", "upstream"],
+    later: &["tls", "upstream"],
 };
 
 impl<'s> PolicyDocument<'s> {
@@ -71,6 +75,9 @@ impl<'s> PolicyDocument<'s> {
         if let Some(node) = fields.get("unrestricted_domains") {
             document.unrestricted_domains = domains(node, &At::Key(&at, "unrestricted_domains"), faults);
         }
+        if let Some(node) = fields.get("mode") {
+            document.mode = mode(node, &At::Key(&at, "mode"), faults).unwrap_or_default();
+        }
         document.github = GithubKeys::read(&fields, &at, faults);
         document.aws = AwsKeys::read(&fields, &at, faults);
         if let Some(node) = fields.get("rules") {
@@ -82,6 +89,10 @@ impl<'s> PolicyDocument<'s> {
         }
         document
     }
+}
+
+fn mode(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<Mode> {
+    choice(node, at, &Mode::ALL.map(|mode| (mode.as_str(), mode)), faults)
 }
 
 /// A data key's list: exact hosts; empty is allowed, because it is that key's default.

@@ -46,6 +46,14 @@
 //!    reason: host, scheme, port, method, path. To an undecided path a rule without `paths` is as to any other; a deny
 //!    rule with `paths` that otherwise matches denies it, an allow rule with `paths` does not match (`ambiguous_path`).
 //!
+//! # Modes
+//!
+//! The mode that counts is that of the rule that a denial names, and the document's where it names none. `enforce`: the
+//! denial stands. `report`: the request goes out, and the decision carries the denial's reason and rule and
+//! [`Decision::would_deny`]. `open`: what no rule allows goes out (`open_mode`). A deny rule in report mode is passed over
+//! and reported; an enforcing one beside it stands. Steps 1 to 3 are refused in every mode: there is nowhere to send such
+//! a request, or no saying where it goes.
+//!
 //! # Features
 //!
 //! `compile` (default) reads documents and decision cases. The filter builds without it; it changes no decision.
@@ -76,6 +84,7 @@ mod laws;
 pub mod limits;
 pub mod manual;
 mod method;
+mod mode;
 mod path;
 mod policy;
 mod reason;
@@ -95,6 +104,7 @@ pub use fault::{Fault, Faults};
 pub use host::{Host, InvalidHost};
 pub use host_pattern::HostPattern;
 pub use method::{InvalidMethod, Method};
+pub use mode::Mode;
 pub use path::{InvalidPath, Path};
 pub use policy::{Outcome, Policy, PolicyVersion, Port, Step, Trace};
 pub use reason::Reason;

@@ -17,6 +17,7 @@
 //! | a server name for one host and a request for another | [`server_name`] |
 //! | bytes that are not UTF-8, control characters | [`raw_bytes`] |
 //! | names, paths and methods of a megabyte | [`long_input`] |
+//! | a policy that is only tried out | [`modes`] |
 //! | look-alike letters, `xn--` labels | [`homographs`] |
 
 pub mod address_literals;
@@ -27,6 +28,7 @@ pub mod homographs;
 pub mod host_spelling;
 pub mod long_input;
 pub mod method_case;
+pub mod modes;
 pub mod raw_bytes;
 pub mod server_name;
 pub mod substrings;

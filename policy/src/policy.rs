@@ -5,6 +5,7 @@ use core::fmt;
 use crate::address_set::AddressSet;
 use crate::decision::{Decision, Effect};
 use crate::host_pattern::HostPattern;
+use crate::mode::Mode;
 use crate::request::{Request, Tunnel};
 use crate::scheme::Scheme;
 use crate::wire::{Image, InvalidPolicyBytes};
@@ -88,7 +89,9 @@ impl Policy {
     /// Decides a CONNECT at the explicit listener, before anything inside it is seen: the target must be `host:port`
     /// (`invalid_host`), no address that no rule lists (`address_literal`), on a port that some allow rule names
     /// (`port_not_allowed`); and, where the host is judged here, a host that an allow rule names on that port
-    /// (`host_not_allowed`) and no deny rule forbids altogether (`denied_by_rule`). What is inside is decided again.
+    /// (`host_not_allowed`) and no deny rule forbids altogether (`denied_by_rule`). What is inside is decided again, and
+    /// reported there; so outside of enforce mode a port or an address opens a tunnel. A host that is judged here does
+    /// not: no certificate could be made for it, in any mode.
     #[must_use]
     pub fn admit<'p>(&'p self, tunnel: &Tunnel<'_>) -> Decision<'p> {
         admit::admit(self, tunnel)
@@ -119,6 +122,12 @@ impl Policy {
     /// Every rule, in order.
     pub fn rules(&self) -> impl Iterator<Item = crate::Rule<'_>> {
         (0..self.image.rules()).map(|index| crate::Rule::new(self, index))
+    }
+
+    /// What becomes of a request that no rule names.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.image.mode()
     }
 
     pub(crate) fn image(&self) -> &Image {

@@ -5,6 +5,8 @@
 pub enum Reason {
     /// An allow rule matched and no deny rule did.
     Allowed,
+    /// No rule allows it, and the mode lets out what no rule allows.
+    OpenMode,
     /// No allow rule names the host.
     HostNotAllowed,
     /// A rule names the host, but not over this scheme.
@@ -48,8 +50,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the list above.
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; 21] = [
         Reason::Allowed,
+        Reason::OpenMode,
         Reason::HostNotAllowed,
         Reason::SchemeNotAllowed,
         Reason::PortNotAllowed,
@@ -76,6 +79,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Allowed => "allowed",
+            Reason::OpenMode => "open_mode",
             Reason::HostNotAllowed => "host_not_allowed",
             Reason::SchemeNotAllowed => "scheme_not_allowed",
             Reason::PortNotAllowed => "port_not_allowed",
@@ -109,7 +113,7 @@ impl Reason {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Reason::Allowed => 200,
+            Reason::Allowed | Reason::OpenMode => 200,
             Reason::MissingSni | Reason::SniMismatch | Reason::TunnelMismatch => 421,
             Reason::DnsFailure | Reason::CertificateNotVerified | Reason::UpstreamUnreachable => 503,
             Reason::HostNotAllowed
@@ -133,6 +137,9 @@ impl Reason {
     pub fn hint(self) -> &'static str {
         match self {
             Reason::Allowed => "nothing to do: the policy allows this request",
+            Reason::OpenMode => {
+                "list it in a rule before the policy is enforced: nothing allows this request but the mode"
+            }
             Reason::HostNotAllowed => {
                 "ask the owner of the policy to list this host in a rule, or use a host that is listed"
             }

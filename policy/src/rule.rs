@@ -1,6 +1,7 @@
 //! A rule, as a decision names it.
 
 use crate::decision::Effect;
+use crate::mode::Mode;
 use crate::policy::Policy;
 
 /// A rule of a policy.
@@ -31,6 +32,12 @@ impl<'p> Rule<'p> {
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.policy.image().rule(self.index).map_or(Effect::Deny, |record| record.effect)
+    }
+
+    /// What becomes of a request that it denies, or that misses it more nearly than any other rule.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.policy.image().rule(self.index).map_or(Mode::Enforce, |record| record.mode)
     }
 
     /// The position of its addresses in [`Policy::address_sets`], if it lists any.

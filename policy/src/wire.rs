@@ -15,7 +15,8 @@
 //! | 44 | 4 | home slots of the host table |
 //! | 48 | 4 | rule list of the rules without hosts, or `u32::MAX` |
 //! | 52 | 88 | offset and length of each section, in the order of `Section` |
-//! | 140 | 4 | zero |
+//! | 140 | 1 | mode: 0 enforce, 1 report, 2 open |
+//! | 141 | 3 | zero |
 //!
 //! # The host table
 //!

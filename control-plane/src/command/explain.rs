@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use weir_policy::{Decision, Effect, Outcome, Policy, Reason, Request, Target, Trace};
+use weir_policy::{Decision, Effect, Mode, Outcome, Policy, Reason, Request, Target, Trace};
 
 use crate::exit_code::ExitCode;
 use crate::policy_document::PolicyDocument;
@@ -88,8 +88,9 @@ struct Explanation<'a> {
 
 impl Explanation<'_> {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Decision { effect, reason, rule, authority } = &self.decision;
-        writeln!(out, "{effect}: {reason}")?;
+        let Decision { effect, reason, rule, authority, would_deny, address_set: _ } = &self.decision;
+        let only = if *would_deny { " (it would be denied, and is only reported)" } else { "" };
+        writeln!(out, "{effect}: {reason}{only}")?;
         writeln!(out, "  request  {} {}", printable(&self.arguments.method), printable(&self.arguments.url))?;
         if let Some(authority) = authority {
             let path = self.trace.path.as_deref().map(|path| format!(", path {path}")).unwrap_or_default();
@@ -99,14 +100,15 @@ impl Explanation<'_> {
             writeln!(out, "  sni      {}", printable(&String::from_utf8_lossy(sni)))?;
         }
         match (rule, reason) {
-            (Some(rule), Reason::Allowed | Reason::DeniedByRule) => {
+            (Some(rule), reason) if *reason == Reason::Allowed || rule.effect() == Effect::Deny => {
                 writeln!(out, "  rule     {}", rule.id())?;
             }
             (Some(rule), _) => writeln!(out, "  rule     none ({} came nearest)", rule.id())?,
             (None, _) => writeln!(out, "  rule     none")?,
         }
         match effect {
-            Effect::Allow => {}
+            Effect::Allow if *reason == Reason::Allowed => {}
+            Effect::Allow => writeln!(out, "  hint     {}", reason.hint())?,
             Effect::Deny => {
                 writeln!(out, "  answer   status {}", reason.status())?;
                 writeln!(out, "  hint     {}", reason.hint())?;
@@ -124,7 +126,11 @@ impl Explanation<'_> {
         let width = steps.iter().map(|step| step.rule.id().len()).max().unwrap_or_default();
         for step in steps {
             let effect = step.rule.effect().as_str();
-            writeln!(out, "  {:width$}  {effect:5}  {}", step.rule.id(), in_words(step.outcome))?;
+            let mode = match step.rule.mode() {
+                Mode::Enforce => String::new(),
+                mode @ (Mode::Report | Mode::Open) => format!(" ({mode} mode)"),
+            };
+            writeln!(out, "  {:width$}  {effect:5}  {}{mode}", step.rule.id(), in_words(step.outcome))?;
         }
         if self.decision.reason == Reason::HostNotAllowed && !self.trace.near.is_empty() {
             writeln!(out, "hosts of the policy that are near, but not this one:")?;
@@ -137,11 +143,12 @@ impl Explanation<'_> {
 
     /// The keys of the decision log, and what only an explanation knows.
     fn object(&self) -> serde_json::Value {
-        let Decision { effect, reason, rule, authority } = &self.decision;
+        let Decision { effect, reason, rule, authority, would_deny, address_set: _ } = &self.decision;
         let step = |step: &weir_policy::Step<'_>| {
             json!({
                 "rule": step.rule.id(),
                 "effect": step.rule.effect().as_str(),
+                "mode": step.rule.mode().as_str(),
                 "outcome": word(step.outcome),
             })
         };
@@ -155,7 +162,8 @@ impl Explanation<'_> {
             "scheme": self.request.scheme.as_str(),
             "method": self.arguments.method,
             "path": self.trace.path,
-            "status": reason.status(),
+            "would_deny": would_deny,
+            "status": if *would_deny { 200 } else { reason.status() },
             "hint": reason.hint(),
             "rules": self.trace.steps.iter().map(step).collect::<Vec<_>>(),
             "near": self.trace.near.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -239,6 +247,13 @@ rules:
     #[test]
     fn an_unknown_host_shows_the_hosts_that_are_near() {
         insta::assert_snapshot!(run(&["GET", "https://www.docs.example/"]));
+    }
+
+    #[test]
+    fn what_would_be_denied_is_said_with_the_modes() {
+        let policy = POLICY.replace("- {id: publish,", "- {mode: report, id: publish,");
+        let policy = policy.replace("- {id: crates,", "- {mode: report, id: crates,");
+        insta::assert_snapshot!(run_with(&policy, &["POST", "https://crates.example/api/new"]));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Record {
     pub method: String,
     /// The path, without its query.
     pub path: String,
+    /// It went out only because of report mode.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub would_deny: bool,
 }
 
 /// A line of the decision log.
@@ -75,6 +78,7 @@ impl Decision {
             match fate(common, &details, failure.as_deref()) {
                 Some(reason @ Reason::AddressNotAllowed) => {
                     record.effect = "deny".to_owned();
+                    record.would_deny = false;
                     record.reason = reason.as_str().to_owned();
                 }
                 Some(reason) => record.reason = reason.as_str().to_owned(),
@@ -153,6 +157,7 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
         scheme: request.scheme.clone(),
         method: String::new(),
         path: path.to_owned(),
+        would_deny: false,
     })
 }
 
@@ -217,6 +222,20 @@ mod tests {
                 ("deny", "address_not_allowed")
             );
         }
+    }
+
+    #[test]
+    fn what_would_be_denied_is_said_and_only_then() {
+        let line = |record: &str| {
+            serde_json::to_value(Decision::of_entry(&entry(record, "via_upstream", 200)).unwrap()).unwrap()
+        };
+        let would =
+            ALLOWED.replace("\"allowed\"", "\"host_not_allowed\"").replace('}', ",\"would_deny\":true}");
+        assert_eq!(
+            (&line(&would)["would_deny"], &line(&would)["reason"]),
+            (&true.into(), &"host_not_allowed".into())
+        );
+        assert_eq!(line(ALLOWED).get("would_deny"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::exact;
 use crate::decision::Effect;
 use crate::document::AwsKeys;
 use crate::git::GitScope;
+use crate::mode::Mode;
 use crate::scheme::Scheme;
 use crate::wire::writer::{Draft, DraftPorts};
 
@@ -71,6 +72,7 @@ pub(super) fn rule<'s>(keys: AwsKeys<'s>) -> Option<Draft<'s>> {
         methods: BTreeSet::new(),
         paths: BTreeSet::new(),
         git: GitScope::Any,
+        mode: Mode::Enforce,
         addresses: BTreeSet::new(),
     })
 }

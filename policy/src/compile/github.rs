@@ -7,6 +7,7 @@ use super::{exact, words};
 use crate::decision::Effect;
 use crate::document::GithubKeys;
 use crate::git::GitScope;
+use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
@@ -75,6 +76,7 @@ fn writing<'s>(id: &'static str, hosts: &[&'static str], methods: &[&'static str
         methods: words(methods),
         paths: BTreeSet::new(),
         git: GitScope::Any,
+        mode: Mode::Enforce,
         addresses: BTreeSet::new(),
     }
 }

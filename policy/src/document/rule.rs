@@ -13,6 +13,7 @@ use crate::decision::Effect;
 use crate::fault::{At, Collector};
 use crate::limits;
 use crate::method::Method;
+use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
 use crate::wire::is_id_byte;
@@ -25,6 +26,7 @@ pub(crate) struct RuleDocument<'s> {
     pub(crate) index: usize,
     pub(crate) id: Option<Spanned<Cow<'s, str>>>,
     pub(crate) effect: Option<Effect>,
+    pub(crate) mode: Option<Mode>,
     pub(crate) hosts: Option<Vec<DraftHost<'s>>>,
     pub(crate) ports: Option<BTreeSet<u16>>,
     pub(crate) schemes: Option<BTreeSet<Scheme>>,
@@ -34,8 +36,8 @@ pub(crate) struct RuleDocument<'s> {
 }
 
 const KEYS: Known = Known {
-    keys: &["id", "effect", "hosts", "ports", "schemes", "methods", "paths", "addresses"],
-    later: &["mode", "tls", "upstream"],
+    keys: &["id", "effect", "hosts", "ports", "schemes", "methods", "paths", "mode", "addresses"],
+    later: &["tls", "upstream"],
 };
 
 /// Ids that the data keys of the document take for their rules, also with more behind a slash.
@@ -69,6 +71,15 @@ impl<'s> RuleDocument<'s> {
             let at = At::Key(at, "addresses");
             faults.report(node.span.clone(), &at, "a deny rule has no `addresses`", Some(help));
         }
+        let mode = fields.get("mode").and_then(|node| super::mode(node, &At::Key(at, "mode"), faults));
+        if effect == Some(Effect::Deny)
+            && mode == Some(Mode::Open)
+            && let Some(node) = fields.get("mode")
+        {
+            let help = "leave the rule out, or write `report` to see what it would deny".to_owned();
+            let at = At::Key(at, "mode");
+            faults.report(node.span.clone(), &at, "a deny rule that is open denies nothing", Some(help));
+        }
         let read = |key: &'static str| fields.get(key).map(|node| (node, At::Key(at, key)));
         Some(RuleDocument {
             index: match at {
@@ -77,6 +88,7 @@ impl<'s> RuleDocument<'s> {
             },
             id: id.and_then(|node| rule_id(node, &At::Key(at, "id"), faults)),
             effect,
+            mode,
             hosts: read("hosts").map(|(node, at)| {
                 filled_list(node, &at, faults).map_or_else(Vec::new, |_| {
                     host::hosts(node, &at, Kinds::ExactAndBelow, faults)

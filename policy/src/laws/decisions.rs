@@ -5,35 +5,63 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::reference;
-use super::strategies::{deny_rule, drafts, request, wild_request};
+use super::strategies::{any_mode, deny_rule, drafts, request, wild_request};
 use crate::wire::writer::{self, Draft};
-use crate::{Effect, Policy, Reason, Request, Tunnel};
+use crate::{Decision, Effect, Mode, Policy, Reason, Request, Tunnel};
 
 fn policy(drafts: &[Draft<'_>]) -> Policy {
-    Policy::from_bytes(writer::write(drafts).expect("within limits")).expect("what is written can be read")
+    policy_in(Mode::Enforce, drafts)
+}
+
+fn policy_in(mode: Mode, drafts: &[Draft<'_>]) -> Policy {
+    Policy::from_bytes(writer::write(drafts, mode).expect("within limits"))
+        .expect("what is written can be read")
+}
+
+/// What reason, effect and report say of each other.
+fn is_sound(decision: &Decision<'_>) -> bool {
+    let allows = matches!(decision.reason, Reason::Allowed | Reason::OpenMode);
+    match decision.effect {
+        Effect::Allow => allows != decision.would_deny && decision.authority.is_some(),
+        Effect::Deny => !allows && !decision.would_deny && decision.address_set.is_none(),
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_compiled_decision_equals_the_plain_one(drafts in drafts(), request in request()) {
-        let policy = policy(&drafts);
+    fn the_compiled_decision_equals_the_plain_one(drafts in drafts(), mode in any_mode(), request in request()) {
+        let policy = policy_in(mode, &drafts);
         let request = request.as_request();
         let decision = policy.decide(&request);
         let rule = decision.rule.map(|rule| rule.index());
-        prop_assert_eq!((decision.effect, decision.reason, rule), reference::decide(&drafts, &request));
-        prop_assert_eq!(decision.effect == Effect::Allow, decision.reason == Reason::Allowed);
+        let plain = (decision.effect, decision.reason, rule, decision.would_deny);
+        prop_assert_eq!(plain, reference::decide(&drafts, mode, &request));
+        prop_assert!(is_sound(&decision), "{:?}", decision);
     }
 
     #[test]
-    fn adding_a_deny_rule_never_allows_more(drafts in drafts(), added in deny_rule(), place in 0usize..7, request in request()) {
-        let before = policy(&drafts);
+    fn adding_a_deny_rule_never_allows_more(drafts in drafts(), added in deny_rule(), place in 0usize..7, mode in any_mode(), request in request()) {
+        let before = policy_in(mode, &drafts);
         let mut with = drafts.clone();
         with.insert(place.min(drafts.len()), added);
-        let after = policy(&with);
+        let after = policy_in(mode, &with);
         if before.decide(&request.as_request()).effect == Effect::Deny {
             prop_assert_eq!(after.decide(&request.as_request()).effect, Effect::Deny);
+        }
+    }
+
+    #[test]
+    fn report_mode_reports_what_would_be_denied_and_nothing_else(drafts in drafts(), request in request()) {
+        let all = |mode| drafts.iter().map(|draft| Draft { mode, ..draft.clone() }).collect::<Vec<_>>();
+        let enforcing = policy_in(Mode::Enforce, &all(Mode::Enforce));
+        let reporting = policy_in(Mode::Report, &all(Mode::Report));
+        let (enforced, reported) = (enforcing.decide(&request.as_request()), reporting.decide(&request.as_request()));
+        prop_assert_eq!(enforced.reason, reported.reason);
+        prop_assert_eq!(enforced.rule.map(|rule| rule.index()), reported.rule.map(|rule| rule.index()));
+        if reported.effect == Effect::Allow {
+            prop_assert_eq!(reported.would_deny, enforced.effect == Effect::Deny);
         }
     }
 
@@ -73,17 +101,18 @@ proptest! {
         let request = request.as_request();
         let _ = policy.explain(&request);
         let decision = policy.decide(&request);
-        prop_assert_eq!(decision.effect == Effect::Allow, decision.reason == Reason::Allowed);
+        prop_assert!(is_sound(&decision), "{:?}", decision);
         for judge_host in [false, true] {
             let _ = policy.admit(&Tunnel { authority: request.authority, judge_host });
         }
     }
 
     #[test]
-    fn an_allowed_request_is_admitted_as_a_tunnel(drafts in drafts(), request in request(), judge_host: bool) {
-        let policy = policy(&drafts);
+    fn an_allowed_request_is_admitted_as_a_tunnel(drafts in drafts(), mode in any_mode(), request in request(), judge_host: bool) {
+        let policy = policy_in(mode, &drafts);
         let decision = policy.decide(&request.as_request());
-        if decision.effect == Effect::Allow {
+        // A host that no rule names has no certificate where hosts are judged at the tunnel, whatever the mode.
+        if decision.effect == Effect::Allow && (!judge_host || decision.reason == Reason::Allowed) {
             let authority = decision.authority.map(|authority| authority.to_string()).unwrap_or_default();
             let tunnel = Tunnel { authority: authority.as_bytes(), judge_host };
             prop_assert_eq!(policy.admit(&tunnel).effect, Effect::Allow);

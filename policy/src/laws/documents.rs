@@ -8,14 +8,15 @@ use super::strategies::drafts;
 use crate::compile;
 use crate::decision::Effect;
 use crate::git::GitScope;
+use crate::mode::Mode;
 use crate::wire::writer::{self, Draft, DraftPorts};
 
 /// Writes rules as a person would.
 fn print(drafts: &[Draft<'_>]) -> String {
     let mut text = String::from("rules:\n");
     for draft in drafts {
-        let Draft { id, effect, hosts, schemes, ports, methods, paths, git: _, addresses: _ } = draft;
-        let _ = writeln!(text, "- id: {id}\n  effect: {effect}");
+        let Draft { id, effect, hosts, schemes, ports, methods, paths, git: _, mode, addresses: _ } = draft;
+        let _ = writeln!(text, "- id: {id}\n  effect: {effect}\n  mode: {mode}");
         let mut list = |key: &str, items: Vec<String>| {
             let items: Vec<String> = items.into_iter().map(|item| format!("'{item}'")).collect();
             let _ = writeln!(text, "  {key}: [{}]", items.join(", "));
@@ -55,7 +56,7 @@ proptest! {
     fn a_document_means_the_rules_that_it_says(drafts in drafts()) {
         let drafts: Vec<Draft<'_>> = drafts.into_iter().filter(can_be_written).collect();
         let policy = compile(&print(&drafts)).map_err(|faults| TestCaseError::fail(faults.to_string()))?;
-        prop_assert_eq!(policy.as_bytes(), &*writer::write(&drafts).expect("within limits"));
+        prop_assert_eq!(policy.as_bytes(), &*writer::write(&drafts, Mode::Enforce).expect("within limits"));
     }
 
     #[test]

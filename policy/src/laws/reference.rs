@@ -4,16 +4,17 @@
 
 use crate::decision::Effect;
 use crate::git::GitScope;
+use crate::mode::Mode;
 use crate::path::{InvalidPath, Path};
 use crate::reason::Reason;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 use crate::{Authority, Host, Method, Request, Scheme};
 
-/// Effect, reason, and the position of the rule.
-pub(super) type Plain = (Effect, Reason, Option<usize>);
+/// Effect, reason, the position of the rule, and whether it would be a denial.
+pub(super) type Plain = (Effect, Reason, Option<usize>, bool);
 
-pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
-    let refused = |reason| (Effect::Deny, reason, None);
+pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) -> Plain {
+    let refused = |reason| (Effect::Deny, reason, None, false);
     let default_port = request.scheme.default_port();
     let Ok(authority) = Authority::parse(request.authority, default_port) else {
         return refused(Reason::InvalidHost);
@@ -42,7 +43,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
 
     let mut furthest: Option<(u8, Reason, usize)> = None;
     let mut allowed = None;
-    let (mut denied, mut undecided) = (None, None);
+    let mut denials = Vec::new();
     for (index, draft) in drafts.iter().enumerate() {
         let names_host =
             draft.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|host| names(host, &authority.host)));
@@ -69,8 +70,8 @@ pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
             None => Some((5, Reason::AmbiguousPath)),
         });
         match (draft.effect, miss) {
-            (Effect::Deny, None) => denied = denied.or(Some(index)),
-            (Effect::Deny, Some((_, Reason::AmbiguousPath))) => undecided = undecided.or(Some(index)),
+            (Effect::Deny, None) => denials.push((Reason::DeniedByRule, index)),
+            (Effect::Deny, Some((_, Reason::AmbiguousPath))) => denials.push((Reason::AmbiguousPath, index)),
             (Effect::Deny, Some(_)) => {}
             (Effect::Allow, None) => allowed = allowed.or(Some(index)),
             (Effect::Allow, Some((stage, reason))) => {
@@ -80,17 +81,27 @@ pub(super) fn decide(drafts: &[Draft<'_>], request: &Request<'_>) -> Plain {
             }
         }
     }
-    if let Some(index) = denied {
-        return (Effect::Deny, Reason::DeniedByRule, Some(index));
+    // A denial that is sure before one that is not, each in the document's order.
+    denials.sort_by_key(|(reason, _)| *reason == Reason::AmbiguousPath);
+    let first = |mode: Mode| denials.iter().find(|(_, index)| drafts[*index].mode == mode);
+    if let Some((reason, index)) = first(Mode::Enforce) {
+        return (Effect::Deny, *reason, Some(*index), false);
     }
-    if let Some(index) = undecided {
-        return (Effect::Deny, Reason::AmbiguousPath, Some(index));
-    }
-    match (allowed, furthest) {
-        (Some(index), _) => (Effect::Allow, Reason::Allowed, Some(index)),
-        (None, Some((_, reason, index))) => (Effect::Deny, reason, Some(index)),
-        (None, None) if authority.host.is_address() => refused(Reason::AddressLiteral),
-        (None, None) => refused(Reason::HostNotAllowed),
+    let no_host = match authority.host.is_address() {
+        true => Reason::AddressLiteral,
+        false => Reason::HostNotAllowed,
+    };
+    let miss = match (allowed, furthest) {
+        (Some(_), _) => None,
+        (None, Some((_, reason, index))) => Some((reason, Some(index), drafts[index].mode)),
+        (None, None) => Some((no_host, None, mode)),
+    };
+    match (miss, first(Mode::Report)) {
+        (Some((reason, index, Mode::Enforce)), _) => (Effect::Deny, reason, index, false),
+        (_, Some((reason, index))) => (Effect::Allow, *reason, Some(*index), true),
+        (Some((reason, index, Mode::Report)), None) => (Effect::Allow, reason, index, true),
+        (Some((_, index, Mode::Open)), None) => (Effect::Allow, Reason::OpenMode, index, false),
+        (None, None) => (Effect::Allow, Reason::Allowed, allowed, false),
     }
 }
 

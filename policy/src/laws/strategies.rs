@@ -10,6 +10,7 @@ use proptest::sample::select;
 
 use crate::decision::Effect;
 use crate::git::GitScope;
+use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
@@ -60,6 +61,17 @@ fn ports(effect: Effect) -> impl Strategy<Value = DraftPorts> {
     ]
 }
 
+/// Enforcing more often than not, and never an open deny rule.
+fn mode(effect: Effect) -> impl Strategy<Value = Mode> {
+    let open = if effect == Effect::Allow { Mode::Open } else { Mode::Enforce };
+    prop_oneof![4 => Just(Mode::Enforce), 1 => Just(Mode::Report), 1 => Just(open)]
+}
+
+/// The mode of a policy.
+pub(super) fn any_mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![2 => Just(Mode::Enforce), 1 => Just(Mode::Report), 1 => Just(Mode::Open)]
+}
+
 fn git() -> impl Strategy<Value = GitScope> {
     prop_oneof![4 => Just(GitScope::Any), 1 => Just(GitScope::NoWrite), 1 => Just(GitScope::Write)]
 }
@@ -73,8 +85,8 @@ fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
     };
     let methods = btree_set(select(&METHODS[..]).prop_map(Cow::Borrowed), 0..3);
     let schemes = btree_set(select(&Scheme::ALL[..]), 1..=2);
-    (hosts, schemes, ports(effect), methods, btree_set(pattern(), 0..3), git()).prop_map(
-        move |(hosts, schemes, ports, methods, paths, git)| Draft {
+    (hosts, schemes, ports(effect), methods, btree_set(pattern(), 0..3), git(), mode(effect)).prop_map(
+        move |(hosts, schemes, ports, methods, paths, git, mode)| Draft {
             id: Cow::Borrowed(""),
             effect,
             hosts,
@@ -83,6 +95,7 @@ fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
             methods,
             paths,
             git,
+            mode,
             addresses: BTreeSet::new(),
         },
     )

@@ -4,11 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::strategies::{drafts, request};
+use crate::mode::Mode;
 use crate::wire::writer::{self, Draft};
 use crate::{InvalidPolicyBytes, Policy};
 
 fn write(drafts: &[Draft<'_>]) -> Box<[u8]> {
-    writer::write(drafts).expect("within limits")
+    writer::write(drafts, Mode::Enforce).expect("within limits")
 }
 
 /// Makes the checksum right again, so that what lies behind it is reached.

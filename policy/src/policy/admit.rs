@@ -6,6 +6,7 @@ use super::{Policy, candidates};
 use crate::authority::Authority;
 use crate::decision::{Decision, Effect};
 use crate::git::GitScope;
+use crate::mode::Mode;
 use crate::reason::Reason;
 use crate::request::Tunnel;
 use crate::rule::Rule;
@@ -21,14 +22,18 @@ pub(super) fn admit<'p>(policy: &'p Policy, tunnel: &Tunnel<'_>) -> Decision<'p>
     let mut denied: Option<u16> = None;
     let mut listed: Option<u16> = None;
     let mut allowed: Option<u16> = None;
+    let mut enforced = image.mode() == Mode::Enforce;
     let first = |so_far: Option<u16>, index: u16| Some(so_far.map_or(index, |first| first.min(index)));
     candidates::for_each(image, &authority.host, |index| {
         let Some(rule) = image.rule(index) else { return };
         match rule.effect {
-            Effect::Deny if forbids_tunnel(image, &rule, authority.port) => denied = first(denied, index),
+            Effect::Deny if rule.mode == Mode::Enforce && forbids_tunnel(image, &rule, authority.port) => {
+                denied = first(denied, index);
+            }
             Effect::Deny => {}
             Effect::Allow => {
                 listed = first(listed, index);
+                enforced &= rule.mode == Mode::Enforce;
                 if names_port(image, &rule, authority.port) {
                     allowed = first(allowed, index);
                 }
@@ -38,26 +43,22 @@ pub(super) fn admit<'p>(policy: &'p Policy, tunnel: &Tunnel<'_>) -> Decision<'p>
     let deny = |reason, index: Option<u16>| {
         Decision::deny(reason, index.map(|index| Rule::new(policy, index)), Some(authority))
     };
-    if authority.host.is_address() && listed.is_none() {
+    if authority.host.is_address() && listed.is_none() && enforced {
         return deny(Reason::AddressLiteral, None);
     }
-    if !image.open_ports().any(|(port, _)| port == authority.port) {
+    if enforced && !image.open_ports().any(|(port, _)| port == authority.port) {
         return deny(Reason::PortNotAllowed, listed);
     }
-    let admitted = Decision {
-        effect: Effect::Allow,
-        reason: Reason::Allowed,
-        rule: allowed.map(|index| Rule::new(policy, index)),
-        authority: Some(authority),
-    };
+    let rule = allowed.map(|index| Rule::new(policy, index));
+    let admitted = Decision::allow(rule, Reason::Allowed, authority);
     if !judge_host {
         return admitted;
     }
     match (denied, listed, allowed) {
         (Some(index), _, _) => deny(Reason::DeniedByRule, Some(index)),
         (None, None, _) => deny(Reason::HostNotAllowed, None),
-        (None, Some(index), None) => deny(Reason::PortNotAllowed, Some(index)),
-        (None, Some(_), Some(_)) => admitted,
+        (None, Some(index), None) if enforced => deny(Reason::PortNotAllowed, Some(index)),
+        (None, Some(_), _) => admitted,
     }
 }
 

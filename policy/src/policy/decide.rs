@@ -7,6 +7,7 @@ use crate::authority::Authority;
 use crate::decision::{Decision, Effect};
 use crate::git::GitUse;
 use crate::method::Method;
+use crate::mode::Mode;
 use crate::path::{InvalidPath, Path};
 use crate::reason::Reason;
 use crate::request::Request;
@@ -164,6 +165,8 @@ fn judge<'p>(
     let image = policy.image();
     // The furthest outcome of a deny rule that decides, and the first rule that came so far.
     let mut denied: Option<(Outcome, u16)> = None;
+    // The same of those that would decide if their mode were another.
+    let mut reported: Option<(Outcome, u16)> = None;
     // The furthest outcome of an allow rule, and the first rule that came so far.
     let mut nearest: Option<(Outcome, u16)> = None;
     candidates::for_each(image, &authority.host, |index| {
@@ -171,24 +174,41 @@ fn judge<'p>(
         let outcome = facts.ask(image, &rule);
         observer.rule(Rule::new(policy, index), outcome);
         match rule.effect {
-            Effect::Deny if outcome >= Outcome::PathAmbiguous => keep_furthest(&mut denied, outcome, index),
+            Effect::Deny if outcome >= Outcome::PathAmbiguous => match rule.mode {
+                Mode::Report => keep_furthest(&mut reported, outcome, index),
+                Mode::Enforce | Mode::Open => keep_furthest(&mut denied, outcome, index),
+            },
             Effect::Deny => {}
             Effect::Allow => keep_furthest(&mut nearest, outcome, index),
         }
     });
-    let deny = |reason, index: Option<u16>| {
-        Decision::deny(reason, index.map(|index| Rule::new(policy, index)), Some(*authority))
+    let rule = |index| Rule::new(policy, index);
+    let reason_of_deny = |outcome: Outcome| outcome.reason_of_miss().unwrap_or(Reason::DeniedByRule);
+    if let Some((outcome, index)) = denied {
+        return Decision::deny(reason_of_deny(outcome), Some(rule(index)), Some(*authority));
+    }
+    let named = nearest.map(|(_, index)| rule(index));
+    let miss = match nearest {
+        Some((outcome, _)) => outcome.reason_of_miss(),
+        None if authority.host.is_address() => Some(Reason::AddressLiteral),
+        None => Some(Reason::HostNotAllowed),
     };
-    match (denied, nearest) {
-        (Some((outcome, index)), _) => {
-            deny(outcome.reason_of_miss().unwrap_or(Reason::DeniedByRule), Some(index))
+    let decision = match (miss, named.map_or(image.mode(), |rule| rule.mode())) {
+        (None, _) => Decision::allow(named, Reason::Allowed, *authority),
+        (Some(reason), Mode::Enforce) => return Decision::deny(reason, named, Some(*authority)),
+        (Some(reason), Mode::Report) => {
+            Decision { would_deny: true, ..Decision::allow(named, reason, *authority) }
         }
-        (None, Some((outcome, index))) => match outcome.reason_of_miss() {
-            None => Decision::allow(Rule::new(policy, index), *authority),
-            Some(reason) => deny(reason, Some(index)),
+        (Some(_), Mode::Open) => Decision::allow(named, Reason::OpenMode, *authority),
+    };
+    match reported {
+        Some((outcome, index)) => Decision {
+            would_deny: true,
+            reason: reason_of_deny(outcome),
+            rule: Some(rule(index)),
+            ..decision
         },
-        (None, None) if authority.host.is_address() => deny(Reason::AddressLiteral, None),
-        (None, None) => deny(Reason::HostNotAllowed, None),
+        None => decision,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use core::ops::Range;
 
+use crate::mode::Mode;
+
 pub(super) const MAGIC: [u8; 8] = *b"WEIRPOL\0";
 pub(super) const FORMAT: u32 = 2;
 pub(super) const HEADER_BYTES: usize = 144;
@@ -72,6 +74,8 @@ pub(super) struct Header {
     pub(super) longest_walk: u32,
     /// Home slots of the host table; the rest of its slots are the overflow behind the last home.
     pub(super) homes: u32,
+    /// The mode where no rule's counts.
+    pub(super) mode: Mode,
     /// Rule list of the rules without hosts.
     pub(super) everywhere: Option<u16>,
     /// Where each section lies.
@@ -91,9 +95,7 @@ impl Header {
         let (everywhere, rest) = rest.split_first_chunk::<4>()?;
         let mut sections: [Range<usize>; 11] = core::array::from_fn(|_| 0..0);
         let (pairs, rest) = rest.as_chunks::<8>();
-        if !rest.iter().all(|byte| *byte == 0) {
-            return None;
-        }
+        let [mode, 0, 0, 0] = rest else { return None };
         for (section, [a, b, c, d, e, f, g, h]) in sections.iter_mut().zip(pairs) {
             let start = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).ok()?;
             let length = usize::try_from(u32::from_le_bytes([*e, *f, *g, *h])).ok()?;
@@ -103,6 +105,7 @@ impl Header {
             below_depths: u128::from_le_bytes(*below_depths),
             longest_walk: u32::from_le_bytes(*longest_walk),
             homes: u32::from_le_bytes(*homes),
+            mode: Mode::from_byte(*mode)?,
             everywhere: match u32::from_le_bytes(*everywhere) {
                 u32::MAX => None,
                 list => Some(u16::try_from(list).ok()?),
@@ -127,6 +130,7 @@ impl Header {
             bytes.extend_from_slice(&u32::try_from(section.start).unwrap_or(u32::MAX).to_le_bytes());
             bytes.extend_from_slice(&u32::try_from(section.len()).unwrap_or(u32::MAX).to_le_bytes());
         }
+        bytes.push(self.mode.byte());
         bytes.resize(HEADER_BYTES, 0);
         bytes.extend_from_slice(body);
         let checksum = checksum(&bytes);

@@ -6,6 +6,7 @@ use super::header::{Header, Section};
 use super::records::{HostSlot, RuleRecord, Span, TextRecord, read_net};
 use super::{hash_host, home_slot, slot_tag};
 use crate::host_pattern::HostPattern;
+use crate::mode::Mode;
 
 /// The bytes of a policy after [`Image::open`] has checked them, with the header taken apart.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ impl Image {
             longest_walk: 0,
             homes: 0,
             everywhere: None,
+            mode: Mode::Enforce,
             sections: core::array::from_fn(|_| end()),
         };
         let bytes = header.seal(&[]);
@@ -41,6 +43,11 @@ impl Image {
 
     pub(crate) fn checksum(&self) -> u64 {
         self.checksum
+    }
+
+    /// The mode where no rule's counts.
+    pub(crate) fn mode(&self) -> Mode {
+        self.header.mode
     }
 
     /// Bit n: some `*.` pattern has n labels after the star.

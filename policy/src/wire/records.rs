@@ -2,6 +2,7 @@
 
 use crate::decision::Effect;
 use crate::git::GitScope;
+use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 
 /// `addresses` of a rule that lists none.
@@ -51,7 +52,8 @@ pub(crate) enum Ports {
 /// | 31 | 1 | zero |
 /// | 32 | 2 | address set, or 0xFFFF |
 /// | 34 | 1 | git: 0 any, 1 all but writes, 2 writes alone |
-/// | 35 | 5 | zero |
+/// | 35 | 1 | mode: 0 enforce, 1 report, 2 open (allow only) |
+/// | 36 | 4 | zero |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RuleRecord {
     pub(crate) id: Span,
@@ -63,6 +65,7 @@ pub(crate) struct RuleRecord {
     pub(crate) listed_ports: Span,
     pub(crate) addresses: Option<u16>,
     pub(crate) git: GitScope,
+    pub(crate) mode: Mode,
 }
 
 impl RuleRecord {
@@ -73,7 +76,7 @@ impl RuleRecord {
         let (ports, rest) = rest.split_first_chunk::<8>()?;
         let [a, b, c, d, e, f, effect, schemes] = first;
         let [i, j, k, l, m, n, kind, 0] = ports else { return None };
-        let [x, y, git, 0, 0, 0, 0, 0] = rest else { return None };
+        let [x, y, git, mode, 0, 0, 0, 0] = rest else { return None };
         Some(RuleRecord {
             id: Span {
                 start: u32::from_le_bytes([*a, *b, *c, *d]),
@@ -102,6 +105,7 @@ impl RuleRecord {
                 set => Some(set),
             },
             git: GitScope::from_byte(*git)?,
+            mode: Mode::from_byte(*mode)?,
         })
     }
 
@@ -128,7 +132,8 @@ impl RuleRecord {
         to.push(0);
         to.extend_from_slice(&self.addresses.unwrap_or(NO_ADDRESSES).to_le_bytes());
         to.push(self.git.byte());
-        to.extend_from_slice(&[0; 5]);
+        to.push(self.mode.byte());
+        to.extend_from_slice(&[0; 4]);
     }
 }
 

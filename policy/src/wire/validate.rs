@@ -7,6 +7,7 @@ use super::image::Image;
 use super::records::{HostSlot, Ports, RuleRecord, Span, TextRecord, read_net};
 use crate::decision::Effect;
 use crate::limits;
+use crate::mode::Mode;
 
 /// Why some bytes are not a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,6 +129,7 @@ impl Image {
                 && rule.methods & known_methods == 0
                 // What is silent is wide in a deny rule and narrow in an allow rule.
                 && (rule.effect == Effect::Deny || rule.ports != Ports::Any)
+                && (rule.effect == Effect::Allow || rule.mode != Mode::Open)
                 && rule.addresses.is_none_or(|set| usize::from(set) < sets);
             if !sound {
                 return Err(Malformed("rule"));

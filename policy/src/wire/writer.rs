@@ -11,6 +11,7 @@ use super::{hash_host, home_slot, slot_tag};
 use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::limits;
+use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
 
@@ -29,6 +30,7 @@ pub(crate) struct Draft<'s> {
     pub(crate) paths: BTreeSet<(String, PatternKind)>,
     /// What of git it is about.
     pub(crate) git: GitScope,
+    pub(crate) mode: Mode,
     pub(crate) addresses: BTreeSet<IpNet>,
 }
 
@@ -66,12 +68,12 @@ pub(crate) enum TooLarge {
     Bytes,
 }
 
-/// Writes rules, in the order in which they are to be asked.
-pub(crate) fn write(drafts: &[Draft<'_>]) -> Result<Box<[u8]>, TooLarge> {
+/// Writes rules, in the order in which they are to be asked, and the mode where no rule's counts.
+pub(crate) fn write(drafts: &[Draft<'_>], mode: Mode) -> Result<Box<[u8]>, TooLarge> {
     if drafts.len() > limits::RULES {
         return Err(TooLarge::Rules);
     }
-    let mut writer = Writer::default();
+    let mut writer = Writer { mode, ..Writer::default() };
     let methods: BTreeSet<&str> = drafts.iter().flat_map(|draft| &draft.methods).map(AsRef::as_ref).collect();
     writer.methods(&methods)?;
     for draft in drafts {
@@ -91,6 +93,7 @@ struct Writer<'s> {
     below_depths: u128,
     longest_walk: u32,
     homes: u32,
+    mode: Mode,
     everywhere: Option<u16>,
 }
 
@@ -163,7 +166,8 @@ impl<'s> Writer<'s> {
     }
 
     fn rule(&mut self, draft: &'s Draft<'_>, methods: &BTreeSet<&str>) -> Result<(), TooLarge> {
-        let Draft { id, effect, hosts: _, schemes, ports, methods: wanted, paths, git, addresses } = draft;
+        let Draft { id, effect, hosts: _, schemes, ports, methods: wanted, paths, git, mode, addresses } =
+            draft;
         let id = self.text(id);
         let bits = methods.iter().zip(0u32..).filter(|(method, _)| wanted.contains(**method));
         let bits = bits.fold(0, |bits, (_, place)| bits | 1u64.wrapping_shl(place));
@@ -196,6 +200,7 @@ impl<'s> Writer<'s> {
             listed_ports: Span { start: first_port, count: narrow(listed) },
             addresses,
             git: *git,
+            mode: *mode,
         };
         record.write(self.section(Section::Rules));
         Ok(())
@@ -348,6 +353,7 @@ impl<'s> Writer<'s> {
             below_depths: self.below_depths,
             longest_walk: self.longest_walk,
             homes: self.homes,
+            mode: self.mode,
             everywhere: self.everywhere,
             sections: ranges,
         };

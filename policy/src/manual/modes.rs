@@ -1,0 +1,152 @@
+//! What report mode lets out, and what no mode does.
+//!
+//! A mode is about the policy, not about what a request is. Report and open mode let out what *rules* deny or do not
+//! allow. A request that could be read in two ways, or that does not belong to its connection, is refused in every mode:
+//! its host is not known, or its certificate could not be verified for it, and a policy that is tried out must not be a
+//! way around the one that will hold. The address guard stands too, so that a name that nothing lists does not reach
+//! what is not public.
+//!
+//! An attacker who may choose what to be denied for must not gain by it: one enforcing deny rule denies, whatever other
+//! rules report; and of a miss the rule that came nearest counts, so that a rule in report mode for `*.example.com` does
+//! not open what an enforcing rule says of `api.example.com` more nearly.
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use crate::manual::attack::{HONEST, policy};
+    use crate::{Effect, Policy, Reason, Request, Target, Tunnel};
+
+    /// `reason`, or `would:reason`, or `deny:reason`; and the rule.
+    fn decide(policy: &Policy, method: &str, url: &str) -> (String, String) {
+        let decision = policy.decide(&Target::parse(url).expect("a URL").request(method));
+        let prefix = match (decision.effect, decision.would_deny) {
+            (Effect::Allow, false) => "",
+            (Effect::Allow, true) => "would:",
+            (Effect::Deny, _) => "deny:",
+        };
+        let rule = decision.rule.map(|rule| rule.id().to_owned()).unwrap_or_default();
+        (format!("{prefix}{}", decision.reason), rule)
+    }
+
+    fn all(policy: &Policy, cases: &[(&str, &str, &str, &str)]) {
+        for (method, url, decided, rule) in cases {
+            assert_eq!(
+                decide(policy, method, url),
+                ((*decided).to_owned(), (*rule).to_owned()),
+                "{method} {url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_policy_in_report_mode_says_what_it_would_deny() {
+        let policy = policy(
+            "mode: report\n\
+             allowed_domains: [read.example]\n\
+             rules:\n\
+             - {id: strict, effect: allow, hosts: [strict.example], methods: [GET], mode: enforce}\n\
+             - {id: no-admin, effect: deny, paths: [/admin]}\n\
+             - {id: never, effect: deny, hosts: [never.example], mode: enforce}",
+        );
+        all(
+            &policy,
+            &[
+                ("GET", "https://read.example/", "allowed", "allowed_domains"),
+                ("POST", "https://read.example/", "would:method_not_allowed", "allowed_domains"),
+                ("GET", "https://other.example/", "would:host_not_allowed", ""),
+                ("GET", "http://192.0.2.1/", "would:address_literal", ""),
+                ("GET", "https://read.example/admin", "would:denied_by_rule", "no-admin"),
+                ("GET", "https://read.example/x%2fy", "would:ambiguous_path", "no-admin"),
+                ("POST", "https://strict.example/", "deny:method_not_allowed", "strict"),
+                ("GET", "https://strict.example/admin", "would:denied_by_rule", "no-admin"),
+                ("GET", "https://never.example/admin", "deny:denied_by_rule", "never"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_rule_in_report_mode_reports_for_itself_alone() {
+        let policy = policy(
+            "rules:\n\
+             - {id: tried, effect: allow, hosts: [a.example, '*.b.example'], methods: [GET], addresses: [10.0.0.0/8], mode: report}\n\
+             - {id: api, effect: allow, hosts: [api.b.example], methods: [GET], paths: [/v1/*]}\n\
+             - {id: no-delete, effect: deny, methods: [DELETE], mode: report}\n\
+             - {id: no-heads, effect: deny, hosts: [a.example], methods: [HEAD, DELETE]}",
+        );
+        all(
+            &policy,
+            &[
+                ("GET", "https://a.example/", "allowed", "tried"),
+                ("POST", "https://a.example/", "would:method_not_allowed", "tried"),
+                ("GET", "https://other.example/", "deny:host_not_allowed", ""),
+                ("DELETE", "https://other.example/", "deny:host_not_allowed", ""),
+                ("DELETE", "https://x.b.example/", "would:denied_by_rule", "no-delete"),
+                ("DELETE", "https://a.example/", "deny:denied_by_rule", "no-heads"),
+                ("GET", "https://x.b.example/", "allowed", "tried"),
+            ],
+        );
+        let target = Target::parse("https://a.example/").expect("a URL");
+        assert_eq!(policy.decide(&target.request("POST")).address_set, Some(0));
+        // What goes out against a deny rule goes out by the rule that allows it, with that rule's addresses.
+        let target = Target::parse("https://x.b.example/").expect("a URL");
+        assert_eq!(policy.decide(&target.request("DELETE")).address_set, Some(0));
+    }
+
+    #[test]
+    fn an_open_policy_lets_out_what_no_rule_allows_and_not_what_one_denies() {
+        let policy = policy(
+            "mode: open\n\
+             rules:\n\
+             - {id: a, effect: allow, hosts: [a.example], methods: [GET]}\n\
+             - {id: never, effect: deny, hosts: [never.example]}\n\
+             - {id: tried, effect: deny, methods: [PUT], mode: report}",
+        );
+        all(
+            &policy,
+            &[
+                ("GET", "https://a.example/", "allowed", "a"),
+                ("POST", "https://a.example/", "open_mode", "a"),
+                ("GET", "https://other.example:8443/", "open_mode", ""),
+                ("PUT", "https://other.example/", "would:denied_by_rule", "tried"),
+                ("GET", "https://never.example/", "deny:denied_by_rule", "never"),
+            ],
+        );
+    }
+
+    #[test]
+    fn no_mode_lets_out_what_reads_two_ways_or_belongs_elsewhere() {
+        for mode in ["report", "open"] {
+            let policy = policy(&format!("mode: {mode}\nallowed_domains: [allowed.example]"));
+            for (request, reason) in [
+                (Request { authority: b"a@allowed.example", ..HONEST }, Reason::InvalidHost),
+                (Request { sni: None, ..HONEST }, Reason::MissingSni),
+                (Request { sni: Some(b"other.example"), ..HONEST }, Reason::SniMismatch),
+                (Request { tunnel: Some(b"other.example:443"), ..HONEST }, Reason::TunnelMismatch),
+                (Request { method: b"CONNECT", ..HONEST }, Reason::InvalidMethod),
+                (Request { path: b"/..", ..HONEST }, Reason::AmbiguousPath),
+                (Request { path: b"/a%2f..", ..HONEST }, Reason::AmbiguousPath),
+            ] {
+                let decision = policy.decide(&request);
+                assert_eq!((decision.effect, decision.reason), (Effect::Deny, reason), "{mode}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_opened_to_what_may_be_let_out_inside() {
+        let connect = |document: &str, authority: &str, judge_host| {
+            policy(document).admit(&Tunnel { authority: authority.as_bytes(), judge_host }).reason
+        };
+        let open = "mode: report\nallowed_domains: [a.example]";
+        assert_eq!(connect(open, "other.example:8443", false), Reason::Allowed);
+        assert_eq!(connect(open, "a.example:8443", true), Reason::Allowed);
+        // No certificate could be made for it there.
+        assert_eq!(connect(open, "other.example:443", true), Reason::HostNotAllowed);
+        assert_eq!(connect("allowed_domains: [a.example]", "a.example:8443", false), Reason::PortNotAllowed);
+    }
+
+    #[test]
+    fn an_open_deny_rule_is_a_fault() {
+        let faults = crate::compile("rules: [{id: a, effect: deny, mode: open}]").expect_err("a fault");
+        assert!(faults.to_string().contains("denies nothing"), "{faults}");
+    }
+}
