@@ -63,6 +63,8 @@ impl Envoy {
             .args(["--concurrency", &workers.to_string()])
             // Two Envoys on one machine must not share memory by accident.
             .args(["--disable-hot-restart", "--log-level", "warning"])
+            // Envoy warns of every message that its authors call work in progress, for each worker again.
+            .args(["--component-log-level", "misc:error"])
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

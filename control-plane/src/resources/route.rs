@@ -26,8 +26,8 @@ const REQUEST_HEADERS_REMOVED: [&str; 8] = [
     "proxy-connection",
 ];
 
-/// `Alt-Svc` would invite the client to HTTP/3, around Weir.
-const RESPONSE_HEADERS_REMOVED: [&str; 1] = ["alt-svc"];
+/// `Alt-Svc` would invite the client to HTTP/3, around Weir; and what is denied is for Weir to say.
+const RESPONSE_HEADERS_REMOVED: [&str; 2] = ["alt-svc", "x-weir-decision"];
 
 /// The explicit listener: tunnels go inward, absolute-form goes out in plain.
 pub(super) fn explicit() -> RouteConfiguration {

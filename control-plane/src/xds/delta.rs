@@ -55,6 +55,11 @@ impl StreamState for DeltaStream {
         (ResourceType::of_url(&response.type_url), &response.nonce)
     }
 
+    fn resources(response: &DeltaDiscoveryResponse) -> Vec<String> {
+        let updated = response.resources.iter().map(|resource| &resource.name);
+        updated.chain(&response.removed_resources).cloned().collect()
+    }
+
     fn on_request(
         &mut self,
         request: DeltaDiscoveryRequest,

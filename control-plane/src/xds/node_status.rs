@@ -35,9 +35,11 @@ pub struct NodeStatus {
 
 #[derive(Debug, Clone, Default)]
 struct TypeStatus {
-    sent: Option<String>,
-    acknowledged: Option<String>,
-    rejection: Option<String>,
+    /// The responses that the node has not answered yet, by nonce, and the resources in each.
+    outstanding: BTreeMap<String, Vec<String>>,
+    /// The resources whose last version the node rejected, and its words. Only the same resource clears it: another
+    /// one of its type may well be accepted.
+    rejected: BTreeMap<String, String>,
 }
 
 impl NodeStatus {
@@ -51,30 +53,35 @@ impl NodeStatus {
         Self { node, version, protocol, capabilities, types: BTreeMap::new() }
     }
 
-    /// A response went out.
-    pub fn sent(&mut self, kind: ResourceType, nonce: &str) {
-        self.types.entry(kind).or_default().sent = Some(nonce.to_owned());
+    /// A response with these resources went out.
+    pub fn sent(&mut self, kind: ResourceType, nonce: &str, resources: Vec<String>) {
+        self.types.entry(kind).or_default().outstanding.insert(nonce.to_owned(), resources);
     }
 
     /// A response was accepted or rejected.
     pub fn acknowledged(&mut self, acknowledgement: Acknowledgement) {
-        let status = self.types.entry(acknowledgement.kind).or_default();
-        status.acknowledged = Some(acknowledgement.nonce);
-        status.rejection = acknowledgement.rejection;
+        let Acknowledgement { kind, nonce, rejection } = acknowledgement;
+        let status = self.types.entry(kind).or_default();
+        for resource in status.outstanding.remove(&nonce).unwrap_or_default() {
+            match &rejection {
+                Some(rejection) => status.rejected.insert(resource, rejection.clone()),
+                None => status.rejected.remove(&resource),
+            };
+        }
     }
 
     /// Clusters, listeners and filters have been sent, and the newest of everything sent was accepted.
     pub fn is_ready(&self) -> bool {
         let needed = [ResourceType::Cluster, ResourceType::Listener, ResourceType::ExtensionConfig];
         needed.iter().all(|kind| self.types.contains_key(kind))
-            && self.types.values().all(|status| {
-                status.sent.is_some() && status.sent == status.acknowledged && status.rejection.is_none()
-            })
+            && self.types.values().all(|status| status.outstanding.is_empty() && status.rejected.is_empty())
     }
 
     /// What the node rejects at the moment, with its own words.
     pub fn rejections(&self) -> impl Iterator<Item = (ResourceType, &str)> {
-        self.types.iter().filter_map(|(kind, status)| Some((*kind, status.rejection.as_deref()?)))
+        self.types.iter().flat_map(|(kind, status)| {
+            status.rejected.values().map(move |rejection| (*kind, rejection.as_str()))
+        })
     }
 }
 
@@ -142,21 +149,42 @@ mod tests {
         Acknowledgement { kind, nonce: nonce.to_owned(), rejection: rejection.map(str::to_owned) }
     }
 
+    fn status() -> NodeStatus {
+        let capabilities = Capabilities::of(None, Protocol::Delta);
+        NodeStatus::new("n".to_owned(), None, Protocol::Delta, capabilities)
+    }
+
+    fn sent(status: &mut NodeStatus, kind: ResourceType, nonce: &str, resource: &str) {
+        status.sent(kind, nonce, vec![resource.to_owned()]);
+    }
+
     #[test]
     fn a_node_is_ready_when_the_newest_of_everything_was_accepted() {
-        let capabilities = Capabilities::of(None, Protocol::Delta);
-        let mut status = NodeStatus::new("n".to_owned(), None, Protocol::Delta, capabilities);
+        let mut status = status();
         let kinds = [ResourceType::Cluster, ResourceType::Listener, ResourceType::ExtensionConfig];
         for kind in kinds {
             assert!(!status.is_ready());
-            status.sent(kind, "1");
+            sent(&mut status, kind, "1", "a");
             status.acknowledged(acknowledge(kind, "1", None));
         }
         assert!(status.is_ready());
-        status.sent(ResourceType::Listener, "2");
+        sent(&mut status, ResourceType::Listener, "2", "a");
         assert!(!status.is_ready());
         status.acknowledged(acknowledge(ResourceType::Listener, "2", Some("bad")));
         assert!(!status.is_ready());
         assert_eq!(status.rejections().collect::<Vec<_>>(), [(ResourceType::Listener, "bad")]);
+        sent(&mut status, ResourceType::Listener, "3", "a");
+        status.acknowledged(acknowledge(ResourceType::Listener, "3", None));
+        assert!(status.is_ready());
+    }
+
+    #[test]
+    fn a_rejection_is_not_lost_when_another_resource_of_its_type_is_accepted() {
+        let mut status = status();
+        sent(&mut status, ResourceType::ExtensionConfig, "1", "filter");
+        sent(&mut status, ResourceType::ExtensionConfig, "2", "guard");
+        status.acknowledged(acknowledge(ResourceType::ExtensionConfig, "1", Some("no wasm")));
+        status.acknowledged(acknowledge(ResourceType::ExtensionConfig, "2", None));
+        assert_eq!(status.rejections().collect::<Vec<_>>(), [(ResourceType::ExtensionConfig, "no wasm")]);
     }
 }

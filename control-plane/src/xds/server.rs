@@ -192,7 +192,7 @@ impl<S: StreamState> Connected<'_, S> {
         let (kind, nonce) = S::header(&response);
         if let Some(kind) = kind {
             tracing::debug!(kind = kind.as_str(), nonce, "push");
-            self.node.update(|status| status.sent(kind, nonce));
+            self.node.update(|status| status.sent(kind, nonce, S::resources(&response)));
         }
         self.responses.send(Ok(response)).await.map_err(|_| Status::cancelled("the node is gone"))
     }

@@ -41,6 +41,11 @@ impl StreamState for StateOfTheWorldStream {
         (ResourceType::of_url(&response.type_url), &response.nonce)
     }
 
+    /// All of a type is one thing here.
+    fn resources(response: &DiscoveryResponse) -> Vec<String> {
+        vec![response.type_url.clone()]
+    }
+
     /// One that answers an older response than the last is stale and leads to nothing.
     fn on_request(&mut self, request: DiscoveryRequest, source: &Source) -> Outcome<DiscoveryResponse> {
         let Some(kind) = ResourceType::of_url(&request.type_url) else { return Outcome::nothing() };

@@ -22,6 +22,9 @@ pub trait StreamState: Default + Send + Sync + 'static {
     /// The type and the nonce of a response.
     fn header(response: &Self::Response) -> (Option<ResourceType>, &str);
 
+    /// The resources that a node accepts or rejects together when it answers a response.
+    fn resources(response: &Self::Response) -> Vec<String>;
+
     /// Takes in a request. One of a type that Weir does not serve leads to nothing.
     fn on_request(&mut self, request: Self::Request, source: &Source) -> Outcome<Self::Response>;
 
