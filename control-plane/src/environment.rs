@@ -71,7 +71,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "SSL_CERT_FILE",
         Value::Bundle,
-        "OpenSSL (Python, Ruby, PHP, Perl, wget), Go, rustls, uv, .NET on Linux",
+        "OpenSSL (Python, Ruby, PHP, Perl), Go, rustls, uv, .NET on Linux",
     ),
     variable("CURL_CA_BUNDLE", Value::Bundle, "curl"),
     variable("REQUESTS_CA_BUNDLE", Value::Bundle, "Python: requests"),

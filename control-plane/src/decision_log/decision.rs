@@ -140,6 +140,8 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
     let request = entry.request.as_ref()?;
     let reason = if details.contains("policy_missing") {
         Reason::PolicyMissing
+    } else if details == names::HTTPS_IN_THE_CLEAR {
+        Reason::SchemeNotAllowed
     } else if status == 503 || status == 500 {
         Reason::FilterFailure
     } else {

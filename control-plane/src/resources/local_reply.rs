@@ -16,6 +16,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::util::pack_any;
 use weir_policy::Reason;
 
+use super::names;
 use super::protobuf::{inline_string, number};
 
 /// The `error` of a body: nothing went out.
@@ -23,43 +24,66 @@ const DENIED: &str = "denied_by_policy";
 /// The policy allows it, and the upstream could not be had.
 const FAILED: &str = "upstream_failure";
 
+/// Before the policy filter has seen a request, its host is whatever the client sent.
+const UNJUDGED_REQUEST: &str = "";
 const JUDGED_REQUEST: &str = r#""host":"%REQ(:AUTHORITY)%","method":"%REQ(:METHOD)%","#;
 
 pub(super) fn config() -> LocalReplyConfig {
     let details = |text: &str| cel(&format!("response.code_details.startsWith('{text}')"));
     LocalReplyConfig {
         mappers: vec![
+            reply(
+                details(names::HTTPS_IN_THE_CLEAR),
+                DENIED,
+                UNJUDGED_REQUEST,
+                Reason::SchemeNotAllowed,
+                "ask the proxy for a CONNECT, and use TLS inside",
+            ),
             mapper(
                 details("rbac_access_denied_matched_policy[policy_missing]"),
                 DENIED,
+                UNJUDGED_REQUEST,
                 Reason::PolicyMissing,
             ),
-            mapper(details("rbac_access_denied_matched_policy[none]"), DENIED, Reason::AddressNotAllowed),
+            mapper(
+                details("rbac_access_denied_matched_policy[none]"),
+                DENIED,
+                JUDGED_REQUEST,
+                Reason::AddressNotAllowed,
+            ),
             // Envoy takes a name whose addresses were all removed for one that does not resolve.
             ResponseMapper {
                 status_code: number(u32::from(Reason::AddressNotAllowed.status())),
-                ..mapper(details("dns_resolution_failure{address_denied"), DENIED, Reason::AddressNotAllowed)
+                ..mapper(
+                    details("dns_resolution_failure{address_denied"),
+                    DENIED,
+                    JUDGED_REQUEST,
+                    Reason::AddressNotAllowed,
+                )
             },
-            mapper(flag("DF"), FAILED, Reason::DnsFailure),
+            mapper(flag("DF"), FAILED, JUDGED_REQUEST, Reason::DnsFailure),
             mapper(
                 cel("upstream.transport_failure_reason.contains('CERTIFICATE_VERIFY_FAILED')"),
                 FAILED,
+                JUDGED_REQUEST,
                 Reason::CertificateNotVerified,
             ),
-            mapper(flag("UF"), FAILED, Reason::UpstreamUnreachable),
+            mapper(flag("UF"), FAILED, JUDGED_REQUEST, Reason::UpstreamUnreachable),
         ],
         body_format: None,
     }
 }
 
-fn mapper(filter: FilterSpecifier, error: &str, reason: Reason) -> ResponseMapper {
-    // Before the policy filter is there, the host is whatever the client sent.
-    let request = if reason == Reason::PolicyMissing { "" } else { JUDGED_REQUEST };
+fn mapper(filter: FilterSpecifier, error: &str, request: &str, reason: Reason) -> ResponseMapper {
+    reply(filter, error, request, reason, reason.hint())
+}
+
+fn reply(filter: FilterSpecifier, error: &str, request: &str, reason: Reason, hint: &str) -> ResponseMapper {
     let body = format!(
         "{{\"error\":\"{error}\",\"reason\":\"{}\",{request}\"hint\":\"{}\"}}\n",
         reason.as_str(),
         // A format: `%` begins an operator.
-        reason.hint().replace('%', "%%").replace('"', "\\\""),
+        hint.replace('%', "%%").replace('"', "\\\""),
     );
     let header = |key: &str, value: &str| HeaderValueOption {
         header: Some(HeaderValue { key: key.to_owned(), value: value.to_owned(), ..HeaderValue::default() }),

@@ -29,5 +29,8 @@ pub const DECISION_RECORD: &str = "wasm.weir";
 /// Filter state that the policy filter writes when the rule lists addresses: the number of the list.
 pub const ADDRESS_SET: &str = "wasm.weir_addresses";
 
+/// Envoy's details of `GET https://… HTTP/1.1` on a connection without TLS, which its codec refuses.
+pub const HTTPS_IN_THE_CLEAR: &str = "http1.https_url_on_plaintext_connection";
+
 /// Name of the leaf asked for when a client sends no SNI.
 pub const NO_SERVER_NAME: &str = "no-server-name.invalid";

@@ -64,16 +64,15 @@ fn human(decision: &Decision) -> String {
     let port =
         record.port.filter(|port| *port != default_port).map(|port| format!(":{port}")).unwrap_or_default();
     let rule = record.rule.as_deref().map(|rule| format!(" (rule `{rule}`)")).unwrap_or_default();
-    let mut line = format!(
-        "{:<5} {} {} {}://{}{port}{}  {}{rule}",
-        record.effect,
-        decision.status,
-        printable(&record.method),
-        record.scheme,
-        printable(&record.host),
-        printable(&record.path),
-        record.reason
-    );
+    // Envoy refuses some requests before it has read who they are for.
+    let request = if record.host.is_empty() {
+        "a request that was not read".to_owned()
+    } else {
+        let (method, host, path) =
+            (printable(&record.method), printable(&record.host), printable(&record.path));
+        format!("{method} {}://{host}{port}{path}", record.scheme)
+    };
+    let mut line = format!("{:<5} {} {request}  {}{rule}", record.effect, decision.status, record.reason);
     if let Some(reason) = Reason::from_word(&record.reason).filter(|reason| *reason != Reason::Allowed) {
         line.push_str("; ");
         line.push_str(reason.hint());
