@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::decision::Effect;
 use crate::document::{PolicyDocument, RuleDocument, yaml};
@@ -14,6 +15,9 @@ use crate::wire::writer::{self, Draft, DraftHost, DraftPorts};
 
 mod aws;
 mod github;
+pub(crate) mod shadow;
+
+use shadow::Shadow;
 
 /// Compiles the text of a policy document, YAML or JSON.
 ///
@@ -35,6 +39,8 @@ mod github;
 /// | `addresses` | allow only: ranges that the names may resolve to although they are not public |
 ///
 /// A deny rule is wide where it is silent and an allow rule narrow: what is left out never lets more through.
+///
+/// A rule that can never decide, because one other rule decides all of it, is a fault.
 ///
 /// # Errors
 /// Every fault of the document at once.
@@ -63,8 +69,51 @@ pub(crate) fn drafts<'s>(source: &'s str, faults: &mut Collector) -> (Vec<Draft<
         domains("unrestricted_domains", unrestricted_domains, BTreeSet::new()),
     ];
     let data = data.into_iter().flatten().chain(github::rules(github)).chain(aws::rule(aws));
-    let data = data.map(|draft| Draft { mode, ..draft });
-    (data.chain(rules.into_iter().filter_map(|rule| draft(rule, mode))).collect(), mode)
+    let mut drafts: Vec<Draft<'_>> = data.map(|draft| Draft { mode, ..draft }).collect();
+    let first = drafts.len();
+    let places: Vec<Range<usize>> =
+        rules.iter().map(|rule| rule.id.as_ref().map_or(0..0, |id| id.span.clone())).collect();
+    drafts.extend(rules.into_iter().filter_map(|rule| draft(rule, mode)));
+    if faults.is_empty() {
+        for shadow in shadow::find(&drafts, first) {
+            refuse_shadowed(source, &drafts, first, &places, shadow, faults);
+        }
+    }
+    (drafts, mode)
+}
+
+fn refuse_shadowed(
+    source: &str,
+    drafts: &[Draft<'_>],
+    first: usize,
+    places: &[Range<usize>],
+    Shadow { rule, by }: Shadow,
+    faults: &mut Collector,
+) {
+    let (Some(draft), Some(other)) = (drafts.get(rule), drafts.get(by)) else { return };
+    let place = |rule: usize| rule.checked_sub(first).and_then(|index| Some((index, places.get(index)?)));
+    let Some((index, span)) = place(rule) else { return };
+    let other_place = match place(by) {
+        Some((index, span)) => {
+            let before = source.get(..span.start).unwrap_or_default();
+            let line = before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
+            format!(" (`rules[{index}]`, line {line})")
+        }
+        None => String::new(),
+    };
+    let (id, other_id) = (&draft.id, &other.id);
+    let (message, help) = match (draft.effect, other.effect) {
+        (Effect::Allow, Effect::Deny) => (
+            format!("`{id}` can never allow: `{other_id}`{other_place} denies all of it"),
+            "remove one of them, or make the deny rule narrower".to_owned(),
+        ),
+        (_, _) => (
+            format!("`{id}` can never decide: `{other_id}`{other_place} covers all of it and comes first"),
+            format!("remove it, or, if it says something more exactly, put it before `{other_id}`"),
+        ),
+    };
+    let at = At::Key(&At::Root, "rules");
+    faults.report(span.clone(), &At::Key(&At::Index(&at, index), "id"), message, Some(help));
 }
 
 fn words<'s>(words: &[&'static str]) -> BTreeSet<Cow<'s, str>> {
@@ -182,7 +231,7 @@ mod tests {
     fn a_silent_deny_rule_is_wide() {
         let policy = policy(
             "unrestricted_domains: [a.example]\n\
-             rules: [{id: up, effect: allow, hosts: [a.example], ports: [8443]}, {id: never, effect: deny, hosts: [a.example]}]",
+             rules: [{id: up, effect: allow, hosts: [a.example, up.example], ports: [8443]}, {id: never, effect: deny, hosts: [a.example]}]",
         );
         for url in ["http://a.example/", "https://a.example/", "https://a.example:8443/"] {
             assert_eq!(reason(&policy, "GET", url), Reason::DeniedByRule, "{url}");
@@ -194,7 +243,7 @@ mod tests {
         let policy = policy(
             "rules:\n\
              - {id: below, effect: allow, hosts: ['*.example']}\n\
-             - {id: exact, effect: allow, hosts: [a.example]}\n\
+             - {id: exact, effect: allow, hosts: [a.example, a.test]}\n\
              - {id: no-exact, effect: deny, hosts: [a.example], methods: [PUT, POST]}\n\
              - {id: no-below, effect: deny, hosts: ['*.example'], methods: [PUT]}\n\
              - {id: no-writing, effect: deny, methods: [PUT, POST, PATCH]}\n",

@@ -1,11 +1,14 @@
 //! Laws of decisions.
 
-use proptest::collection::vec;
+use std::borrow::Cow;
+
+use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::reference;
 use super::strategies::{any_mode, deny_rule, drafts, request, wild_request};
+use crate::compile::shadow;
 use crate::wire::writer::{self, Draft};
 use crate::{Decision, Effect, Mode, Policy, Reason, Request, Tunnel};
 
@@ -62,6 +65,28 @@ proptest! {
         prop_assert_eq!(enforced.rule.map(|rule| rule.index()), reported.rule.map(|rule| rule.index()));
         if reported.effect == Effect::Allow {
             prop_assert_eq!(reported.would_deny, enforced.effect == Effect::Deny);
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_reported_as_shadowed_never_decides(
+        mut drafts in drafts(),
+        copy: prop::sample::Index,
+        methods in btree_set(select(&["GET", "HEAD"][..]).prop_map(Cow::Borrowed), 1..3),
+        request in request(),
+    ) {
+        // A narrower copy makes sure that there are some.
+        if !drafts.is_empty() {
+            let copied = copy.get(&drafts).clone();
+            drafts.push(Draft { id: Cow::Borrowed("copy"), methods, ..copied });
+        }
+        let policy = policy(&drafts);
+        let decision = policy.decide(&request.as_request());
+        let decided = decision.reason == Reason::Allowed
+            || decision.rule.is_some_and(|rule| rule.effect() == Effect::Deny);
+        let rule = decision.rule.map(|rule| rule.index()).filter(|_| decided);
+        for shadow in shadow::find(&drafts, 0) {
+            prop_assert!(rule != Some(shadow.rule), "{:?} {:?}", shadow, decision);
         }
     }
 

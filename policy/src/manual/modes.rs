@@ -67,8 +67,8 @@ mod tests {
     fn a_rule_in_report_mode_reports_for_itself_alone() {
         let policy = policy(
             "rules:\n\
-             - {id: tried, effect: allow, hosts: [a.example, '*.b.example'], methods: [GET], addresses: [10.0.0.0/8], mode: report}\n\
              - {id: api, effect: allow, hosts: [api.b.example], methods: [GET], paths: [/v1/*]}\n\
+             - {id: tried, effect: allow, hosts: [a.example, '*.b.example'], methods: [GET], addresses: [10.0.0.0/8], mode: report}\n\
              - {id: no-delete, effect: deny, methods: [DELETE], mode: report}\n\
              - {id: no-heads, effect: deny, hosts: [a.example], methods: [HEAD, DELETE]}",
         );
@@ -82,6 +82,8 @@ mod tests {
                 ("DELETE", "https://x.b.example/", "would:denied_by_rule", "no-delete"),
                 ("DELETE", "https://a.example/", "deny:denied_by_rule", "no-heads"),
                 ("GET", "https://x.b.example/", "allowed", "tried"),
+                ("GET", "https://api.b.example/v1/x", "allowed", "api"),
+                ("POST", "https://api.b.example/v1/x", "deny:method_not_allowed", "api"),
             ],
         );
         let target = Target::parse("https://a.example/").expect("a URL");
