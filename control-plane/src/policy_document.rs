@@ -71,10 +71,18 @@ impl PolicyDocument {
     /// # Errors
     /// Every fault of the document at once.
     pub fn compile(&self) -> Result<Policy, Faults> {
+        self.parse(weir_policy::compile)
+    }
+
+    /// What the document means to one of the readers of documents.
+    ///
+    /// # Errors
+    /// Every fault of the document at once.
+    pub fn parse<T>(&self, read: impl FnOnce(&str) -> Result<T, Faults>) -> Result<T, Faults> {
         if self.cut {
             return Err(self.not_text());
         }
-        weir_policy::compile(&self.text)
+        read(&self.text)
     }
 
     fn not_text(&self) -> Faults {

@@ -1,0 +1,212 @@
+//! `weir test PATH…`: the decision cases that stand beside policies.
+//!
+//! A folder with a `decisions.yaml` is a case folder, and its policy is the `policy.yaml` beside it. A path is such a
+//! file, or a folder in which all of them are looked for.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use weir_policy::Policy;
+use weir_policy::cases::{self, Case, Mismatch};
+
+use crate::exit_code::ExitCode;
+use crate::policy_document::PolicyDocument;
+use crate::report::{self, Style, printable};
+
+/// The name of a file of cases.
+const CASES: &str = "decisions.yaml";
+/// The name of the policy beside it.
+const POLICY: &str = "policy.yaml";
+/// Folders in folders that are looked into; deeper ones hold no policies.
+const DEPTH: usize = 16;
+
+/// The arguments of `weir test`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folders in which every `decisions.yaml` is looked for, or such files
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Write a JSON object a case and line to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs every case. The code is [`ExitCode::Invalid`] if a policy or a file of cases has a fault, else
+/// [`ExitCode::Failure`] if a decision is another one than expected, or a path holds no cases.
+///
+/// # Errors
+/// When a file or folder cannot be read, or stdout or stderr does not take what is to be said.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    test(arguments, &mut out, &mut err, Style::of_stderr())
+}
+
+fn test(
+    arguments: &Arguments,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    style: Style,
+) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::Ok;
+    for path in &arguments.paths {
+        let mut files = Vec::new();
+        find(path, DEPTH, &mut files)?;
+        if files.is_empty() {
+            writeln!(err, "error: no `{CASES}` in `{}`", printable(&path.to_string_lossy()))?;
+            writeln!(err, "help: put one beside a `{POLICY}`")?;
+            code = worse(code, ExitCode::Failure);
+        }
+        for file in files {
+            code = worse(code, run_file(&file, arguments.json, out, err, style)?);
+        }
+    }
+    Ok(code)
+}
+
+/// Every file of cases at the path, in the order of their names.
+fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let cannot_read = || format!("cannot read `{}`", path.display());
+    if std::fs::metadata(path).with_context(cannot_read)?.is_file() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).with_context(cannot_read)?;
+    let mut entries = entries.collect::<io::Result<Vec<_>>>().with_context(cannot_read)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        // Links are not followed: one may lead back here.
+        let kind = entry.file_type().with_context(cannot_read)?;
+        if kind.is_file() && entry.file_name() == CASES {
+            files.push(entry.path());
+        } else if kind.is_dir() && depth > 0 {
+            find(&entry.path(), depth - 1, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn run_file(
+    file: &Path,
+    json: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    style: Style,
+) -> anyhow::Result<ExitCode> {
+    let document = PolicyDocument::read(&file.with_file_name(POLICY), &mut io::empty())?;
+    let written = PolicyDocument::read(file, &mut io::empty())?;
+    let compiled = document.compile().map_err(|faults| (&document, faults));
+    let parsed = written.parse(cases::parse).map_err(|faults| (&written, faults));
+    for (document, faults) in [compiled.as_ref().err(), parsed.as_ref().err()].into_iter().flatten() {
+        write!(err, "{}", report::faults(document.name(), document.text(), faults, style))?;
+    }
+    let (Ok(policy), Ok(cases)) = (compiled, parsed) else { return Ok(ExitCode::Invalid) };
+    let name = printable(written.name());
+    let mut failed = 0;
+    for case in &cases {
+        let outcome = case.check(&policy);
+        if json {
+            writeln!(out, "{}", object(written.name(), &policy, case, outcome.as_ref().err()))?;
+        } else if let Err(mismatch) = &outcome {
+            let (method, url) = (printable(&case.method), printable(&case.url));
+            writeln!(out, "{name}:{}: {method} {url}: {}", case.line, printable(&mismatch.to_string()))?;
+        }
+        failed += usize::from(outcome.is_err());
+    }
+    if !json {
+        match (failed, cases.len()) {
+            (0, 1) => writeln!(out, "{name}: ok (1 case)")?,
+            (0, count) => writeln!(out, "{name}: ok ({count} cases)")?,
+            (failed, count) => writeln!(out, "{name}: {failed} of {count} failed")?,
+        }
+    }
+    Ok(if failed == 0 { ExitCode::Ok } else { ExitCode::Failure })
+}
+
+/// The code that says more: an invalid file before a wrong decision.
+fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
+    if u8::from(one) >= u8::from(other) { one } else { other }
+}
+
+fn object(file: &str, policy: &Policy, case: &Case, mismatch: Option<&Mismatch>) -> serde_json::Value {
+    let decision = policy.decide(&case.request());
+    json!({
+        "file": file,
+        "line": case.line,
+        "method": case.method,
+        "url": case.url,
+        "ok": mismatch.is_none(),
+        "effect": decision.effect.as_str(),
+        "reason": decision.reason.as_str(),
+        "rule": decision.rule.map(|rule| rule.id()),
+        "would_deny": decision.would_deny,
+        "mismatch": mismatch.map(ToString::to_string),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY_TEXT: &str = "rules: [{id: a, effect: allow, hosts: [a.example], methods: [GET]}]\n";
+    const RIGHT: &str = "\
+- {request: {method: GET, url: 'https://a.example/'}, expect: {effect: allow, rule: a}}
+- {request: {method: PUT, url: 'https://a.example/'}, expect: {effect: deny, reason: method_not_allowed}}
+";
+    const WRONG: &str =
+        "- {request: {method: PUT, url: 'https://a.example/'}, expect: {effect: allow, rule: b}}\n";
+
+    /// What a person sees who runs `weir test` over folders with these policies and cases.
+    fn run(folders: &[(&str, &str, &str)], json: bool) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, policy, cases) in folders {
+            let inner = folder.path().join("policies").join(name);
+            std::fs::create_dir_all(&inner).unwrap();
+            std::fs::write(inner.join(POLICY), policy).unwrap();
+            if !cases.is_empty() {
+                std::fs::write(inner.join(CASES), cases).unwrap();
+            }
+        }
+        let here = format!("{}/", folder.path().display());
+        let arguments = Arguments { paths: vec![folder.path().join("policies")], json };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = test(&arguments, &mut out, &mut err, Style::Plain).unwrap();
+        let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).unwrap().replace(&here, ""));
+        format!("$ weir test policies\ncode: {}\n--- stdout\n{out}--- stderr\n{err}", u8::from(code))
+    }
+
+    #[test]
+    fn cases_that_hold_are_counted() {
+        insta::assert_snapshot!(run(&[("one", POLICY_TEXT, RIGHT), ("two", POLICY_TEXT, RIGHT)], false));
+    }
+
+    #[test]
+    fn a_decision_that_differs_is_shown_with_its_line() {
+        let cases = format!("{RIGHT}{WRONG}");
+        insta::assert_snapshot!(run(&[("one", POLICY_TEXT, &cases), ("two", POLICY_TEXT, RIGHT)], false));
+    }
+
+    #[test]
+    fn a_fault_of_the_policy_or_the_cases_is_shown_as_by_check() {
+        insta::assert_snapshot!(run(
+            &[
+                ("one", "rule: []\n", WRONG),
+                ("two", POLICY_TEXT, "- {request: {}}\n"),
+                ("three", POLICY_TEXT, WRONG)
+            ],
+            false
+        ));
+    }
+
+    #[test]
+    fn the_same_as_json() {
+        insta::assert_snapshot!(run(&[("one", POLICY_TEXT, &format!("{RIGHT}{WRONG}"))], true));
+    }
+
+    #[test]
+    fn a_folder_without_cases_is_a_failure() {
+        insta::assert_snapshot!(run(&[("one", POLICY_TEXT, "")], false));
+    }
+}
