@@ -12,6 +12,8 @@
 //! | `github.attacker.com`, `notexample.com`, `example.com.attacker.com` | [`substrings`] |
 //! | `/allowed/../forbidden`, `//`, `..;/` | [`dot_segments`] |
 //! | `%2e%2e%2f`, `%252f`, `%c0%af`, `%5c` | [`encodings`] |
+//! | `/admin;x`, `..;`, `?` | [`path_parameters`] |
+//! | two `Host` headers, absolute-form against `Host` | [`two_hosts`] |
 //! | `get`, `GeT`, override headers | [`method_case`] |
 //! | a push that begins as a GET, `service=` twice | [`git_service`] |
 //! | a server name for one host and a request for another | [`server_name`] |
@@ -29,9 +31,11 @@ pub mod host_spelling;
 pub mod long_input;
 pub mod method_case;
 pub mod modes;
+pub mod path_parameters;
 pub mod raw_bytes;
 pub mod server_name;
 pub mod substrings;
+pub mod two_hosts;
 pub mod userinfo;
 
 #[cfg(all(test, feature = "compile"))]

@@ -24,6 +24,14 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_may_only_be_read_has_no_method_to_override() {
+        // Servers that honour override headers do so on POST: nothing that carries one gets out.
+        let policy = policy("allowed_domains: [allowed.example]");
+        let request = Request { method: b"POST", path: b"/?_method=DELETE", ..HONEST };
+        assert_eq!(policy.decide(&request).reason, Reason::MethodNotAllowed);
+    }
+
+    #[test]
     fn what_is_no_token_is_no_method() {
         let policy = policy("unrestricted_domains: [allowed.example]");
         for method in
