@@ -302,6 +302,9 @@ pub struct Decision {
     pub upstream_names: Vec<String>,
     /// Why the upstream's transport failed.
     pub failure: Option<String>,
+    /// Whether the request went out although the policy would deny it.
+    #[serde(default)]
+    pub would_deny: bool,
 }
 
 /// The name and value of `export NAME='value'`.

@@ -11,6 +11,7 @@ mod harness;
 mod hostile_bytes;
 mod lifetime;
 mod main_job;
+mod modes;
 mod negative_control;
 mod plain_http;
 mod policy_change;
