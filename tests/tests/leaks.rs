@@ -1,0 +1,210 @@
+//! An upstream reads what the client wrote to it, and the client what the upstream wrote: Weir adds nothing of its
+//! own, and nothing that says how a request came here goes out.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use e2e::{
+    EnvoyBinary, Front, Gateway, Head, Origin, Request, ServerOptions, TlsRelay, UNLISTED, UpstreamHosts,
+    Wire,
+};
+
+/// What belongs to the two ends.
+const SENT: [&str; 8] = [
+    "accept: text/plain",
+    "authorization: Bearer a.b-c_d~e+f/g==",
+    "cookie: session=\"a b\"; theme=dark",
+    "user-agent: weir-test/1",
+    "x-many: 1",
+    "x-many: 2",
+    "x-odd_name: a  b",
+    "x-weird: kept",
+];
+
+/// What would tell an upstream how a request came to it, or steer Envoy.
+const FORGED: [&str; 23] = [
+    "forwarded: for=192.0.2.1",
+    "proxy-authorization: Basic c2VjcmV0",
+    "proxy-connection: keep-alive",
+    "proxy-status: weir",
+    "x-envoy-attempt-count: 7",
+    "x-envoy-decorator-operation: forged",
+    "x-envoy-expected-rq-timeout-ms: 1",
+    "x-envoy-external-address: 192.0.2.1",
+    "x-envoy-internal: true",
+    "x-envoy-max-retries: 3",
+    "x-envoy-original-path: /forged",
+    "x-envoy-retry-on: 5xx",
+    "x-envoy-unknown: forged",
+    "x-envoy-upstream-rq-timeout-ms: 1",
+    "x-forwarded-client-cert: Hash=00",
+    "x-forwarded-for: 192.0.2.1",
+    "x-forwarded-host: forged.weir.test",
+    "x-forwarded-port: 1",
+    "x-forwarded-proto: http",
+    "x-forwarded-unknown: forged",
+    "x-request-id: 00000000-0000-4000-8000-000000000000",
+    "x-weir-decision: allowed",
+    "x-weir-unknown: forged",
+];
+
+/// What the origin answers, and what of it the client must read.
+const ANSWERED: [&str; 8] = [
+    "alt-svc: h3=\":443\"; ma=86400",
+    "content-length: 3",
+    "content-type: text/plain; charset=utf-8",
+    "date: Thu, 01 Jan 2026 00:00:00 GMT",
+    "server: origin/1.0",
+    "set-cookie: a=1; Path=/",
+    "set-cookie: b=2; Path=/; Secure",
+    "x-cache: HIT",
+];
+const REMOVED: &str = "alt-svc";
+
+fn answer(_: &Head, wire: &mut Wire) -> Result<()> {
+    wire.write(format!("HTTP/1.1 200 OK\r\n{}\r\n\r\nyes", ANSWERED.join("\r\n")))
+}
+
+/// The upstreams: plain HTTP, https with HTTP/1.1, https with h2.
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 3], Gateway)> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let origin = |front| Origin::start(&hosts, front, answer);
+    let origins = [origin(Front::Plain)?, origin(Front::Http1)?, origin(Front::Http2)?];
+    let gateway = Origin::gateway(envoy, &hosts, &origins.each_ref())?;
+    Ok((hosts, origins, gateway))
+}
+
+/// What an origin must read: what was sent, and the name it was sent to.
+fn expected(origin: &Origin, front: Front) -> Vec<String> {
+    let mut lines: Vec<String> = SENT.iter().map(|line| (*line).to_owned()).collect();
+    lines.push(format!("host: {}", origin.authority()));
+    if front == Front::Http2 {
+        lines.push("x-front-protocol: HTTP/2.0".to_owned());
+    }
+    lines.sort();
+    lines
+}
+
+fn request(url: String, forged: bool) -> Request {
+    let lines = SENT.iter().chain(FORGED.iter().filter(|_| forged));
+    lines.fold(Request::get(url), |request, line| request.header(*line))
+}
+
+fn an_upstream_reads_what_the_client_wrote_and_nothing_else(envoy: &EnvoyBinary) -> Result<()> {
+    let (_hosts, origins, gateway) = start(envoy)?;
+    for (origin, front) in origins.iter().zip([Front::Plain, Front::Http1, Front::Http2]) {
+        let clean = request(origin.url("/a?b=c%20d"), false);
+        let forged = request(origin.url("/a?b=c%20d"), true);
+        let requests = [clean.clone(), clean.http2(), forged.clone(), forged.http2()];
+        for response in gateway.client().send_all(&requests)? {
+            assert_eq!(response.status, 200, "{front:?}: {response:#?}");
+        }
+        for (head, request) in origin.wait_heads(4)?.iter().zip(requests) {
+            assert_eq!(head.start, "GET /a?b=c%20d HTTP/1.1");
+            assert_eq!(head.sorted(), expected(origin, front), "{front:?}, {:?}", request.version);
+        }
+    }
+    Ok(())
+}
+
+fn header_bytes_that_are_not_utf_8_arrive_as_they_are(envoy: &EnvoyBinary) -> Result<()> {
+    let (_hosts, origins, gateway) = start(envoy)?;
+    for origin in &origins {
+        let request = Request::get(origin.url("/")).header(b"x-raw: caf\xe9 \xff\xfe".to_vec());
+        for request in [request.clone(), request.http2()] {
+            let response = gateway.client().send(&request)?;
+            assert_eq!(response.status, 200, "{response:#?}");
+        }
+        for head in origin.wait_heads(2)? {
+            assert_eq!(head.header("x-raw"), Some("caf\u{e9} \u{ff}\u{fe}"), "{head:#?}");
+        }
+    }
+    Ok(())
+}
+
+/// A CONNECT with plain HTTP inside, and a WebSocket's request, take other ways through Envoy.
+fn an_upstream_reads_nothing_else_behind_a_tunnel_or_before_an_upgrade(envoy: &EnvoyBinary) -> Result<()> {
+    let (_hosts, [plain, http1, http2], gateway) = start(envoy)?;
+    let head = |origin: &Origin, more: &[&str]| {
+        let lines = SENT.iter().chain(&FORGED).chain(more).map(|line| format!("{line}\r\n"));
+        format!("GET / HTTP/1.1\r\nhost: {}\r\n{}\r\n", origin.authority(), lines.collect::<String>())
+    };
+
+    let mut tunnel = Wire::connect(gateway.address()?)?;
+    let authority = plain.authority();
+    tunnel.write(format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n\r\n"))?;
+    assert_eq!(tunnel.expect_head()?.start, "HTTP/1.1 200 OK");
+    tunnel.write(head(&plain, &[]))?;
+    assert_eq!(tunnel.expect_head()?.start, "HTTP/1.1 200 OK");
+    assert_eq!(plain.wait_heads(1)?[0].sorted(), expected(&plain, Front::Plain));
+
+    let upgrade = [
+        "connection: upgrade",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        "sec-websocket-version: 13",
+        "upgrade: websocket",
+    ];
+    for (origin, front) in [(&http1, Front::Http1), (&http2, Front::Http2)] {
+        let relay = TlsRelay::dial(&gateway, &origin.authority(), "http/1.1")?;
+        let mut wire = relay.connect()?;
+        wire.write(head(origin, &upgrade))?;
+        let refused = wire.expect_head()?;
+        assert_eq!(refused.start, "HTTP/1.1 200 OK", "{front:?}: {refused:#?} {}", relay.stderr());
+        let mut lines = expected(origin, front);
+        lines.retain(|line| !line.starts_with("x-front-protocol"));
+        lines.extend(upgrade.map(str::to_owned));
+        if front == Front::Http2 {
+            // An upgrade is HTTP/1.1's own, so the server that offers h2 was not asked for it.
+            lines.push("x-front-protocol: HTTP/1.1".to_owned());
+        }
+        lines.sort();
+        assert_eq!(origin.wait_heads(1)?[0].sorted(), lines, "{front:?}");
+    }
+    Ok(())
+}
+
+fn a_client_reads_what_the_upstream_wrote_without_the_way_to_http_3(envoy: &EnvoyBinary) -> Result<()> {
+    let (_hosts, origins, gateway) = start(envoy)?;
+    for origin in &origins {
+        for request in [Request::get(origin.url("/")), Request::get(origin.url("/")).http2()] {
+            let response = gateway.client().send(&request)?;
+            let mut lines = Vec::new();
+            for (name, values) in &response.headers {
+                lines.extend(values.iter().map(|value| format!("{name}: {value}")));
+            }
+            let wanted: Vec<_> = ANSWERED.iter().filter(|line| !line.starts_with(REMOVED)).collect();
+            assert_eq!(lines.iter().collect::<Vec<_>>(), wanted, "{}: {response:#?}", origin.url("/"));
+            assert_eq!(response.content, "yes");
+        }
+    }
+    Ok(())
+}
+
+/// Neither what Weir answers itself nor what Envoy does when there is no upstream.
+fn weirs_own_answers_do_not_name_envoy(envoy: &EnvoyBinary) -> Result<()> {
+    let (_hosts, origins, gateway) = start(envoy)?;
+    let [plain, http1, _] = &origins;
+    let denied = gateway.client().get(format!("http://{UNLISTED}/"))?;
+    assert_eq!(denied.status, 403, "{denied:#?}");
+    let gone = [plain.url("/"), http1.url("/")];
+    drop(origins);
+    for url in gone {
+        let response = gateway.client().get(url)?;
+        assert_eq!(response.status, 503, "{response:#?}");
+        let names: BTreeSet<_> = response.headers.keys().chain(denied.headers.keys()).collect();
+        assert!(names.iter().all(|name| !name.starts_with("x-envoy-")), "{names:?}");
+        for response in [&response, &denied] {
+            assert_eq!(response.header("server"), None, "{response:#?}");
+            assert!(!response.content.to_lowercase().contains("envoy"), "{response:#?}");
+        }
+    }
+    Ok(())
+}
+
+on_oldest_and_newest_envoy!(
+    an_upstream_reads_what_the_client_wrote_and_nothing_else,
+    header_bytes_that_are_not_utf_8_arrive_as_they_are,
+    an_upstream_reads_nothing_else_behind_a_tunnel_or_before_an_upgrade,
+    a_client_reads_what_the_upstream_wrote_without_the_way_to_http_3,
+    weirs_own_answers_do_not_name_envoy,
+);

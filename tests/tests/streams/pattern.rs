@@ -1,0 +1,39 @@
+//! Bytes of which no block is like another, so that a block lost, doubled or moved is noticed.
+
+/// The bytes of a block.
+pub(super) const BLOCK: usize = 1 << 16;
+
+/// The blocks of one pattern, in order. Two patterns of one length are equal.
+pub(super) struct Pattern {
+    block: Vec<u8>,
+    next: u64,
+    count: u64,
+}
+
+impl Pattern {
+    /// A pattern of so many bytes, a multiple of [`BLOCK`].
+    pub(super) fn of(length: u64) -> Self {
+        // Noise, so that a byte moved within a block is noticed too (xorshift64).
+        let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+        let words = (0..BLOCK / 8).flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        Self { block: words.collect(), next: 0, count: length / BLOCK as u64 }
+    }
+}
+
+impl Iterator for Pattern {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        (self.next < self.count).then(|| {
+            let mut block = self.block.clone();
+            block[..8].copy_from_slice(&self.next.to_le_bytes());
+            self.next += 1;
+            block
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! WebSockets (RFC 6455), shaken by hand.
+
+use anyhow::{Result, bail, ensure};
+use e2e::{EnvoyBinary, Front, Head, TlsRelay, Wire};
+
+use super::{connect, start};
+
+/// The example of RFC 6455, 1.3.
+const SOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const SOCKET_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// Accepts the upgrade, speaks first, and says everything back until the client closes.
+fn echo_messages(head: &Head, wire: &mut Wire) -> Result<()> {
+    ensure!(head.header("sec-websocket-key") == Some(SOCKET_KEY), "no WebSocket: {head:#?}");
+    wire.write(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+         sec-websocket-accept: {SOCKET_ACCEPT}\r\n\r\n"
+    ))?;
+    wire.write(b"\x81\x07welcome")?;
+    loop {
+        // A short message of a client: opcode, length, mask, content (RFC 6455, 5.2).
+        let [opcode, length] = *wire.read(2)?.as_slice() else { bail!("two bytes are not two") };
+        let mask = wire.read(4)?;
+        let mut message = wire.read(usize::from(length & 0x7f))?;
+        message.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+        wire.write([opcode, length & 0x7f])?;
+        wire.write(message)?;
+        if opcode == 0x88 {
+            return wire.end();
+        }
+    }
+}
+
+fn message(opcode: u8, text: &str) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let length = u8::try_from(text.len()).expect("a short message");
+    let masked = text.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    [opcode, 0x80 | length].into_iter().chain(mask).chain(masked).collect()
+}
+
+fn a_websocket_carries_messages_both_ways(envoy: &EnvoyBinary) -> Result<()> {
+    let fronts = [Front::Plain, Front::Http1, Front::Http2];
+    let (_hosts, origins, gateway) = start(envoy, &fronts, || echo_messages)?;
+    for (origin, front) in origins.iter().zip(fronts) {
+        let relay = TlsRelay::dial(&gateway, &origin.authority(), "http/1.1")?;
+        let (mut wire, target) = connect(&gateway, &relay, origin, front)?;
+        wire.write(format!(
+            "GET {target} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {SOCKET_KEY}\r\n\r\n",
+            origin.authority()
+        ))?;
+        let head = wire.expect_head()?;
+        assert_eq!(head.start, "HTTP/1.1 101 Switching Protocols", "{front:?}: {head:#?} {}", relay.stderr());
+        assert_eq!(head.header("sec-websocket-accept"), Some(SOCKET_ACCEPT));
+        assert_eq!(wire.read(9)?, b"\x81\x07welcome");
+        for round in 0..20 {
+            let text = format!("message {round}");
+            wire.write(message(0x81, &text))?;
+            assert_eq!(wire.read(2)?, [0x81, text.len() as u8]);
+            assert_eq!(wire.read(text.len())?, text.as_bytes());
+        }
+        wire.write(message(0x88, ""))?;
+        assert_eq!(wire.read_to_end()?, [0x88, 0]);
+    }
+    Ok(())
+}
+
+on_oldest_and_newest_envoy!(a_websocket_carries_messages_both_ways);
