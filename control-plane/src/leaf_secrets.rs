@@ -79,6 +79,10 @@ impl Secrets for LeafSecrets {
         Some(Arc::new(secret::resource(name, &issued.leaf)))
     }
 
+    fn is_live(&self, name: &str) -> bool {
+        Host::parse(name.as_bytes()).is_ok_and(|host| self.leaves.holds(&host))
+    }
+
     fn withdrawals(&self) -> broadcast::Receiver<String> {
         self.withdrawals.subscribe()
     }

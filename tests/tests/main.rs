@@ -21,6 +21,7 @@ mod protocols;
 mod quiet;
 mod refusals;
 mod served_envoy;
+mod smuggling;
 mod start_errors;
 mod streams;
 mod trap;

@@ -95,6 +95,12 @@ impl Leaves {
         Ok(Issued { leaf, withdrawn })
     }
 
+    /// Whether the name has a leaf in use. Not an ask for it.
+    #[must_use]
+    pub fn holds(&self, name: &Host) -> bool {
+        self.state().entries.contains_key(name)
+    }
+
     /// The names whose leaf is due to be renewed: ask for each again and push what comes.
     #[must_use]
     pub fn due(&self, now: SystemTime) -> Vec<Host> {

@@ -18,13 +18,17 @@ const UNICAST: [IpNet; 2] = [v4(0, 0, 0, 0), v6(0x2000, 0, 3)];
 /// All other space. Unspecified, loopback, IPv4-mapped, NAT64, unique local, link-local, multicast are there.
 const NOT_UNICAST: [IpNet; 3] = [v6(0, 0, 3), v6(0x4000, 0, 2), v6(0x8000, 0, 1)];
 
+/// `168.63.129.16`: every Azure machine reaches its host there, which hands out secrets of the machine.
+const AZURE_HOST: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(168, 63, 129, 16), 32));
+
 /// What is not public within the unicast space (IANA special-purpose registries, RFC 6890 and its updates).
-const NOT_PUBLIC: [IpNet; 18] = [
-    v4(0, 0, 0, 8),        // this network
-    v4(10, 0, 0, 8),       // private
-    v4(100, 64, 0, 10),    // carrier-grade NAT, and some clouds' metadata services
-    v4(127, 0, 0, 8),      // loopback
-    v4(169, 254, 0, 16),   // link-local, the metadata services
+const NOT_PUBLIC: [IpNet; 19] = [
+    v4(0, 0, 0, 8),      // this network
+    v4(10, 0, 0, 8),     // private
+    v4(100, 64, 0, 10),  // carrier-grade NAT, and some clouds' metadata services
+    v4(127, 0, 0, 8),    // loopback
+    v4(169, 254, 0, 16), // link-local, the metadata services
+    AZURE_HOST,
     v4(172, 16, 0, 12),    // private
     v4(192, 0, 0, 24),     // protocol assignments
     v4(192, 0, 2, 24),     // documentation
@@ -92,6 +96,7 @@ mod tests {
             "100.100.100.200",
             "127.0.0.1",
             "169.254.169.254",
+            "168.63.129.16",
             "172.31.0.1",
             "192.168.1.1",
             "224.0.0.1",

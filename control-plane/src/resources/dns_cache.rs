@@ -14,7 +14,9 @@ use super::protobuf::{extension, number, seconds, socket_address};
 use super::{Gateway, address_space};
 
 /// Only names that the policy allows are ever resolved, so this bounds a wildcard rule, not a stranger.
-const MAX_HOSTS: u32 = 65_536;
+const MAX_HOSTS: u32 = 16_384;
+/// A name is asked for again as often as it says, but no more often: Envoy asks for every name it holds, used or not.
+const MIN_REFRESH_SECONDS: i64 = 30;
 
 /// Envoy refuses two configurations of one cache for as long as the old one lives. So all that depends on the
 /// policy, the addresses that are listed, is in the name.
@@ -35,6 +37,7 @@ pub(super) fn config(gateway: &Gateway) -> DnsCacheConfig {
         name: name(&listed),
         dns_lookup_family: DnsLookupFamily::All as i32,
         max_hosts: number(MAX_HOSTS),
+        dns_min_refresh_rate: seconds(MIN_REFRESH_SECONDS),
         dns_query_timeout: seconds(5),
         typed_dns_resolver_config: Some(extension("envoy.network.dns_resolver.cares", cares)),
         // Envoys before 1.39 pass over this field. It cannot know which rule a name belongs to, so what some rule

@@ -110,6 +110,13 @@ fn action(cluster: &str) -> RouteAction {
         cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
         // Streams live as long as bytes flow: the idle timeout bounds them.
         timeout: seconds(0),
+        // The explicit listener has this upgrade for its tunnels, and Envoy before 1.39 would take it from a GET with
+        // `upgrade: connect` as well, and pass on what comes behind it unjudged (measured on 1.36.2 and 1.38.2).
+        upgrade_configs: vec![UpgradeConfig {
+            upgrade_type: "CONNECT".to_owned(),
+            enabled: bool_value(false),
+            ..UpgradeConfig::default()
+        }],
         ..RouteAction::default()
     }
 }

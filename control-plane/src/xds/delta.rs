@@ -132,12 +132,14 @@ impl StreamState for DeltaStream {
         self.response(kind, changes)
     }
 
-    /// Names that the node was refused are not asked again.
+    /// Also withdraws what should have been withdrawn. Names that the node was refused are not asked again.
     fn renewals(&mut self, source: &Source) -> Option<DeltaDiscoveryResponse> {
         let subscription = self.subscriptions.get_mut(&ResourceType::Secret)?;
         let held = subscription.held.iter().filter(|(_, held)| **held != Held::Absent);
-        let held: Vec<_> =
-            held.map(|(name, _)| (name.clone(), source.get(ResourceType::Secret, name))).collect();
+        // To ask for a name that has no leaf any more would make it one.
+        let current =
+            |name: &str| source.is_live(name).then(|| source.get(ResourceType::Secret, name)).flatten();
+        let held: Vec<_> = held.map(|(name, _)| (name.clone(), current(name))).collect();
         let named = held.iter().map(|(name, resource)| (name.as_str(), resource.clone()));
         let changes = Changes::between(&mut subscription.held, named);
         self.response(ResourceType::Secret, changes)
@@ -327,6 +329,17 @@ mod tests {
         assert_eq!(stream.withdraw("a.example").unwrap().removed_resources, ["a.example"]);
         assert!(stream.withdraw("a.example").is_none());
         assert!(stream.withdraw("never.asked.example").is_none());
+        assert!(stream.renewals(&source).is_none());
+    }
+
+    #[test]
+    fn a_withdrawal_that_was_missed_is_made_up_for() {
+        let mut stream = DeltaStream::default();
+        let source = source(&[]);
+        stream.on_request(request(ResourceType::Secret, &["a.example", "withdrawn.example"]), &source);
+        let response = stream.renewals(&source).unwrap();
+        assert_eq!(response.removed_resources, ["withdrawn.example"]);
+        assert!(response.resources.is_empty());
         assert!(stream.renewals(&source).is_none());
     }
 

@@ -110,8 +110,7 @@ impl DiscoveryServer {
                 },
                 withdrawn = withdrawals.recv() => match withdrawn {
                     Ok(name) => stream.withdraw(&name).await?,
-                    // Names withdrawn and not heard of only cost memory until they are withdrawn again.
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Lagged(_)) => stream.renew().await?,
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
                 _ = renewal.tick() => stream.renew().await?,

@@ -16,6 +16,9 @@ pub trait Secrets: Send + Sync {
     /// The secret resource of a leaf; the same until it is renewed. `None` refuses the name.
     fn secret(&self, name: &str) -> Option<Arc<Resource>>;
 
+    /// Whether the name still has a leaf. One that has none is to be withdrawn from whoever holds it.
+    fn is_live(&self, name: &str) -> bool;
+
     /// Hears of the names that must be withdrawn from every node to make room for others.
     fn withdrawals(&self) -> broadcast::Receiver<String>;
 }
@@ -86,6 +89,11 @@ impl Source {
         }
     }
 
+    /// Whether a secret that a node holds is still to be held.
+    pub fn is_live(&self, secret: &str) -> bool {
+        self.secrets.is_live(secret)
+    }
+
     /// Every resource of a type that has a wildcard.
     pub fn all(&self, kind: ResourceType) -> impl Iterator<Item = &Arc<Resource>> {
         self.snapshot.all(kind)
@@ -111,6 +119,10 @@ pub(super) mod tests {
     impl Secrets for AllButRefused {
         fn secret(&self, name: &str) -> Option<Arc<Resource>> {
             (!name.starts_with("refused")).then(|| Arc::new(cluster(name)))
+        }
+
+        fn is_live(&self, name: &str) -> bool {
+            !name.starts_with("withdrawn")
         }
 
         fn withdrawals(&self) -> broadcast::Receiver<String> {

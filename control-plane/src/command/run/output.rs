@@ -10,6 +10,9 @@ use crate::decision_log::Decision;
 use crate::environment::Environment;
 use crate::report::printable;
 
+/// Characters of Envoy's words that a line shows.
+const LONGEST_FAILURE: usize = 300;
+
 #[derive(Debug)]
 pub(super) struct Output {
     json: bool,
@@ -70,16 +73,20 @@ fn human(decision: &Decision) -> String {
     } else {
         let (method, host, path) =
             (printable(&record.method), printable(&record.host), printable(&record.path));
-        format!("{method} {}://{host}{port}{path}", record.scheme)
+        format!("{method} {}://{host}{port}{path}", printable(&record.scheme))
     };
-    let mut line = format!("{:<5} {} {request}  {}{rule}", record.effect, decision.status, record.reason);
+    let would_deny = if record.would_deny { "would be denied: " } else { "" };
+    let reason = &record.reason;
+    let mut line = format!("{:<5} {} {request}  {would_deny}{reason}{rule}", record.effect, decision.status);
     if let Some(reason) = Reason::from_word(&record.reason).filter(|reason| *reason != Reason::Allowed) {
         line.push_str("; ");
         line.push_str(reason.hint());
     }
     if let Some(failure) = &decision.failure {
+        // The upstream's certificate is quoted in it.
+        let failure: String = failure.chars().take(LONGEST_FAILURE).collect();
         line.push_str("; envoy: ");
-        line.push_str(failure);
+        line.push_str(&printable(&failure));
     }
     line
 }
