@@ -22,11 +22,12 @@ const SENT: [&str; 8] = [
 ];
 
 /// What would tell an upstream how a request came to it, or steer Envoy.
-const FORGED: [&str; 23] = [
+const FORGED: [&str; 24] = [
     "forwarded: for=192.0.2.1",
     "proxy-authorization: Basic c2VjcmV0",
     "proxy-connection: keep-alive",
     "proxy-status: weir",
+    "via: 1.1 weir",
     "x-envoy-attempt-count: 7",
     "x-envoy-decorator-operation: forged",
     "x-envoy-expected-rq-timeout-ms: 1",

@@ -302,6 +302,30 @@ fn trailers_arrive_over_h2(envoy: &EnvoyBinary) -> Result<()> {
     curl.succeed()
 }
 
+fn trailers_arrive_over_http_1(envoy: &EnvoyBinary) -> Result<()> {
+    let (tell, told) = channel();
+    let (_hosts, origins, gateway) = start(envoy, &[Front::Http1], || {
+        let tell = tell.clone();
+        move |head: &Head, wire: &mut Wire| {
+            tell.send(wire.read_content(head, |_| {})?)?;
+            wire.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n")?;
+            wire.write("3\r\nyes\r\n0\r\nx-sum: answered\r\n\r\n")
+        }
+    })?;
+    let relay = TlsRelay::dial(&gateway, &origins[0].authority(), "http/1.1")?;
+    let mut wire = relay.connect()?;
+    let authority = origins[0].authority();
+    wire.write(format!(
+        "POST / HTTP/1.1\r\nhost: {authority}\r\nte: trailers\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n\
+         3\r\nyes\r\n0\r\nx-sum: asked\r\n\r\n"
+    ))?;
+    let head = wire.expect_head()?;
+    assert_eq!(head.start, "HTTP/1.1 200 OK");
+    assert_eq!(wire.read_content(&head, |_| {})?, ["x-sum: answered"]);
+    assert_eq!(told.recv_timeout(WAIT)?, ["x-sum: asked"]);
+    Ok(())
+}
+
 /// No request is answered before all have come: one that waited for another would wait for ever.
 fn twenty_requests_go_at_once_over_one_connection(envoy: &EnvoyBinary) -> Result<()> {
     const COUNT: usize = 20;
@@ -347,5 +371,6 @@ on_oldest_and_newest_envoy!(
     a_client_of_http_1_0_reads_the_content_to_the_end_of_the_connection,
     answers_without_content_leave_the_connection_in_step,
     trailers_arrive_over_h2,
+    trailers_arrive_over_http_1,
     twenty_requests_go_at_once_over_one_connection,
 );

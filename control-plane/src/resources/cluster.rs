@@ -34,16 +34,16 @@ const MAX_CONNECTIONS: u32 = 2048;
 
 pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
     let tls = upstream_tls::transport(gateway, capabilities.upstream_tls);
+    // Trailers are passed on in both versions of HTTP.
+    let trailers = || Http1ProtocolOptions { enable_trailers: true, ..Http1ProtocolOptions::default() };
     let http1 = || {
         UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
-            protocol_config: Some(explicit_http_config::ProtocolConfig::HttpProtocolOptions(
-                Http1ProtocolOptions::default(),
-            )),
+            protocol_config: Some(explicit_http_config::ProtocolConfig::HttpProtocolOptions(trailers())),
         })
     };
     // ALPN decides between h2 and http/1.1.
     let either = UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
-        http_protocol_options: Some(Http1ProtocolOptions::default()),
+        http_protocol_options: Some(trailers()),
         http2_protocol_options: Some(Http2ProtocolOptions::default()),
         ..AutoHttpConfig::default()
     });

@@ -103,10 +103,13 @@ fn manager(name: &str, routes: RouteConfiguration, filters: Vec<HttpFilter>, upg
         http_protocol_options: Some(Http1ProtocolOptions {
             allow_absolute_url: bool_value(true),
             accept_http_10: true,
+            enable_trailers: true,
             ..Http1ProtocolOptions::default()
         }),
         http2_protocol_options: Some(Http2ProtocolOptions {
-            allow_connect: true,
+            // Also what offers clients a WebSocket within h2 (RFC 8441). It has no `sec-websocket-key`, and an upgrade
+            // goes out over HTTP/1.1, where servers refuse one without: so it is offered to tunnels alone.
+            allow_connect: upgrades.contains(&"CONNECT"),
             ..Http2ProtocolOptions::default()
         }),
         // What the policy judges and what the upstream reads must be one path: dot segments are resolved before

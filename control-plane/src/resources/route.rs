@@ -15,8 +15,9 @@ use super::names;
 use super::protobuf::{bool_value, seconds};
 
 /// What a proxy adds of itself, or what says how the request came here: none of it is the upstream's business.
-const REQUEST_HEADERS_REMOVED: [&str; 8] = [
+const REQUEST_HEADERS_REMOVED: [&str; 9] = [
     "forwarded",
+    "via",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",

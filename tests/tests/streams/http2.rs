@@ -32,6 +32,17 @@ impl Http2 {
         Ok(http2)
     }
 
+    /// What the server says of itself first: numbers and values.
+    pub(super) fn settings(&mut self) -> Result<Vec<(u16, u32)>> {
+        let frame = self.receive()?;
+        ensure!(frame.kind == SETTINGS, "the first frame is of kind {}", frame.kind);
+        let setting = |bytes: &[u8]| match *bytes {
+            [a, b, c, d, e, f] => Some((u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]))),
+            _ => None,
+        };
+        Ok(frame.content.chunks(6).filter_map(setting).collect())
+    }
+
     /// Begins a POST.
     pub(super) fn post(&mut self, authority: &str, path: &str) -> Result<()> {
         let mut block = Vec::new();

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use e2e::{EnvoyBinary, Front, Head, TlsRelay, Wire};
 
+use super::http2::Http2;
 use super::{connect, start};
 
 /// The example of RFC 6455, 1.3.
@@ -65,4 +66,16 @@ fn a_websocket_carries_messages_both_ways(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-on_oldest_and_newest_envoy!(a_websocket_carries_messages_both_ways);
+/// Such a WebSocket (RFC 8441) has no key, and servers of HTTP/1.1 refuse one without. Browsers that are not offered
+/// it open a connection of HTTP/1.1 instead.
+fn no_websocket_is_offered_within_h2(envoy: &EnvoyBinary) -> Result<()> {
+    const ENABLE_CONNECT_PROTOCOL: u16 = 8;
+    let (_hosts, origins, gateway) = start(envoy, &[Front::Http1], || echo_messages)?;
+    let relay = TlsRelay::dial(&gateway, &origins[0].authority(), "h2")?;
+    let mut http2 = Http2::open(relay.connect()?)?;
+    let settings = http2.settings()?;
+    assert!(!settings.contains(&(ENABLE_CONNECT_PROTOCOL, 1)), "{settings:?}");
+    Ok(())
+}
+
+on_oldest_and_newest_envoy!(a_websocket_carries_messages_both_ways, no_websocket_is_offered_within_h2);
