@@ -6,7 +6,8 @@
 //!
 //! It sees the first address of a name only, and Envoy goes on to the others when that one does not answer (happy
 //! eyeballs). So Envoy is also told to forget the addresses that no rule lists when it resolves a name
-//! ([`dns_cache`](super::dns_cache)), which Envoys before 1.39 do not know how to.
+//! ([`dns_cache`](super::dns_cache)), which Envoys before 1.39 do not know how to. What is left open is in SECURITY.md:
+//! the addresses that another rule lists.
 
 use envoy_types::pb::envoy::config::core::v3::{ExtensionConfigSource, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, permission};

@@ -41,7 +41,7 @@ pub(super) fn config(gateway: &Gateway) -> DnsCacheConfig {
         dns_query_timeout: seconds(5),
         typed_dns_resolver_config: Some(extension("envoy.network.dns_resolver.cares", cares)),
         // Envoys before 1.39 pass over this field. It cannot know which rule a name belongs to, so what some rule
-        // lists is left for the address guard to judge.
+        // lists stays: as the first address of a name it is judged by the address guard.
         resolved_address_filter: Some(AddressMatcher {
             ranges: address_space::refused(&listed).into_iter().map(range).collect(),
             ..AddressMatcher::default()

@@ -25,7 +25,7 @@ pub(super) enum RunError {
         "`{0}` is not a program in PATH\nhelp: what stands behind `--` is run as it is; for a line of shell, `-- sh -c '…'`"
     )]
     NoCommand(String),
-    #[error("`{}` ended by itself ({status}); the end of its log:\n{log}{}", binary.display(), hint(log))]
+    #[error("`{}` ended by itself ({status}); the end of its log:\n{log}{}", binary.display(), end_hint(*status, log))]
     EnvoyEnded { binary: PathBuf, status: ExitStatus, log: String },
     #[error("envoy was not ready in time; the end of its log:\n{log}{}", hint(log))]
     NotReady { log: String },
@@ -33,15 +33,22 @@ pub(super) enum RunError {
     Rejected { kind: &'static str, text: String },
 }
 
+/// A program that ends in silence may be no Envoy; one that a signal ended had no time for words.
+fn end_hint(status: ExitStatus, log: &str) -> &'static str {
+    if log.is_empty() && status.code().is_some() {
+        "\nhelp: it logged nothing: is it an Envoy?"
+    } else {
+        hint(log)
+    }
+}
+
 /// What an Envoy's words mean, where they are known to mislead.
 fn hint(log: &str) -> &'static str {
-    if log.is_empty() {
-        "\nhelp: it logged nothing: is it an Envoy?"
-    } else if ["envoy.wasm.runtime.v8", "Failed to create Wasm VM", "Unable to create Wasm plugin"]
+    if ["envoy.wasm.runtime.v8", "Failed to create Wasm VM", "Unable to create Wasm plugin"]
         .iter()
         .any(|words| log.contains(words))
     {
-        "\nhelp: this Envoy has no wasm runtime (some builds leave it out): use another"
+        "\nhelp: if this Envoy has no wasm runtime (some builds leave it out), use another"
     } else if log.contains("GLIBC_") {
         "\nhelp: this Envoy needs a newer C library than this system has: use another"
     } else {
