@@ -14,7 +14,7 @@ pub(crate) enum GitUse {
     NoWrite,
     /// A push or its discovery.
     Write,
-    /// An encoded separator leaves it open.
+    /// An encoded separator or escape leaves it open.
     Undecided,
 }
 
@@ -42,9 +42,11 @@ impl GitUse {
         };
         let reads = matches!(query, b"" | b"?" | b"?service=git-upload-pack");
         let Some(path) = path else {
-            let last = raw.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            let plain = query.is_empty() && !last.contains(&b'%') && !ends_in(raw, b"/git-receive-pack");
-            return if plain { GitUse::NoWrite } else { GitUse::Undecided };
+            // Plain text at the end is the end in every reading; slashes behind it are merged or dropped in some.
+            let last = raw.rsplit(|byte| *byte == b'/').find(|last| !last.is_empty()).unwrap_or_default();
+            let plain = !last.contains(&b'%') && !matches!(last, b"." | b"..");
+            let reads = query.is_empty() && plain && !last.eq_ignore_ascii_case(b"git-receive-pack");
+            return if reads { GitUse::NoWrite } else { GitUse::Undecided };
         };
         let path = path.as_bytes();
         let discovers = ends_in(path, b"/info/refs");
@@ -130,8 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_separator_leaves_it_open_unless_no_reading_writes() {
+    fn an_undecided_path_leaves_it_open_unless_no_reading_writes() {
         assert_eq!(of("/o/r/releases/download/tool%2Fv1/tool.tar.gz"), GitUse::NoWrite);
+        assert_eq!(of("/o/r/releases/download/tool%2541/tool.tar.gz/"), GitUse::NoWrite);
         for raw in [
             "/o%2fr/info/refs?service=git-receive-pack",
             "/o/r/info%2frefs?service=git-receive-pack",
@@ -139,6 +142,13 @@ mod tests {
             "/o%2fr/git-receive-pack",
             "/o%2fr/Git-receive-pack/",
             "/o%2fr/%67it-receive-pack",
+            "/o%2fr/git-receive-pack//",
+            "/o/r%2fgit-receive-pack/",
+            "/o/r/git-receive-pack%2f/",
+            "/o/r/%2567it-receive-pack",
+            "/o/%2572/git-receive-pack",
+            "/o/r/git-receive-pack/%2561/..",
+            "/o/r/%2569nfo/refs?service=git-receive-pack",
         ] {
             assert_eq!(of(raw), GitUse::Undecided, "{raw}");
         }

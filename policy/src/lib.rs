@@ -39,12 +39,14 @@
 //! 1. The authority is parsed into a canonical [`Authority`] (`invalid_host`).
 //! 2. Over TLS the server name must be present (`missing_sni`) and name the same host (`sni_mismatch`); inside a CONNECT
 //!    the tunnel's authority must be the request's, host and port (`tunnel_mismatch`).
-//! 3. Method (`invalid_method`) and path (`ambiguous_path`) are parsed. A path whose only trouble is an encoded slash or
-//!    backslash stays undecided.
+//! 3. Method (`invalid_method`) and path (`ambiguous_path`) are parsed. A path whose only trouble is an encoded slash,
+//!    backslash or escape (`%2561`) stays undecided.
 //! 4. Every rule for the host is asked. One deny rule that matches decides (`denied_by_rule`); else the first allow
 //!    rule in the document's order that matches decides (`allowed`); else the allow rule that came furthest names the
 //!    reason: host, scheme, port, method, path. To an undecided path a rule without `paths` is as to any other; a deny
 //!    rule with `paths` that otherwise matches denies it, an allow rule with `paths` does not match (`ambiguous_path`).
+//!    A path with parameters (`/admin;x`) is held against a deny rule's `paths` with them and without, against an allow
+//!    rule's as it is.
 //!
 //! # Modes
 //!

@@ -2,7 +2,8 @@
 //!
 //! A decision parses at most [`AUTHORITY_BYTES`] and [`PATH_BYTES`], probes the host table once for the exact name and
 //! at most once for each parent suffix ([`HOST_LABELS`]), each probe bounded by the longest run that the compiler
-//! measured, and asks each rule of the host once.
+//! measured, and asks each rule of the host once. A path with parameters (`;`) is read in three ways, and a deny rule's
+//! patterns are held against each.
 
 /// Bytes of a host name without its trailing dot (RFC 1035, section 2.3.4, as text).
 pub const HOST_BYTES: usize = 253;

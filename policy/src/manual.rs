@@ -1,4 +1,5 @@
-//! The bypass manual: the ways around an egress policy, why each does not work here, and a test of each.
+//! The bypass manual: the ways around an egress policy, why each does not work here or what does against it, and a test
+//! of each.
 //!
 //! A policy is gone around where two parties read the same bytes differently: the client and the gateway, the gateway
 //! and the upstream, the gateway and itself a few lines later. So every fact of a request is read once, into a type
@@ -11,8 +12,9 @@
 //! | `allowed.example@attacker.example` | [`userinfo`] |
 //! | `github.attacker.com`, `notexample.com`, `example.com.attacker.com` | [`substrings`] |
 //! | `/allowed/../forbidden`, `//`, `..;/` | [`dot_segments`] |
-//! | `%2e%2e%2f`, `%252f`, `%c0%af`, `%5c` | [`encodings`] |
+//! | `%2e%2e%2f`, `%252f`, `%2561`, `%c0%af`, `%5c` | [`encodings`] |
 //! | `/admin;x`, `..;`, `?` | [`path_parameters`] |
+//! | `/Admin`, `/admin.`, `/admin%20`: a limit of deny rules | [`path_spelling`] |
 //! | two `Host` headers, absolute-form against `Host` | [`two_hosts`] |
 //! | `get`, `GeT`, override headers | [`method_case`] |
 //! | a push that begins as a GET, `service=` twice | [`git_service`] |
@@ -32,6 +34,7 @@ pub mod long_input;
 pub mod method_case;
 pub mod modes;
 pub mod path_parameters;
+pub mod path_spelling;
 pub mod raw_bytes;
 pub mod server_name;
 pub mod substrings;

@@ -1,8 +1,10 @@
 //! The canonical path: what every comparison of paths is made on.
 //!
 //! Upstreams disagree on what a path means once escapes, dots and doubled slashes come in. A path that every one of
-//! them reads alike is brought to one form; a path that two of them could read differently is refused. One trouble is
-//! told from all others: an encoded separator, which matters only to a rule that looks at paths.
+//! them reads alike is brought to one form; a path that two of them could read differently is refused. Two troubles are
+//! told from all others, because they matter only to a rule that looks at paths: an encoded separator and an encoded
+//! escape. And one difference is left to the rules' effects: what stands behind a `;` is kept here, and dropped in
+//! [`parameters`].
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -11,11 +13,12 @@ use std::fmt;
 
 use crate::limits::PATH_BYTES;
 
+pub(crate) mod parameters;
 pub(crate) mod pattern;
 
 /// A path in canonical form: without query, percent-decoded once, without dot segments and empty segments (a trailing
-/// slash stays). Bytes, because nothing says that a path is UTF-8. Displays percent-encoded, which parses back to the
-/// same path.
+/// slash stays), with the parameters of its segments. Bytes, because nothing says that a path is UTF-8. Displays
+/// percent-encoded, which parses back to the same path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path<'a>(Cow<'a, [u8]>);
 
@@ -47,21 +50,35 @@ pub enum InvalidPath {
     /// `%` without two hexadecimal digits.
     #[error("the path contains a `%` without two hexadecimal digits")]
     Escape,
-    /// An escape that decodes to another escape of a byte that matters: `%252e`.
+    /// An escape that decodes to an escape of a byte that parts or ends paths, of a dot or of another `%`: `%252e`.
     #[error("the path is encoded twice")]
     DoubleEncoding,
+    /// An escape that decodes to an escape of any other byte: `%2561` is `%61` for a server that decodes once and `a`
+    /// for one that decodes twice. The path's only trouble.
+    #[error("the path contains an encoded escape")]
+    EncodedEscape,
     /// UTF-8 in more bytes than needed: `%c0%af` is a slash for a lax decoder.
     #[error("the path contains overlong UTF-8")]
     Overlong,
     /// More `..` than segments before them.
     #[error("the path leaves the root")]
     AboveRoot,
-    /// Dot segments and empty segments together: which is removed first decides what is left.
+    /// Dot segments and empty segments together: which is removed first decides what is left. A segment of parameters
+    /// alone (`/;x/`) is empty for servers that drop parameters first.
     #[error("the path has both dot segments and empty segments")]
     DotsAndEmpty,
     /// `..;x`: a dot segment for servers that drop path parameters first.
     #[error("the path has a dot segment with parameters")]
     DotParameters,
+}
+
+impl InvalidPath {
+    /// Whether the path is left to the rules: one that looks at paths cannot say whether it is meant, and to one that
+    /// does not, the path is as any other.
+    #[must_use]
+    pub fn is_undecided(self) -> bool {
+        matches!(self, InvalidPath::EncodedSeparator | InvalidPath::EncodedEscape)
+    }
 }
 
 impl<'a> Path<'a> {
@@ -87,21 +104,23 @@ impl<'a> Path<'a> {
                 _ => {}
             }
         }
-        let decoded = if plain {
-            Cow::Borrowed(path)
+        let (decoded, escapes) = if plain {
+            (Cow::Borrowed(path), false)
         } else {
-            let Decoded { bytes, separators } = decode(path)?;
+            let Decoded { bytes, separators, escapes } = decode(path)?;
             if separators {
                 return Err(undecided(&bytes));
             }
-            Cow::Owned(bytes)
+            (Cow::Owned(bytes), escapes)
         };
         let shape = Shape::of(&decoded)?;
-        match (shape.dots, shape.empty) {
-            (false, false) => Ok(Path(decoded)),
-            (true, true) => Err(InvalidPath::DotsAndEmpty),
-            (true, false) | (false, true) => Ok(Path(Cow::Owned(rebuild(&decoded)?))),
-        }
+        let canonical = match (shape.dots, shape.empty) {
+            (false, false) => decoded,
+            (true, _) if shape.empty || shape.bare => return Err(InvalidPath::DotsAndEmpty),
+            (true, _) | (false, true) => Cow::Owned(rebuild(&decoded)?),
+        };
+        // Asked last: it must be the only trouble.
+        if escapes { Err(InvalidPath::EncodedEscape) } else { Ok(Path(canonical)) }
     }
 
     /// The canonical bytes, starting with a slash.
@@ -131,9 +150,12 @@ struct Decoded {
     bytes: Vec<u8>,
     /// Some of its slashes and backslashes were escapes.
     separators: bool,
+    /// An escape still stands.
+    escapes: bool,
 }
 
-/// Decodes every escape once and refuses those whose meaning differs between servers, but for separators.
+/// Decodes every escape once and refuses those whose meaning differs between servers, but for separators and what a
+/// second decoding would only spell otherwise.
 fn decode(path: &[u8]) -> Result<Decoded, InvalidPath> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut separators = false;
@@ -154,8 +176,8 @@ fn decode(path: &[u8]) -> Result<Decoded, InvalidPath> {
         }
         rest = after;
     }
-    refuse_second_layer(&decoded)?;
-    Ok(Decoded { bytes: decoded, separators })
+    let escapes = second_layer(&decoded)?;
+    Ok(Decoded { bytes: decoded, separators, escapes })
 }
 
 /// What is wrong with a path that has encoded separators. The finest reading, which takes each of them for a separator,
@@ -170,12 +192,18 @@ fn undecided(decoded: &[u8]) -> InvalidPath {
     }
 }
 
-/// What is left after one decoding must not mean something else to a server that decodes once more, or laxly.
-fn refuse_second_layer(decoded: &[u8]) -> Result<(), InvalidPath> {
+/// Whether an escape is left after one decoding. What is left must not lead elsewhere for a server that decodes once
+/// more, or laxly.
+fn second_layer(decoded: &[u8]) -> Result<bool, InvalidPath> {
+    let mut escapes = false;
     for window in decoded.windows(3) {
         let [b'%', high, low] = window else { continue };
-        if let Some(b'/' | b'\\' | b'.' | b';' | b'%' | 0..b' ' | 0x7f) = hex(*high, *low) {
-            return Err(InvalidPath::DoubleEncoding);
+        match hex(*high, *low) {
+            Some(b'/' | b'\\' | b'.' | b';' | b'%' | 0..b' ' | 0x7f) => {
+                return Err(InvalidPath::DoubleEncoding);
+            }
+            Some(_) => escapes = true,
+            None => {}
         }
     }
     let overlong =
@@ -183,7 +211,7 @@ fn refuse_second_layer(decoded: &[u8]) -> Result<(), InvalidPath> {
     if decoded.windows(2).any(overlong) {
         return Err(InvalidPath::Overlong);
     }
-    Ok(())
+    Ok(escapes)
 }
 
 fn hex(high: u8, low: u8) -> Option<u8> {
@@ -196,16 +224,19 @@ struct Shape {
     dots: bool,
     /// Empty segments other than the last one, which is a trailing slash.
     empty: bool,
+    /// Segments of parameters alone.
+    bare: bool,
 }
 
 impl Shape {
     fn of(path: &[u8]) -> Result<Shape, InvalidPath> {
-        let mut shape = Shape { dots: false, empty: false };
+        let mut shape = Shape { dots: false, empty: false, bare: false };
         let mut segments = segments(path).peekable();
         while let Some(segment) = segments.next() {
             match segment {
                 b"." | b".." => shape.dots = true,
                 b"" => shape.empty |= segments.peek().is_some(),
+                [b';', ..] => shape.bare = true,
                 [b'.', b';', ..] | [b'.', b'.', b';', ..] => return Err(InvalidPath::DotParameters),
                 _ => {}
             }
@@ -275,7 +306,47 @@ mod tests {
         is("/%61%20b", "/a b");
         is("/caf%C3%A9", "/café");
         is("/100%25", "/100%");
-        is("/a%2541", "/a%41");
+        is("/100%25/41", "/100%/41");
+        is("/50%25-off%25a", "/50%-off%a");
+    }
+
+    #[test]
+    fn an_escape_that_is_left_is_told_from_every_other_trouble() {
+        for raw in [
+            "/%2561dmin",
+            "/a%2541",
+            "/%25%36%31",
+            "/x/../%2561",
+            "//%2561",
+            "/%25c0%25af",
+            "/%25%2561",
+            "/%2520",
+        ] {
+            assert_eq!(canonical(raw), Err(InvalidPath::EncodedEscape), "{raw}");
+        }
+        for (raw, error) in [
+            ("/%2561%252e", InvalidPath::DoubleEncoding),
+            ("/%252561", InvalidPath::DoubleEncoding),
+            ("/%2561%2fb", InvalidPath::EncodedSeparator),
+            ("/%2561%2f../b", InvalidPath::DotsAndEncodedSeparator),
+            ("/../%2561", InvalidPath::AboveRoot),
+            ("/%2561//../b", InvalidPath::DotsAndEmpty),
+            ("/%2561/..;", InvalidPath::DotParameters),
+            ("/%2561%c0%af", InvalidPath::Overlong),
+            ("/%2561%", InvalidPath::Escape),
+        ] {
+            assert_eq!(canonical(raw), Err(error), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_segment_of_parameters_alone_is_refused_beside_dot_segments() {
+        for raw in ["/v2/;x/../a", "/;/..", "/./;x", "/a/../%3bx", "/;x/%2e%2e/a"] {
+            assert_eq!(canonical(raw), Err(InvalidPath::DotsAndEmpty), "{raw}");
+        }
+        is("/a/;x/b", "/a/;x/b");
+        is("/a//;x", "/a/;x");
+        is("/a;x/../b", "/b");
     }
 
     #[test]

@@ -70,8 +70,8 @@ impl Policy {
         PolicyVersion(self.image.checksum())
     }
 
-    /// Decides a request. Total, deterministic, and without an allocation unless the path has escapes, dot segments or
-    /// doubled slashes.
+    /// Decides a request. Total, deterministic, and without an allocation unless the path has escapes, dot segments,
+    /// doubled slashes or parameters (`;`).
     #[must_use]
     pub fn decide<'p>(&'p self, request: &Request<'_>) -> Decision<'p> {
         decide::evaluate(self, request, &mut ())

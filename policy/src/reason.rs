@@ -25,8 +25,8 @@ pub enum Reason {
     AddressLiteral,
     /// The method is no token, too long, or a CONNECT where a request is expected.
     InvalidMethod,
-    /// The path can be read in two ways. Where an encoded separator is its only trouble, a rule that looks at paths is
-    /// what refuses it.
+    /// The path can be read in two ways. Where an encoded separator or escape is its only trouble, a rule that looks at
+    /// paths is what refuses it.
     AmbiguousPath,
     /// TLS without a server name.
     MissingSni,

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::path::parameters::WithoutParameters;
 use crate::{Authority, Host, Path};
 
 proptest! {
@@ -49,6 +50,21 @@ proptest! {
         if let Ok(path) = Path::parse(&raw) {
             let text = path.to_string();
             prop_assert_eq!(Path::parse(text.as_bytes()).map(|again| again.as_bytes().to_vec()), Ok(path.as_bytes().to_vec()));
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_read_can_be_read_without_parameters(
+        raw in prop_oneof!["/([ab./;]|%2[05ef]|%3b|%61|61|;x|/;|//|\\.\\./){0,12}".prop_map(String::into_bytes), vec(any::<u8>(), 0..30)]
+    ) {
+        if let Ok(path) = Path::parse(&raw) {
+            let without = WithoutParameters::of(&path, &raw);
+            prop_assert!(without.is_ok(), "{:?}", without);
+            for reading in without.iter().flatten().flat_map(WithoutParameters::readings) {
+                let text = String::from_utf8_lossy(reading).into_owned();
+                prop_assert!(text.starts_with('/') && !text.contains("//"), "{}", text);
+                prop_assert!(!text.split('/').any(|segment| segment == "." || segment == ".."), "{}", text);
+            }
         }
     }
 

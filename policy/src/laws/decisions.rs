@@ -91,10 +91,10 @@ proptest! {
     }
 
     #[test]
-    fn an_encoded_separator_never_allows_more_than_each_reading_of_it(
+    fn an_undecided_path_never_allows_more_than_each_reading_of_it(
         drafts in drafts(),
         request in request(),
-        segments in vec(select(&["a", "b", "x%2f", "a%2fb", "%2F", "b%5c"][..]), 1..4),
+        segments in vec(select(&["a", "b", "x%2f", "a%2fb", "%2F", "b%5c", "%2561", "%2562"][..]), 1..4),
     ) {
         let policy = policy(&drafts);
         let path = format!("/{}", segments.join("/"));
@@ -102,8 +102,46 @@ proptest! {
         if path.contains('%') && decide(&path) == Effect::Allow {
             for (slash, backslash) in [("/", "/"), ("/", "_"), ("_", "_")] {
                 let reading = path.replace("%2f", slash).replace("%2F", slash).replace("%5c", backslash);
-                prop_assert_eq!(decide(&reading), Effect::Allow, "{}", reading);
+                for percent in ["%", "_"] {
+                    let reading = reading.replace("%25", percent);
+                    prop_assert_eq!(decide(&reading), Effect::Allow, "{}", reading);
+                }
             }
+        }
+    }
+
+    #[test]
+    fn parameters_go_around_no_deny_rule(
+        drafts in drafts(),
+        added in deny_rule(),
+        request in request(),
+        segments in vec((select(&["a", "b", "", ".", ".."][..]), select(&["", ";", ";x", "%3bx", "/;x", "/%3B"][..])), 1..5),
+    ) {
+        let policy = policy(&[drafts, vec![added]].concat());
+        let decide = |path: &str| {
+            let decision = policy.decide(&Request { path: path.as_bytes(), ..request.as_request() });
+            (decision.effect, decision.reason)
+        };
+        let plain: String = segments.iter().map(|(segment, _)| format!("/{segment}")).collect();
+        let decorated: String =
+            segments.iter().map(|(segment, parameters)| format!("/{segment}{parameters}")).collect();
+        let (effect, reason) = decide(&plain);
+        // A segment of parameters at the end is a trailing slash without them, and another path.
+        let same_end = !segments.last().is_some_and(|(segment, last)| last.starts_with('/') && !segment.is_empty());
+        if effect == Effect::Deny && reason == Reason::DeniedByRule && same_end {
+            prop_assert_eq!(decide(&decorated).0, Effect::Deny, "{} {}", plain, decorated);
+        }
+    }
+
+    #[test]
+    fn parameters_make_no_allow_rule_wider(drafts in drafts(), request in request()) {
+        let mut drafts = drafts;
+        drafts.retain(|draft| draft.effect == Effect::Allow && !draft.paths.iter().any(|(_, kind)| kind.prefix || kind.parameters));
+        let policy = policy(&drafts);
+        let decision = policy.decide(&Request { path: b"/a;x", ..request.as_request() });
+        if decision.reason == Reason::Allowed {
+            let rule = decision.rule.map(|rule| rule.index()).and_then(|index| drafts.get(index));
+            prop_assert!(rule.is_some_and(|rule| rule.paths.is_empty()));
         }
     }
 

@@ -5,7 +5,7 @@
 use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
-use crate::path::{InvalidPath, Path};
+use crate::path::Path;
 use crate::reason::Reason;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 use crate::{Authority, Host, Method, Request, Scheme};
@@ -37,9 +37,10 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
     }
     let path = match Path::parse(request.path) {
         Ok(path) => Some(String::from_utf8_lossy(path.as_bytes()).into_owned()),
-        Err(InvalidPath::EncodedSeparator) => None,
+        Err(error) if error.is_undecided() => None,
         Err(_) => return refused(Reason::AmbiguousPath),
     };
+    let readings: Vec<String> = path.iter().flat_map(|path| without_parameters(path, request.path)).collect();
 
     let mut furthest: Option<(u8, Reason, usize)> = None;
     let mut allowed = None;
@@ -60,7 +61,12 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
             match &path {
                 _ if draft.paths.is_empty() => None,
                 None => Some((5, Reason::AmbiguousPath)),
-                Some(path) if draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, path)) => None,
+                Some(path) if fits_any(draft, path) => None,
+                Some(_)
+                    if draft.effect == Effect::Deny && readings.iter().any(|path| fits_any(draft, path)) =>
+                {
+                    None
+                }
                 Some(_) => Some((4, Reason::PathNotAllowed)),
             }
         };
@@ -105,7 +111,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
     }
 }
 
-/// Whether the draft is about the request by its use of git; none when an encoded separator hides it.
+/// Whether the draft is about the request by its use of git; none when an encoded separator or escape hides it.
 fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
     let raw = String::from_utf8_lossy(raw).to_lowercase();
     let (before, query) = raw.split_once('?').unwrap_or((&raw, ""));
@@ -115,15 +121,39 @@ fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
             Some(!["", "service=git-upload-pack"].contains(&query))
         }
         Some(_) => Some(false),
-        None if raw.contains('?') || before.trim_end_matches('/').ends_with("/git-receive-pack") => None,
-        None if before.rsplit('/').next().is_some_and(|last| last.contains('%')) => None,
-        None => Some(false),
+        None if raw.contains('?') => None,
+        None => match before.trim_end_matches('/').rsplit('/').next() {
+            Some("git-receive-pack" | "." | "..") => None,
+            Some(last) if last.contains('%') => None,
+            Some(_) | None => Some(false),
+        },
     };
     match draft.git {
         GitScope::Any => Some(true),
         GitScope::NoWrite => writes.map(|writes| !writes),
         GitScope::Write => writes,
     }
+}
+
+/// The path for servers that drop parameters: before they decode, and after.
+fn without_parameters(path: &str, raw: &[u8]) -> [String; 2] {
+    let cut = |path: &str| {
+        let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+        segments.collect::<Vec<_>>().join("/")
+    };
+    let raw = String::from_utf8_lossy(raw);
+    let dropped_first = cut(raw.split('?').next().unwrap_or_default());
+    let mut decoded_first = cut(path);
+    while decoded_first.contains("//") {
+        decoded_first = decoded_first.replace("//", "/");
+    }
+    let dropped_first =
+        Path::parse(dropped_first.as_bytes()).expect("parameters hide nothing that is refused");
+    [String::from_utf8_lossy(dropped_first.as_bytes()).into_owned(), decoded_first]
+}
+
+fn fits_any(draft: &Draft<'_>, path: &str) -> bool {
+    draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, path))
 }
 
 fn names(pattern: &DraftHost<'_>, host: &Host) -> bool {

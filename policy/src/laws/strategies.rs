@@ -152,7 +152,9 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
         ][..],
     );
     let port = prop_oneof![Just(String::new()), select(&PORTS[..]).prop_map(|port| format!(":{port}"))];
-    let path = vec(select(&["a", "b", "c", "%61", "", ".", "..", "a%2fb", "a%5c"][..]), 0..5);
+    let plain = select(&["a", "b", "c", "%61", "", ".", ".."][..]);
+    let odd = select(&["a%2fb", "a%5c", "%2561", "a;x", "b%3b", ";", "%3ba"][..]);
+    let path = vec(prop_oneof![3 => plain, 1 => odd], 0..5);
     let end = select(
         &[
             "",
@@ -162,6 +164,9 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
             "/info/refs?service=git-upload-pack",
             "/info/refs/?service=git-receive-pack",
             "/git-receive-pack",
+            "/git-receive-pack//",
+            "/git-receive-pack/..",
+            "/git-receive-pack/a/..",
             "/git-upload-pack",
         ][..],
     );

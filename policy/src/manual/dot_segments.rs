@@ -6,7 +6,8 @@
 //! - `..` above the root;
 //! - dot segments together with empty segments: `/a//../b` is `/a/b` for one that resolves first and `/b` for one that
 //!   merges first;
-//! - `..;x`: servers that drop path parameters before they resolve see `..`.
+//! - `..;x`: servers that drop path parameters before they resolve see `..`;
+//! - dot segments together with a segment of parameters alone (`/;x/`), which is empty for those servers.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

@@ -7,8 +7,8 @@
 //! Of the discovery the query alone tells which. Servers differ in what they take of `service=a&service=b` and of
 //! `service=git%2dreceive-pack`, so only what git itself sends counts as a read, byte for byte, or no query at all (the
 //! dumb protocol); everything else at `…/info/refs` counts as a write, and is allowed where pushing is. An encoded
-//! separator hides both ends: with a query, or near the end of the path, it is `ambiguous_path`; elsewhere no reading of
-//! the path is a push, and downloads such as `…/releases/download/tool%2Fv1/tool.tar.gz` go through.
+//! separator or escape hides both ends: with a query, or at the end of the path, or before a dot segment that ends it, it
+//! is `ambiguous_path`; elsewhere no reading of the path is a push, and downloads such as `…/releases/download/tool%2Fv1/tool.tar.gz` go through.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_separator_does_not_hide_a_push() {
+    fn an_undecided_path_does_not_hide_a_push() {
         let policy = policy("github_read_access_enabled: true");
         let reason = |url: &str| policy.decide(&Target::parse(url).expect("a URL").request("GET")).reason;
         for path in [
@@ -51,6 +51,10 @@ mod tests {
             "/victim/r/info%2frefs?service=git-receive-pack",
             "/victim/r%2finfo/refs?x&service=git-receive-pack",
             "/victim%2fr/git-receive-pack",
+            "/victim%2fr/git-receive-pack//",
+            "/victim/r%2fgit-receive-pack/",
+            "/victim/r/git-receive-pack/%2561/..",
+            "/victim/r/%2567it-receive-pack",
         ] {
             assert_eq!(reason(&format!("https://github.com{path}")), Reason::AmbiguousPath, "{path}");
         }

@@ -1,11 +1,20 @@
 //! `;` and `?` in paths.
 //!
 //! A server that knows path parameters (RFC 3986, section 3.3; Java's servlets) serves `/admin` for `/admin;x=1`; another
-//! takes the `;` for a letter. To a rule the parameters are part of the segment, as they were sent: an allow rule for
-//! `/v1/items` does not match `/v1/items;x`, which may be another thing, and the prefix `/v1/*` does. A deny rule for
-//! exactly `/admin` is gone around with `/admin;x` on such a server, as with `/ADMIN` on one that folds case: a deny rule
-//! is for what an allow rule is too wide for, and where the server reads paths its own way, allow what is needed instead.
-//! Where parameters could hide a dot segment (`..;x`), the path is refused.
+//! takes the `;` for a letter. Nobody can tell here which one is asked, so each effect takes the reading that refuses:
+//! - to an allow rule the parameters are part of the segment, as they were sent: one for `/v1/items` does not match
+//!   `/v1/items;x`, which may be another thing, and the prefix `/v1/*` does;
+//! - a deny rule is held against the path as it is, and as it is for a server that drops parameters: everything from the
+//!   first `;` of each segment to its end. Some drop them and then decode, to whom `%3b` is a letter, and some decode
+//!   first, to whom it is `;`: both readings count. A segment of parameters alone is then empty, and merged with its
+//!   neighbours. What any of the three readings matches is denied.
+//!
+//! Where parameters could hide a dot segment (`..;x`), the path is refused before any rule, and so is one that has dot
+//! segments beside a segment of parameters alone: `/v2/;x/../a` is `/v2/a` for one that keeps them, and `/a` for one that
+//! drops them and merges slashes first.
+//!
+//! A deny pattern that itself has a `;` is met by the path as it is, and by `%3b` where parameters are dropped first; a
+//! server that drops some parameters of a path and keeps others is not followed.
 //!
 //! The first raw `?` ends the path, and nothing behind it counts: no dot, no slash, no second `?`. An encoded one is a
 //! letter of the path.
@@ -16,7 +25,7 @@ mod tests {
     use crate::manual::attack::{path, policy};
 
     #[test]
-    fn parameters_are_part_of_their_segment() {
+    fn to_an_allow_rule_parameters_are_part_of_their_segment() {
         let policy = policy(
             "rules: [{id: a, effect: allow, hosts: [allowed.example], paths: [/v1/items, '/v2/*', '/v3/{x}/end']}]",
         );
@@ -26,6 +35,59 @@ mod tests {
         for inside in ["/v1/items?;", "/v2/a;x=/b", "/v2/;x", "/v3/a;x=1/end"] {
             assert_eq!(path(&policy, inside), Reason::Allowed, "{inside}");
         }
+    }
+
+    #[test]
+    fn parameters_go_around_no_deny_rule() {
+        let policy = policy(
+            "unrestricted_domains: [allowed.example]\n\
+             rules: [{id: admin, effect: deny, paths: [/admin, '/admin/*', '/a/{x}/c']}]",
+        );
+        for denied in [
+            "/admin;x=1",
+            "/admin;",
+            "/admin;x/y",
+            "/admin;x/",
+            "/admin/;x",
+            "/admin%3bx",
+            "/admin%3Bx/y",
+            "/%61dmin;x?y",
+            "/;x/admin",
+            "/;/%3b/admin;x",
+            "//;x//admin",
+            "/x;y/../admin;z",
+            "/a;1/b/c;2",
+            "/a/;x/c",
+            "/a;1/%3by/c",
+        ] {
+            assert_eq!(path(&policy, denied), Reason::DeniedByRule, "{denied}");
+        }
+        for other in ["/administrator;x", "/x;/admin", "/x;admin", "/;admin", "/?;/admin", "/a;/c"] {
+            assert_eq!(path(&policy, other), Reason::Allowed, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_deny_pattern_with_parameters_is_met_as_it_is_written() {
+        let policy = policy(
+            "unrestricted_domains: [allowed.example]\n\
+             rules: [{id: jobs, effect: deny, paths: [/jobs;all]}]",
+        );
+        for denied in ["/jobs;all", "/jobs%3ball"] {
+            assert_eq!(path(&policy, denied), Reason::DeniedByRule, "{denied}");
+        }
+        for other in ["/jobs", "/jobs;one", "/jobs;all;x"] {
+            assert_eq!(path(&policy, other), Reason::Allowed, "{other}");
+        }
+    }
+
+    #[test]
+    fn parameters_empty_no_segment_beside_dot_segments() {
+        let policy = policy("rules: [{id: a, effect: allow, hosts: [allowed.example], paths: ['/v2/*']}]");
+        for hidden in ["/v2/;x/../a", "/v2/a/%3bx/../b", "/v2/;/%2e/x", "/v2/x/..//;"] {
+            assert_eq!(path(&policy, hidden), Reason::AmbiguousPath, "{hidden}");
+        }
+        assert_eq!(path(&policy, "/v2/a;x/../b"), Reason::Allowed);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::decision::{Decision, Effect};
 use crate::git::GitUse;
 use crate::method::Method;
 use crate::mode::Mode;
-use crate::path::{InvalidPath, Path};
+use crate::path::Path;
+use crate::path::parameters::WithoutParameters;
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::rule::Rule;
@@ -26,7 +27,8 @@ pub enum Outcome {
     MethodDiffers,
     /// All but the path fits.
     PathDiffers,
-    /// All but the path fits, and of that nobody can say whether it does: it has an encoded separator.
+    /// All but the path fits, and of that nobody can say whether it does: it has an encoded separator or an encoded
+    /// escape.
     PathAmbiguous,
     /// Everything fits.
     Matched,
@@ -78,7 +80,12 @@ pub(super) fn evaluate<'p>(
     let raw_path = path;
     let path = match Path::parse(path) {
         Ok(path) => Some(path),
-        Err(InvalidPath::EncodedSeparator) => None,
+        Err(error) if error.is_undecided() => None,
+        Err(_) => return Decision::deny(Reason::AmbiguousPath, None, Some(authority)),
+    };
+    let without_parameters = match path.as_ref().map(|path| WithoutParameters::of(path, raw_path)).transpose()
+    {
+        Ok(without) => without.flatten(),
         Err(_) => return Decision::deny(Reason::AmbiguousPath, None, Some(authority)),
     };
     if let Some(path) = &path {
@@ -89,6 +96,7 @@ pub(super) fn evaluate<'p>(
         port: authority.port,
         method: policy.image().method_bit(method.as_str().as_bytes()),
         path: path.as_ref().map(Path::as_bytes),
+        without_parameters: without_parameters.as_ref(),
         git: GitUse::of(path.as_ref(), raw_path),
     };
     judge(policy, &authority, &facts, observer)
@@ -121,8 +129,10 @@ struct Facts<'a> {
     port: u16,
     /// None when no rule of the policy names the method.
     method: Option<u64>,
-    /// None when an encoded separator leaves open what it is.
+    /// None when an encoded separator or escape leaves open what it is.
     path: Option<&'a [u8]>,
+    /// What else a deny rule is held against; none when the path has no parameters.
+    without_parameters: Option<&'a WithoutParameters>,
     git: GitUse,
 }
 
@@ -145,13 +155,20 @@ impl Facts<'_> {
         let path = match self.path {
             _ if rule.paths.count == 0 => Some(true),
             None => None,
-            Some(path) => Some(image.path_matches(rule, path)),
+            Some(path) => Some(image.path_matches(rule, path) || self.is_denied_otherwise(image, rule)),
         };
         match (path, rule.git.covers(self.git)) {
             (Some(true), Some(true)) => Outcome::Matched,
             (Some(false), _) | (_, Some(false)) => Outcome::PathDiffers,
             (None, _) | (_, None) => Outcome::PathAmbiguous,
         }
+    }
+
+    /// Whether a deny rule's paths match for a server that drops path parameters. An allow rule is never wider for it.
+    fn is_denied_otherwise(&self, image: &Image, rule: &RuleRecord) -> bool {
+        let readings = self.without_parameters.filter(|_| rule.effect == Effect::Deny);
+        readings
+            .is_some_and(|without| without.readings().into_iter().any(|path| image.path_matches(rule, path)))
     }
 }
 

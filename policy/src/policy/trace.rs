@@ -23,7 +23,7 @@ pub struct Trace<'p> {
     /// was asked, or no rule names the host.
     pub steps: Vec<Step<'p>>,
     /// The canonical path, percent-encoded; none when the request was refused before, or when the path is undecided
-    /// because of an encoded separator.
+    /// because of an encoded separator or escape.
     pub path: Option<String>,
     /// Patterns of the policy that nearly name the host: a name above it, everything below it, or a name beside it
     /// that differs by `www.`. They had no part in the decision.
