@@ -79,8 +79,14 @@ impl Secrets for LeafSecrets {
         Some(Arc::new(secret::resource(name, &issued.leaf)))
     }
 
-    fn is_live(&self, name: &str) -> bool {
-        Host::parse(name.as_bytes()).is_ok_and(|host| self.leaves.holds(&host))
+    fn renewed(&self, name: &str) -> Option<Arc<Resource>> {
+        let host = Host::parse(name.as_bytes()).ok()?;
+        let leaf = self
+            .leaves
+            .renewed(&host, SystemTime::now())?
+            .inspect_err(|error| tracing::error!(name, %error, "cannot renew a certificate"))
+            .ok()?;
+        Some(Arc::new(secret::resource(name, &leaf)))
     }
 
     fn withdrawals(&self) -> broadcast::Receiver<String> {

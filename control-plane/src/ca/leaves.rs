@@ -86,36 +86,17 @@ impl Leaves {
     /// When the CA cannot make a certificate.
     pub fn leaf_for(&self, name: &Host, standing: Standing, now: SystemTime) -> Result<Issued, CaError> {
         let (slot, withdrawn) = self.state().slot(name, standing, self.limits);
-        let mut held = lock(&slot);
-        if let Some(leaf) = held.as_ref().filter(|leaf| now < leaf.renew_at()) {
-            return Ok(Issued { leaf: Arc::clone(leaf), withdrawn });
-        }
-        let leaf = Arc::new(self.ca.mint(name, now)?);
-        *held = Some(Arc::clone(&leaf));
-        Ok(Issued { leaf, withdrawn })
+        Ok(Issued { leaf: self.current(&slot, name, now)?, withdrawn })
     }
 
-    /// Whether the name has a leaf in use. Not an ask for it.
-    #[must_use]
-    pub fn holds(&self, name: &Host) -> bool {
-        self.state().entries.contains_key(name)
-    }
-
-    /// The names whose leaf is due to be renewed: ask for each again and push what comes.
-    #[must_use]
-    pub fn due(&self, now: SystemTime) -> Vec<Host> {
-        self.renewals().into_iter().filter(|(_, renew_at)| *renew_at <= now).map(|(name, _)| name).collect()
-    }
-
-    /// When the next leaf will be due, if there is any.
-    #[must_use]
-    pub fn next_renewal(&self) -> Option<SystemTime> {
-        self.renewals().into_iter().map(|(_, renew_at)| renew_at).min()
-    }
-
-    /// Forgets a name that no Envoy holds any more.
-    pub fn withdraw(&self, name: &Host) {
-        self.state().entries.remove(name);
+    /// The leaf of a name that is in use, a new one if it is time to renew it. `None` if the name has none. Not an ask:
+    /// the name keeps its place among those that may have to go.
+    ///
+    /// # Errors
+    /// When the CA cannot make a certificate.
+    pub fn renewed(&self, name: &Host, now: SystemTime) -> Option<Result<Arc<Leaf>, CaError>> {
+        let slot = Arc::clone(&self.state().entries.get(name)?.leaf);
+        Some(self.current(&slot, name, now))
     }
 
     /// Sorts the names anew after a change of policy. Returns those that had to go because the names outside the
@@ -136,12 +117,15 @@ impl Leaves {
         withdrawn
     }
 
-    fn renewals(&self) -> Vec<(Host, SystemTime)> {
-        // The slots are copied out first: a slot may be held for as long as a signature takes.
-        let slots: Vec<(Host, Slot)> =
-            self.state().entries.iter().map(|(name, entry)| (*name, Arc::clone(&entry.leaf))).collect();
-        let renew_at = |slot: &Slot| lock(slot).as_ref().map(|leaf| leaf.renew_at());
-        slots.into_iter().filter_map(|(name, slot)| Some((name, renew_at(&slot)?))).collect()
+    /// The leaf in a slot, made or renewed if need be, once for all who wait for it.
+    fn current(&self, slot: &Slot, name: &Host, now: SystemTime) -> Result<Arc<Leaf>, CaError> {
+        let mut held = lock(slot);
+        if let Some(leaf) = held.as_ref().filter(|leaf| now < leaf.renew_at()) {
+            return Ok(Arc::clone(leaf));
+        }
+        let leaf = Arc::new(self.ca.mint(name, now)?);
+        *held = Some(Arc::clone(&leaf));
+        Ok(leaf)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -200,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn renewing_a_name_is_no_ask_for_it() {
+        let (_folder, leaves) = leaves(Limits { listed: 2, unlisted: 0 });
+        assert!(leaves.renewed(&host("a.example"), now()).is_none(), "a name without a leaf is given none");
+        for name in ["a.example", "b.example"] {
+            ask(&leaves, name, Standing::Listed);
+        }
+        leaves.renewed(&host("a.example"), now()).unwrap().unwrap();
+        assert_eq!(ask(&leaves, "c.example", Standing::Listed).as_deref(), Some("a.example"));
+    }
+
+    #[test]
     fn concurrent_asks_for_one_name_make_one_leaf() {
         let (_folder, leaves) = leaves(Limits::default());
         let name = host("a.example");
@@ -216,16 +211,12 @@ mod tests {
         let (_folder, leaves) = leaves(Limits::default());
         let name = host("a.example");
         let ask = |at| leaves.leaf_for(&name, Standing::Listed, at).unwrap().leaf;
-        assert_eq!(leaves.next_renewal(), None);
         let first = ask(now());
         let due = first.renew_at();
-        assert_eq!(leaves.next_renewal(), Some(due));
-        assert!(leaves.due(due - Duration::from_secs(1)).is_empty());
         assert!(Arc::ptr_eq(&first, &ask(due - Duration::from_secs(1))));
-        assert_eq!(leaves.due(due), [name]);
-        let second = ask(due);
+        let second = leaves.renewed(&name, due).unwrap().unwrap();
         assert!(!Arc::ptr_eq(&first, &second) && second.not_after() > first.not_after());
-        assert!(leaves.due(due).is_empty());
+        assert!(Arc::ptr_eq(&second, &ask(due)));
     }
 
     #[test]
@@ -258,16 +249,5 @@ mod tests {
         let listed = |name: &Host| if *name == kept { Standing::Listed } else { Standing::Unlisted };
         assert_eq!(leaves.reclassify(listed), [host("a.example")]);
         assert_eq!(ask(&leaves, "x.example", Standing::Unlisted).as_deref(), Some("b.example"));
-    }
-
-    #[test]
-    fn a_withdrawn_name_is_made_afresh() {
-        let (_folder, leaves) = leaves(Limits::default());
-        let name = host("a.example");
-        let first = leaves.leaf_for(&name, Standing::Listed, now()).unwrap().leaf;
-        leaves.withdraw(&name);
-        assert_eq!(leaves.next_renewal(), None);
-        let second = leaves.leaf_for(&name, Standing::Listed, now()).unwrap().leaf;
-        assert!(!Arc::ptr_eq(&first, &second));
     }
 }

@@ -136,10 +136,7 @@ impl StreamState for DeltaStream {
     fn renewals(&mut self, source: &Source) -> Option<DeltaDiscoveryResponse> {
         let subscription = self.subscriptions.get_mut(&ResourceType::Secret)?;
         let held = subscription.held.iter().filter(|(_, held)| **held != Held::Absent);
-        // To ask for a name that has no leaf any more would make it one.
-        let current =
-            |name: &str| source.is_live(name).then(|| source.get(ResourceType::Secret, name)).flatten();
-        let held: Vec<_> = held.map(|(name, _)| (name.clone(), current(name))).collect();
+        let held: Vec<_> = held.map(|(name, _)| (name.clone(), source.renewed(name))).collect();
         let named = held.iter().map(|(name, resource)| (name.as_str(), resource.clone()));
         let changes = Changes::between(&mut subscription.held, named);
         self.response(ResourceType::Secret, changes)

@@ -16,8 +16,9 @@ pub trait Secrets: Send + Sync {
     /// The secret resource of a leaf; the same until it is renewed. `None` refuses the name.
     fn secret(&self, name: &str) -> Option<Arc<Resource>>;
 
-    /// Whether the name still has a leaf. One that has none is to be withdrawn from whoever holds it.
-    fn is_live(&self, name: &str) -> bool;
+    /// The secret of a name that a node holds, renewed if it is time. `None` when it is to be withdrawn: the name has
+    /// lost its place to others. Not an ask: it says nothing of whether the name is in use.
+    fn renewed(&self, name: &str) -> Option<Arc<Resource>>;
 
     /// Hears of the names that must be withdrawn from every node to make room for others.
     fn withdrawals(&self) -> broadcast::Receiver<String>;
@@ -89,9 +90,9 @@ impl Source {
         }
     }
 
-    /// Whether a secret that a node holds is still to be held.
-    pub fn is_live(&self, secret: &str) -> bool {
-        self.secrets.is_live(secret)
+    /// A secret that a node holds, as it is to be held now; `None` when it is to be withdrawn.
+    pub fn renewed(&self, secret: &str) -> Option<Arc<Resource>> {
+        self.secrets.renewed(secret)
     }
 
     /// Every resource of a type that has a wildcard.
@@ -121,8 +122,8 @@ pub(super) mod tests {
             (!name.starts_with("refused")).then(|| Arc::new(cluster(name)))
         }
 
-        fn is_live(&self, name: &str) -> bool {
-            !name.starts_with("withdrawn")
+        fn renewed(&self, name: &str) -> Option<Arc<Resource>> {
+            self.secret(name).filter(|_| !name.starts_with("withdrawn"))
         }
 
         fn withdrawals(&self) -> broadcast::Receiver<String> {
