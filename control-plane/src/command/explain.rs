@@ -189,7 +189,7 @@ fn in_words(outcome: Outcome) -> &'static str {
         Outcome::MethodDiffers => "no match: the method differs",
         Outcome::PathDiffers => "no match: the path differs",
         Outcome::PathAmbiguous => {
-            "undecided: the path has an encoded slash or backslash, and this rule looks at paths"
+            "undecided: the path has an encoded slash, backslash or escape, and this rule looks at paths"
         }
         Outcome::Matched => "matches",
     }
