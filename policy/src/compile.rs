@@ -130,18 +130,28 @@ fn domains<'s>(
     hosts: Vec<DraftHost<'s>>,
     methods: BTreeSet<Cow<'s, str>>,
 ) -> Option<Draft<'s>> {
-    (!hosts.is_empty()).then(|| Draft {
-        id: Cow::Borrowed(key),
+    (!hosts.is_empty())
+        .then(|| Draft { schemes: BTreeSet::from(Scheme::ALL), ..allow_https(key, hosts, methods) })
+}
+
+/// An allow rule with the defaults of one: https on its port, every path, public addresses.
+fn allow_https<'s>(
+    id: &'static str,
+    hosts: Vec<DraftHost<'s>>,
+    methods: BTreeSet<Cow<'s, str>>,
+) -> Draft<'s> {
+    Draft {
+        id: Cow::Borrowed(id),
         effect: Effect::Allow,
         hosts: Some(hosts),
-        schemes: BTreeSet::from(Scheme::ALL),
+        schemes: BTreeSet::from([Scheme::Https]),
         ports: DraftPorts::Default,
         methods,
         paths: BTreeSet::new(),
         git: GitScope::Any,
         mode: Mode::Enforce,
         addresses: BTreeSet::new(),
-    })
+    }
 }
 
 fn draft(rule: RuleDocument<'_>, of_document: Mode) -> Option<Draft<'_>> {

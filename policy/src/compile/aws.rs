@@ -1,15 +1,10 @@
 //! The rule that the AWS keys of the data document become.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::exact;
-use crate::decision::Effect;
+use super::{allow_https, exact};
 use crate::document::AwsKeys;
-use crate::git::GitScope;
-use crate::mode::Mode;
-use crate::scheme::Scheme;
-use crate::wire::writer::{Draft, DraftPorts};
+use crate::wire::writer::Draft;
 
 /// The regions whose endpoints are below `amazonaws.com` ("Regions and Zones" of the AWS documentation). Listed and not
 /// matched, because below `SERVICE.amazonaws.com` and beside it stand names that customers choose, such as buckets. A
@@ -63,18 +58,7 @@ pub(super) fn rule<'s>(keys: AwsKeys<'s>) -> Option<Draft<'s>> {
         let regional = REGIONS.iter().map(move |region| format!("{service}.{region}.amazonaws.com"));
         core::iter::once(format!("{service}.amazonaws.com")).chain(regional)
     });
-    Some(Draft {
-        id: Cow::Borrowed("aws_allowed_services"),
-        effect: Effect::Allow,
-        hosts: Some(hosts.map(exact).collect()),
-        schemes: BTreeSet::from([Scheme::Https]),
-        ports: DraftPorts::Default,
-        methods: BTreeSet::new(),
-        paths: BTreeSet::new(),
-        git: GitScope::Any,
-        mode: Mode::Enforce,
-        addresses: BTreeSet::new(),
-    })
+    Some(allow_https("aws_allowed_services", hosts.map(exact).collect(), BTreeSet::new()))
 }
 
 #[cfg(test)]

@@ -3,14 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{exact, words};
-use crate::decision::Effect;
+use super::{allow_https, exact, words};
 use crate::document::GithubKeys;
 use crate::git::GitScope;
-use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
-use crate::wire::writer::{Draft, DraftHost, DraftPorts};
+use crate::wire::writer::{Draft, DraftHost};
 
 const EXACT: PatternKind = PatternKind { prefix: false, parameters: false };
 const PREFIX: PatternKind = PatternKind { prefix: true, parameters: false };
@@ -67,18 +65,7 @@ fn at_and_below(path: String) -> [(String, PatternKind); 2] {
 
 /// A rule over https with these methods to these hosts.
 fn writing<'s>(id: &'static str, hosts: &[&'static str], methods: &[&'static str]) -> Draft<'s> {
-    Draft {
-        id: Cow::Borrowed(id),
-        effect: Effect::Allow,
-        hosts: Some(hosts.iter().map(|host| exact(*host)).collect()),
-        schemes: BTreeSet::from([Scheme::Https]),
-        ports: DraftPorts::Default,
-        methods: words(methods),
-        paths: BTreeSet::new(),
-        git: GitScope::Any,
-        mode: Mode::Enforce,
-        addresses: BTreeSet::new(),
-    }
+    allow_https(id, hosts.iter().map(|host| exact(*host)).collect(), words(methods))
 }
 
 #[cfg(test)]
