@@ -15,9 +15,6 @@ pub struct EnvoyVersion {
 }
 
 impl EnvoyVersion {
-    /// The oldest release that Weir is tested on.
-    pub const OLDEST_SUPPORTED: Self = Self::new(1, 36, 2);
-
     /// `major.minor.patch`
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }

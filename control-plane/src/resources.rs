@@ -72,7 +72,7 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
         ]);
     let references =
         [(names::EXPLICIT_LISTENER, explicit.references), (names::INTERCEPT_LISTENER, intercept.references)];
-    Snapshot::new(resources, &references, leaf_names)
+    Snapshot::new(resources, &references)
 }
 
 /// The names to mint in advance. A leaf is for one name, so what a wildcard covers has none. Envoy refuses a

@@ -3,7 +3,7 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A private folder (mode 0700) in `$XDG_RUNTIME_DIR` or the system's temporary folder: a short path, because that
 /// of a Unix socket holds some hundred bytes only.
@@ -30,11 +30,6 @@ impl RuntimeFolder {
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
-    }
-
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -33,7 +33,6 @@ impl Resource {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     resources: BTreeMap<ResourceType, BTreeMap<String, Arc<Resource>>>,
-    leaf_names: BTreeSet<String>,
 }
 
 /// A set of resources that refers to something which is not in it: serving it would break traffic.
@@ -55,21 +54,19 @@ pub struct References {
 }
 
 impl Snapshot {
-    /// Checks that every reference resolves. `leaf_names`: the certificates configured in advance, which are
-    /// not stored here but minted when asked for.
+    /// Checks that every reference resolves. Certificates are not here: they are minted when asked for.
     ///
     /// # Errors
     /// The first reference to a cluster or filter configuration that is missing.
     pub fn new(
         resources: impl IntoIterator<Item = (ResourceType, Resource)>,
         references: &[(&str, References)],
-        leaf_names: BTreeSet<String>,
     ) -> Result<Self, InconsistentSnapshot> {
         let mut by_type: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for (kind, resource) in resources {
             by_type.entry(kind).or_default().insert(resource.name.clone(), Arc::new(resource));
         }
-        let snapshot = Self { resources: by_type, leaf_names };
+        let snapshot = Self { resources: by_type };
         for (listener, wanted) in references {
             let clusters = wanted.clusters.iter().map(|name| ("cluster", ResourceType::Cluster, *name));
             let configs = wanted.extension_configs.iter();
@@ -93,11 +90,6 @@ impl Snapshot {
     pub fn all(&self, kind: ResourceType) -> impl Iterator<Item = &Arc<Resource>> {
         self.resources.get(&kind).into_iter().flat_map(BTreeMap::values)
     }
-
-    /// The names whose certificates are configured in advance.
-    pub fn leaf_names(&self) -> &BTreeSet<String> {
-        &self.leaf_names
-    }
 }
 
 #[cfg(test)]
@@ -114,7 +106,7 @@ mod tests {
     #[test]
     fn a_reference_to_a_missing_cluster_is_refused() {
         let wanted = References { clusters: ["b"].into(), ..References::default() };
-        let error = Snapshot::new([cluster("a")], &[("listener", wanted)], BTreeSet::new()).unwrap_err();
+        let error = Snapshot::new([cluster("a")], &[("listener", wanted)]).unwrap_err();
         assert_eq!(error.to_string(), "listener refers to cluster `b`, which is not in the snapshot");
     }
 

@@ -103,13 +103,11 @@ impl Decision {
 /// What Envoy made of a request that the filter had allowed.
 fn fate(common: &AccessLogCommon, details: &str, failure: Option<&str>) -> Option<Reason> {
     let flags = common.response_flags.unwrap_or_default();
-    if details.starts_with("rbac_access_denied")
-        || details.starts_with("dns_resolution_failure{address_denied")
-    {
+    if details.starts_with(names::RBAC_DENIED) || details.starts_with(names::ADDRESSES_REMOVED) {
         Some(Reason::AddressNotAllowed)
     } else if flags.dns_resolution_failure {
         Some(Reason::DnsFailure)
-    } else if failure.is_some_and(|failure| failure.contains("CERTIFICATE_VERIFY_FAILED")) {
+    } else if failure.is_some_and(|failure| failure.contains(names::NOT_VERIFIED)) {
         Some(Reason::CertificateNotVerified)
     } else if flags.upstream_connection_failure {
         Some(Reason::UpstreamUnreachable)
@@ -138,7 +136,7 @@ fn text_of(any: &Any) -> Option<Vec<u8>> {
 /// A request that the filter has left no record of: it was refused before the filter was there, or it failed.
 fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<Record> {
     let request = entry.request.as_ref()?;
-    let reason = if details.contains("policy_missing") {
+    let reason = if details.contains(names::POLICY_MISSING) {
         Reason::PolicyMissing
     } else if details == names::HTTPS_IN_THE_CLEAR {
         Reason::SchemeNotAllowed

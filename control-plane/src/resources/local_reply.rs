@@ -40,13 +40,13 @@ pub(super) fn config() -> LocalReplyConfig {
                 "ask the proxy for a CONNECT, and use TLS inside",
             ),
             mapper(
-                details("rbac_access_denied_matched_policy[policy_missing]"),
+                details(&format!("{}[{}]", names::RBAC_DENIED, names::POLICY_MISSING)),
                 DENIED,
                 UNJUDGED_REQUEST,
                 Reason::PolicyMissing,
             ),
             mapper(
-                details("rbac_access_denied_matched_policy[none]"),
+                details(&format!("{}[none]", names::RBAC_DENIED)),
                 DENIED,
                 JUDGED_REQUEST,
                 Reason::AddressNotAllowed,
@@ -54,16 +54,11 @@ pub(super) fn config() -> LocalReplyConfig {
             // Envoy takes a name whose addresses were all removed for one that does not resolve.
             ResponseMapper {
                 status_code: number(u32::from(Reason::AddressNotAllowed.status())),
-                ..mapper(
-                    details("dns_resolution_failure{address_denied"),
-                    DENIED,
-                    JUDGED_REQUEST,
-                    Reason::AddressNotAllowed,
-                )
+                ..mapper(details(names::ADDRESSES_REMOVED), DENIED, JUDGED_REQUEST, Reason::AddressNotAllowed)
             },
             mapper(flag("DF"), FAILED, JUDGED_REQUEST, Reason::DnsFailure),
             mapper(
-                cel("upstream.transport_failure_reason.contains('CERTIFICATE_VERIFY_FAILED')"),
+                cel(&format!("upstream.transport_failure_reason.contains('{}')", names::NOT_VERIFIED)),
                 FAILED,
                 JUDGED_REQUEST,
                 Reason::CertificateNotVerified,

@@ -32,5 +32,14 @@ pub const ADDRESS_SET: &str = "wasm.weir_addresses";
 /// Envoy's details of `GET https://… HTTP/1.1` on a connection without TLS, which its codec refuses.
 pub const HTTPS_IN_THE_CLEAR: &str = "http1.https_url_on_plaintext_connection";
 
+/// Beginning of Envoy's details when its RBAC filter, the guard or a stand-in of it, denied.
+pub const RBAC_DENIED: &str = "rbac_access_denied_matched_policy";
+/// The policy of the stand-in for the policy filter, as Envoy's details name it.
+pub const POLICY_MISSING: &str = "policy_missing";
+/// Beginning of Envoy's details when every address of a name was removed.
+pub const ADDRESSES_REMOVED: &str = "dns_resolution_failure{address_denied";
+/// In Envoy's transport failure reason when a certificate was not verified.
+pub const NOT_VERIFIED: &str = "CERTIFICATE_VERIFY_FAILED";
+
 /// Name of the leaf asked for when a client sends no SNI.
 pub const NO_SERVER_NAME: &str = "no-server-name.invalid";

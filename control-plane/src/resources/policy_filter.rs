@@ -28,7 +28,7 @@ const JUDGE_CONNECT_HOST: u8 = 1;
 pub(super) fn source() -> ExtensionConfigSource {
     ExtensionConfigSource {
         config_source: Some(ads()),
-        default_config: Some(address_guard::deny_all("policy_missing")),
+        default_config: Some(address_guard::deny_all(names::POLICY_MISSING)),
         apply_default_config_without_warming: true,
         type_urls: vec![Wasm::type_url(), Rbac::type_url()],
     }

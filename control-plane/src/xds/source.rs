@@ -109,8 +109,6 @@ impl fmt::Debug for Source {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeSet;
-
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 
     use super::*;
@@ -141,7 +139,7 @@ pub(super) mod tests {
 
     /// Clusters of these names; a secret for every name that does not begin with `refused`.
     pub(in crate::xds) fn source(names: &[&str]) -> Source {
-        let snapshot = Snapshot::new(clusters(names), &[], BTreeSet::new()).unwrap();
+        let snapshot = Snapshot::new(clusters(names), &[]).unwrap();
         Source::new(Arc::new(snapshot), Arc::new(AllButRefused))
     }
 }
