@@ -33,7 +33,7 @@ use std::sync::Arc;
 use weir_policy::{Host, HostPattern, Policy};
 
 use crate::capabilities::{Capabilities, LeafDelivery};
-use crate::snapshot::{InconsistentSnapshot, Snapshot};
+use crate::snapshot::{InconsistentSnapshot, References, Resource, Snapshot};
 use crate::xds::ResourceType;
 
 /// What to serve, whatever the node.
@@ -60,19 +60,18 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
         LeafDelivery::OnDemand => BTreeSet::new(),
         LeafDelivery::InAdvance => leaf_names(&gateway.policy),
     };
-    let explicit = listener::explicit(gateway);
-    let intercept = listener::intercept(gateway, capabilities, &leaf_names);
     let clusters = cluster::all(gateway, capabilities).into_iter();
-    let resources = clusters
-        .map(|cluster| (ResourceType::Cluster, cluster))
-        .chain([(ResourceType::Listener, explicit.resource), (ResourceType::Listener, intercept.resource)])
-        .chain([
-            (ResourceType::ExtensionConfig, policy_filter::resource(gateway, capabilities)),
-            (ResourceType::ExtensionConfig, address_guard::resource(gateway)),
-        ]);
-    let references =
-        [(names::EXPLICIT_LISTENER, explicit.references), (names::INTERCEPT_LISTENER, intercept.references)];
-    Snapshot::new(resources, &references)
+    let clusters = clusters.map(|cluster| (ResourceType::Cluster, cluster, References::new()));
+    let listeners = [listener::explicit(gateway), listener::intercept(gateway, capabilities, &leaf_names)]
+        .map(|(listener, references)| {
+            (ResourceType::Listener, Resource::new(listener.name.clone(), &listener), references)
+        });
+    let routes = [route::explicit(), route::intercepted_tls(), route::intercepted_plain()].map(|table| {
+        (ResourceType::Route, Resource::new(table.name.clone(), &table), route::references(&table))
+    });
+    let configs = [policy_filter::resource(gateway, capabilities), address_guard::resource(gateway)]
+        .map(|config| (ResourceType::ExtensionConfig, config, References::new()));
+    Snapshot::new(clusters.chain(listeners).chain(routes).chain(configs))
 }
 
 /// The names to mint in advance. A leaf is for one name, so what a wildcard covers has none. Envoy refuses a

@@ -37,45 +37,35 @@ pub struct Snapshot {
 
 /// A set of resources that refers to something which is not in it: serving it would break traffic.
 #[derive(Debug, thiserror::Error)]
-#[error("{listener} refers to {kind} `{name}`, which is not in the snapshot")]
+#[error("`{referrer}` refers to {} `{name}`, which is not in the snapshot", kind.as_str())]
 pub struct InconsistentSnapshot {
-    listener: String,
-    kind: &'static str,
+    referrer: String,
+    kind: ResourceType,
     name: String,
 }
 
-/// What a listener refers to by name; told by the code that builds it, checked before it is served.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct References {
-    /// Clusters that its routes name.
-    pub clusters: BTreeSet<&'static str>,
-    /// Filter configurations that it discovers.
-    pub extension_configs: BTreeSet<&'static str>,
-}
+/// What a listener or a route table refers to by name; told by the code that builds it, checked before it is served.
+pub type References = BTreeSet<(ResourceType, String)>;
 
 impl Snapshot {
     /// Checks that every reference resolves. Certificates are not here: they are minted when asked for.
     ///
     /// # Errors
-    /// The first reference to a cluster or filter configuration that is missing.
+    /// The first reference to something that is missing.
     pub fn new(
-        resources: impl IntoIterator<Item = (ResourceType, Resource)>,
-        references: &[(&str, References)],
+        resources: impl IntoIterator<Item = (ResourceType, Resource, References)>,
     ) -> Result<Self, InconsistentSnapshot> {
         let mut by_type: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for (kind, resource) in resources {
+        let mut references = Vec::new();
+        for (kind, resource, wanted) in resources {
+            references.push((resource.name.clone(), wanted));
             by_type.entry(kind).or_default().insert(resource.name.clone(), Arc::new(resource));
         }
         let snapshot = Self { resources: by_type };
-        for (listener, wanted) in references {
-            let clusters = wanted.clusters.iter().map(|name| ("cluster", ResourceType::Cluster, *name));
-            let configs = wanted.extension_configs.iter();
-            let configs = configs.map(|name| ("extension config", ResourceType::ExtensionConfig, *name));
-            if let Some((kind, _, name)) =
-                clusters.chain(configs).find(|(_, kind, name)| snapshot.get(*kind, name).is_none())
+        for (referrer, wanted) in references {
+            if let Some((kind, name)) = wanted.iter().find(|(kind, name)| snapshot.get(*kind, name).is_none())
             {
-                let (listener, name) = ((*listener).to_owned(), name.to_owned());
-                return Err(InconsistentSnapshot { listener, kind, name });
+                return Err(InconsistentSnapshot { referrer, kind: *kind, name: name.clone() });
             }
         }
         Ok(snapshot)
@@ -98,21 +88,22 @@ mod tests {
 
     use super::*;
 
-    fn cluster(name: &str) -> (ResourceType, Resource) {
+    fn cluster(name: &str, references: References) -> (ResourceType, Resource, References) {
         let cluster = Cluster { name: name.to_owned(), ..Cluster::default() };
-        (ResourceType::Cluster, Resource::new(name, &cluster))
+        (ResourceType::Cluster, Resource::new(name, &cluster), references)
     }
 
     #[test]
     fn a_reference_to_a_missing_cluster_is_refused() {
-        let wanted = References { clusters: ["b"].into(), ..References::default() };
-        let error = Snapshot::new([cluster("a")], &[("listener", wanted)]).unwrap_err();
-        assert_eq!(error.to_string(), "listener refers to cluster `b`, which is not in the snapshot");
+        let wanted = [(ResourceType::Cluster, "b".to_owned())].into();
+        let error = Snapshot::new([cluster("a", wanted)]).unwrap_err();
+        assert_eq!(error.to_string(), "`a` refers to cluster `b`, which is not in the snapshot");
     }
 
     #[test]
     fn equal_content_has_an_equal_version() {
-        assert_eq!(cluster("a").1.version, cluster("a").1.version);
-        assert_ne!(cluster("a").1.version, cluster("b").1.version);
+        let version = |name| cluster(name, References::new()).1.version;
+        assert_eq!(version("a"), version("a"));
+        assert_ne!(version("a"), version("b"));
     }
 }

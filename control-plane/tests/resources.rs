@@ -111,9 +111,9 @@ fn newest(policy: &str) -> Snapshot {
 }
 
 #[test]
-fn another_policy_changes_neither_clusters_nor_listeners() {
+fn another_policy_changes_neither_clusters_nor_listeners_nor_routes() {
     let (one, other) = (newest("allowed_domains: [a.example]"), newest("unrestricted_domains: [b.example]"));
-    for kind in [ResourceType::Cluster, ResourceType::Listener] {
+    for kind in [ResourceType::Cluster, ResourceType::Listener, ResourceType::Route] {
         assert_eq!(one.all(kind).collect::<Vec<_>>(), other.all(kind).collect::<Vec<_>>());
     }
     let filter = |snapshot: &Snapshot| snapshot.get(ResourceType::ExtensionConfig, "weir.policy").cloned();

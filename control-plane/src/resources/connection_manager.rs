@@ -5,7 +5,6 @@ use envoy_types::pb::envoy::config::core::v3::{
     ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, SubstitutionFormatString,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
-use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3::{
     FilterStateValue, filter_state_value,
 };
@@ -18,13 +17,13 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
     PathWithEscapedSlashesAction, RouteSpecifier, ServerHeaderTransformation, UpgradeConfig,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, http_filter,
+    HttpConnectionManager, HttpFilter, Rds, http_filter,
 };
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
 
-use super::protobuf::{bool_value, inline_string, seconds};
-use super::{Gateway, address_guard, decision_log, dns_cache, local_reply, names, policy_filter, route};
+use super::protobuf::{ads, bool_value, inline_string, seconds};
+use super::{Gateway, address_guard, decision_log, dns_cache, local_reply, names, policy_filter};
 
 /// How long a stream may be silent in both directions. Streams have no other limit.
 const STREAM_IDLE_SECONDS: i64 = 600;
@@ -36,17 +35,17 @@ pub(super) fn explicit(gateway: &Gateway) -> Filter {
     let [policy, forward_proxy, address_guard, router] = policed(gateway);
     // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
     let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, router];
-    manager("explicit", route::explicit(), filters, &["CONNECT", "websocket"])
+    manager(names::EXPLICIT_ROUTES, filters, &["CONNECT", "websocket"])
 }
 
 /// Inside a tunnel, TLS terminated.
 pub(super) fn intercepted_tls(gateway: &Gateway) -> Filter {
-    manager("intercepted_tls", route::intercepted_tls(), policed(gateway).into(), &["websocket"])
+    manager(names::INTERCEPTED_TLS_ROUTES, policed(gateway).into(), &["websocket"])
 }
 
 /// Inside a tunnel, plain HTTP.
 pub(super) fn intercepted_plain(gateway: &Gateway) -> Filter {
-    manager("intercepted_plain", route::intercepted_plain(), policed(gateway).into(), &["websocket"])
+    manager(names::INTERCEPTED_PLAIN_ROUTES, policed(gateway).into(), &["websocket"])
 }
 
 /// The chain of every listener: decide, resolve, look at the address, send.
@@ -90,12 +89,16 @@ fn mark_tunnel() -> HttpFilter {
     configured("envoy.filters.http.set_filter_state", config)
 }
 
-fn manager(name: &str, routes: RouteConfiguration, filters: Vec<HttpFilter>, upgrades: &[&str]) -> Filter {
+/// `name` is that of its route table, and its own in statistics and in the decision log.
+fn manager(name: &str, filters: Vec<HttpFilter>, upgrades: &[&str]) -> Filter {
     let upgrade =
         |kind: &&str| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() };
     let manager = HttpConnectionManager {
         stat_prefix: name.to_owned(),
-        route_specifier: Some(RouteSpecifier::RouteConfig(routes)),
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            config_source: Some(ads()),
+            route_config_name: name.to_owned(),
+        })),
         http_filters: filters,
         access_log: vec![decision_log::access_log(name)],
         local_reply_config: Some(local_reply::config()),

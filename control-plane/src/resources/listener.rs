@@ -14,19 +14,15 @@ use prost::{Message, Name};
 use super::protobuf::{seconds, socket_address};
 use super::{Gateway, connection_manager, downstream_tls, names};
 use crate::capabilities::Capabilities;
-use crate::snapshot::{References, Resource};
+use crate::snapshot::References;
+use crate::xds::ResourceType;
 
 /// How long a handshake may take: a name whose certificate the control plane does not answer fails cleanly.
 const HANDSHAKE_SECONDS: i64 = 5;
 /// How long a client may stay silent before it is known whether it speaks TLS.
 const FIRST_BYTES_SECONDS: i64 = 10;
 
-pub(super) struct Built {
-    pub(super) resource: Resource,
-    pub(super) references: References,
-}
-
-pub(super) fn explicit(gateway: &Gateway) -> Built {
+pub(super) fn explicit(gateway: &Gateway) -> (Listener, References) {
     let listener = Listener {
         name: names::EXPLICIT_LISTENER.to_owned(),
         address: Some(socket_address(gateway.listen)),
@@ -36,14 +32,14 @@ pub(super) fn explicit(gateway: &Gateway) -> Built {
         }],
         ..Listener::default()
     };
-    built(&listener, [names::INTERCEPT_CLUSTER, names::HTTP_CLUSTER].into())
+    (listener, references(&[names::EXPLICIT_ROUTES]))
 }
 
 pub(super) fn intercept(
     gateway: &Gateway,
     capabilities: Capabilities,
     leaf_names: &BTreeSet<String>,
-) -> Built {
+) -> (Listener, References) {
     let transport_protocol = |protocol: &str| {
         Some(FilterChainMatch { transport_protocol: protocol.to_owned(), ..FilterChainMatch::default() })
     };
@@ -73,15 +69,13 @@ pub(super) fn intercept(
         filter_chains: vec![tls, plain],
         ..Listener::default()
     };
-    built(&listener, [names::HTTPS_CLUSTER, names::HTTPS_UPGRADE_CLUSTER, names::HTTP_CLUSTER].into())
+    (listener, references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES]))
 }
 
-fn built(listener: &Listener, clusters: BTreeSet<&'static str>) -> Built {
-    let extension_configs = [names::POLICY_FILTER, names::ADDRESS_GUARD].into();
-    Built {
-        resource: Resource::new(listener.name.clone(), listener),
-        references: References { clusters, extension_configs },
-    }
+fn references(routes: &[&str]) -> References {
+    let configs = [names::POLICY_FILTER, names::ADDRESS_GUARD];
+    let configs = configs.iter().map(|name| (ResourceType::ExtensionConfig, (*name).to_owned()));
+    configs.chain(routes.iter().map(|name| (ResourceType::Route, (*name).to_owned()))).collect()
 }
 
 fn listener_filter<M: Message + Name>(name: &str, config: M) -> ListenerFilter {

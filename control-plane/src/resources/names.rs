@@ -5,6 +5,13 @@ pub const EXPLICIT_LISTENER: &str = "weir_explicit";
 /// Internal listener that terminates TLS and looks inside.
 pub const INTERCEPT_LISTENER: &str = "weir_intercept";
 
+/// Route table of the explicit proxy.
+pub const EXPLICIT_ROUTES: &str = "explicit";
+/// Route table of what came out of TLS in a tunnel.
+pub const INTERCEPTED_TLS_ROUTES: &str = "intercepted_tls";
+/// Route table of what came in plain out of a tunnel.
+pub const INTERCEPTED_PLAIN_ROUTES: &str = "intercepted_plain";
+
 /// Cluster that carries a CONNECT into the intercept listener.
 pub const INTERCEPT_CLUSTER: &str = "weir_intercept";
 /// Forward-proxy cluster over TLS (the predecessor's name).

@@ -13,6 +13,8 @@ use envoy_types::util::pack_any;
 
 use super::names;
 use super::protobuf::{bool_value, seconds};
+use crate::snapshot::References;
+use crate::xds::ResourceType;
 
 /// What a proxy adds of itself, or what says how the request came here: none of it is the upstream's business.
 const REQUEST_HEADERS_REMOVED: [&str; 9] = [
@@ -50,7 +52,7 @@ pub(super) fn explicit() -> RouteConfiguration {
             .into(),
         ..Route::default()
     };
-    table("explicit", vec![tunnel, all_to(names::HTTP_CLUSTER)])
+    table(names::EXPLICIT_ROUTES, vec![tunnel, all_to(names::HTTP_CLUSTER)])
 }
 
 /// Inside a tunnel, TLS terminated.
@@ -68,12 +70,25 @@ pub(super) fn intercepted_tls() -> RouteConfiguration {
         action: Some(route::Action::Route(action(names::HTTPS_UPGRADE_CLUSTER))),
         ..Route::default()
     };
-    table("intercepted_tls", vec![upgrade, all_to(names::HTTPS_CLUSTER)])
+    table(names::INTERCEPTED_TLS_ROUTES, vec![upgrade, all_to(names::HTTPS_CLUSTER)])
 }
 
 /// Inside a tunnel, plain HTTP.
 pub(super) fn intercepted_plain() -> RouteConfiguration {
-    table("intercepted_plain", vec![all_to(names::HTTP_CLUSTER)])
+    table(names::INTERCEPTED_PLAIN_ROUTES, vec![all_to(names::HTTP_CLUSTER)])
+}
+
+/// The clusters that a table names.
+pub(super) fn references(table: &RouteConfiguration) -> References {
+    let routes = table.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let clusters = routes.filter_map(|route| match &route.action {
+        Some(route::Action::Route(RouteAction {
+            cluster_specifier: Some(ClusterSpecifier::Cluster(name)),
+            ..
+        })) => Some((ResourceType::Cluster, name.clone())),
+        _ => None,
+    });
+    clusters.collect()
 }
 
 fn table(name: &str, routes: Vec<Route>) -> RouteConfiguration {
@@ -88,8 +103,6 @@ fn table(name: &str, routes: Vec<Route>) -> RouteConfiguration {
         }],
         request_headers_to_remove: owned(&REQUEST_HEADERS_REMOVED),
         response_headers_to_remove: owned(&RESPONSE_HEADERS_REMOVED),
-        // Clusters come over the same stream, before the listeners.
-        validate_clusters: bool_value(false),
         ..RouteConfiguration::default()
     }
 }

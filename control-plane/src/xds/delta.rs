@@ -214,7 +214,7 @@ fn wire(resource: &Resource) -> WireResource {
 mod tests {
     use envoy_types::pb::google::rpc::Status;
 
-    use super::super::source::tests::{clusters, source};
+    use super::super::source::tests::{cluster, source};
     use super::*;
 
     fn request(kind: ResourceType, subscribe: &[&str]) -> DeltaDiscoveryRequest {
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_reconnected_node_is_not_sent_what_it_still_holds() {
         let source = source(&["a", "b"]);
-        let version = clusters(&["a"]).remove(0).1.version;
+        let version = cluster("a").version;
         let mut stream = DeltaStream::default();
         let reconnect = DeltaDiscoveryRequest {
             initial_resource_versions: [("a".to_owned(), version), ("gone".to_owned(), "1".to_owned())]

@@ -70,10 +70,9 @@ impl NodeStatus {
         }
     }
 
-    /// Clusters, listeners and filters have been sent, and the newest of everything sent was accepted.
+    /// Something of every type of a snapshot has been sent, and the newest of everything sent was accepted.
     pub fn is_ready(&self) -> bool {
-        let needed = [ResourceType::Cluster, ResourceType::Listener, ResourceType::ExtensionConfig];
-        needed.iter().all(|kind| self.types.contains_key(kind))
+        ResourceType::OF_SNAPSHOT.iter().all(|kind| self.types.contains_key(kind))
             && self.types.values().all(|status| status.outstanding.is_empty() && status.rejected.is_empty())
     }
 
@@ -161,8 +160,7 @@ mod tests {
     #[test]
     fn a_node_is_ready_when_the_newest_of_everything_was_accepted() {
         let mut status = status();
-        let kinds = [ResourceType::Cluster, ResourceType::Listener, ResourceType::ExtensionConfig];
-        for kind in kinds {
+        for kind in ResourceType::OF_SNAPSHOT {
             assert!(!status.is_ready());
             sent(&mut status, kind, "1", "a");
             status.acknowledged(acknowledge(kind, "1", None));

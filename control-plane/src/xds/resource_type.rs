@@ -7,6 +7,8 @@ pub enum ResourceType {
     Cluster,
     /// LDS
     Listener,
+    /// RDS
+    Route,
     /// ECDS
     ExtensionConfig,
     /// SDS
@@ -15,7 +17,11 @@ pub enum ResourceType {
 
 impl ResourceType {
     /// Every type, in push order.
-    pub const ALL: [Self; 4] = [Self::Cluster, Self::Listener, Self::ExtensionConfig, Self::Secret];
+    pub const ALL: [Self; 5] =
+        [Self::Cluster, Self::Listener, Self::Route, Self::ExtensionConfig, Self::Secret];
+
+    /// Those of a snapshot, in push order. Secrets are made when they are asked for.
+    pub const OF_SNAPSHOT: [Self; 4] = [Self::Cluster, Self::Listener, Self::Route, Self::ExtensionConfig];
 
     /// The type of a type URL, `None` for one that Weir does not serve.
     pub fn of_url(url: &str) -> Option<Self> {
@@ -27,6 +33,7 @@ impl ResourceType {
         match self {
             Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
             Self::ExtensionConfig => "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
             Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         }
@@ -37,7 +44,7 @@ impl ResourceType {
     pub fn has_wildcard(self) -> bool {
         match self {
             Self::Cluster | Self::Listener => true,
-            Self::ExtensionConfig | Self::Secret => false,
+            Self::Route | Self::ExtensionConfig | Self::Secret => false,
         }
     }
 
@@ -46,6 +53,7 @@ impl ResourceType {
         match self {
             Self::Cluster => "cluster",
             Self::Listener => "listener",
+            Self::Route => "route table",
             Self::ExtensionConfig => "extension config",
             Self::Secret => "secret",
         }
@@ -57,6 +65,7 @@ mod tests {
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
     use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
     use envoy_types::pb::envoy::config::listener::v3::Listener;
+    use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
     use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
     use prost::Name;
 
@@ -67,6 +76,7 @@ mod tests {
         let messages = [
             (ResourceType::Cluster, Cluster::type_url()),
             (ResourceType::Listener, Listener::type_url()),
+            (ResourceType::Route, RouteConfiguration::type_url()),
             (ResourceType::ExtensionConfig, TypedExtensionConfig::type_url()),
             (ResourceType::Secret, Secret::type_url()),
         ];

@@ -167,9 +167,9 @@ impl<S: StreamState> Connected<'_, S> {
         self.send(outcome.response).await
     }
 
-    /// Sends what has changed of the snapshot, in push order. Secrets are not of the snapshot.
+    /// Sends what has changed of the snapshot, in push order.
     async fn push(&mut self) -> Result<(), Status> {
-        for kind in [ResourceType::Cluster, ResourceType::Listener, ResourceType::ExtensionConfig] {
+        for kind in ResourceType::OF_SNAPSHOT {
             let response = self.state.changes(kind, &self.source);
             self.send(response).await?;
         }

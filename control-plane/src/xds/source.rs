@@ -84,9 +84,10 @@ impl Source {
     pub fn get(&self, kind: ResourceType, name: &str) -> Option<Arc<Resource>> {
         match kind {
             ResourceType::Secret => self.secrets.secret(name),
-            ResourceType::Cluster | ResourceType::Listener | ResourceType::ExtensionConfig => {
-                self.snapshot.get(kind, name).cloned()
-            }
+            ResourceType::Cluster
+            | ResourceType::Listener
+            | ResourceType::Route
+            | ResourceType::ExtensionConfig => self.snapshot.get(kind, name).cloned(),
         }
     }
 
@@ -112,6 +113,7 @@ pub(super) mod tests {
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 
     use super::*;
+    use crate::snapshot::References;
 
     struct AllButRefused;
 
@@ -129,17 +131,14 @@ pub(super) mod tests {
         }
     }
 
-    fn cluster(name: &str) -> Resource {
+    pub(in crate::xds) fn cluster(name: &str) -> Resource {
         Resource::new(name, &Cluster { name: name.to_owned(), ..Cluster::default() })
-    }
-
-    pub(in crate::xds) fn clusters(names: &[&str]) -> Vec<(ResourceType, Resource)> {
-        names.iter().map(|name| (ResourceType::Cluster, cluster(name))).collect()
     }
 
     /// Clusters of these names; a secret for every name that does not begin with `refused`.
     pub(in crate::xds) fn source(names: &[&str]) -> Source {
-        let snapshot = Snapshot::new(clusters(names), &[]).unwrap();
+        let clusters = names.iter().map(|name| (ResourceType::Cluster, cluster(name), References::new()));
+        let snapshot = Snapshot::new(clusters).unwrap();
         Source::new(Arc::new(snapshot), Arc::new(AllButRefused))
     }
 }
