@@ -44,6 +44,15 @@ pub enum LeafDelivery {
     InAdvance,
 }
 
+/// Whether Envoy can tell who the upstream showed itself to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamPeer {
+    /// Formats work in the tags of its access log (Envoy 1.37 and later).
+    Logged,
+    /// They are rejected.
+    Unknown,
+}
+
 /// The two xDS protocols that an Envoy may speak on its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -60,17 +69,20 @@ pub struct Capabilities {
     pub upstream_tls: UpstreamTlsStrategy,
     /// Which downstream certificates.
     pub leaf_delivery: LeafDelivery,
+    /// What is known of the upstream's certificate.
+    pub upstream_peer: UpstreamPeer,
 }
 
 impl Capabilities {
     /// What a node of this version may be served on a stream of this protocol.
     pub fn of(version: Option<EnvoyVersion>, protocol: Protocol) -> Self {
-        let selector_exists = version.is_some_and(|version| version >= EnvoyVersion::new(1, 37, 0));
+        let since_1_37 = version.is_some_and(|version| version >= EnvoyVersion::new(1, 37, 0));
         let leaf_delivery = match protocol {
-            Protocol::Delta if selector_exists => LeafDelivery::OnDemand,
+            Protocol::Delta if since_1_37 => LeafDelivery::OnDemand,
             Protocol::Delta | Protocol::StateOfTheWorld => LeafDelivery::InAdvance,
         };
-        Self { upstream_tls: UpstreamTlsStrategy::for_version(version), leaf_delivery }
+        let upstream_peer = if since_1_37 { UpstreamPeer::Logged } else { UpstreamPeer::Unknown };
+        Self { upstream_tls: UpstreamTlsStrategy::for_version(version), leaf_delivery, upstream_peer }
     }
 }
 

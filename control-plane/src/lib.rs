@@ -24,4 +24,5 @@ pub mod runtime_folder;
 pub mod shell;
 pub mod snapshot;
 pub mod state_folder;
+pub mod upstream_failure;
 pub mod xds;

@@ -62,10 +62,11 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
     };
     let clusters = cluster::all(gateway, capabilities).into_iter();
     let clusters = clusters.map(|cluster| (ResourceType::Cluster, cluster, References::new()));
-    let listeners = [listener::explicit(gateway), listener::intercept(gateway, capabilities, &leaf_names)]
-        .map(|(listener, references)| {
-            (ResourceType::Listener, Resource::new(listener.name.clone(), &listener), references)
-        });
+    let listeners =
+        [listener::explicit(gateway, capabilities), listener::intercept(gateway, capabilities, &leaf_names)]
+            .map(|(listener, references)| {
+                (ResourceType::Listener, Resource::new(listener.name.clone(), &listener), references)
+            });
     let routes = [route::explicit(), route::intercepted_tls(), route::intercepted_plain()].map(|table| {
         (ResourceType::Route, Resource::new(table.name.clone(), &table), route::references(&table))
     });

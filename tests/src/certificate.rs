@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
 /// A root of its own, with a fresh key.
@@ -32,16 +32,39 @@ impl CertificateAuthority {
 
     /// A server certificate for these names: DNS names, or IP addresses in text.
     pub fn issue(&self, names: &[&str]) -> Result<ServerCertificate> {
+        self.sign(&leaf(names)?)
+    }
+
+    /// The same, but it was valid in the year 2001 only.
+    pub fn issue_expired(&self, names: &[&str]) -> Result<ServerCertificate> {
+        let mut params = leaf(names)?;
+        (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        self.sign(&params)
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Result<ServerCertificate> {
         let key = KeyPair::generate()?;
-        let mut params =
-            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-        params.distinguished_name = named(names.first().unwrap_or(&"no name"));
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(ServerCertificate { chain_pem: certificate.pem(), key_pem: key.serialize_pem() })
     }
+}
+
+impl ServerCertificate {
+    /// One for these names that nobody but itself vouches for.
+    pub fn self_signed(names: &[&str]) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let certificate = leaf(names)?.self_signed(&key)?;
+        Ok(Self { chain_pem: certificate.pem(), key_pem: key.serialize_pem() })
+    }
+}
+
+fn leaf(names: &[&str]) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+    params.distinguished_name = named(names.first().unwrap_or(&"no name"));
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
 }
 
 /// What a TLS server presents, and the key it proves it with.

@@ -300,6 +300,10 @@ pub struct Decision {
     /// The names in the certificate of the upstream, once verified.
     #[serde(default)]
     pub upstream_names: Vec<String>,
+    /// The version of TLS that the upstream spoke.
+    pub upstream_tls: Option<String>,
+    /// Why the upstream gave no whole answer.
+    pub cause: Option<String>,
     /// Why the upstream's transport failed.
     pub failure: Option<String>,
     /// Whether the request went out although the policy would deny it.

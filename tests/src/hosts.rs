@@ -37,19 +37,28 @@ pub struct UpstreamHosts {
 impl UpstreamHosts {
     /// Starts them all.
     pub fn start(options: ServerOptions) -> Result<Self> {
+        Self::start_with(options, |_| Ok(Vec::new()))
+    }
+
+    /// Starts them all and some more, which the authority of alpha may sign for.
+    pub fn start_with(
+        options: ServerOptions,
+        more: impl FnOnce(&CertificateAuthority) -> Result<Vec<Site>>,
+    ) -> Result<Self> {
         let alpha_authority = CertificateAuthority::new("Alpha Root")?;
         let beta_authority = CertificateAuthority::new("Beta Root")?;
         let beta = beta_authority.issue(&[BETA])?;
-        let sites = [
+        let mut sites = vec![
             Site { name: ALPHA.to_owned(), certificate: alpha_authority.issue(&[ALPHA])? },
             Site { name: BETA.to_owned(), certificate: beta.clone() },
             Site { name: IMPOSTOR.to_owned(), certificate: beta },
             Site { name: UNLISTED.to_owned(), certificate: alpha_authority.issue(&[UNLISTED])? },
             Site { name: INWARD.to_owned(), certificate: alpha_authority.issue(&[INWARD])? },
         ];
+        sites.extend(more(&alpha_authority)?);
         let nginx = Nginx::start(&sites, options)?;
         let here = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
-        let dns = NameServer::start(sites.map(|site| (site.name, here.clone())))?;
+        let dns = NameServer::start(sites.into_iter().map(|site| (site.name, here.clone())))?;
         let directory = TempDir::new()?;
         fs::write(directory.path().join("roots.pem"), bundle(&[&alpha_authority, &beta_authority]))?;
         Ok(Self { nginx, dns, alpha_authority, beta_authority, directory })

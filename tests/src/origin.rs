@@ -89,7 +89,7 @@ impl Origin {
     }
 
     fn rule(&self) -> String {
-        let (port, scheme) = (self.address.port(), self.scheme());
+        let (port, scheme) = (self.port(), self.scheme());
         format!(
             "  - id: origin-{port}\n    effect: allow\n    hosts: [{ORIGIN}]\n    ports: [{port}]\n    \
              schemes: [{scheme}]\n    addresses: [127.0.0.1/32]\n"
@@ -100,9 +100,14 @@ impl Origin {
         if self.front.is_some() { "https" } else { "http" }
     }
 
+    /// The port that its front, or itself, listens on.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// `HOST:PORT`
     pub fn authority(&self) -> String {
-        format!("{ORIGIN}:{}", self.address.port())
+        format!("{ORIGIN}:{}", self.port())
     }
 
     /// `SCHEME://HOST:PORT/PATH`

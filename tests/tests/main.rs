@@ -26,3 +26,4 @@ mod start_errors;
 mod streams;
 mod trap;
 mod trapping_filter;
+mod upstream_failures;

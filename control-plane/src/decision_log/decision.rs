@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use weir_policy::Reason;
 
 use crate::resources::names;
+use crate::upstream_failure::UpstreamFailure;
+
+/// A certificate may have thousands of names.
+pub const MOST_NAMES: usize = 16;
 
 /// What the filter writes of a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,10 +57,15 @@ pub struct Decision {
     pub status: u32,
     /// Where the request went.
     pub upstream_address: Option<String>,
-    /// The names that the upstream's certificate was verified for.
+    /// The DNS names in the upstream's certificate, as Envoy read them: those that cover the host first, and no more
+    /// than [`MOST_NAMES`]. Envoy before 1.37 does not tell them; there it is the name that was verified.
     pub upstream_names: Vec<String>,
+    /// The version of TLS that the upstream spoke, such as `TLSv1.3`. Envoy before 1.37 does not tell it.
+    pub upstream_tls: Option<String>,
     /// Envoy's details of the response, such as `via_upstream`.
     pub details: String,
+    /// Why the upstream gave no whole answer, in plain words.
+    pub cause: Option<&'static str>,
     /// Why the connection to the upstream failed, in Envoy's words.
     pub failure: Option<String>,
 }
@@ -73,47 +82,54 @@ impl Decision {
         if record.method == "CONNECT" && record.effect == "allow" {
             return None;
         }
-        let failure = Some(common.upstream_transport_failure_reason.clone()).filter(|text| !text.is_empty());
+        let transport = &common.upstream_transport_failure_reason;
+        let mut cause = None;
         if record.effect == "allow" {
-            match fate(common, &details, failure.as_deref()) {
-                Some(reason @ Reason::AddressNotAllowed) => {
-                    record.effect = "deny".to_owned();
-                    record.would_deny = false;
-                    record.reason = reason.as_str().to_owned();
-                }
-                Some(reason) => record.reason = reason.as_str().to_owned(),
-                None => {}
+            let flags = common.response_flags.unwrap_or_default();
+            if details.starts_with(names::RBAC_DENIED) || details.starts_with(names::ADDRESSES_REMOVED) {
+                record.effect = "deny".to_owned();
+                record.would_deny = false;
+                record.reason = Reason::AddressNotAllowed.as_str().to_owned();
+            } else if let Some(failure) = UpstreamFailure::find(&flags, &details, transport) {
+                record.reason = failure.reason.as_str().to_owned();
+                cause = Some(failure.cause);
             }
         }
-        // Envoy verifies the names before a byte of the request goes out, and has answered itself otherwise.
-        let verified = record.scheme == "https" && details == "via_upstream";
-        let upstream_names = if verified { vec![record.host.clone()] } else { Vec::new() };
         Some(Self {
             time: milliseconds(common),
             status,
             upstream_address: common.upstream_remote_address.as_ref().and_then(socket),
-            upstream_names,
+            upstream_names: upstream_names(common, &record, &details),
+            upstream_tls: tag(common, names::PEER_TLS).map(str::to_owned),
             details,
-            failure,
+            cause,
+            failure: Some(transport.clone()).filter(|text| !text.is_empty()),
             record,
         })
     }
 }
 
-/// What Envoy made of a request that the filter had allowed.
-fn fate(common: &AccessLogCommon, details: &str, failure: Option<&str>) -> Option<Reason> {
-    let flags = common.response_flags.unwrap_or_default();
-    if details.starts_with(names::RBAC_DENIED) || details.starts_with(names::ADDRESSES_REMOVED) {
-        Some(Reason::AddressNotAllowed)
-    } else if flags.dns_resolution_failure {
-        Some(Reason::DnsFailure)
-    } else if failure.is_some_and(|failure| failure.contains(names::NOT_VERIFIED)) {
-        Some(Reason::CertificateNotVerified)
-    } else if flags.upstream_connection_failure {
-        Some(Reason::UpstreamUnreachable)
-    } else {
-        None
+fn upstream_names(common: &AccessLogCommon, record: &Record, details: &str) -> Vec<String> {
+    if let Some(names) = tag(common, names::PEER_NAMES) {
+        let mut names: Vec<_> = names.split(',').map(str::to_owned).collect();
+        names.sort_by_key(|name| !covers(name, &record.host));
+        names.truncate(MOST_NAMES);
+        return names;
     }
+    // Envoy verifies the names before a byte of the request goes out, and has answered itself otherwise.
+    let verified = record.scheme == "https" && details == "via_upstream";
+    if verified { vec![record.host.clone()] } else { Vec::new() }
+}
+
+/// Whether a certificate's name stands for the host, as in RFC 9525, section 6.3.
+fn covers(name: &str, host: &str) -> bool {
+    let below = || name.strip_prefix("*.").zip(host.split_once('.'));
+    name.eq_ignore_ascii_case(host)
+        || below().is_some_and(|(name, (_, rest))| name.eq_ignore_ascii_case(rest))
+}
+
+fn tag<'a>(common: &'a AccessLogCommon, name: &str) -> Option<&'a str> {
+    common.custom_tags.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
 fn record(common: &AccessLogCommon) -> Option<Record> {
@@ -214,6 +230,39 @@ mod tests {
     }
 
     #[test]
+    fn the_certificates_own_names_are_shown_where_envoy_tells_them() {
+        let mut entry = entry(ALLOWED, "via_upstream", 200);
+        let many: Vec<_> = (0..40).map(|number| format!("n{number}.example")).collect();
+        let common = entry.common_properties.as_mut().unwrap();
+        let names = format!("{},a.example", many.join(","));
+        common.custom_tags =
+            [(names::PEER_NAMES.to_owned(), names), (names::PEER_TLS.to_owned(), "TLSv1.3".into())].into();
+        let decision = Decision::of_entry(&entry).unwrap();
+        assert_eq!(
+            (decision.upstream_names.len(), decision.upstream_names[0].as_str()),
+            (MOST_NAMES, "a.example")
+        );
+        assert_eq!(decision.upstream_tls.as_deref(), Some("TLSv1.3"));
+        // Without TLS the tags are there, and empty.
+        let common = entry.common_properties.as_mut().unwrap();
+        common.custom_tags.values_mut().for_each(String::clear);
+        assert_eq!(Decision::of_entry(&entry).unwrap().upstream_tls, None);
+    }
+
+    #[test]
+    fn a_wildcard_covers_one_label() {
+        for (name, host, expected) in [
+            ("a.example", "a.example", true),
+            ("*.example", "a.example", true),
+            ("*.example", "b.a.example", false),
+            ("*.example", "example", false),
+            ("b.example", "a.example", false),
+        ] {
+            assert_eq!(covers(name, host), expected, "{name} {host}");
+        }
+    }
+
+    #[test]
     fn the_address_guard_turns_an_allow_into_a_deny() {
         for details in ["rbac_access_denied_matched_policy[none]", "dns_resolution_failure{address_denied}"] {
             let decision = Decision::of_entry(&entry(ALLOWED, details, 403)).unwrap();
@@ -246,7 +295,7 @@ mod tests {
             "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED".to_owned();
         let decision = Decision::of_entry(&entry).unwrap();
         assert_eq!(decision.record.reason, "certificate_not_verified");
-        assert!(decision.failure.is_some());
+        assert!(decision.cause.is_some() && decision.failure.is_some());
     }
 
     #[test]

@@ -24,6 +24,7 @@ use prost::{Message, Name};
 
 use super::protobuf::{ads, bool_value, inline_string, seconds};
 use super::{Gateway, address_guard, decision_log, dns_cache, local_reply, names, policy_filter};
+use crate::capabilities::Capabilities;
 
 /// How long a stream may be silent in both directions. Streams have no other limit.
 const STREAM_IDLE_SECONDS: i64 = 600;
@@ -31,21 +32,21 @@ const STREAM_IDLE_SECONDS: i64 = 600;
 const REQUEST_HEADERS_SECONDS: i64 = 30;
 
 /// The explicit proxy: a CONNECT is marked with its authority and goes inward, absolute-form goes out.
-pub(super) fn explicit(gateway: &Gateway) -> Filter {
+pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> Filter {
     let [policy, forward_proxy, address_guard, router] = policed(gateway);
     // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
     let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, router];
-    manager(names::EXPLICIT_ROUTES, filters, &["CONNECT", "websocket"])
+    manager(capabilities, names::EXPLICIT_ROUTES, filters, &["CONNECT", "websocket"])
 }
 
 /// Inside a tunnel, TLS terminated.
-pub(super) fn intercepted_tls(gateway: &Gateway) -> Filter {
-    manager(names::INTERCEPTED_TLS_ROUTES, policed(gateway).into(), &["websocket"])
+pub(super) fn intercepted_tls(gateway: &Gateway, capabilities: Capabilities) -> Filter {
+    manager(capabilities, names::INTERCEPTED_TLS_ROUTES, policed(gateway).into(), &["websocket"])
 }
 
 /// Inside a tunnel, plain HTTP.
-pub(super) fn intercepted_plain(gateway: &Gateway) -> Filter {
-    manager(names::INTERCEPTED_PLAIN_ROUTES, policed(gateway).into(), &["websocket"])
+pub(super) fn intercepted_plain(gateway: &Gateway, capabilities: Capabilities) -> Filter {
+    manager(capabilities, names::INTERCEPTED_PLAIN_ROUTES, policed(gateway).into(), &["websocket"])
 }
 
 /// The chain of every listener: decide, resolve, look at the address, send.
@@ -90,7 +91,7 @@ fn mark_tunnel() -> HttpFilter {
 }
 
 /// `name` is that of its route table, and its own in statistics and in the decision log.
-fn manager(name: &str, filters: Vec<HttpFilter>, upgrades: &[&str]) -> Filter {
+fn manager(capabilities: Capabilities, name: &str, filters: Vec<HttpFilter>, upgrades: &[&str]) -> Filter {
     let upgrade =
         |kind: &&str| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() };
     let manager = HttpConnectionManager {
@@ -100,7 +101,7 @@ fn manager(name: &str, filters: Vec<HttpFilter>, upgrades: &[&str]) -> Filter {
             route_config_name: name.to_owned(),
         })),
         http_filters: filters,
-        access_log: vec![decision_log::access_log(name)],
+        access_log: vec![decision_log::access_log(name, capabilities)],
         local_reply_config: Some(local_reply::config()),
         upgrade_configs: upgrades.iter().map(upgrade).collect(),
         http_protocol_options: Some(Http1ProtocolOptions {

@@ -22,12 +22,12 @@ const HANDSHAKE_SECONDS: i64 = 5;
 /// How long a client may stay silent before it is known whether it speaks TLS.
 const FIRST_BYTES_SECONDS: i64 = 10;
 
-pub(super) fn explicit(gateway: &Gateway) -> (Listener, References) {
+pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listener, References) {
     let listener = Listener {
         name: names::EXPLICIT_LISTENER.to_owned(),
         address: Some(socket_address(gateway.listen)),
         filter_chains: vec![FilterChain {
-            filters: vec![connection_manager::explicit(gateway)],
+            filters: vec![connection_manager::explicit(gateway, capabilities)],
             ..FilterChain::default()
         }],
         ..Listener::default()
@@ -48,13 +48,13 @@ pub(super) fn intercept(
         filter_chain_match: transport_protocol("tls"),
         transport_socket: Some(downstream_tls::transport(capabilities.leaf_delivery, leaf_names)),
         transport_socket_connect_timeout: seconds(HANDSHAKE_SECONDS),
-        filters: vec![connection_manager::intercepted_tls(gateway)],
+        filters: vec![connection_manager::intercepted_tls(gateway, capabilities)],
         ..FilterChain::default()
     };
     let plain = FilterChain {
         name: "plain".to_owned(),
         filter_chain_match: transport_protocol("raw_buffer"),
-        filters: vec![connection_manager::intercepted_plain(gateway)],
+        filters: vec![connection_manager::intercepted_plain(gateway, capabilities)],
         ..FilterChain::default()
     };
     let listener = Listener {

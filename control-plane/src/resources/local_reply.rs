@@ -18,6 +18,7 @@ use weir_policy::Reason;
 
 use super::names;
 use super::protobuf::{inline_string, number};
+use crate::upstream_failure::{Sign, UpstreamFailure};
 
 /// The `error` of a body: nothing went out.
 const DENIED: &str = "denied_by_policy";
@@ -30,43 +31,47 @@ const JUDGED_REQUEST: &str = r#""host":"%REQ(:AUTHORITY)%","method":"%REQ(:METHO
 
 pub(super) fn config() -> LocalReplyConfig {
     let details = |text: &str| cel(&format!("response.code_details.startsWith('{text}')"));
-    LocalReplyConfig {
-        mappers: vec![
-            reply(
-                details(names::HTTPS_IN_THE_CLEAR),
-                DENIED,
-                UNJUDGED_REQUEST,
-                Reason::SchemeNotAllowed,
-                "ask the proxy for a CONNECT, and use TLS inside",
-            ),
-            mapper(
-                details(&format!("{}[{}]", names::RBAC_DENIED, names::POLICY_MISSING)),
-                DENIED,
-                UNJUDGED_REQUEST,
-                Reason::PolicyMissing,
-            ),
-            mapper(
-                details(&format!("{}[none]", names::RBAC_DENIED)),
-                DENIED,
-                JUDGED_REQUEST,
-                Reason::AddressNotAllowed,
-            ),
-            // Envoy takes a name whose addresses were all removed for one that does not resolve.
-            ResponseMapper {
-                status_code: number(u32::from(Reason::AddressNotAllowed.status())),
-                ..mapper(details(names::ADDRESSES_REMOVED), DENIED, JUDGED_REQUEST, Reason::AddressNotAllowed)
-            },
-            mapper(flag("DF"), FAILED, JUDGED_REQUEST, Reason::DnsFailure),
-            mapper(
-                cel(&format!("upstream.transport_failure_reason.contains('{}')", names::NOT_VERIFIED)),
-                FAILED,
-                JUDGED_REQUEST,
-                Reason::CertificateNotVerified,
-            ),
-            mapper(flag("UF"), FAILED, JUDGED_REQUEST, Reason::UpstreamUnreachable),
-        ],
-        body_format: None,
-    }
+    let mut mappers = vec![
+        reply(
+            details(names::HTTPS_IN_THE_CLEAR),
+            DENIED,
+            UNJUDGED_REQUEST,
+            Reason::SchemeNotAllowed,
+            "ask the proxy for a CONNECT, and use TLS inside",
+        ),
+        mapper(
+            details(&format!("{}[{}]", names::RBAC_DENIED, names::POLICY_MISSING)),
+            DENIED,
+            UNJUDGED_REQUEST,
+            Reason::PolicyMissing,
+        ),
+        mapper(
+            details(&format!("{}[none]", names::RBAC_DENIED)),
+            DENIED,
+            JUDGED_REQUEST,
+            Reason::AddressNotAllowed,
+        ),
+        // Envoy takes a name whose addresses were all removed for one that does not resolve.
+        ResponseMapper {
+            status_code: number(u32::from(Reason::AddressNotAllowed.status())),
+            ..mapper(details(names::ADDRESSES_REMOVED), DENIED, JUDGED_REQUEST, Reason::AddressNotAllowed)
+        },
+    ];
+    mappers.extend(UpstreamFailure::ALL.iter().map(failed));
+    LocalReplyConfig { mappers, body_format: None }
+}
+
+/// The policy allowed the request, and no whole answer came from where it went.
+fn failed(failure: &UpstreamFailure) -> ResponseMapper {
+    let filter = match failure.sign {
+        Sign::Transport(text) => cel(&format!("upstream.transport_failure_reason.contains('{text}')")),
+        Sign::Details(text) => cel(&format!("response.code_details.contains('{text}')")),
+        Sign::Flag(flag) => {
+            FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter { flags: vec![flag.as_str().to_owned()] })
+        }
+    };
+    let request = format!("\"cause\":\"{}\",{JUDGED_REQUEST}", failure.cause);
+    mapper(filter, FAILED, &request, failure.reason)
 }
 
 fn mapper(filter: FilterSpecifier, error: &str, request: &str, reason: Reason) -> ResponseMapper {
@@ -94,10 +99,6 @@ fn reply(filter: FilterSpecifier, error: &str, request: &str, reason: Reason, hi
         headers_to_add: vec![header("x-weir-decision", reason.as_str()), header("cache-control", "no-store")],
         ..ResponseMapper::default()
     }
-}
-
-fn flag(flag: &str) -> FilterSpecifier {
-    FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter { flags: vec![flag.to_owned()] })
 }
 
 fn cel(expression: &str) -> FilterSpecifier {

@@ -45,8 +45,11 @@ pub const RBAC_DENIED: &str = "rbac_access_denied_matched_policy";
 pub const POLICY_MISSING: &str = "policy_missing";
 /// Beginning of Envoy's details when every address of a name was removed.
 pub const ADDRESSES_REMOVED: &str = "dns_resolution_failure{address_denied";
-/// In Envoy's transport failure reason when a certificate was not verified.
-pub const NOT_VERIFIED: &str = "CERTIFICATE_VERIFY_FAILED";
+
+/// Access log tag: the DNS names in the upstream's certificate, with commas between them.
+pub const PEER_NAMES: &str = "upstream_names";
+/// Access log tag: the version of TLS that the upstream speaks.
+pub const PEER_TLS: &str = "upstream_tls";
 
 /// Name of the leaf asked for when a client sends no SNI.
 pub const NO_SERVER_NAME: &str = "no-server-name.invalid";

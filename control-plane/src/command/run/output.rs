@@ -82,6 +82,10 @@ fn human(decision: &Decision) -> String {
         line.push_str("; ");
         line.push_str(reason.hint());
     }
+    if let Some(cause) = decision.cause {
+        line.push_str("; cause: ");
+        line.push_str(cause);
+    }
     if let Some(failure) = &decision.failure {
         // The upstream's certificate is quoted in it.
         let failure: String = failure.chars().take(LONGEST_FAILURE).collect();

@@ -1,0 +1,170 @@
+//! An upstream that cannot be trusted or breaks off: the client and the decision log are told why, and the other
+//! hosts go on.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use anyhow::Result;
+use e2e::{
+    ALPHA, CertificateAuthority, EnvoyBinary, Front, Gateway, IMPOSTOR, ORIGIN, Origin, Run,
+    ServerCertificate, ServerOptions, Site, UpstreamHosts,
+};
+
+const EXPIRED: &str = "expired.weir.test";
+const SELF_SIGNED: &str = "self-signed.weir.test";
+const UNKNOWN_ISSUER: &str = "unknown-issuer.weir.test";
+const BROKEN_ANSWER: &str = "its answer is no valid HTTP, or not all of it";
+
+/// The hosts' policy and a rule for these names on any of these ports.
+fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, names: &[&str], ports: &[u16]) -> Result<Gateway> {
+    let more = format!(
+        "  - id: more\n    effect: allow\n    hosts: [{}]\n    ports: {ports:?}\n    addresses: [127.0.0.1/32]\n",
+        names.join(", "),
+    );
+    Run::new(envoy, hosts, &(hosts.policy() + &more))?.start()
+}
+
+/// Asks for each URL: the answer is 503 (or 502) with this reason and cause in the body and in the decision log. Alpha
+/// answers before and after.
+fn assert_failures(
+    hosts: &UpstreamHosts,
+    gateway: &Gateway,
+    reason: &str,
+    expected: &[(String, &str)],
+) -> Result<()> {
+    let alpha = hosts.url(ALPHA, "/");
+    assert_eq!(gateway.client().get(&alpha)?.status, 200);
+    gateway.decisions(1)?;
+    for (index, (url, cause)) in expected.iter().enumerate() {
+        let response = gateway.client().get(url)?;
+        assert!([502, 503].contains(&response.status), "{url}: {response:#?}");
+        assert_eq!(response.header("x-weir-decision"), Some(reason), "{url}");
+        let body = response.json()?;
+        assert_eq!(
+            (&body["error"], &body["reason"], &body["cause"]),
+            (&"upstream_failure".into(), &reason.into(), &(*cause).into()),
+            "{url}"
+        );
+        let decision = &gateway.decisions(index + 2)?[index + 1];
+        assert_eq!(
+            (decision.effect.as_str(), decision.reason.as_str(), decision.cause.as_deref()),
+            ("allow", reason, Some(*cause)),
+            "{url}"
+        );
+    }
+    assert_eq!(gateway.client().get(&alpha)?.status, 200);
+    Ok(())
+}
+
+fn a_certificate_that_does_not_verify_is_told_with_its_fault(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start_with(ServerOptions::default(), |authority| {
+        let unknown = CertificateAuthority::new("Unknown Root")?;
+        let site = |name: &str, certificate| Site { name: name.to_owned(), certificate };
+        Ok(vec![
+            site(EXPIRED, authority.issue_expired(&[EXPIRED])?),
+            site(SELF_SIGNED, ServerCertificate::self_signed(&[SELF_SIGNED])?),
+            site(UNKNOWN_ISSUER, unknown.issue(&[UNKNOWN_ISSUER])?),
+        ])
+    })?;
+    let gateway = start(envoy, &hosts, &[EXPIRED, SELF_SIGNED, UNKNOWN_ISSUER], &[hosts.port()])?;
+    let causes = [
+        (EXPIRED, "its certificate has expired"),
+        (SELF_SIGNED, "its certificate is signed by nobody that is trusted here"),
+        (UNKNOWN_ISSUER, "its certificate is signed by nobody that is trusted here"),
+        (IMPOSTOR, "its certificate is for other names"),
+    ];
+    let expected = causes.map(|(name, cause)| {
+        // Envoy 1.36 does not tell them apart.
+        let cause = if envoy.version.as_str() < "1.37" { "its certificate is not valid" } else { cause };
+        (hosts.url(name, "/"), cause)
+    });
+    assert_failures(&hosts, &gateway, "certificate_not_verified", &expected)
+}
+
+fn an_upstream_that_breaks_off_is_told_with_the_moment(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let in_handshake = HangUp::start()?;
+    let origin = Origin::start(&hosts, Front::Http1, |head, wire| {
+        match head.start.split(' ').nth(1) {
+            Some("/in-the-headers") => wire.write("HTTP/1.1 200 OK\r\ncontent-len")?,
+            Some("/no-http") => wire.write("SSH-2.0-OpenSSH_9.2\r\n")?,
+            _ => {}
+        }
+        wire.end()
+    })?;
+    let refused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let ports = [in_handshake.address.port(), origin.port(), refused];
+    let gateway = start(envoy, &hosts, &[ORIGIN], &ports)?;
+    let expected = [
+        (format!("https://{ORIGIN}:{}/", in_handshake.address.port()), "the TLS handshake with it failed"),
+        (format!("https://{ORIGIN}:{refused}/"), "it refused the connection"),
+        (origin.url("/before-the-headers"), "it closed the connection before its answer was whole"),
+        (origin.url("/in-the-headers"), BROKEN_ANSWER),
+        (origin.url("/no-http"), BROKEN_ANSWER),
+    ];
+    assert_failures(&hosts, &gateway, "upstream_unreachable", &expected)
+}
+
+fn an_answer_that_breaks_off_is_in_the_decision_log(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let origin = Origin::start(&hosts, Front::Http1, |_, wire| {
+        wire.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")?;
+        wire.end()
+    })?;
+    let gateway = start(envoy, &hosts, &[ORIGIN], &[origin.port()])?;
+    let response = gateway.client().get(origin.url("/"))?;
+    assert_eq!((response.status, response.content.as_str()), (200, "half"));
+    assert_eq!(response.exit_code, 18, "curl must not take a part for the whole: {}", response.error);
+    let decision = gateway.only_decision()?;
+    assert_eq!(
+        (decision.status, decision.reason.as_str(), decision.cause.as_deref()),
+        (200, "upstream_unreachable", Some(BROKEN_ANSWER))
+    );
+    assert_eq!(gateway.client().get(hosts.url(ALPHA, "/"))?.status, 200);
+    Ok(())
+}
+
+/// A server that reads the beginning of a ClientHello and closes the connection.
+struct HangUp {
+    address: SocketAddr,
+    closed: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl HangUp {
+    fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let closed = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&closed);
+        let thread = thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                if ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                stream.read_exact(&mut [0; 16]).ok();
+            }
+        });
+        Ok(Self { address, closed, thread: Some(thread) })
+    }
+}
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::SeqCst);
+        // A connection wakes the thread; if there can be none, joining would wait for ever.
+        let woken = TcpStream::connect(self.address);
+        if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
+            thread.join().ok();
+        }
+    }
+}
+
+on_oldest_and_newest_envoy!(
+    a_certificate_that_does_not_verify_is_told_with_its_fault,
+    an_upstream_that_breaks_off_is_told_with_the_moment,
+    an_answer_that_breaks_off_is_in_the_decision_log,
+);
