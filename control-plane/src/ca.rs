@@ -8,6 +8,7 @@ pub mod leaf;
 pub mod leaves;
 pub mod private_key;
 pub mod root;
+mod token_bucket;
 pub mod validity;
 
 use std::path::PathBuf;

@@ -32,13 +32,13 @@ impl ControlPlane {
     /// Serves a gateway, with leaves of this CA.
     pub fn new(gateway: Gateway, ca: Arc<Ca>) -> Self {
         let catalogue = Catalogue::of(gateway.clone());
-        Self::with_catalogue(gateway, ca, catalogue)
+        Self::with_catalogue(gateway, ca, Limits::default(), catalogue)
     }
 
-    /// Serves the resources of a catalogue in place of the gateway's own.
-    pub fn with_catalogue(gateway: Gateway, ca: Arc<Ca>, catalogue: Catalogue) -> Self {
+    /// Serves the resources of a catalogue in place of the gateway's own, and leaves within these limits.
+    pub fn with_catalogue(gateway: Gateway, ca: Arc<Ca>, limits: Limits, catalogue: Catalogue) -> Self {
         let policy = watch::Sender::new(Arc::clone(&gateway.policy));
-        let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, Limits::default()), policy.subscribe()));
+        let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, limits), policy.subscribe()));
         Self {
             gateway,
             policy,
@@ -80,9 +80,16 @@ impl ControlPlane {
             Arc::clone(&self.secrets) as Arc<dyn crate::xds::source::Secrets>,
             self.nodes.clone(),
         );
-        Server::builder()
+        let serving = Server::builder()
             .add_service(discovery.into_service())
             .add_service(self.decisions.clone().into_service())
-            .serve_with_incoming(UnixListenerStream::new(socket))
+            .serve_with_incoming(UnixListenerStream::new(socket));
+        let (secrets, decisions) = (Arc::clone(&self.secrets), self.decisions.subscribe());
+        async move {
+            tokio::select! {
+                served = serving => served,
+                () = secrets.reap(decisions) => Ok(()),
+            }
+        }
     }
 }

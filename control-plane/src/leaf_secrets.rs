@@ -2,112 +2,169 @@
 //!
 //! Envoy asks with the server name as the client sent it, so the name is a stranger's bytes. Envoy keeps every
 //! name that it was answered, so each way of spelling a host costs memory there: other spellings than the
-//! canonical one share a small limit, and what is not a host gets nothing.
+//! canonical one are bounded with the names outside the policy, and what is not a host gets nothing.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{broadcast, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use weir_policy::{Effect, Host, Policy, Scheme, Tunnel};
 
-use crate::ca::leaves::{Leaves, Standing};
+use crate::ca::leaves::{Leaves, Renewal, Standing};
+use crate::decision_log::Decision;
 use crate::resources::secret;
 use crate::snapshot::Resource;
-use crate::xds::source::Secrets;
+use crate::xds::source::{RenewedSecret, Secrets};
 
-/// Spellings other than the canonical one (`EXAMPLE.com`, `example.com.`), over all hosts.
-const OTHER_SPELLINGS: usize = 64;
 /// Withdrawals that a slow stream may be behind.
 const PENDING_WITHDRAWALS: usize = 256;
+/// How often idle names are looked for.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+/// The time between two withdrawals that make room for nobody: many at once would stall Envoy.
+const BETWEEN_WITHDRAWALS: Duration = Duration::from_millis(5);
 
 /// The secrets of one policy's interception.
 #[derive(Debug)]
 pub struct LeafSecrets {
     leaves: Leaves,
     policy: watch::Receiver<Arc<Policy>>,
-    other_spellings: Mutex<BTreeSet<String>>,
-    withdrawals: broadcast::Sender<String>,
+    withdrawals: broadcast::Sender<Arc<str>>,
 }
 
 impl LeafSecrets {
     /// Leaves for the names of whatever policy is in the channel, and a few for others.
     pub fn new(leaves: Leaves, policy: watch::Receiver<Arc<Policy>>) -> Self {
         let (withdrawals, _) = broadcast::channel(PENDING_WITHDRAWALS);
-        Self { leaves, policy, other_spellings: Mutex::default(), withdrawals }
+        Self { leaves, policy, withdrawals }
     }
 
-    /// Takes back the leaves that the new policy leaves no room for. To be called when the policy has changed.
+    /// Sorts the names anew. To be called when the policy has changed.
     pub fn policy_changed(&self) {
         let policy = Arc::clone(&self.policy.borrow());
-        for host in self.leaves.reclassify(|host| standing(&policy, host)) {
-            self.withdraw(&host);
+        self.leaves.reclassify(|name| {
+            Host::parse(name.as_bytes()).map_or(Standing::Other, |host| standing(&policy, name, &host))
+        });
+    }
+
+    /// Takes back the leaves of names that are not used, for as long as decisions come.
+    pub async fn reap(&self, mut decisions: broadcast::Receiver<Decision>) {
+        let mut reaping = interval(REAP_INTERVAL);
+        reaping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pause = interval(BETWEEN_WITHDRAWALS);
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut found = false;
+        loop {
+            tokio::select! {
+                decision = decisions.recv() => match decision {
+                    Ok(decision) => self.leaves.used(&decision.record.host, SystemTime::now()),
+                    // What was missed is only how much some names are used.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                _ = pause.tick(), if found => found = self.reap_one(),
+                _ = reaping.tick(), if !found => found = self.reap_one(),
+            }
         }
     }
 
-    fn withdraw(&self, host: &Host) {
+    fn reap_one(&self) -> bool {
+        let reaped = self.leaves.reap(SystemTime::now());
+        let found = reaped.is_some();
+        if let Some(name) = reaped {
+            self.withdraw(name);
+        }
+        found
+    }
+
+    fn withdraw(&self, name: Arc<str>) {
         // Nobody listening means that nobody holds it.
-        let _ = self.withdrawals.send(host.as_str().to_owned());
+        let _ = self.withdrawals.send(name);
     }
 
-    fn spelling_is_admitted(&self, name: &str, host: &Host) -> bool {
-        if name == host.as_str() {
-            return true;
-        }
-        let mut spellings = self.other_spellings.lock().unwrap_or_else(PoisonError::into_inner);
-        spellings.contains(name) || (spellings.len() < OTHER_SPELLINGS && spellings.insert(name.to_owned()))
+    fn standing(&self, name: &str, host: &Host) -> Standing {
+        let policy = Arc::clone(&self.policy.borrow());
+        standing(&policy, name, host)
     }
 }
 
 impl Secrets for LeafSecrets {
     fn secret(&self, name: &str) -> Option<Arc<Resource>> {
-        let host = Host::parse(name.as_bytes()).ok()?;
-        if host.is_address() || !self.spelling_is_admitted(name, &host) {
-            tracing::info!(name = name.escape_default().to_string(), "no certificate for this server name");
+        let refused = |why: &str| {
+            tracing::debug!(
+                name = name.escape_default().to_string(),
+                why,
+                "no certificate for this server name"
+            );
+        };
+        let Some(host) = certifiable(name) else {
+            refused("it is no host name");
             return None;
-        }
-        let policy = Arc::clone(&self.policy.borrow());
-        let standing = standing(&policy, &host);
+        };
         let issued = self
             .leaves
-            .leaf_for(&host, standing, SystemTime::now())
+            .leaf_for(name, &host, self.standing(name, &host), SystemTime::now())
             .inspect_err(|error| tracing::error!(name, %error, "cannot make a certificate"))
             .ok()?;
-        if let Some(withdrawn) = &issued.withdrawn {
+        let Some(issued) = issued else {
+            refused("too many names were asked for");
+            return None;
+        };
+        if let Some(withdrawn) = issued.withdrawn {
             self.withdraw(withdrawn);
         }
         Some(Arc::new(secret::resource(name, &issued.leaf)))
     }
 
-    fn renewed(&self, name: &str) -> Option<Arc<Resource>> {
-        let host = Host::parse(name.as_bytes()).ok()?;
-        let leaf = self
-            .leaves
-            .renewed(&host, SystemTime::now())?
-            .inspect_err(|error| tracing::error!(name, %error, "cannot renew a certificate"))
-            .ok()?;
-        Some(Arc::new(secret::resource(name, &leaf)))
+    fn readmit(&self, name: &str) {
+        if let Some(host) = certifiable(name) {
+            self.leaves.readmit(name, self.standing(name, &host), SystemTime::now());
+        }
     }
 
-    fn withdrawals(&self) -> broadcast::Receiver<String> {
+    fn renewed(&self, name: &str) -> RenewedSecret {
+        let Some(host) = certifiable(name) else { return RenewedSecret::Gone };
+        match self.leaves.renewed(name, &host, SystemTime::now()) {
+            Ok(Renewal::Leaf(leaf)) => RenewedSecret::Current(Arc::new(secret::resource(name, &leaf))),
+            Ok(Renewal::Later) => RenewedSecret::Later,
+            Ok(Renewal::Gone) => RenewedSecret::Gone,
+            Err(error) => {
+                tracing::error!(name, %error, "cannot renew a certificate");
+                RenewedSecret::Gone
+            }
+        }
+    }
+
+    fn last_use(&self, name: &str) -> u64 {
+        self.leaves.last_use(name)
+    }
+
+    fn withdrawals(&self) -> broadcast::Receiver<Arc<str>> {
         self.withdrawals.subscribe()
     }
 }
 
-/// Whether any rule allows anything over TLS on any port of the host.
-fn standing(policy: &Policy, host: &Host) -> Standing {
+/// The host that a server name spells, if it can have a certificate.
+fn certifiable(name: &str) -> Option<Host> {
+    Host::parse(name.as_bytes()).ok().filter(|host| !host.is_address())
+}
+
+/// Whether the name is spelled canonically and any rule allows anything over TLS on any port of the host.
+fn standing(policy: &Policy, name: &str, host: &Host) -> Standing {
     let mut ports = policy.ports().filter(|port| port.scheme == Scheme::Https);
-    let listed = ports.any(|port| {
-        let authority = format!("{}:{}", host.as_str(), port.number);
-        policy.admit(&Tunnel { authority: authority.as_bytes(), judge_host: true }).effect == Effect::Allow
-    });
-    if listed { Standing::Listed } else { Standing::Unlisted }
+    let listed = name == host.as_str()
+        && ports.any(|port| {
+            let authority = format!("{}:{}", host.as_str(), port.number);
+            policy.admit(&Tunnel { authority: authority.as_bytes(), judge_host: true }).effect
+                == Effect::Allow
+        });
+    if listed { Standing::Listed } else { Standing::Other }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ca::leaves::Limits;
+    use crate::ca::leaves::{Limit, Limits};
     use crate::ca::tests::ca;
 
     fn secrets(limits: Limits) -> (tempfile::TempDir, watch::Sender<Arc<Policy>>, LeafSecrets) {
@@ -137,45 +194,61 @@ mod tests {
         assert_eq!(version(), version());
     }
 
+    fn few(listed: usize, other: usize) -> Limits {
+        let limit = |live| Limit { live, replaced_per_second: 0 };
+        Limits { listed: limit(listed), other: limit(other), ..Limits::default() }
+    }
+
+    /// `count` ways of writing one name in upper and lower case, none of them the canonical one.
+    fn spellings(count: u32) -> impl Iterator<Item = String> {
+        (1..=count).map(|bits| {
+            let letters = "a.example".char_indices();
+            let spell = |(index, letter): (usize, char)| {
+                if bits << 2 >> index & 1 == 1 { letter.to_ascii_uppercase() } else { letter }
+            };
+            letters.map(spell).collect::<String>()
+        })
+    }
+
     #[test]
-    fn other_spellings_are_served_and_bounded() {
-        let (_folder, _policy, secrets) = secrets(Limits::default());
-        let spellings = (0..10_u32).flat_map(|bits| {
-            let name: String = "abcdefghij.example".to_owned();
-            (0..10_u32).map(move |shift| {
-                let upper = |(index, letter): (usize, char)| {
-                    let raised = (bits << 4 | shift) >> index & 1 == 1;
-                    if raised { letter.to_ascii_uppercase() } else { letter }
-                };
-                name.chars().enumerate().map(upper).collect::<String>()
-            })
-        });
-        let served = spellings.filter(|name| secrets.secret(name).is_some()).count();
-        // One of the spellings is the canonical one.
-        assert_eq!(served, OTHER_SPELLINGS + 1);
-        assert!(secrets.secret("a.example").is_some(), "the canonical spelling is always served");
+    fn other_spellings_are_bounded_make_room_for_each_other_and_never_for_the_canonical_one() {
+        let (_folder, _policy, secrets) = secrets(few(1, 4));
+        let mut withdrawn = secrets.withdrawals();
+        assert!(secrets.secret("a.example").is_some());
+        let spelled: Vec<String> = spellings(64).collect();
+        let served: Vec<_> = spelled.iter().filter(|name| secrets.secret(name).is_some()).collect();
+        assert_eq!(served.len(), 8, "four, and four that took their places at once");
+        let gone: Vec<_> = std::iter::from_fn(|| withdrawn.try_recv().ok()).collect();
+        assert_eq!(gone.iter().map(|name| &**name).collect::<Vec<_>>(), served[..4]);
+        assert!(matches!(secrets.renewed("a.example"), RenewedSecret::Current(_)));
     }
 
     #[test]
     fn names_outside_the_policy_make_room_for_each_other_only() {
-        let (_folder, _policy, secrets) = secrets(Limits { listed: 2, unlisted: 1 });
+        let (_folder, _policy, secrets) = secrets(few(2, 1));
         let mut withdrawn = secrets.withdrawals();
         for name in ["a.example", "b.example", "x.example", "y.example"] {
             secrets.secret(name).unwrap();
         }
-        assert_eq!(withdrawn.try_recv().unwrap(), "x.example");
+        assert_eq!(&*withdrawn.try_recv().unwrap(), "x.example");
         assert!(withdrawn.try_recv().is_err());
     }
 
-    #[test]
-    fn a_policy_that_drops_names_takes_their_leaves_back() {
-        let (_folder, policies, secrets) = secrets(Limits { listed: 2, unlisted: 1 });
+    #[tokio::test(start_paused = true)]
+    async fn a_policy_that_drops_names_takes_their_leaves_back() {
+        let (_folder, policies, secrets) = secrets(few(2, 1));
         let mut withdrawn = secrets.withdrawals();
         secrets.secret("a.example").unwrap();
         secrets.secret("b.example").unwrap();
         policies.send_replace(policy("allowed_domains: []"));
         secrets.policy_changed();
-        assert_eq!(withdrawn.try_recv().unwrap(), "a.example");
+        let (_log, decisions) = broadcast::channel(1);
+        let reaped = async { withdrawn.recv().await.unwrap() };
+        tokio::select! {
+            () = secrets.reap(decisions) => panic!("the reaper ended"),
+            name = reaped => assert_eq!(&*name, "a.example"),
+        }
         assert!(withdrawn.try_recv().is_err());
+        assert!(matches!(secrets.renewed("b.example"), RenewedSecret::Current(_)));
     }
 }

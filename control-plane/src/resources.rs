@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use weir_policy::{Host, HostPattern, Policy};
 
+use crate::ca::leaves;
 use crate::capabilities::{Capabilities, LeafDelivery};
 use crate::snapshot::{InconsistentSnapshot, References, Resource, Snapshot};
 use crate::xds::ResourceType;
@@ -75,13 +76,13 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
     Snapshot::new(clusters.chain(listeners).chain(routes).chain(configs))
 }
 
-/// The names to mint in advance. A leaf is for one name, so what a wildcard covers has none. Envoy refuses a
-/// listener without any certificate, so there is one for clients that send no name.
+/// The names to mint in advance: as many as may live at one time. A leaf is for one name, so what a wildcard covers has
+/// none. Envoy refuses a listener without any certificate, so there is one for clients that send no name.
 fn leaf_names(policy: &Policy) -> BTreeSet<String> {
     let exact = policy.hosts().filter_map(|pattern| match pattern {
         HostPattern::Exact(host) => Some(host.to_owned()),
         HostPattern::Below(_) => None,
     });
     let names = exact.filter(|host| Host::parse(host.as_bytes()).is_ok_and(|host| !host.is_address()));
-    names.chain([names::NO_SERVER_NAME.to_owned()]).collect()
+    names.take(leaves::LISTED).chain([names::NO_SERVER_NAME.to_owned()]).collect()
 }

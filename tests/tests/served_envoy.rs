@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use weir::bootstrap::Bootstrap;
+use weir::ca::leaves::Limits;
 use weir::ca::{Ca, Lifetimes};
 use weir::capabilities::{Capabilities, Protocol, UpstreamTlsStrategy};
 use weir::control_plane::ControlPlane;
@@ -120,7 +121,7 @@ fn serve(
         let upstream_tls = strategy.unwrap_or(capabilities.upstream_tls);
         resources::build(&served, Capabilities { upstream_tls, ..capabilities })
     });
-    let control_plane = ControlPlane::with_catalogue(gateway.clone(), ca, catalogue);
+    let control_plane = ControlPlane::with_catalogue(gateway.clone(), ca, Limits::default(), catalogue);
     let runtime = Runtime::new()?;
     let listener = {
         let _context = runtime.enter();

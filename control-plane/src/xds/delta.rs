@@ -1,7 +1,12 @@
 //! Incremental xDS over one stream, as plain state: a request or a change in, the responses out.
 //!
 //! Nothing is sent that the node already holds, so an ACK is never answered: an idle Envoy exchanges nothing.
+//!
+//! Secrets differ from the rest. Their names are chosen by whoever dials them, so a name that is refused or withdrawn
+//! is forgotten. And each is signed when it is asked for; but a node that connects with many in its hands is in no
+//! hurry for new ones, so those are made little by little.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,7 +17,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 
 use super::ResourceType;
 use super::node_status::Acknowledgement;
-use super::source::Source;
+use super::source::{RenewedSecret, Source};
 use super::stream::{Outcome, StreamState};
 use crate::capabilities::Protocol;
 use crate::snapshot::Resource;
@@ -24,6 +29,8 @@ const WILDCARD: &str = "*";
 #[derive(Debug, Default)]
 pub struct DeltaStream {
     subscriptions: BTreeMap<ResourceType, Subscription>,
+    /// Secrets that the node holds and that have still to be looked at.
+    renewing: BTreeSet<String>,
     sent: u64,
 }
 
@@ -86,11 +93,16 @@ impl StreamState for DeltaStream {
         }
         let mut asked = BTreeSet::new();
         for name in names.into_iter().filter(|name| name != WILDCARD) {
+            subscription.names.insert(name.clone());
+            if first && kind == ResourceType::Secret && subscription.held.contains_key(&name) {
+                source.secrets().readmit(&name);
+                self.renewing.insert(name);
+                continue;
+            }
             // A name subscribed again must be answered again (xDS protocol, "Subscribing to resources").
             if !first {
                 subscription.held.remove(&name);
             }
-            subscription.names.insert(name.clone());
             asked.insert(name);
         }
         let response = if becomes_wildcard {
@@ -132,23 +144,41 @@ impl StreamState for DeltaStream {
         self.response(kind, changes)
     }
 
-    /// Also withdraws what should have been withdrawn. Names that the node was refused are not asked again.
+    fn begin_renewals(&mut self) {
+        let held = self.subscriptions.get(&ResourceType::Secret).into_iter();
+        self.renewing = held.flat_map(|subscription| subscription.held.keys().cloned()).collect();
+    }
+
     fn renewals(&mut self, source: &Source) -> Option<DeltaDiscoveryResponse> {
         let subscription = self.subscriptions.get_mut(&ResourceType::Secret)?;
-        let held = subscription.held.iter().filter(|(_, held)| **held != Held::Absent);
-        let held: Vec<_> = held.map(|(name, _)| (name.clone(), source.renewed(name))).collect();
-        let named = held.iter().map(|(name, resource)| (name.as_str(), resource.clone()));
+        let mut names: Vec<String> = std::mem::take(&mut self.renewing).into_iter().collect();
+        names.retain(|name| subscription.held.contains_key(name));
+        names.sort_by_cached_key(|name| Reverse(source.secrets().last_use(name)));
+        let mut names = names.into_iter();
+        let mut current = Vec::new();
+        for name in &mut names {
+            match source.secrets().renewed(&name) {
+                RenewedSecret::Current(secret) => current.push((name, Some(secret))),
+                RenewedSecret::Gone => current.push((name, None)),
+                RenewedSecret::Later => {
+                    self.renewing.insert(name);
+                    break;
+                }
+            }
+        }
+        self.renewing.extend(names);
+        let named = current.iter().map(|(name, secret)| (name.as_str(), secret.clone()));
         let changes = Changes::between(&mut subscription.held, named);
         self.response(ResourceType::Secret, changes)
     }
 
+    fn is_renewing(&self) -> bool {
+        !self.renewing.is_empty()
+    }
+
     /// Envoy asks again when the name is dialled again.
     fn withdraw(&mut self, name: &str) -> Option<DeltaDiscoveryResponse> {
-        let held = self.subscriptions.get_mut(&ResourceType::Secret)?.held.get_mut(name)?;
-        if *held == Held::Absent {
-            return None;
-        }
-        *held = Held::Absent;
+        self.subscriptions.get(&ResourceType::Secret)?.held.get(name)?;
         let removed = vec![name.to_owned()];
         self.response(ResourceType::Secret, Changes { resources: Vec::new(), removed })
     }
@@ -158,6 +188,14 @@ impl DeltaStream {
     fn response(&mut self, kind: ResourceType, changes: Changes) -> Option<DeltaDiscoveryResponse> {
         if changes.resources.is_empty() && changes.removed.is_empty() {
             return None;
+        }
+        if kind == ResourceType::Secret
+            && let Some(subscription) = self.subscriptions.get_mut(&kind)
+        {
+            for name in &changes.removed {
+                subscription.names.remove(name);
+                subscription.held.remove(name);
+            }
         }
         self.sent += 1;
         Some(DeltaDiscoveryResponse {
@@ -214,7 +252,7 @@ fn wire(resource: &Resource) -> WireResource {
 mod tests {
     use envoy_types::pb::google::rpc::Status;
 
-    use super::super::source::tests::{cluster, source};
+    use super::super::source::tests::{cluster, source, source_renewing};
     use super::*;
 
     fn request(kind: ResourceType, subscribe: &[&str]) -> DeltaDiscoveryRequest {
@@ -326,7 +364,8 @@ mod tests {
         assert_eq!(stream.withdraw("a.example").unwrap().removed_resources, ["a.example"]);
         assert!(stream.withdraw("a.example").is_none());
         assert!(stream.withdraw("never.asked.example").is_none());
-        assert!(stream.renewals(&source).is_none());
+        stream.begin_renewals();
+        assert!(!stream.is_renewing());
     }
 
     #[test]
@@ -334,10 +373,43 @@ mod tests {
         let mut stream = DeltaStream::default();
         let source = source(&[]);
         stream.on_request(request(ResourceType::Secret, &["a.example", "withdrawn.example"]), &source);
+        stream.begin_renewals();
         let response = stream.renewals(&source).unwrap();
         assert_eq!(response.removed_resources, ["withdrawn.example"]);
         assert!(response.resources.is_empty());
+        stream.begin_renewals();
         assert!(stream.renewals(&source).is_none());
+    }
+
+    #[test]
+    fn names_that_are_refused_or_withdrawn_leave_nothing_behind() {
+        let mut stream = DeltaStream::default();
+        let source = source(&[]);
+        for number in 0..1_000 {
+            let (refused, served) = (format!("refused{number}"), format!("served{number}"));
+            stream.on_request(request(ResourceType::Secret, &[&refused, &served]), &source);
+            stream.withdraw(&served).unwrap();
+        }
+        let subscription = &stream.subscriptions[&ResourceType::Secret];
+        assert!(subscription.names.is_empty() && subscription.held.is_empty());
+    }
+
+    #[test]
+    fn a_reconnected_node_gets_what_waits_at_once_and_the_rest_at_the_rate_of_renewals_names_in_use_first() {
+        let held: Vec<String> = ('a'..='z').map(|letter| format!("{letter}.example")).collect();
+        let subscribed: Vec<&str> = held.iter().map(String::as_str).chain(["new.example"]).collect();
+        let reconnect = DeltaDiscoveryRequest {
+            initial_resource_versions: held.iter().map(|name| (name.clone(), "old".to_owned())).collect(),
+            ..request(ResourceType::Secret, &subscribed)
+        };
+        let mut stream = DeltaStream::default();
+        let response = stream.on_request(reconnect, &source(&[])).response.unwrap();
+        assert_eq!(names(&response), ["new.example"]);
+        assert_eq!(names(&stream.renewals(&source_renewing(&[], 2)).unwrap()), ["z.example", "y.example"]);
+        assert!(stream.renewals(&source_renewing(&[], 0)).is_none());
+        assert!(stream.is_renewing());
+        assert_eq!(stream.renewals(&source(&[])).unwrap().resources.len(), 24);
+        assert!(!stream.is_renewing());
     }
 
     #[test]

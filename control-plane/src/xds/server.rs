@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -22,6 +23,7 @@ use super::node_status::{ConnectedNode, NodeRegistry, NodeStatus};
 use super::source::{Catalogue, Secrets, Source};
 use super::state_of_the_world::StateOfTheWorldStream;
 use super::stream::StreamState;
+use crate::ca::leaves::LISTED;
 use crate::capabilities::{Capabilities, LeafDelivery};
 use crate::envoy_version::EnvoyVersion;
 
@@ -29,6 +31,8 @@ use crate::envoy_version::EnvoyVersion;
 const PENDING_RESPONSES: usize = 16;
 /// How often leaves near their end are looked for.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the next of them are made, if there are more than may be made at once.
+const RENEWAL_STEP: Duration = Duration::from_millis(20);
 
 /// Serves every Envoy from one catalogue.
 #[derive(Clone)]
@@ -92,7 +96,10 @@ impl DiscoveryServer {
             responses,
         };
         stream.on_request(first).await?;
+        let on_demand = capabilities.leaf_delivery == LeafDelivery::OnDemand;
         let mut renewal = tokio::time::interval(RENEWAL_INTERVAL);
+        let mut step = tokio::time::interval(RENEWAL_STEP);
+        step.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut withdrawals = self.secrets.withdrawals();
         loop {
             tokio::select! {
@@ -108,12 +115,18 @@ impl DiscoveryServer {
                     },
                     Err(_) => return Ok(()),
                 },
-                withdrawn = withdrawals.recv() => match withdrawn {
+                withdrawn = withdrawals.recv(), if on_demand => match withdrawn {
                     Ok(name) => stream.withdraw(&name).await?,
-                    Err(broadcast::error::RecvError::Lagged(_)) => stream.renew().await?,
+                    Err(broadcast::error::RecvError::Lagged(_)) => stream.state.begin_renewals(),
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
-                _ = renewal.tick() => stream.renew().await?,
+                _ = renewal.tick() => if on_demand {
+                    stream.state.begin_renewals();
+                } else {
+                    // What comes in advance is in use, and no handshake would ask for it again.
+                    stream.push_secrets().await?;
+                },
+                _ = step.tick(), if stream.state.is_renewing() => stream.renew().await?,
             }
         }
     }
@@ -141,8 +154,8 @@ fn announce(node: &Node, version: Option<EnvoyVersion>, capabilities: Capabiliti
     if capabilities.leaf_delivery == LeafDelivery::InAdvance {
         tracing::warn!(
             node = node.id,
-            "certificates are made in advance here: no host under a wildcard can be reached over TLS, and a host \
-             outside the policy is refused at CONNECT"
+            "certificates are made in advance here, for {LISTED} exact hosts of the policy at most: no host under a \
+             wildcard can be reached over TLS, and a host outside the policy is refused at CONNECT"
         );
     }
 }
@@ -174,6 +187,11 @@ impl<S: StreamState> Connected<'_, S> {
             self.send(response).await?;
         }
         Ok(())
+    }
+
+    async fn push_secrets(&mut self) -> Result<(), Status> {
+        let response = self.state.changes(ResourceType::Secret, &self.source);
+        self.send(response).await
     }
 
     async fn renew(&mut self) -> Result<(), Status> {

@@ -16,12 +16,30 @@ pub trait Secrets: Send + Sync {
     /// The secret resource of a leaf; the same until it is renewed. `None` refuses the name.
     fn secret(&self, name: &str) -> Option<Arc<Resource>>;
 
-    /// The secret of a name that a node holds, renewed if it is time. `None` when it is to be withdrawn: the name has
-    /// lost its place to others. Not an ask: it says nothing of whether the name is in use.
-    fn renewed(&self, name: &str) -> Option<Arc<Resource>>;
+    /// A node that has just connected says that it holds a secret of this name. Not an ask: [`Self::renewed`] tells
+    /// what becomes of it.
+    fn readmit(&self, name: &str);
 
-    /// Hears of the names that must be withdrawn from every node to make room for others.
-    fn withdrawals(&self) -> broadcast::Receiver<String>;
+    /// The secret of a name that a node holds, renewed if it is time. Not an ask: it says nothing of whether the name is
+    /// in use.
+    fn renewed(&self, name: &str) -> RenewedSecret;
+
+    /// Orders names by their last use: higher is later, and zero is never.
+    fn last_use(&self, name: &str) -> u64;
+
+    /// Hears of the names that must be withdrawn from every node.
+    fn withdrawals(&self) -> broadcast::Receiver<Arc<str>>;
+}
+
+/// What has become of a secret that a node holds.
+#[derive(Debug)]
+pub enum RenewedSecret {
+    /// It is to hold this one, which may be the same.
+    Current(Arc<Resource>),
+    /// There will be a new one, but others come before it: ask again soon.
+    Later,
+    /// It is to be withdrawn.
+    Gone,
 }
 
 type Build = dyn Fn(Capabilities) -> Result<Snapshot, InconsistentSnapshot> + Send + Sync;
@@ -91,9 +109,9 @@ impl Source {
         }
     }
 
-    /// A secret that a node holds, as it is to be held now; `None` when it is to be withdrawn.
-    pub fn renewed(&self, secret: &str) -> Option<Arc<Resource>> {
-        self.secrets.renewed(secret)
+    /// The secrets, beyond [`Self::get`].
+    pub fn secrets(&self) -> &dyn Secrets {
+        &*self.secrets
     }
 
     /// Every resource of a type that has a wildcard.
@@ -110,23 +128,45 @@ impl fmt::Debug for Source {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
+
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 
     use super::*;
     use crate::snapshot::References;
 
-    struct AllButRefused;
+    struct AllButRefused {
+        rate: AtomicUsize,
+    }
 
     impl Secrets for AllButRefused {
         fn secret(&self, name: &str) -> Option<Arc<Resource>> {
             (!name.starts_with("refused")).then(|| Arc::new(cluster(name)))
         }
 
-        fn renewed(&self, name: &str) -> Option<Arc<Resource>> {
-            self.secret(name).filter(|_| !name.starts_with("withdrawn"))
+        fn readmit(&self, _name: &str) {}
+
+        /// `withdrawn…` is gone; one more of all others is renewed each time that the rate allows it.
+        fn renewed(&self, name: &str) -> RenewedSecret {
+            match self.secret(name) {
+                Some(_) if name.starts_with("withdrawn") => RenewedSecret::Gone,
+                Some(secret)
+                    if self.rate.fetch_update(SeqCst, SeqCst, |rate| rate.checked_sub(1)).is_ok() =>
+                {
+                    RenewedSecret::Current(secret)
+                }
+                Some(_) => RenewedSecret::Later,
+                None => RenewedSecret::Gone,
+            }
         }
 
-        fn withdrawals(&self) -> broadcast::Receiver<String> {
+        /// The names in the reverse order of the alphabet.
+        fn last_use(&self, name: &str) -> u64 {
+            u64::from(name.as_bytes()[0])
+        }
+
+        fn withdrawals(&self) -> broadcast::Receiver<Arc<str>> {
             broadcast::channel(1).1
         }
     }
@@ -137,8 +177,13 @@ pub(super) mod tests {
 
     /// Clusters of these names; a secret for every name that does not begin with `refused`.
     pub(in crate::xds) fn source(names: &[&str]) -> Source {
+        source_renewing(names, usize::MAX)
+    }
+
+    /// The same, but that only so many secrets may be renewed.
+    pub(in crate::xds) fn source_renewing(names: &[&str], renewals: usize) -> Source {
         let clusters = names.iter().map(|name| (ResourceType::Cluster, cluster(name), References::new()));
         let snapshot = Snapshot::new(clusters).unwrap();
-        Source::new(Arc::new(snapshot), Arc::new(AllButRefused))
+        Source::new(Arc::new(snapshot), Arc::new(AllButRefused { rate: AtomicUsize::new(renewals) }))
     }
 }

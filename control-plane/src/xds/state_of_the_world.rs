@@ -95,8 +95,16 @@ impl StreamState for StateOfTheWorldStream {
             ..DiscoveryResponse::default()
         })
     }
-    fn renewals(&mut self, source: &Source) -> Option<DiscoveryResponse> {
-        self.changes(ResourceType::Secret, source)
+
+    /// Here secrets come in advance, and are all asked for again when it is time.
+    fn begin_renewals(&mut self) {}
+
+    fn renewals(&mut self, _source: &Source) -> Option<DiscoveryResponse> {
+        None
+    }
+
+    fn is_renewing(&self) -> bool {
+        false
     }
 
     /// Here the secrets are those that a listener configures; none of them is withdrawn while it does.

@@ -31,8 +31,14 @@ pub trait StreamState: Default + Send + Sync + 'static {
     /// What has changed of a type since it was last sent.
     fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response>;
 
-    /// What has been renewed of the secrets that the node holds.
+    /// Begins to look through the secrets that the node holds for those that are to be renewed or withdrawn.
+    fn begin_renewals(&mut self);
+
+    /// Goes on with it as far as the rate of renewals allows, the names in use first: what has changed so far.
     fn renewals(&mut self, source: &Source) -> Option<Self::Response>;
+
+    /// Whether [`Self::renewals`] has not come to the end.
+    fn is_renewing(&self) -> bool;
 
     /// Takes a secret back from the node, if it holds it.
     fn withdraw(&mut self, name: &str) -> Option<Self::Response>;
