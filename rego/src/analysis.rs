@@ -1,0 +1,160 @@
+//! What a policy's text says of it before it is run: what it reads, calls and cannot have, and which engine it needs.
+
+mod builtins;
+mod names;
+mod walk;
+
+use core::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
+
+use regorus::unstable::{Module as Ast, Parser, Ref, Rule};
+
+use crate::bundle::Bundle;
+use crate::fault::{Fault, Place};
+use crate::limits;
+use crate::parts::Parts;
+use names::Names;
+use walk::Walk;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Analysis {
+    /// What is wrong.
+    pub(crate) faults: Vec<Fault>,
+    /// The parts of the input that are read.
+    pub(crate) parts: Parts,
+    /// The headers that are read, in lower case; none when it cannot be said which.
+    pub(crate) headers: Option<BTreeSet<String>>,
+    /// The first thing for which the fast engine is not trusted, and where.
+    pub(crate) slow: Option<(Place, &'static str)>,
+    /// Lists of the data that are only ever asked for membership, as keys below `data`.
+    pub(crate) keyed: BTreeSet<Vec<String>>,
+    /// What is put in the place of what was written, by module: the same question, asked in a cheaper way.
+    pub(crate) rewrites: Vec<(usize, Range<usize>, String)>,
+}
+
+/// A module with its syntax tree.
+pub(crate) struct Parsed {
+    pub(crate) ast: Ast,
+}
+
+/// Looks at every module.
+pub(crate) fn analyse(bundle: &Bundle) -> Analysis {
+    let mut analysis = Analysis { headers: Some(BTreeSet::new()), ..Analysis::default() };
+    let mut parsed = Vec::new();
+    for (index, module) in bundle.modules.iter().enumerate() {
+        match parse(index, &module.name, &module.text) {
+            Ok(ast) => parsed.push(Parsed { ast }),
+            Err(fault) => analysis.faults.push(fault),
+        }
+    }
+    if !analysis.faults.is_empty() {
+        return analysis;
+    }
+    let names = Names::of(&parsed, &mut analysis.faults);
+    if !names.rules.contains_key(&path_of(&bundle.query)) {
+        let help = format!("the rules are {}", names.some_rules());
+        analysis.faults.push(Fault::of_all(format!("no rule `{}`, which is the query", bundle.query), help));
+    }
+    let mut walk = Walk::new(&names, &mut analysis);
+    for (index, module) in parsed.iter().enumerate() {
+        walk.module(index, &module.ast);
+    }
+    let walk::Found { calls, lists, otherwise } = walk.finish();
+    refuse_deep_calls(&names, &calls, &bundle.query, &mut analysis.faults);
+    let shares_a_prefix = |a: &[String], b: &[String]| a.iter().zip(b).all(|(a, b)| a == b);
+    analysis.keyed = lists;
+    analysis.keyed.retain(|list| !otherwise.iter().any(|other| shares_a_prefix(list, other)));
+    analysis.faults.truncate(limits::FAULTS);
+    analysis
+}
+
+/// `data.a.b` as keys below `data`.
+fn path_of(query: &str) -> Vec<String> {
+    query.strip_prefix("data.").unwrap_or(query).split('.').map(str::to_owned).collect()
+}
+
+fn parse(index: usize, name: &str, text: &str) -> Result<Ast, Fault> {
+    let parsed = regorus::Source::from_contents(name.to_owned(), text.to_owned()).and_then(|source| {
+        let mut parser = Parser::new(&source)?;
+        parser.enable_rego_v1()?;
+        parser.parse()
+    });
+    parsed.map_err(|error| crate::engine_error::fault(&error, index, text))
+}
+
+/// The place of a span.
+pub(crate) fn place(module: usize, span: &regorus::unstable::Span) -> Place {
+    let number = |value: u32| usize::try_from(value).unwrap_or(0);
+    Place {
+        module,
+        span: number(span.start)..number(span.end),
+        line: number(span.line),
+        column: number(span.col),
+    }
+}
+
+/// Refuses recursion, which would overflow the stack, and calls that go too deep for it.
+fn refuse_deep_calls(
+    names: &Names<'_>,
+    calls: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
+    query: &str,
+    faults: &mut Vec<Fault>,
+) {
+    let mut depths = BTreeMap::new();
+    for rule in names.rules.keys() {
+        let depth = depth(rule, calls, &mut Vec::new(), &mut depths);
+        let Some((module, first)) = names.rules.get(rule) else { continue };
+        let fault = |message: String, help: &str| Fault::at(place(*module, first.span()), message, help);
+        match depth {
+            Err(cycle) if cycle.first() == Some(rule) => {
+                let chain: Vec<String> = cycle.iter().map(|rule| rule.join(".")).collect();
+                faults.push(fault(
+                    format!("`{}` calls itself: {}", rule.join("."), chain.join(", then ")),
+                    "Rego has no recursion: say it without",
+                ));
+            }
+            Ok(depth) if depth > limits::CALL_DEPTH && path_of(query) == *rule => faults.push(fault(
+                format!("`{}` calls {depth} rules inside one another", rule.join(".")),
+                "call at most 24 inside one another",
+            )),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+type Depth = Result<usize, Vec<Vec<String>>>;
+
+/// How many calls inside one another a rule makes, itself included; or a way from it back to itself.
+fn depth(
+    rule: &Vec<String>,
+    calls: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
+    above: &mut Vec<Vec<String>>,
+    known: &mut BTreeMap<Vec<String>, Depth>,
+) -> Depth {
+    if let Some(start) = above.iter().position(|other| other == rule) {
+        return Err(above.get(start..).unwrap_or_default().to_vec());
+    }
+    if let Some(depth) = known.get(rule) {
+        return depth.clone();
+    }
+    above.push(rule.clone());
+    let mut deepest = 0;
+    let mut cycle = None;
+    for called in calls.get(rule).into_iter().flatten() {
+        match depth(called, calls, above, known) {
+            Ok(depth) => deepest = deepest.max(depth),
+            Err(found) => cycle = Some(found),
+        }
+    }
+    above.pop();
+    let result = cycle.map_or(Ok(deepest + 1), Err);
+    // A cycle was found on the way from one rule, and is another's only if that one is on it.
+    if result.is_ok() {
+        known.insert(rule.clone(), result.clone());
+    }
+    result
+}
+
+/// All definitions of a rule, by its path below `data`.
+pub(crate) type Rules<'a> = BTreeMap<Vec<String>, (usize, &'a Ref<Rule>)>;

@@ -1,0 +1,208 @@
+//! What the names in a policy stand for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regorus::unstable::{AssignOp, Expr, Literal, Module as Ast, Query, Ref, Rule, RuleHead};
+
+use super::{Parsed, Rules, place};
+use crate::fault::Fault;
+
+/// The rules of all modules, and the imports of each.
+pub(super) struct Names<'a> {
+    pub(super) rules: Rules<'a>,
+    /// By module: what an imported name stands for.
+    pub(super) imports: Vec<BTreeMap<String, Vec<String>>>,
+    /// By module: its package below `data`.
+    pub(super) packages: Vec<Vec<String>>,
+}
+
+/// One step of a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    /// A key that is not known before the policy is run.
+    Unknown,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(modules: &'a [Parsed], faults: &mut Vec<Fault>) -> Names<'a> {
+        let mut names = Names { rules: BTreeMap::new(), imports: Vec::new(), packages: Vec::new() };
+        for (index, Parsed { ast }) in modules.iter().enumerate() {
+            let package = keys(&ast.package.refr).unwrap_or_default();
+            names.imports.push(imports(index, ast, faults));
+            for rule in &ast.policy {
+                if let Some(name) = head_name(rule) {
+                    let path = package.iter().cloned().chain([name]).collect();
+                    names.rules.entry(path).or_insert((index, rule));
+                }
+            }
+            names.packages.push(package);
+        }
+        names
+    }
+
+    /// What a reference means: `input`, `data`, or nothing that is known, and the steps below it.
+    pub(super) fn resolve(
+        &self,
+        module: usize,
+        locals: &BTreeSet<String>,
+        expr: &Ref<Expr>,
+    ) -> Option<(String, Vec<Step>)> {
+        let (root, mut steps) = chain(expr)?;
+        if root == "input" || root == "data" {
+            return Some((root, steps));
+        }
+        if locals.contains(&root) {
+            return None;
+        }
+        let full =
+            self.imports.get(module).and_then(|imports| imports.get(&root)).cloned().or_else(|| {
+                let mut path = vec!["data".to_owned()];
+                path.extend(self.packages.get(module).cloned().unwrap_or_default());
+                path.push(root);
+                self.rules.contains_key(path.get(1..).unwrap_or_default()).then_some(path)
+            })?;
+        let (root, rest) = full.split_first()?;
+        let mut all: Vec<Step> = rest.iter().cloned().map(Step::Key).collect();
+        all.append(&mut steps);
+        Some((root.clone(), all))
+    }
+
+    /// A few rules, for a person who looks for one.
+    pub(super) fn some_rules(&self) -> String {
+        let all: Vec<String> =
+            self.rules.keys().take(8).map(|rule| format!("`data.{}`", rule.join("."))).collect();
+        if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+    }
+}
+
+/// Imported names; `rego.v1` and the future keywords name nothing.
+fn imports(module: usize, ast: &Ast, faults: &mut Vec<Fault>) -> BTreeMap<String, Vec<String>> {
+    let mut names = BTreeMap::new();
+    for import in &ast.imports {
+        let Some((root, steps)) = chain(&import.refr) else { continue };
+        if root == "rego" || root == "future" {
+            continue;
+        }
+        let mut path = vec![root];
+        for step in steps {
+            match step {
+                Step::Key(key) => path.push(key),
+                Step::Unknown => {
+                    let fault =
+                        Fault::at(place(module, &import.span), "an import with a variable", "import a path");
+                    faults.push(fault);
+                }
+            }
+        }
+        let name = import.r#as.as_ref().map(|span| span.text().to_owned());
+        if let Some(name) = name.or_else(|| path.last().cloned()) {
+            names.insert(name, path);
+        }
+    }
+    names
+}
+
+/// The name of a rule: the first one of its head.
+pub(super) fn head_name(rule: &Ref<Rule>) -> Option<String> {
+    let refr = match rule.as_ref() {
+        Rule::Spec { head: RuleHead::Compr { refr, .. }, .. }
+        | Rule::Spec { head: RuleHead::Set { refr, .. }, .. }
+        | Rule::Spec { head: RuleHead::Func { refr, .. }, .. }
+        | Rule::Default { refr, .. } => refr,
+    };
+    chain(refr).map(|(root, _)| root)
+}
+
+/// The keys of a path that has only keys.
+fn keys(expr: &Ref<Expr>) -> Option<Vec<String>> {
+    let (root, steps) = chain(expr)?;
+    let rest = steps.into_iter().map(|step| match step {
+        Step::Key(key) => Some(key),
+        Step::Unknown => None,
+    });
+    core::iter::once(Some(root)).chain(rest).collect()
+}
+
+/// `a.b["c"][d]` as its first name and the steps behind it.
+pub(super) fn chain(expr: &Ref<Expr>) -> Option<(String, Vec<Step>)> {
+    match expr.as_ref() {
+        Expr::Var { span, .. } => Some((span.text().to_owned(), Vec::new())),
+        Expr::RefDot { refr, field, .. } => {
+            let (root, mut steps) = chain(refr)?;
+            steps.push(Step::Key(field.0.text().to_owned()));
+            Some((root, steps))
+        }
+        Expr::RefBrack { refr, index, .. } => {
+            let (root, mut steps) = chain(refr)?;
+            steps.push(match index.as_ref() {
+                Expr::String { value, .. } | Expr::RawString { value, .. } => {
+                    value.as_string().map_or(Step::Unknown, |key| Step::Key(key.to_string()))
+                }
+                _ => Step::Unknown,
+            });
+            Some((root, steps))
+        }
+        _ => None,
+    }
+}
+
+/// The names that a rule makes itself, wherever in it: of these none is a rule or an import.
+pub(super) fn locals(rule: &Ref<Rule>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    match rule.as_ref() {
+        Rule::Spec { head, bodies, .. } => {
+            if let RuleHead::Func { args, .. } = head {
+                args.iter().for_each(|arg| variables(arg, &mut found));
+            }
+            for body in bodies {
+                declared(&body.query, &mut found);
+            }
+        }
+        Rule::Default { args, .. } => args.iter().for_each(|arg| variables(arg, &mut found)),
+    }
+    found
+}
+
+fn declared(query: &Ref<Query>, found: &mut BTreeSet<String>) {
+    for statement in &query.stmts {
+        match &statement.literal {
+            Literal::SomeVars { vars, .. } => found.extend(vars.iter().map(|span| span.text().to_owned())),
+            Literal::SomeIn { key, value, collection, .. } => {
+                key.iter().for_each(|key| variables(key, found));
+                variables(value, found);
+                inside(collection, found);
+            }
+            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => inside(expr, found),
+            Literal::Every { key, value, domain, query, .. } => {
+                found.extend(key.iter().chain([value]).map(|span| span.text().to_owned()));
+                inside(domain, found);
+                declared(query, found);
+            }
+        }
+    }
+}
+
+/// What an expression declares: the left sides of `:=`, and what its comprehensions declare.
+fn inside(expr: &Ref<Expr>, found: &mut BTreeSet<String>) {
+    match expr.as_ref() {
+        Expr::AssignExpr { op: AssignOp::ColEq, lhs, rhs, .. } => {
+            variables(lhs, found);
+            inside(rhs, found);
+        }
+        Expr::ArrayCompr { query, .. } | Expr::SetCompr { query, .. } | Expr::ObjectCompr { query, .. } => {
+            declared(query, found);
+        }
+        _ => super::walk::children(expr).into_iter().for_each(|child| inside(&child, found)),
+    }
+}
+
+/// The variables of a pattern.
+fn variables(pattern: &Ref<Expr>, found: &mut BTreeSet<String>) {
+    match pattern.as_ref() {
+        Expr::Var { span, .. } => {
+            found.insert(span.text().to_owned());
+        }
+        _ => super::walk::children(pattern).into_iter().for_each(|child| variables(&child, found)),
+    }
+}

@@ -1,0 +1,116 @@
+//! What a policy answers.
+
+use regorus::Value;
+
+use crate::limits;
+
+/// An answer: a boolean, or an object as OPA's Envoy plugin reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the request may go out.
+    pub allowed: bool,
+    /// Of a denial: why, in the policy's own words.
+    pub reason: Option<String>,
+    /// Of a denial: its status, 400 to 599.
+    pub status: Option<u16>,
+    /// Of a denial: more to say.
+    pub body: Option<String>,
+    /// Of a denial: headers, names in lower case; only such that are safe to give.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A value that is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAnswer {
+    /// No rule gave a value.
+    #[error("the query is undefined")]
+    Undefined,
+    /// Neither a boolean nor an object.
+    #[error("the answer is neither a boolean nor an object")]
+    Kind,
+    /// An object without a boolean `allowed`.
+    #[error("the answer has no boolean `allowed`")]
+    Allowed,
+    /// A key that nothing here carries out.
+    #[error("the answer has the key `{0}`, which is not carried out")]
+    Key(String),
+    /// A status that is no denial's.
+    #[error("`http_status` is not a number from 400 to 599")]
+    Status,
+    /// Text that is none, or too long.
+    #[error("`{0}` is not text of at most {1} bytes")]
+    Text(&'static str, usize),
+    /// A header that may not be given, or too many of them.
+    #[error("`headers` has a name or value that an answer may not carry")]
+    Header,
+    /// Headers for a request that goes out.
+    #[error("the answer allows and has `headers`: a request that goes out is not changed")]
+    HeadersOfAllow,
+}
+
+/// Headers that an answer may carry beside `x-…` ones.
+const HEADERS: [&str; 4] = ["content-language", "link", "retry-after", "www-authenticate"];
+/// Weir's and Envoy's own.
+const RESERVED: [&str; 4] = ["x-weir-", "x-envoy-", "x-forwarded-", "x-request-id"];
+
+impl Answer {
+    pub(crate) fn of(value: &Value) -> Result<Answer, InvalidAnswer> {
+        let object = match value {
+            Value::Bool(allowed) => return Ok(Answer { allowed: *allowed, ..Answer::default() }),
+            Value::Object(object) => object,
+            Value::Undefined => return Err(InvalidAnswer::Undefined),
+            Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Set(_) => {
+                return Err(InvalidAnswer::Kind);
+            }
+        };
+        let mut answer = Answer::default();
+        let mut allowed = None;
+        for (key, value) in object.iter() {
+            match key.as_string().map(AsRef::as_ref) {
+                Ok("allowed") => allowed = value.as_bool().ok().copied(),
+                Ok("reason") => answer.reason = Some(text(value, "reason", limits::REASON_BYTES)?),
+                Ok("body") => answer.body = Some(text(value, "body", limits::BODY_BYTES)?),
+                Ok("headers") => answer.headers = headers(value)?,
+                Ok("http_status") => {
+                    let status = value.as_u16().ok().filter(|status| (400..600).contains(status));
+                    answer.status = Some(status.ok_or(InvalidAnswer::Status)?);
+                }
+                Ok(other) => return Err(InvalidAnswer::Key(other.chars().take(64).collect())),
+                Err(_) => return Err(InvalidAnswer::Kind),
+            }
+        }
+        answer.allowed = allowed.ok_or(InvalidAnswer::Allowed)?;
+        if answer.allowed && !answer.headers.is_empty() {
+            return Err(InvalidAnswer::HeadersOfAllow);
+        }
+        Ok(answer)
+    }
+}
+
+fn text(value: &Value, key: &'static str, limit: usize) -> Result<String, InvalidAnswer> {
+    let text = value.as_string().ok().filter(|text| text.len() <= limit);
+    text.map(ToString::to_string).ok_or(InvalidAnswer::Text(key, limit))
+}
+
+fn headers(value: &Value) -> Result<Vec<(String, String)>, InvalidAnswer> {
+    let object = value.as_object().ok().filter(|object| object.len() <= limits::HEADERS);
+    let object = object.ok_or(InvalidAnswer::Header)?;
+    let header = |(name, value): (&Value, &Value)| {
+        let name = name.as_string().ok()?.to_ascii_lowercase();
+        let value = value.as_string().ok()?.to_string();
+        (is_safe_name(&name) && is_safe_value(&value)).then_some((name, value))
+    };
+    let mut found: Vec<_> = object.iter().map(header).collect::<Option<_>>().ok_or(InvalidAnswer::Header)?;
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn is_safe_name(name: &str) -> bool {
+    let token = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let own = name.starts_with("x-") && !RESERVED.iter().any(|reserved| name.starts_with(reserved));
+    token && name.len() <= 64 && (own || HEADERS.contains(&name))
+}
+
+fn is_safe_value(value: &str) -> bool {
+    value.len() <= limits::HEADER_BYTES && value.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}

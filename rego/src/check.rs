@@ -1,0 +1,136 @@
+//! From what a person wrote to a plan: everything that is wrong with it is said here, and not at the first request.
+
+use core::ops::Range;
+
+use regorus::Value;
+
+use crate::agreement;
+use crate::analysis::{self, Analysis};
+use crate::bundle::Bundle;
+use crate::engine_error;
+use crate::fault::{Fault, Place};
+use crate::limits;
+use crate::plan::{Engine, Plan};
+use crate::program::Program;
+
+/// A policy without a fault.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What to evaluate.
+    pub plan: Plan,
+    /// Why the slow engine evaluates it, if it does: the first thing that the fast one is not trusted with, and where.
+    pub slow: Option<(Option<Place>, String)>,
+}
+
+/// Checks a policy: its text, what it reads and calls, and how it answers requests that are made up for it, in both
+/// engines.
+///
+/// # Errors
+/// Every fault that was found, at most [`limits::FAULTS`].
+pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
+    let faults = refuse_large(bundle);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let Analysis { mut faults, parts, headers, slow, keyed, rewrites } = analysis::analyse(bundle);
+    if let Err(fault) = check_data(&bundle.data) {
+        faults.push(fault);
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut plan = Plan {
+        engine: if slow.is_some() { Engine::Slow } else { Engine::Fast },
+        parts,
+        headers,
+        query: bundle.query.clone(),
+        data: bundle.data.clone(),
+        keyed,
+        modules: bundle.modules.clone(),
+    };
+    // The text as it was written is what faults point into.
+    let written = Program::load_into(&plan, Engine::Slow).map_err(|error| vec![of_engine(bundle, &error)])?;
+    rewrite(&mut plan, rewrites);
+    let slow_engine =
+        Program::load_into(&plan, Engine::Slow).map_err(|error| vec![of_engine(bundle, &error)])?;
+    let mut slow = slow.map(|(place, why)| (Some(place), why.to_owned()));
+    let mut fast_engine = None;
+    if plan.engine == Engine::Fast {
+        match Program::load_into(&plan, Engine::Fast) {
+            Ok(program) => fast_engine = Some(program),
+            Err(error) => {
+                plan.engine = Engine::Slow;
+                slow = Some((None, error.to_string()));
+            }
+        }
+    }
+    let engines: Vec<&Program> = [&written, &slow_engine].into_iter().chain(&fast_engine).collect();
+    let faults = agreement::faults(bundle, &engines);
+    if faults.is_empty() { Ok(Checked { plan, slow }) } else { Err(faults) }
+}
+
+fn refuse_large(bundle: &Bundle) -> Vec<Fault> {
+    let bytes: usize = bundle.modules.iter().map(|module| module.text.len()).sum();
+    let limits = [
+        (bytes > limits::POLICY_BYTES, format!("the policy has more than {} bytes", limits::POLICY_BYTES)),
+        (
+            bundle.modules.len() > limits::MODULES,
+            format!("the policy has more than {} modules", limits::MODULES),
+        ),
+        (
+            bundle.data.len() > limits::DATA_BYTES,
+            format!("the data has more than {} bytes", limits::DATA_BYTES),
+        ),
+    ];
+    let over = limits.into_iter().filter(|(over, _)| *over);
+    over.map(|(_, message)| Fault::of_all(message, "make it smaller")).collect()
+}
+
+fn check_data(data: &str) -> Result<(), Fault> {
+    let value = Value::from_json_str(data)
+        .map_err(|error| Fault::of_all(format!("the data is not JSON: {error}"), "write a JSON object"))?;
+    if !matches!(value, Value::Object(_)) {
+        return Err(Fault::of_all("the data is not an object", "write what stands below `data` as its keys"));
+    }
+    if depth(&value) > limits::DATA_DEPTH {
+        let message = format!("the data is nested more than {} deep", limits::DATA_DEPTH);
+        return Err(Fault::of_all(message, "make it flatter"));
+    }
+    Ok(())
+}
+
+/// Bounded by what the JSON reader takes.
+fn depth(value: &Value) -> usize {
+    let below = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(object) => object.iter().map(|(_, value)| depth(value)).max(),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Set(_)
+        | Value::Undefined => None,
+    };
+    below.unwrap_or(0) + 1
+}
+
+/// What an engine says of a policy, in the module that it names.
+fn of_engine(bundle: &Bundle, error: &impl ToString) -> Fault {
+    let said = error.to_string();
+    let named = |name: &str| said.contains(&format!("--> {name}:"));
+    let module = bundle.modules.iter().position(|module| named(&module.name)).unwrap_or(0);
+    let text = bundle.modules.get(module).map(|module| module.text.as_str()).unwrap_or_default();
+    engine_error::fault(error, module, text)
+}
+
+/// Puts the cheaper questions in; from the end, so that the places before stay.
+fn rewrite(plan: &mut Plan, mut rewrites: Vec<(usize, Range<usize>, String)>) {
+    rewrites.sort_by_key(|(_, span, _)| core::cmp::Reverse(span.start));
+    for (module, span, text) in rewrites {
+        if let Some(module) = plan.modules.get_mut(module)
+            && module.text.get(span.clone()).is_some()
+        {
+            module.text.replace_range(span, &text);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What the engine says is wrong, as a fault: it puts the place into its text.
+
+use crate::fault::{Fault, Place};
+
+/// A fault out of `\n--> name:line:column\n…\nerror: message`.
+pub(crate) fn fault(error: &impl ToString, module: usize, text: &str) -> Fault {
+    let said = error.to_string();
+    let place = said.split_once("--> ").and_then(|(_, rest)| {
+        let mut parts = rest.lines().next()?.rsplit(':');
+        let (column, line) = (parts.next()?.trim().parse().ok()?, parts.next()?.trim().parse().ok()?);
+        Some((line, column))
+    });
+    let message = said.rsplit_once("error: ").map_or(said.as_str(), |(_, message)| message).trim();
+    let message = message.lines().next().unwrap_or(message).trim_end_matches('.').to_owned();
+    let v0 = message.contains("`if` keyword") || message.contains("expecting `if`");
+    let help = if v0 {
+        "write Rego as OPA 1.0 reads it: `opa fmt --write --rego-v1` rewrites older policies"
+    } else {
+        "write what OPA 1.0 accepts"
+    };
+    match place {
+        Some((line, column)) => Fault::at(spot(module, text, line, column), message, help),
+        None => Fault::of_all(message, help),
+    }
+}
+
+fn spot(module: usize, text: &str, line: usize, column: usize) -> Place {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let rest = text.get(start..).unwrap_or_default();
+    let offset = rest.char_indices().nth(column.saturating_sub(1)).map_or(0, |(offset, _)| offset);
+    let at = start + offset;
+    let end = text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |c| at + c.len_utf8());
+    Place { module, span: at..end, line, column }
+}

@@ -1,0 +1,51 @@
+//! What is wrong with a Rego policy, and where.
+
+use core::fmt;
+use core::ops::Range;
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where; none for the policy as a whole.
+    pub place: Option<Place>,
+    /// What is wrong: lower case, no full stop, the user's input in backticks.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// A place in a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Position of the module in the bundle.
+    pub module: usize,
+    /// In bytes of its text.
+    pub span: Range<usize>,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl Fault {
+    pub(crate) fn at(place: Place, message: impl Into<String>, help: impl Into<String>) -> Fault {
+        Fault { place: Some(place), message: message.into(), help: Some(help.into()) }
+    }
+
+    pub(crate) fn of_all(message: impl Into<String>, help: impl Into<String>) -> Fault {
+        Fault { place: None, message: message.into(), help: Some(help.into()) }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "module {}, {}:{}: ", place.module, place.line, place.column)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What is evaluated, and how: a policy that was checked, and its form on the way to a proxy.
+
+use std::collections::BTreeSet;
+
+use crate::bundle::Module;
+use crate::parts::Parts;
+
+/// What the bytes begin with; another layout gets another number.
+const MAGIC: &[u8; 8] = b"WEIRREG1";
+
+/// Which engine evaluates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Regorus' virtual machine, for policies of which it gets everything right.
+    Fast,
+    /// Regorus' interpreter.
+    Slow,
+}
+
+impl Engine {
+    /// `fast` or `slow`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Engine::Fast => "fast",
+            Engine::Slow => "slow",
+        }
+    }
+}
+
+/// A checked policy. Only [`crate::check`] makes one from what a person wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub(crate) engine: Engine,
+    pub(crate) parts: Parts,
+    pub(crate) headers: Option<BTreeSet<String>>,
+    pub(crate) query: String,
+    pub(crate) data: String,
+    /// Lists of the data that are loaded as sets.
+    pub(crate) keyed: BTreeSet<Vec<String>>,
+    pub(crate) modules: Vec<Module>,
+}
+
+/// Bytes that are no plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes of the Rego policy are damaged, cut or of another version")]
+pub struct InvalidPlanBytes;
+
+impl Plan {
+    /// Which engine evaluates it.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Its bytes: the same for the same plan.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Plan { engine, parts, headers, query, data, keyed, modules } = self;
+        let mut bytes = MAGIC.to_vec();
+        bytes.push(u8::from(*engine == Engine::Slow));
+        bytes.push(parts.bits());
+        bytes.push(u8::from(headers.is_some()));
+        let headers: Vec<&String> = headers.iter().flatten().collect();
+        texts(&mut bytes, &headers);
+        text(&mut bytes, query);
+        text(&mut bytes, data);
+        number(&mut bytes, keyed.len());
+        for path in keyed {
+            texts(&mut bytes, path);
+        }
+        number(&mut bytes, modules.len());
+        for Module { name, text: source } in modules {
+            text(&mut bytes, name);
+            text(&mut bytes, source);
+        }
+        bytes
+    }
+
+    /// Reads its bytes.
+    ///
+    /// # Errors
+    /// For bytes that [`Self::to_bytes`] does not write. What they say is not checked again.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Plan, InvalidPlanBytes> {
+        let mut reader = Reader { rest: bytes.strip_prefix(MAGIC).ok_or(InvalidPlanBytes)? };
+        let engine = match reader.byte()? {
+            0 => Engine::Fast,
+            1 => Engine::Slow,
+            _ => return Err(InvalidPlanBytes),
+        };
+        let parts = Parts::from_bits(reader.byte()?);
+        let headers = match (reader.byte()?, reader.texts()?) {
+            (0, names) if names.is_empty() => None,
+            (1, names) => Some(names.into_iter().collect()),
+            _ => return Err(InvalidPlanBytes),
+        };
+        let (query, data) = (reader.text()?, reader.text()?);
+        let keyed = reader.many(Reader::texts)?.into_iter().collect();
+        let modules = reader.many(|reader| Ok(Module { name: reader.text()?, text: reader.text()? }))?;
+        if !reader.rest.is_empty() {
+            return Err(InvalidPlanBytes);
+        }
+        Ok(Plan { engine, parts, headers, query, data, keyed, modules })
+    }
+}
+
+/// Lengths are bounded by [`crate::limits`], far below 4 GiB.
+fn number(bytes: &mut Vec<u8>, number: usize) {
+    bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn text(bytes: &mut Vec<u8>, text: &str) {
+    number(bytes, text.len());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn texts(bytes: &mut Vec<u8>, items: &[impl AsRef<str>]) {
+    number(bytes, items.len());
+    items.iter().for_each(|item| text(bytes, item.as_ref()));
+}
+
+struct Reader<'b> {
+    rest: &'b [u8],
+}
+
+impl Reader<'_> {
+    fn byte(&mut self) -> Result<u8, InvalidPlanBytes> {
+        let (byte, rest) = self.rest.split_first().ok_or(InvalidPlanBytes)?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    fn number(&mut self) -> Result<usize, InvalidPlanBytes> {
+        let (number, rest) = self.rest.split_first_chunk::<4>().ok_or(InvalidPlanBytes)?;
+        self.rest = rest;
+        usize::try_from(u32::from_le_bytes(*number)).map_err(|_| InvalidPlanBytes)
+    }
+
+    fn text(&mut self) -> Result<String, InvalidPlanBytes> {
+        let length = self.number()?;
+        let (text, rest) = self.rest.split_at_checked(length).ok_or(InvalidPlanBytes)?;
+        self.rest = rest;
+        core::str::from_utf8(text).map(str::to_owned).map_err(|_| InvalidPlanBytes)
+    }
+
+    fn texts(&mut self) -> Result<Vec<String>, InvalidPlanBytes> {
+        self.many(Reader::text)
+    }
+
+    /// As many items as the number says that stands before them; each takes at least one byte.
+    fn many<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, InvalidPlanBytes>,
+    ) -> Result<Vec<T>, InvalidPlanBytes> {
+        let count = self.number()?;
+        if count > self.rest.len() {
+            return Err(InvalidPlanBytes);
+        }
+        (0..count).map(|_| item(self)).collect()
+    }
+}

@@ -1,0 +1,163 @@
+//! A policy that is ready to be asked.
+
+use core::cell::RefCell;
+use core::fmt;
+use std::sync::Arc;
+
+use regorus::languages::rego::compiler::Compiler;
+use regorus::rvm::vm::{RegoVM, VmError};
+use regorus::{Rc, Value};
+
+use crate::answer::{Answer, InvalidAnswer};
+use crate::input::{Input, InputMaker, InvalidInput};
+use crate::plan::{Engine, Plan};
+use crate::{limits, meter};
+
+/// One policy in one engine. Evaluations do not see one another.
+pub struct Program {
+    input: InputMaker,
+    query: String,
+    machine: RefCell<Machine>,
+}
+
+enum Machine {
+    Fast(Box<RegoVM>),
+    Slow(Box<regorus::Engine>),
+}
+
+/// A plan that an engine does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("the Rego policy does not load: {0}")]
+pub struct LoadError(String);
+
+/// Why a request has no answer: it is denied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluationError {
+    /// The policy cannot be given what it reads of the request.
+    #[error(transparent)]
+    Input(#[from] InvalidInput),
+    /// What came out is no answer.
+    #[error(transparent)]
+    Answer(#[from] InvalidAnswer),
+    /// The evaluation took more than [`limits::STEPS`] or [`limits::MEMORY_BYTES`].
+    #[error("the evaluation takes too long or too much memory")]
+    Exhausted,
+    /// The engine failed: rules that contradict one another, for instance.
+    #[error("{0}")]
+    Engine(String),
+}
+
+impl Program {
+    /// Loads a plan into the engine that it names.
+    ///
+    /// # Errors
+    /// When the engine refuses it, which [`crate::check`] would have said.
+    pub fn load(plan: &Plan) -> Result<Program, LoadError> {
+        Self::load_into(plan, plan.engine)
+    }
+
+    pub(crate) fn load_into(plan: &Plan, engine: Engine) -> Result<Program, LoadError> {
+        let machine = machine(plan, engine).map_err(|error| LoadError(error.to_string()))?;
+        Ok(Program { input: InputMaker::of(plan), query: plan.query.clone(), machine: RefCell::new(machine) })
+    }
+
+    /// Asks the policy.
+    ///
+    /// # Errors
+    /// Whatever is no answer. The same request has the same answer or error on every machine, but for memory, which is
+    /// bounded only where it is counted ([`crate::count_memory`]).
+    pub fn evaluate(&self, input: &Input<'_>) -> Result<Answer, EvaluationError> {
+        let input = self.input.make(input)?;
+        Ok(Answer::of(&self.value(input)?)?)
+    }
+
+    fn value(&self, input: Value) -> Result<Value, EvaluationError> {
+        let Ok(mut machine) = self.machine.try_borrow_mut() else {
+            return Err(EvaluationError::Engine("an evaluation is under way".to_owned()));
+        };
+        meter::start();
+        let value = match &mut *machine {
+            Machine::Fast(vm) => {
+                vm.set_input(input);
+                match vm.execute_entry_point_by_index(0) {
+                    Err(VmError::InstructionLimitExceeded { .. }) => return Err(EvaluationError::Exhausted),
+                    result => result.map_err(|error| error.to_string()),
+                }
+            }
+            Machine::Slow(engine) => {
+                engine.set_input(input);
+                engine.eval_rule(self.query.clone()).map_err(|error| error.to_string())
+            }
+        };
+        // An engine may take an evaluation that was ended for a rule that does not hold.
+        if meter::is_over() {
+            return Err(EvaluationError::Exhausted);
+        }
+        value.map_err(|error| EvaluationError::Engine(message(&error)))
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("query", &self.query).finish_non_exhaustive()
+    }
+}
+
+/// The last line of what the engine says, without the lines that draw the place.
+fn message(error: &str) -> String {
+    let message = error.rsplit_once("error: ").map_or(error, |(_, message)| message);
+    message.lines().next().unwrap_or_default().trim().chars().take(200).collect()
+}
+
+fn machine(plan: &Plan, engine: Engine) -> Result<Machine, Box<dyn core::error::Error + Send + Sync>> {
+    meter::install();
+    let mut loaded = regorus::Engine::new();
+    for module in &plan.modules {
+        loaded.add_policy(module.name.clone(), module.text.clone())?;
+    }
+    let mut data = Value::from_json_str(&plan.data)?;
+    for path in &plan.keyed {
+        key(&mut data, path);
+    }
+    loaded.set_strict_builtin_errors(false);
+    if engine == Engine::Slow {
+        loaded.add_data(data)?;
+        loaded.set_execution_timer_config(meter::timer(1));
+        // What is prepared at the first evaluation is prepared here.
+        loaded.set_input(Value::new_object());
+        meter::start();
+        let _ = loaded.eval_rule(plan.query.clone());
+        return Ok(Machine::Slow(Box::new(loaded)));
+    }
+    loaded.add_data(data.clone())?;
+    let query: Rc<str> = plan.query.as_str().into();
+    let compiled = loaded.compile_with_entrypoint(&query)?;
+    let program = Compiler::compile_from_policy(&compiled, &[&plan.query]).map_err(|e| e.to_string())?;
+    let mut vm = RegoVM::new();
+    vm.load_program(Arc::clone(&program));
+    vm.set_data(data).map_err(|error| error.to_string())?;
+    vm.set_max_instructions(limits::STEPS);
+    vm.set_strict_builtin_errors(false);
+    vm.set_execution_timer_config(Some(meter::timer(limits::STEPS_BETWEEN_LOOKS)));
+    Ok(Machine::Fast(Box::new(vm)))
+}
+
+/// Makes a list of text at the path a set: who asks it for membership gets the same answer, and gets it at once.
+fn key(data: &mut Value, path: &[String]) {
+    let mut place = data;
+    for name in path {
+        let Ok(object) = place.as_object_mut() else { return };
+        let Some(below) = object.get_mut(&Value::from(name.as_str())) else { return };
+        place = below;
+    }
+    let Ok(list) = place.as_array() else { return };
+    if list.iter().all(|item| matches!(item, Value::String(_))) {
+        let mut set = Value::new_set();
+        if let Ok(set) = set.as_set_mut() {
+            list.iter().for_each(|item| {
+                set.insert(item.clone());
+            });
+        }
+        *place = set;
+    }
+}

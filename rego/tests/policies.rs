@@ -1,0 +1,119 @@
+//! Policies as their authors write them.
+
+use weir_rego::{Answer, Bundle, Checked, Engine, EvaluationError, Fault, Input, Module, Program, check};
+
+fn bundle(text: &str, data: &str, query: &str) -> Bundle {
+    let modules = vec![Module { name: "policy.rego".to_owned(), text: text.to_owned() }];
+    Bundle { modules, data: data.to_owned(), query: query.to_owned() }
+}
+
+fn checked(text: &str, data: &str) -> Checked {
+    let found = check(&bundle(&format!("package p\n{text}"), data, "data.p.allow"));
+    found.unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
+fn faults(text: &str) -> Vec<Fault> {
+    check(&bundle(&format!("package p\n{text}"), "{\"list\": [\"a\"]}", "data.p.allow")).expect_err("a fault")
+}
+
+fn ask(text: &str, data: &str, method: &str, host: &str, path: &str) -> Result<Answer, EvaluationError> {
+    let checked = checked(text, data);
+    Program::load(&checked.plan).unwrap().evaluate(&request(method, host, path))
+}
+
+fn request<'a>(method: &'a str, host: &'a str, path: &'a str) -> Input<'a> {
+    Input {
+        method,
+        scheme: "https",
+        host,
+        principal: Some(host),
+        path: Some(path),
+        decoded_path: Some(path.as_bytes()),
+        query: None,
+        headers: &[],
+    }
+}
+
+const PREDECESSOR: &str = r#"
+import input.attributes.request.http as request
+
+default allow := false
+
+host := input.attributes.destination.principal
+host := request.host if not input.attributes.destination.principal
+
+reading if request.method in {"GET", "HEAD"}
+
+allow if {
+	host in data.allowed_domains
+	reading
+}
+
+allow if host in data.unrestricted_domains
+
+allow if {
+	data.github_read_access_enabled
+	contains(host, "github")
+	reading
+}
+
+allow if {
+	some repo in data.github_allowed_repos
+	startswith(request.path, sprintf("/repos/%s", [repo]))
+}
+"#;
+
+#[test]
+fn the_predecessors_policy_decides() {
+    let data = r#"{"allowed_domains": ["a.example"], "unrestricted_domains": ["b.example"], "github_read_access_enabled": true, "github_allowed_repos": ["o/r"]}"#;
+    let checked = checked(PREDECESSOR, data);
+    println!("{:?}", checked.slow);
+    for (method, host, path, allowed) in [
+        ("GET", "a.example", "/", true),
+        ("POST", "a.example", "/", false),
+        ("POST", "b.example", "/", true),
+        ("GET", "github.com", "/", true),
+        ("POST", "api.github.com", "/repos/o/r/issues", true),
+        ("POST", "api.github.com", "/repos/o/x/issues", false),
+    ] {
+        let answer = ask(PREDECESSOR, data, method, host, path).unwrap();
+        assert_eq!(answer.allowed, allowed, "{method} {host} {path}");
+    }
+}
+
+#[test]
+fn recursion_is_refused() {
+    for text in ["allow if f(1)\nf(x) if f(x)", "allow if a\na if b\nb if a", "allow if data.p.allow"] {
+        let faults = faults(text);
+        assert!(faults[0].message.contains("calls itself"), "{faults:?}");
+    }
+}
+
+#[test]
+fn the_fast_engines_errors_are_kept_away_from() {
+    for text in [
+        "deny contains x if { some x in [1] }\nallow if not 2 in deny",
+        "allow if { count([x | some x in [1]]) == 1 }",
+        "x := 1\nx := 2 if input.parsed_path[0] == \"zz\"\nallow if x == 1",
+    ] {
+        let found = check(&bundle(&format!("package p\n{text}"), "{}", "data.p.allow"));
+        if let Ok(checked) = found {
+            assert_eq!(checked.plan.engine(), Engine::Slow, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_list_that_is_searched_is_keyed() {
+    let hosts: Vec<String> = (0..20_000).map(|n| format!("\"h{n}.example\"")).collect();
+    let data = format!("{{\"hosts\": [{}]}}", hosts.join(","));
+    for text in [
+        "allow if input.attributes.request.http.host in data.hosts",
+        "allow if data.hosts[_] == input.attributes.request.http.host",
+    ] {
+        let answer = ask(text, &data, "GET", "h19999.example", "/").unwrap();
+        assert!(answer.allowed, "{text}");
+        let answer = ask(text, &data, "GET", "x.example", "/");
+        assert!(!answer.is_ok_and(|answer| answer.allowed), "{text}");
+    }
+}
