@@ -47,7 +47,9 @@ fn hint(ruling: &Ruling<'_>) -> String {
             String::from_utf8_lossy(ruling.facts.method.get(..METHOD_LIMIT).unwrap_or(&ruling.facts.method));
         // Writing to a String cannot fail.
         let _ = match decision.reason {
-            Reason::HostNotAllowed | Reason::AddressLiteral => write!(hint, "`{host}`: "),
+            Reason::HostNotAllowed | Reason::TlsNotAllowed | Reason::AddressLiteral => {
+                write!(hint, "`{host}`: ")
+            }
             Reason::PortNotAllowed => write!(hint, "port {port} of `{host}`: "),
             Reason::SchemeNotAllowed if ruling.facts.claims_https_without_tls() => {
                 return format!(

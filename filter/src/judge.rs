@@ -43,6 +43,8 @@ enum Failure {
     Call(#[from] FailedCall),
     #[error("a request was allowed without an authority to send it to")]
     NoAuthority,
+    #[error("the rule has an `upstream`, and this filter knows no way there")]
+    Upstream,
 }
 
 impl Judge {
@@ -110,6 +112,8 @@ fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
     let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
     if ruling.facts.asks_for_tunnel() {
         upstream::prepare_tunnel(host, ruling.facts, authority)?;
+    } else if decision.upstream.is_some() {
+        return Err(Failure::Upstream);
     } else {
         upstream::prepare(host, ruling.facts, authority, decision.address_set)?;
     }
@@ -132,6 +136,7 @@ rules:
 - {id: api, effect: allow, hosts: [api.example], ports: [443, 8443], methods: [GET], paths: [/v1/*]}
 - {id: lab, effect: allow, hosts: [lab.example], schemes: [http, https], addresses: [10.0.0.0/8]}
 - {id: never, effect: deny, hosts: [api.example], paths: [/v1/secret]}
+- {id: elsewhere, effect: allow, hosts: [elsewhere.example], upstream: {host: inner.example}}
 ";
 
     fn judge_with(flags: u8) -> Judge {
@@ -354,6 +359,12 @@ rules:
         let other = InMemory::tls(Some(b"a.example"));
         allowed(&judge(), &other);
         assert_eq!(other.filter_state("wasm.weir_addresses"), None);
+    }
+
+    #[test]
+    fn what_has_an_upstream_of_its_own_goes_nowhere_else() {
+        let host = InMemory::tls(Some(b"elsewhere.example")).with_header(":authority", b"elsewhere.example");
+        assert_eq!(denied(&judge(), &host), (403, "filter_failure".to_owned()));
     }
 
     #[test]

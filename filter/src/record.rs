@@ -15,7 +15,8 @@ pub fn export(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), FailedCa
 
 /// The record: a JSON object with these keys in this order, and `would_deny` only where it is true.
 fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
-    let Decision { effect, reason, rule, authority, would_deny, address_set: _ } = &ruling.decision;
+    let Decision { effect, reason, rule, authority, would_deny, address_set: _, upstream: _ } =
+        &ruling.decision;
     let version = ruling.policy_version.as_ref().map(ToString::to_string);
     let mut record = Object::new();
     record

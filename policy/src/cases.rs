@@ -11,7 +11,8 @@
 //!
 //! The URL is taken apart and not repaired, so that a case can be an attack. Without `sni` an https request carries its
 //! own host, as an honest client does; `sni: ''` is none. `effect` is required; `rule` (`null` for none) and `reason`
-//! are compared when they are written; `would_deny: true` is required of what goes out because of report mode only.
+//! are compared when they are written, and so is `tls: passthrough` or `intercept`: whether the connection is passed
+//! through by its server name, or opened and the request judged. `would_deny: true` is required of what goes out because of report mode only.
 
 use core::fmt;
 use core::ops::Range;
@@ -26,6 +27,7 @@ use crate::reason::Reason;
 use crate::request::Request;
 use crate::scheme::Scheme;
 use crate::target::Target;
+use crate::tls::Tls;
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct Expectation {
     pub rule: Option<Option<String>>,
     /// The reason; not compared when the case says nothing.
     pub reason: Option<Reason>,
+    /// Whether the connection is opened; not compared when the case says nothing.
+    pub tls: Option<Tls>,
     /// That it goes out only because of report mode; expected not to when the case says nothing.
     pub would_deny: bool,
 }
@@ -66,9 +70,9 @@ pub struct Mismatch {
     pub decided: Expectation,
 }
 
-const CASE: Known = Known { keys: &["request", "expect"], later: &[] };
-const REQUEST: Known = Known { keys: &["method", "url", "sni"], later: &[] };
-const EXPECT: Known = Known { keys: &["effect", "rule", "reason", "would_deny"], later: &[] };
+const CASE: Known = Known { keys: &["request", "expect"] };
+const REQUEST: Known = Known { keys: &["method", "url", "sni"] };
+const EXPECT: Known = Known { keys: &["effect", "rule", "reason", "would_deny", "tls"] };
 
 /// Reads the text of a `decisions.yaml`.
 ///
@@ -137,7 +141,9 @@ fn expectation(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<E
         .get("would_deny")
         .and_then(|node| choice_of_truth(node, &At::Key(at, "would_deny"), faults))
         .unwrap_or(false);
-    Some(Expectation { effect: effect?, rule, reason, would_deny })
+    let words = Tls::ALL.map(|tls| (tls.as_str(), tls));
+    let tls = fields.get("tls").and_then(|node| choice(node, &At::Key(at, "tls"), &words, faults));
+    Some(Expectation { effect: effect?, rule, reason, tls, would_deny })
 }
 
 impl Case {
@@ -152,23 +158,35 @@ impl Case {
         }
     }
 
+    /// What becomes of the request: it is decided, or its connection is passed through.
+    #[must_use]
+    pub fn decide<'p>(&self, policy: &'p Policy) -> (Decision<'p>, Tls) {
+        let request = self.request();
+        match policy.passed_through(&request) {
+            Some(connection) => (policy.pass(&connection), Tls::Passthrough),
+            None => (policy.decide(&request), Tls::Intercept),
+        }
+    }
+
     /// Decides the request and compares.
     ///
     /// # Errors
     /// [`Mismatch`] when the decision is another one than the case expects.
     pub fn check<'p>(&self, policy: &'p Policy) -> Result<Decision<'p>, Mismatch> {
-        let decision = policy.decide(&self.request());
+        let (decision, tls) = self.decide(policy);
         let decided = Expectation {
             effect: decision.effect,
             rule: Some(decision.rule.map(|rule| rule.id().to_owned())),
             reason: Some(decision.reason),
+            tls: Some(tls),
             would_deny: decision.would_deny,
         };
-        let Expectation { effect, rule, reason, would_deny } = &self.expect;
+        let Expectation { effect, rule, reason, tls, would_deny } = &self.expect;
         let as_expected = *effect == decided.effect
             && *would_deny == decided.would_deny
             && (rule.is_none() || *rule == decided.rule)
-            && (reason.is_none() || *reason == decided.reason);
+            && (reason.is_none() || *reason == decided.reason)
+            && (tls.is_none() || *tls == decided.tls);
         if as_expected { Ok(decision) } else { Err(Mismatch { expected: self.expect.clone(), decided }) }
     }
 }
@@ -183,9 +201,13 @@ impl fmt::Display for Expectation {
             write!(f, ", reason {reason}")?;
         }
         match &self.rule {
-            Some(Some(rule)) => write!(f, ", rule {rule}"),
-            Some(None) => f.write_str(", no rule"),
-            None => Ok(()),
+            Some(Some(rule)) => write!(f, ", rule {rule}")?,
+            Some(None) => f.write_str(", no rule")?,
+            None => {}
+        }
+        match self.tls {
+            Some(Tls::Passthrough) => f.write_str(", passed through"),
+            Some(Tls::Intercept) | None => Ok(()),
         }
     }
 }
@@ -217,6 +239,27 @@ mod tests {
             mismatch.as_deref(),
             Some("expected deny, rule a, decided deny, reason host_not_allowed, no rule")
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_case_knows_what_is_passed_through() -> Result<(), Faults> {
+        let policy = crate::compile(
+            "rules: [{id: p, effect: allow, hosts: [p.example], tls: passthrough}, {id: a, effect: allow, hosts: ['*.example']}]",
+        )?;
+        let cases = parse(
+            "- {request: {method: PUT, url: 'https://p.example/../'}, expect: {effect: allow, rule: p, tls: passthrough}}\n\
+             - {request: {method: GET, url: 'https://p.example:8443/'}, expect: {effect: deny, reason: port_not_allowed}}\n\
+             - {request: {method: GET, url: 'https://a.example/', sni: p.example}, expect: {effect: deny, reason: tunnel_mismatch, tls: passthrough}}\n\
+             - {request: {method: GET, url: 'https://p.example/', sni: a.example}, expect: {effect: deny, reason: sni_mismatch, tls: intercept}}\n\
+             - {request: {method: GET, url: 'https://a.example/'}, expect: {effect: allow, tls: passthrough}}\n",
+        )?;
+        let results: Vec<String> = cases
+            .iter()
+            .filter_map(|case| case.check(&policy).err())
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(results, ["expected allow, passed through, decided allow, reason allowed, rule a"]);
         Ok(())
     }
 

@@ -11,13 +11,16 @@ use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::policy::Policy;
 use crate::scheme::Scheme;
+use crate::tls::Tls;
 use crate::wire::writer::{self, Draft, DraftHost, DraftPorts};
 
 mod aws;
 mod github;
+pub(crate) mod overlap;
+mod places;
 pub(crate) mod shadow;
 
-use shadow::Shadow;
+use places::Places;
 
 /// Compiles the text of a policy document, YAML or JSON.
 ///
@@ -37,10 +40,13 @@ use shadow::Shadow;
 /// | `methods` | default: any |
 /// | `paths` | default: any; `/exact`, `/prefix/*` (everything below, `/prefix/` included), `/a/{one-segment}/b` |
 /// | `addresses` | allow only: ranges that the names may resolve to although they are not public |
+/// | `tls` | allow only: `intercept` (default), or `passthrough`: connections to these hosts are not opened. Such a rule has no methods and no paths, and is about https alone |
+/// | `upstream` | allow only: where the requests go, and how that server is verified: `host`, `port`, `sni`, `names`, `ca`, `client_certificate`, `client_key`, `sessions: resume` or `none`; of what is passed through `host` and `port` |
 ///
 /// A deny rule is wide where it is silent and an allow rule narrow: what is left out never lets more through.
 ///
-/// A rule that can never decide, because one other rule decides all of it, is a fault.
+/// A rule that can never decide, because one other rule decides all of it, is a fault; and so is a host that one rule
+/// passes through while another would judge its requests.
 ///
 /// # Errors
 /// Every fault of the document at once.
@@ -71,49 +77,19 @@ pub(crate) fn drafts<'s>(source: &'s str, faults: &mut Collector) -> (Vec<Draft<
     let data = data.into_iter().flatten().chain(github::rules(github)).chain(aws::rule(aws));
     let mut drafts: Vec<Draft<'_>> = data.map(|draft| Draft { mode, ..draft }).collect();
     let first = drafts.len();
-    let places: Vec<Range<usize>> =
+    let ids: Vec<Range<usize>> =
         rules.iter().map(|rule| rule.id.as_ref().map_or(0..0, |id| id.span.clone())).collect();
     drafts.extend(rules.into_iter().filter_map(|rule| draft(rule, mode)));
     if faults.is_empty() {
+        let places = Places { source, drafts: &drafts, first, ids };
+        for overlap in overlap::find(&drafts) {
+            places.refuse_overlap(overlap, faults);
+        }
         for shadow in shadow::find(&drafts, first) {
-            refuse_shadowed(source, &drafts, first, &places, shadow, faults);
+            places.refuse_shadowed(shadow, faults);
         }
     }
     (drafts, mode)
-}
-
-fn refuse_shadowed(
-    source: &str,
-    drafts: &[Draft<'_>],
-    first: usize,
-    places: &[Range<usize>],
-    Shadow { rule, by }: Shadow,
-    faults: &mut Collector,
-) {
-    let (Some(draft), Some(other)) = (drafts.get(rule), drafts.get(by)) else { return };
-    let place = |rule: usize| rule.checked_sub(first).and_then(|index| Some((index, places.get(index)?)));
-    let Some((index, span)) = place(rule) else { return };
-    let other_place = match place(by) {
-        Some((index, span)) => {
-            let before = source.get(..span.start).unwrap_or_default();
-            let line = before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
-            format!(" (`rules[{index}]`, line {line})")
-        }
-        None => String::new(),
-    };
-    let (id, other_id) = (&draft.id, &other.id);
-    let (message, help) = match (draft.effect, other.effect) {
-        (Effect::Allow, Effect::Deny) => (
-            format!("`{id}` can never allow: `{other_id}`{other_place} denies all of it"),
-            "remove one of them, or make the deny rule narrower".to_owned(),
-        ),
-        (_, _) => (
-            format!("`{id}` can never decide: `{other_id}`{other_place} covers all of it and comes first"),
-            format!("remove it, or, if it says something more exactly, put it before `{other_id}`"),
-        ),
-    };
-    let at = At::Key(&At::Root, "rules");
-    faults.report(span.clone(), &At::Key(&At::Index(&at, index), "id"), message, Some(help));
 }
 
 fn words<'s>(words: &[&'static str]) -> BTreeSet<Cow<'s, str>> {
@@ -151,11 +127,26 @@ fn allow_https<'s>(
         git: GitScope::Any,
         mode: Mode::Enforce,
         addresses: BTreeSet::new(),
+        tls: Tls::Intercept,
+        upstream: None,
     }
 }
 
 fn draft(rule: RuleDocument<'_>, of_document: Mode) -> Option<Draft<'_>> {
-    let RuleDocument { index: _, id, effect, mode, hosts, ports, schemes, methods, paths, addresses } = rule;
+    let RuleDocument {
+        index: _,
+        id,
+        effect,
+        mode,
+        hosts,
+        ports,
+        schemes,
+        methods,
+        paths,
+        addresses,
+        tls,
+        upstream,
+    } = rule;
     let effect = effect?;
     let (default_schemes, default_ports) = match effect {
         Effect::Allow => (BTreeSet::from([Scheme::Https]), DraftPorts::Default),
@@ -177,6 +168,8 @@ fn draft(rule: RuleDocument<'_>, of_document: Mode) -> Option<Draft<'_>> {
         git: GitScope::Any,
         mode: mode.unwrap_or(default_mode),
         addresses: addresses.unwrap_or_default(),
+        tls: tls.unwrap_or_default(),
+        upstream,
     })
 }
 
@@ -414,6 +407,94 @@ rules:
             "17:9 rules[2].id: `rules of two` is not an id",
             "19:12 rules[2].hosts: the list is empty",
             "20:16 rules[2].addresses: a deny rule has no `addresses`",
+        ];
+        assert_eq!(faults(source), expected);
+    }
+
+    #[test]
+    fn upstreams_are_numbered_in_their_order_and_shared() {
+        let policy = policy(
+            "rules:\n\
+             - {id: one, effect: allow, hosts: [a.example], upstream: {host: 10.0.0.1, port: 8443, sni: b.example, names: [z.example, b.example], ca: ../roots.pem}}\n\
+             - {id: two, effect: allow, hosts: [b.example], upstream: {sessions: none, client_certificate: c.pem, client_key: k.pem}}\n\
+             - {id: three, effect: allow, hosts: [c.example], upstream: {names: [b.example, z.example], port: 8443, host: 10.0.0.1, sni: b.example, ca: ../roots.pem}}\n\
+             - {id: four, effect: allow, hosts: [d.example]}\n",
+        );
+        let shown: Vec<String> = policy.upstreams().map(|upstream| format!("{upstream:?}")).collect();
+        assert_eq!(
+            shown,
+            [
+                "Upstream { host: Some(\"10.0.0.1\"), port: Some(8443), sni: Some(\"b.example\"), names: [\"b.example\", \"z.example\"], ca: Some(\"../roots.pem\"), client_certificate: None, client_key: None, sessions: Resume }",
+                "Upstream { host: None, port: None, sni: None, names: [], ca: None, client_certificate: Some(\"c.pem\"), client_key: Some(\"k.pem\"), sessions: None }",
+            ]
+        );
+        let of_rules: Vec<Option<u16>> = policy.rules().map(|rule| rule.upstream_number()).collect();
+        assert_eq!(of_rules, [Some(0), Some(1), Some(0), None]);
+        let target = Target::parse("https://b.example/").expect("a URL");
+        assert_eq!(policy.decide(&target.request("GET")).upstream, Some(1));
+        let target = Target::parse("https://b.example:9/").expect("a URL");
+        assert_eq!(policy.decide(&target.request("GET")).upstream, None);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_or_done_is_a_fault() {
+        let source = "\
+rules:
+  - id: one
+    effect: deny
+    tls: passthrough
+    upstream: {host: a.example}
+  - id: two
+    effect: allow
+    hosts: [a.example, '192.0.2.1']
+    tls: passthrough
+    methods: [GET]
+    paths: [/]
+    schemes: [http, https]
+    upstream: {host: b.example, port: 8443, sni: b.example, sessions: none}
+  - id: three
+    effect: allow
+    hosts: [c.example]
+    tls: pass
+    upstream: {}
+  - id: four
+    effect: allow
+    hosts: [d.example]
+    schemes: [http]
+    upstream: {host: '*.e.example', port: 0, ca: roots.pem, tls: no}
+  - id: five
+    effect: allow
+    hosts: [e.example]
+    upstream:
+      sni: 192.0.2.1
+      names: [E.example, e.example, e.example, '[::1]', '*.e.example']
+      ca: ''
+      client_key: k.pem
+      sessions: fresh
+";
+        let expected = [
+            "4:10 rules[0].tls: a deny rule has no `tls`",
+            "5:15 rules[0].upstream: a deny rule has no `upstream`",
+            "8:24 rules[1].hosts[1]: a rule that passes TLS through has no address, as `192.0.2.1` is one",
+            "10:14 rules[1].methods: a rule that passes TLS through has no `methods`",
+            "11:12 rules[1].paths: a rule that passes TLS through has no `paths`",
+            "12:14 rules[1].schemes: a rule that passes TLS through is about https alone",
+            "13:50 rules[1].upstream.sni: this upstream has no `sni`",
+            "13:71 rules[1].upstream.sessions: this upstream has no `sessions`",
+            "17:10 rules[2].tls: `pass` is not known here",
+            "18:15 rules[2].upstream: the upstream is empty",
+            "23:22 rules[3].upstream.host: `*.e.example` is a pattern, and this is one host",
+            "23:43 rules[3].upstream.port: `0` is not a port",
+            "23:50 rules[3].upstream.ca: this upstream has no `ca`",
+            "23:61 rules[3].upstream.tls: the key `tls` is unknown here",
+            "28:12 rules[4].upstream.sni: `192.0.2.1` is an address, not a name",
+            "29:15 rules[4].upstream.names[0]: `E.example` is not in canonical form, which is `e.example`",
+            "29:37 rules[4].upstream.names[2]: this is already listed",
+            "29:48 rules[4].upstream.names[3]: `[::1]` is an address, not a name",
+            "29:57 rules[4].upstream.names[4]: `*.e.example` is a pattern, and this is one host",
+            "30:11 rules[4].upstream.ca: this is not the path of a file",
+            "31:19 rules[4].upstream.client_key: `client_key` without `client_certificate`",
+            "32:17 rules[4].upstream.sessions: `fresh` is not known here",
         ];
         assert_eq!(faults(source), expected);
     }

@@ -48,6 +48,8 @@ pub struct Decision<'p> {
     /// The position in [`crate::Policy::address_sets`] of the addresses that the name may resolve to although they are
     /// not public, of the rule by which the request goes out. Not always `rule`'s: that may be one that would deny.
     pub address_set: Option<u16>,
+    /// The position in [`crate::Policy::upstreams`] of where it goes, of the same rule; none of a denial.
+    pub upstream: Option<u16>,
 }
 
 impl<'p> Decision<'p> {
@@ -59,13 +61,22 @@ impl<'p> Decision<'p> {
             authority: Some(authority),
             would_deny: false,
             address_set: rule.and_then(|rule| rule.address_set()),
+            upstream: rule.and_then(|rule| rule.upstream_number()),
         }
     }
 
     /// A denial, of a request whose authority could be read or not.
     #[must_use]
     pub fn deny(reason: Reason, rule: Option<Rule<'p>>, authority: Option<Authority>) -> Decision<'p> {
-        Decision { effect: Effect::Deny, reason, rule, authority, would_deny: false, address_set: None }
+        Decision {
+            effect: Effect::Deny,
+            reason,
+            rule,
+            authority,
+            would_deny: false,
+            address_set: None,
+            upstream: None,
+        }
     }
 
     /// The same request, denied for another reason: what is known outside the policy forbids it.

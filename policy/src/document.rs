@@ -13,6 +13,7 @@ pub(crate) mod node;
 mod path;
 mod rule;
 pub(crate) mod scalar;
+mod upstream;
 pub(crate) mod yaml;
 
 use std::borrow::Cow;
@@ -45,19 +46,23 @@ pub(crate) struct PolicyDocument<'s> {
     pub(crate) rules: Vec<RuleDocument<'s>>,
 }
 
-const KEYS: Known = Known {
-    keys: &[
-        "allowed_domains",
-        "unrestricted_domains",
-        "github_read_access_enabled",
-        "github_allowed_repos",
-        "github_allowed_users",
-        "aws_access_enabled",
-        "aws_allowed_services",
-        "mode",
-        "rules",
-    ],
-    later: &["tls", "upstream"],
+/// The keys of the data document. The rules that they become are called like them, also with more behind a slash.
+const DATA_KEYS: [&str; 7] = [
+    "allowed_domains",
+    "unrestricted_domains",
+    "github_read_access_enabled",
+    "github_allowed_repos",
+    "github_allowed_users",
+    "aws_access_enabled",
+    "aws_allowed_services",
+];
+
+const KEYS: Known = {
+    const KEYS: [&str; 9] = {
+        let [a, b, c, d, e, f, g] = DATA_KEYS;
+        [a, b, c, d, e, f, g, "mode", "rules"]
+    };
+    Known { keys: &KEYS }
 };
 
 impl<'s> PolicyDocument<'s> {

@@ -48,13 +48,19 @@
 //!    A path with parameters (`/admin;x`) is held against a deny rule's `paths` with them and without, against an allow
 //!    rule's as it is.
 //!
+//! # Connections that are not opened
+//!
+//! A rule with `tls: passthrough` allows TLS connections by their server name and port ([`Policy::pass`]), and no request.
+//! A deny rule that could be about something inside denies the whole.
+//!
 //! # Modes
 //!
 //! The mode that counts is that of the rule that a denial names, and the document's where it names none. `enforce`: the
 //! denial stands. `report`: the request goes out, and the decision carries the denial's reason and rule and
 //! [`Decision::would_deny`]. `open`: what no rule allows goes out (`open_mode`). A deny rule in report mode is passed over
 //! and reported; an enforcing one beside it stands. Steps 1 to 3 are refused in every mode: there is nowhere to send such
-//! a request, or no saying where it goes.
+//! a request, or no saying where it goes. So is a request to a host that is passed through, and a connection to one that
+//! is not (`tls_not_allowed`).
 //!
 //! # Features
 //!
@@ -94,6 +100,8 @@ mod request;
 mod rule;
 mod scheme;
 mod target;
+mod tls;
+mod upstream;
 mod wire;
 
 pub use address_set::AddressSet;
@@ -110,8 +118,10 @@ pub use mode::Mode;
 pub use path::{InvalidPath, Path};
 pub use policy::{Outcome, Policy, PolicyVersion, Port, Step, Trace};
 pub use reason::Reason;
-pub use request::{Request, Tunnel};
+pub use request::{Connection, Request, Tunnel};
 pub use rule::Rule;
 pub use scheme::Scheme;
 pub use target::{InvalidTarget, Target};
+pub use tls::Tls;
+pub use upstream::{Sessions, Upstream};
 pub use wire::InvalidPolicyBytes;

@@ -37,5 +37,11 @@ pub const RULE_PATHS: usize = 4 * 1024;
 pub const RULE_LISTS: usize = 65_535;
 /// Different `addresses` lists.
 pub const ADDRESS_SETS: usize = 1024;
+/// Different `upstream`s: each that is in use is a cluster with trust roots of its own in the proxy.
+pub const UPSTREAMS: usize = 256;
+/// Names that one `upstream` may be verified by.
+pub const UPSTREAM_NAMES: usize = 64;
+/// Bytes of the path of a file that a document names.
+pub const FILE_PATH_BYTES: usize = 4 * 1024;
 /// Bytes of a compiled policy.
 pub const POLICY_BYTES: usize = 512 * 1024 * 1024;

@@ -22,6 +22,7 @@
 //! | bytes that are not UTF-8, control characters | [`raw_bytes`] |
 //! | names, paths and methods of a megabyte | [`long_input`] |
 //! | a policy that is only tried out | [`modes`] |
+//! | a connection that is not opened, and what goes on inside | [`passthrough`] |
 //! | look-alike letters, `xn--` labels | [`homographs`] |
 
 pub mod address_literals;
@@ -33,6 +34,7 @@ pub mod host_spelling;
 pub mod long_input;
 pub mod method_case;
 pub mod modes;
+pub mod passthrough;
 pub mod path_parameters;
 pub mod path_spelling;
 pub mod raw_bytes;

@@ -3,19 +3,25 @@
 use core::fmt;
 
 use crate::address_set::AddressSet;
+use crate::authority::Authority;
 use crate::decision::{Decision, Effect};
+use crate::host::Host;
 use crate::host_pattern::HostPattern;
 use crate::mode::Mode;
-use crate::request::{Request, Tunnel};
+use crate::request::{Connection, Request, Tunnel};
 use crate::scheme::Scheme;
+use crate::tls::Tls;
+use crate::upstream::Upstream;
 use crate::wire::{Image, InvalidPolicyBytes};
 
 mod admit;
 mod candidates;
 mod decide;
+mod judge;
+mod pass;
 mod trace;
 
-pub use decide::Outcome;
+pub use judge::Outcome;
 pub use trace::{Step, Trace};
 
 /// What is allowed. Owns its wire form and nothing else: the bytes are the policy.
@@ -86,6 +92,47 @@ impl Policy {
         (decision, trace)
     }
 
+    /// Decides a TLS connection that is not opened, by its server name and port. It must name a host (`missing_sni`,
+    /// `invalid_host`), the one of its CONNECT if one carried it (`tunnel_mismatch`). Only a rule that passes TLS through
+    /// can allow it; every deny rule that speaks about the host over https on that port denies it (`denied_by_rule`),
+    /// whatever its methods and paths, because what is inside is not seen. In no mode is a host passed through that no
+    /// such rule names.
+    #[must_use]
+    pub fn pass<'p>(&'p self, connection: &Connection<'_>) -> Decision<'p> {
+        pass::evaluate(self, connection, &mut ())
+    }
+
+    /// [`Policy::pass`] with what was asked on the way.
+    #[must_use]
+    pub fn explain_pass<'p>(&'p self, connection: &Connection<'_>) -> (Decision<'p>, Trace<'p>) {
+        let mut trace = Trace::default();
+        let decision = pass::evaluate(self, connection, &mut trace);
+        trace.find_near(self, decision.authority.as_ref());
+        (decision, trace)
+    }
+
+    /// The connection of a request, if that is passed through, so that what is asked inside is not judged: over TLS, with
+    /// a server name that a rule passes through.
+    #[must_use]
+    pub fn passed_through<'a>(&self, request: &Request<'a>) -> Option<Connection<'a>> {
+        let Request { scheme, authority, method: _, path: _, sni, tunnel } = *request;
+        let host = sni.filter(|_| scheme == Scheme::Https).and_then(|sni| Host::parse(sni).ok())?;
+        let Authority { host: _, port } = Authority::parse(authority, scheme.default_port()).ok()?;
+        self.passes_through(&host).then_some(Connection {
+            server_name: sni,
+            port,
+            tunnel: tunnel.or(Some(authority)),
+        })
+    }
+
+    /// Whether the TLS connections of a host are passed through and not opened: a rule that does so names it.
+    #[must_use]
+    pub fn passes_through(&self, host: &Host) -> bool {
+        let mut passes = false;
+        candidates::for_each(&self.image, host, |index| passes |= self.allows(index, Tls::Passthrough));
+        passes
+    }
+
     /// Decides a CONNECT at the explicit listener, before anything inside it is seen: the target must be `host:port`
     /// (`invalid_host`), no address that no rule lists (`address_literal`), on a port that some allow rule names
     /// (`port_not_allowed`); and, where the host is judged here, a host that an allow rule names on that port
@@ -97,12 +144,25 @@ impl Policy {
         admit::admit(self, tunnel)
     }
 
-    /// Every host pattern that an allow rule names, once each, in an order that is stable but means nothing.
+    /// Every host pattern whose requests an allow rule judges, once each, in an order that is stable but means nothing.
     pub fn hosts(&self) -> impl Iterator<Item = HostPattern<'_>> {
-        self.image.patterns().filter_map(|(pattern, mut rules)| {
-            let allows = |index| self.image.rule(index).is_some_and(|rule| rule.effect == Effect::Allow);
-            rules.any(allows).then_some(pattern)
+        self.hosts_over(Tls::Intercept)
+    }
+
+    /// Every host pattern whose TLS connections are passed through, once each, in a stable order. No host is named both
+    /// here and, as it is or by a narrower pattern, in [`Policy::hosts`] for https; a wider pattern there may cover it.
+    pub fn passthrough_hosts(&self) -> impl Iterator<Item = HostPattern<'_>> {
+        self.hosts_over(Tls::Passthrough)
+    }
+
+    fn hosts_over(&self, tls: Tls) -> impl Iterator<Item = HostPattern<'_>> {
+        self.image.patterns().filter_map(move |(pattern, mut rules)| {
+            rules.any(|index| self.allows(index, tls)).then_some(pattern)
         })
+    }
+
+    fn allows(&self, rule: u16, tls: Tls) -> bool {
+        self.image.rule(rule).is_some_and(|rule| rule.effect == Effect::Allow && rule.tls == tls)
     }
 
     /// Every port that some allow rule names, the defaults included; by number, then scheme.
@@ -117,6 +177,12 @@ impl Policy {
     /// [`crate::Rule::address_set`] is a position in it.
     pub fn address_sets(&self) -> impl Iterator<Item = AddressSet<'_>> {
         self.image.address_sets().map(|set| AddressSet::new(&self.image, set))
+    }
+
+    /// The distinct `upstream`s, in the order in which the document names them first. [`crate::Rule::upstream_number`]
+    /// and [`Decision::upstream`] are positions in it.
+    pub fn upstreams(&self) -> impl Iterator<Item = Upstream<'_>> {
+        self.image.upstreams().map(|record| Upstream::new(&self.image, record))
     }
 
     /// Every rule, in order.

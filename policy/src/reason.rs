@@ -9,6 +9,9 @@ pub enum Reason {
     OpenMode,
     /// No allow rule names the host.
     HostNotAllowed,
+    /// A rule names the host, but passes its TLS connections through unopened, and this is a request that was seen; or
+    /// it opens them, and this one was not.
+    TlsNotAllowed,
     /// A rule names the host, but not over this scheme.
     SchemeNotAllowed,
     /// A rule names the host and scheme, but not on this port.
@@ -50,10 +53,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the list above.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 22] = [
         Reason::Allowed,
         Reason::OpenMode,
         Reason::HostNotAllowed,
+        Reason::TlsNotAllowed,
         Reason::SchemeNotAllowed,
         Reason::PortNotAllowed,
         Reason::MethodNotAllowed,
@@ -81,6 +85,7 @@ impl Reason {
             Reason::Allowed => "allowed",
             Reason::OpenMode => "open_mode",
             Reason::HostNotAllowed => "host_not_allowed",
+            Reason::TlsNotAllowed => "tls_not_allowed",
             Reason::SchemeNotAllowed => "scheme_not_allowed",
             Reason::PortNotAllowed => "port_not_allowed",
             Reason::MethodNotAllowed => "method_not_allowed",
@@ -117,6 +122,7 @@ impl Reason {
             Reason::MissingSni | Reason::SniMismatch | Reason::TunnelMismatch => 421,
             Reason::DnsFailure | Reason::CertificateNotVerified | Reason::UpstreamUnreachable => 503,
             Reason::HostNotAllowed
+            | Reason::TlsNotAllowed
             | Reason::SchemeNotAllowed
             | Reason::PortNotAllowed
             | Reason::MethodNotAllowed
@@ -142,6 +148,9 @@ impl Reason {
             }
             Reason::HostNotAllowed => {
                 "ask the owner of the policy to list this host in a rule, or use a host that is listed"
+            }
+            Reason::TlsNotAllowed => {
+                "use https with the name of the host as its server name and nothing else, or ask for another `tls` in the rule"
             }
             Reason::SchemeNotAllowed => {
                 "use the other scheme (rules mean https unless they say otherwise), or ask for `schemes` in the rule"

@@ -28,3 +28,14 @@ pub struct Tunnel<'a> {
     /// that a denial inside the tunnel could not be read.
     pub judge_host: bool,
 }
+
+/// A TLS connection that is not opened: all that is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection<'a> {
+    /// The server name of its first bytes; none and empty mean the same.
+    pub server_name: Option<&'a [u8]>,
+    /// The port that it is for.
+    pub port: u16,
+    /// The authority of the CONNECT that carried it, if one did.
+    pub tunnel: Option<&'a [u8]>,
+}

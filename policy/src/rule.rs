@@ -3,6 +3,8 @@
 use crate::decision::Effect;
 use crate::mode::Mode;
 use crate::policy::Policy;
+use crate::tls::Tls;
+use crate::upstream::Upstream;
 
 /// A rule of a policy.
 #[derive(Clone, Copy)]
@@ -38,6 +40,25 @@ impl<'p> Rule<'p> {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.policy.image().rule(self.index).map_or(Mode::Enforce, |record| record.mode)
+    }
+
+    /// What becomes of the TLS connections that it is about.
+    #[must_use]
+    pub fn tls(&self) -> Tls {
+        self.policy.image().rule(self.index).map_or(Tls::Intercept, |record| record.tls)
+    }
+
+    /// Where what it allows goes, if it says so.
+    #[must_use]
+    pub fn upstream(&self) -> Option<Upstream<'p>> {
+        let record = self.policy.image().upstream(self.upstream_number()?)?;
+        Some(Upstream::new(self.policy.image(), record))
+    }
+
+    /// The position of [`Rule::upstream`] in [`Policy::upstreams`].
+    #[must_use]
+    pub fn upstream_number(&self) -> Option<u16> {
+        self.policy.image().rule(self.index).and_then(|record| record.upstream)
     }
 
     /// The position of its addresses in [`Policy::address_sets`], if it lists any.

@@ -14,9 +14,9 @@
 //! | 40 | 4 | longest run of host slots that a lookup has to walk |
 //! | 44 | 4 | home slots of the host table |
 //! | 48 | 4 | rule list of the rules without hosts, or `u32::MAX` |
-//! | 52 | 88 | offset and length of each section, in the order of `Section` |
-//! | 140 | 1 | mode: 0 enforce, 1 report, 2 open |
-//! | 141 | 3 | zero |
+//! | 52 | 104 | offset and length of each section, in the order of `Section` |
+//! | 156 | 1 | mode: 0 enforce, 1 report, 2 open |
+//! | 157 | 3 | zero |
 //!
 //! # The host table
 //!
@@ -34,7 +34,7 @@ mod validate;
 pub(crate) mod writer;
 
 pub(crate) use image::{AddressSetRef, Image};
-pub(crate) use records::{Ports, RuleRecord};
+pub(crate) use records::{Ports, RuleRecord, UpstreamRecord};
 pub use validate::InvalidPolicyBytes;
 #[cfg(feature = "compile")]
 pub(crate) use validate::is_id_byte;

@@ -67,8 +67,13 @@ fn check(
 
 fn size(policy: &Policy) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let (rules, hosts) = (policy.rules().count(), policy.hosts().count());
+    let (rules, hosts) = (policy.rules().count(), hosts(policy));
     format!("{}, {}, version {}", count(rules, "rule"), count(hosts, "host"), policy.version())
+}
+
+/// Every host that is named, however its connections are taken.
+fn hosts(policy: &Policy) -> usize {
+    policy.hosts().chain(policy.passthrough_hosts()).count()
 }
 
 type Outcome<'a> = Result<(&'a PolicyDocument, Result<Policy, Faults>), &'a PolicyDocumentError>;
@@ -81,7 +86,7 @@ fn object(path: &Path, outcome: &Outcome<'_>) -> serde_json::Value {
             "status": "ok",
             "version": policy.version().to_string(),
             "rules": policy.rules().count(),
-            "hosts": policy.hosts().count(),
+            "hosts": hosts(policy),
         }),
         Ok((_, Err(faults))) => json!({
             "file": path,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use weir_policy::{Decision, Effect, Mode, Outcome, Policy, Reason, Request, Target, Trace};
+use weir_policy::{Decision, Effect, Mode, Outcome, Policy, Reason, Request, Target, Tls, Trace};
 
 use crate::exit_code::ExitCode;
 use crate::policy_document::PolicyDocument;
@@ -65,8 +65,11 @@ fn explain(
     if let Some(sni) = &arguments.sni {
         request.sni = Some(sni.as_bytes()).filter(|sni| !sni.is_empty());
     }
-    let (decision, trace) = policy.explain(&request);
-    let explanation = Explanation { arguments, policy: &policy, request, decision, trace };
+    let (tls, (decision, trace)) = match policy.passed_through(&request) {
+        Some(connection) => (Tls::Passthrough, policy.explain_pass(&connection)),
+        None => (Tls::Intercept, policy.explain(&request)),
+    };
+    let explanation = Explanation { arguments, policy: &policy, request, tls, decision, trace };
     if arguments.json {
         writeln!(out, "{}", explanation.object())?;
     } else {
@@ -82,19 +85,24 @@ struct Explanation<'a> {
     arguments: &'a Arguments,
     policy: &'a Policy,
     request: Request<'a>,
+    tls: Tls,
     decision: Decision<'a>,
     trace: Trace<'a>,
 }
 
 impl Explanation<'_> {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Decision { effect, reason, rule, authority, would_deny, address_set: _ } = &self.decision;
+        let Decision { effect, reason, rule, authority, would_deny, address_set: _, upstream: _ } =
+            &self.decision;
         let only = if *would_deny { " (it would be denied, and is only reported)" } else { "" };
         writeln!(out, "{effect}: {reason}{only}")?;
         writeln!(out, "  request  {} {}", printable(&self.arguments.method), printable(&self.arguments.url))?;
         if let Some(authority) = authority {
             let path = self.trace.path.as_deref().map(|path| format!(", path {path}")).unwrap_or_default();
             writeln!(out, "  judged   {} port {}{path}", authority.host, authority.port)?;
+        }
+        if self.tls == Tls::Passthrough {
+            writeln!(out, "  tls      passed through: judged by server name and port alone")?;
         }
         if let Some(sni) = self.request.sni.filter(|_| self.arguments.sni.is_some()) {
             writeln!(out, "  sni      {}", printable(&String::from_utf8_lossy(sni)))?;
@@ -143,7 +151,8 @@ impl Explanation<'_> {
 
     /// The keys of the decision log, and what only an explanation knows.
     fn object(&self) -> serde_json::Value {
-        let Decision { effect, reason, rule, authority, would_deny, address_set: _ } = &self.decision;
+        let Decision { effect, reason, rule, authority, would_deny, address_set: _, upstream: _ } =
+            &self.decision;
         let step = |step: &weir_policy::Step<'_>| {
             json!({
                 "rule": step.rule.id(),
@@ -162,6 +171,7 @@ impl Explanation<'_> {
             "scheme": self.request.scheme.as_str(),
             "method": self.arguments.method,
             "path": self.trace.path,
+            "tls": self.tls.as_str(),
             "would_deny": would_deny,
             "status": if *would_deny { 200 } else { reason.status() },
             "hint": reason.hint(),
@@ -173,6 +183,7 @@ impl Explanation<'_> {
 
 fn word(outcome: Outcome) -> &'static str {
     match outcome {
+        Outcome::TlsDiffers => "tls_differs",
         Outcome::SchemeDiffers => "scheme_differs",
         Outcome::PortDiffers => "port_differs",
         Outcome::MethodDiffers => "method_differs",
@@ -184,6 +195,7 @@ fn word(outcome: Outcome) -> &'static str {
 
 fn in_words(outcome: Outcome) -> &'static str {
     match outcome {
+        Outcome::TlsDiffers => "no match: it is about connections that are passed through, or this one is",
         Outcome::SchemeDiffers => "no match: the scheme differs",
         Outcome::PortDiffers => "no match: the port differs",
         Outcome::MethodDiffers => "no match: the method differs",
@@ -254,6 +266,14 @@ rules:
         let policy = POLICY.replace("- {id: publish,", "- {mode: report, id: publish,");
         let policy = policy.replace("- {id: crates,", "- {mode: report, id: crates,");
         insta::assert_snapshot!(run_with(&policy, &["POST", "https://crates.example/api/new"]));
+    }
+
+    #[test]
+    fn a_connection_that_is_passed_through_is_judged_by_its_name() {
+        let policy = format!(
+            "{POLICY}- {{id: pinned, effect: allow, hosts: [pinned.example], tls: passthrough, upstream: {{host: inner.example}}}}\n"
+        );
+        insta::assert_snapshot!(run_with(&policy, &["POST", "https://pinned.example/any"]));
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
 }
 
 fn object(file: &str, policy: &Policy, case: &Case, mismatch: Option<&Mismatch>) -> serde_json::Value {
-    let decision = policy.decide(&case.request());
+    let (decision, tls) = case.decide(policy);
     json!({
         "file": file,
         "line": case.line,
@@ -142,6 +142,7 @@ fn object(file: &str, policy: &Policy, case: &Case, mismatch: Option<&Mismatch>)
         "reason": decision.reason.as_str(),
         "rule": decision.rule.map(|rule| rule.id()),
         "would_deny": decision.would_deny,
+        "tls": tls.as_str(),
         "mismatch": mismatch.map(ToString::to_string),
     })
 }

@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
+use crate::tls::Tls;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 
 /// A rule that never decides, and the one that does in its place; positions among the drafts.
@@ -21,7 +22,7 @@ pub(crate) struct Shadow {
 }
 
 /// A host pattern, to look up by.
-type Pattern<'d> = (&'d str, bool);
+pub(super) type Pattern<'d> = (&'d str, bool);
 
 /// Finds, of the rules from `first` on, those that one other rule covers.
 ///
@@ -70,6 +71,7 @@ pub(crate) fn find(drafts: &[Draft<'_>], first: usize) -> Vec<Shadow> {
 /// Whether the first rule decides where both match.
 fn precedes(one: &Draft<'_>, other: &Draft<'_>, comes_first: bool) -> bool {
     match (one.effect, other.effect) {
+        (Effect::Allow, Effect::Allow) if one.tls != other.tls => false,
         (Effect::Deny, Effect::Allow) => one.mode == Mode::Enforce,
         (Effect::Deny, Effect::Deny) => comes_first && (one.mode == Mode::Enforce || one.mode == other.mode),
         (Effect::Allow, Effect::Allow) => comes_first,
@@ -77,7 +79,7 @@ fn precedes(one: &Draft<'_>, other: &Draft<'_>, comes_first: bool) -> bool {
     }
 }
 
-fn pattern<'d>(host: &'d DraftHost<'_>) -> Pattern<'d> {
+pub(super) fn pattern<'d>(host: &'d DraftHost<'_>) -> Pattern<'d> {
     (&host.name, host.below)
 }
 
@@ -86,7 +88,7 @@ fn first_host<'d>(draft: &'d Draft<'_>) -> Option<&'d DraftHost<'d>> {
 }
 
 /// Every pattern that covers the host's: itself, and everything below a name above it.
-fn above<'d>(host: &'d DraftHost<'d>) -> impl Iterator<Item = Pattern<'d>> {
+pub(super) fn above<'d>(host: &'d DraftHost<'d>) -> impl Iterator<Item = Pattern<'d>> {
     let mut rest: &str = &host.name;
     let address = Host::parse(rest.as_bytes()).is_ok_and(|host| host.is_address());
     let parents = core::iter::from_fn(move || {
@@ -109,13 +111,20 @@ fn covers_hosts(one: &Draft<'_>, other: &Draft<'_>, hosts: &HashSet<Pattern<'_>>
 
 /// Whether one rule is about every request that the other is about, hosts aside.
 fn covers(one: &Draft<'_>, other: &Draft<'_>) -> bool {
-    let subset = |all: bool, none: bool, within: bool| all || (!none && within);
-    subset(one.methods.is_empty(), other.methods.is_empty(), other.methods.is_subset(&one.methods))
-        && (one.git == GitScope::Any || one.git == other.git)
+    // Of a connection that is passed through, a deny rule never learns more.
+    let unseen = one.effect == Effect::Deny && other.tls == Tls::Passthrough;
+    (unseen || covers_requests(one, other))
         && other
             .schemes
             .iter()
             .all(|scheme| one.schemes.contains(scheme) && covers_ports(one, other, *scheme))
+}
+
+/// Whether one rule is about every method, path and use of git that the other is about.
+fn covers_requests(one: &Draft<'_>, other: &Draft<'_>) -> bool {
+    let subset = |all: bool, none: bool, within: bool| all || (!none && within);
+    subset(one.methods.is_empty(), other.methods.is_empty(), other.methods.is_subset(&one.methods))
+        && (one.git == GitScope::Any || one.git == other.git)
         && subset(
             one.paths.is_empty(),
             other.paths.is_empty(),

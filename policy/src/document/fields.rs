@@ -10,8 +10,6 @@ use crate::fault::{At, Collector};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     pub(crate) keys: &'static [&'static str],
-    /// Keys of the whole document form that this version does not act on yet.
-    pub(crate) later: &'static [&'static str],
 }
 
 /// A mapping whose keys are all known.
@@ -40,9 +38,7 @@ impl<'n, 's> Fields<'n, 's> {
                 continue;
             }
             let message = format!("the key `{text}` is unknown here");
-            let help = if known.later.contains(&text.as_ref()) {
-                format!("this version does not support `{text}` yet")
-            } else if let Some(near) = nearest::nearest(text, known.keys) {
+            let help = if let Some(near) = nearest::nearest(text, known.keys) {
                 format!("did you mean `{near}`")
             } else {
                 format!("known keys: {}", quoted(known.keys))

@@ -51,6 +51,37 @@ pub(super) fn hosts<'s>(
     hosts
 }
 
+/// One exact host: a name or an address.
+pub(super) fn exact<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
+    let written = text(node, at, faults)?;
+    let (message, help) = match pattern(&written.value) {
+        Ok(host) if !host.below => return Some(host.name),
+        Ok(host) => {
+            let help = format!("write one name, as `{}`", host.name);
+            (format!("`{}` is a pattern, and this is one host", written.value), Some(help))
+        }
+        Err(fault) => fault,
+    };
+    faults.report(written.span, at, message, help);
+    None
+}
+
+/// One exact name, which an address is not.
+pub(super) fn name<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
+    let host = exact(node, at, faults)?;
+    if is_address(&host) {
+        let help = "write a name that the certificate carries".to_owned();
+        faults.report(node.span.clone(), at, format!("`{host}` is an address, not a name"), Some(help));
+        return None;
+    }
+    Some(host)
+}
+
+/// Whether a canonical host is an address.
+pub(super) fn is_address(host: &str) -> bool {
+    Host::parse(host.as_bytes()).is_ok_and(|host| host.is_address())
+}
+
 type Fault = (String, Option<String>);
 
 fn pattern<'s>(written: &Cow<'s, str>) -> Result<DraftHost<'s>, Fault> {
@@ -64,7 +95,7 @@ fn pattern<'s>(written: &Cow<'s, str>) -> Result<DraftHost<'s>, Fault> {
         let message = format!("`{written}` is not in canonical form, which is `{star}{canonical}`");
         return Err((message, Some(format!("write `{star}{canonical}`"))));
     }
-    if below && Host::parse(name.as_bytes()).is_ok_and(|host| host.is_address()) {
+    if below && is_address(name) {
         return Err((
             format!("`{written}`: there is nothing below an address"),
             Some(format!("write `{name}`")),

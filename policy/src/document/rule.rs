@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use super::fields::{Fields, Known, choice, filled_list, text};
 use super::host::{self, Kinds};
-use super::node::{Node, Spanned};
-use super::{network, path};
+use super::node::{Node, Spanned, Value};
+use super::{DATA_KEYS, network, path, upstream};
 use crate::decision::Effect;
 use crate::fault::{At, Collector};
 use crate::limits;
@@ -16,8 +16,9 @@ use crate::method::Method;
 use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
+use crate::tls::Tls;
 use crate::wire::is_id_byte;
-use crate::wire::writer::DraftHost;
+use crate::wire::writer::{DraftHost, DraftUpstream};
 
 /// A rule as written, with every value canonical. What was left out is none, and has no default yet.
 #[derive(Debug)]
@@ -33,22 +34,31 @@ pub(crate) struct RuleDocument<'s> {
     pub(crate) methods: Option<BTreeSet<Cow<'s, str>>>,
     pub(crate) paths: Option<BTreeSet<(String, PatternKind)>>,
     pub(crate) addresses: Option<BTreeSet<IpNet>>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) upstream: Option<DraftUpstream<'s>>,
 }
 
 const KEYS: Known = Known {
-    keys: &["id", "effect", "hosts", "ports", "schemes", "methods", "paths", "mode", "addresses"],
-    later: &["tls", "upstream"],
+    keys: &[
+        "id",
+        "effect",
+        "hosts",
+        "ports",
+        "schemes",
+        "methods",
+        "paths",
+        "mode",
+        "addresses",
+        "tls",
+        "upstream",
+    ],
 };
 
-/// Ids that the data keys of the document take for their rules, also with more behind a slash.
-const RESERVED: [&str; 7] = [
-    "allowed_domains",
-    "unrestricted_domains",
-    "github_read_access_enabled",
-    "github_allowed_repos",
-    "github_allowed_users",
-    "aws_access_enabled",
-    "aws_allowed_services",
+/// What only an allow rule has, and why.
+const OF_ALLOW: [(&str, &str); 3] = [
+    ("addresses", "`addresses` widens what an allow rule's names may resolve to"),
+    ("tls", "it denies what is opened and what is passed through alike"),
+    ("upstream", "what is denied goes nowhere"),
 ];
 
 impl<'s> RuleDocument<'s> {
@@ -64,12 +74,12 @@ impl<'s> RuleDocument<'s> {
                 "only a deny rule can be about every host: list the hosts that this one allows".to_owned();
             faults.report(node.span.clone(), at, "an allow rule needs `hosts`", Some(help));
         }
-        if effect == Some(Effect::Deny)
-            && let Some(node) = fields.get("addresses")
-        {
-            let help = "`addresses` widens what an allow rule's names may resolve to".to_owned();
-            let at = At::Key(at, "addresses");
-            faults.report(node.span.clone(), &at, "a deny rule has no `addresses`", Some(help));
+        if effect == Some(Effect::Deny) {
+            for (key, help) in OF_ALLOW {
+                let Some(node) = fields.get(key) else { continue };
+                let message = format!("a deny rule has no `{key}`");
+                faults.report(node.span.clone(), &At::Key(at, key), message, Some(help.to_owned()));
+            }
         }
         let mode = fields.get("mode").and_then(|node| super::mode(node, &At::Key(at, "mode"), faults));
         if effect == Some(Effect::Deny)
@@ -81,6 +91,19 @@ impl<'s> RuleDocument<'s> {
             faults.report(node.span.clone(), &at, "a deny rule that is open denies nothing", Some(help));
         }
         let read = |key: &'static str| fields.get(key).map(|node| (node, At::Key(at, key)));
+        let words = Tls::ALL.map(|tls| (tls.as_str(), tls));
+        let tls = read("tls").and_then(|(node, at)| choice(node, &at, &words, faults));
+        let schemes = read("schemes").map(|(node, at)| set(node, &at, faults, scheme));
+        if tls == Some(Tls::Passthrough) {
+            refuse_unseen(&fields, schemes.as_ref(), at, faults);
+        }
+        let no_tls = match (tls, &schemes) {
+            (Some(Tls::Passthrough), _) => Some("the client speaks TLS with it itself, through this rule"),
+            (_, Some(schemes)) if !schemes.contains(&Scheme::Https) => {
+                Some("this rule is about plain http alone")
+            }
+            (_, _) => None,
+        };
         Some(RuleDocument {
             index: match at {
                 At::Index(_, index) => *index,
@@ -99,16 +122,56 @@ impl<'s> RuleDocument<'s> {
             }),
             ports: read("ports")
                 .map(|(node, at)| set(node, &at, faults, |node, at, faults| network::port(node, at, faults))),
-            schemes: read("schemes").map(|(node, at)| set(node, &at, faults, scheme)),
+            schemes,
             methods: read("methods").map(|(node, at)| set(node, &at, faults, method)),
             paths: read("paths").map(|(node, at)| paths(node, &at, faults)),
             addresses: read("addresses").map(|(node, at)| set(node, &at, faults, network::net)),
+            tls,
+            upstream: read("upstream").and_then(|(node, at)| upstream::read(node, &at, no_tls, faults)),
         })
     }
 }
 
+/// Refuses what a rule that passes TLS through says of what nobody sees there.
+fn refuse_unseen(
+    fields: &Fields<'_, '_>,
+    schemes: Option<&BTreeSet<Scheme>>,
+    at: &At<'_>,
+    faults: &mut Collector,
+) {
+    for key in ["methods", "paths"] {
+        let Some(node) = fields.get(key) else { continue };
+        let help = format!(
+            "leave `{key}` out, or `tls`: what is inside a connection is seen only where it is opened"
+        );
+        let message = format!("a rule that passes TLS through has no `{key}`");
+        faults.report(node.span.clone(), &At::Key(at, key), message, Some(help));
+    }
+    if let Some(node) = fields.get("schemes")
+        && schemes.is_some_and(|schemes| schemes.contains(&Scheme::Http))
+    {
+        let help = "leave it out; plain http to these hosts is another rule".to_owned();
+        let message = "a rule that passes TLS through is about https alone";
+        faults.report(node.span.clone(), &At::Key(at, "schemes"), message, Some(help));
+    }
+    if let Some(hosts) = fields.get("hosts")
+        && let Value::List(items) = &hosts.value
+    {
+        let at = At::Key(at, "hosts");
+        for (index, item) in items.iter().enumerate() {
+            if let Value::Scalar { text, .. } = &item.value
+                && host::is_address(text)
+            {
+                let help = "leave it out: the server name of a connection is never an address".to_owned();
+                let message = format!("a rule that passes TLS through has no address, as `{text}` is one");
+                faults.report(item.span.clone(), &At::Index(&at, index), message, Some(help));
+            }
+        }
+    }
+}
+
 /// A list without duplicates, of values that one reader reads.
-fn set<'s, T: Ord>(
+pub(super) fn set<'s, T: Ord>(
     node: &Node<'s>,
     at: &At<'_>,
     faults: &mut Collector,
@@ -133,7 +196,7 @@ fn set<'s, T: Ord>(
 
 fn rule_id<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Spanned<Cow<'s, str>>> {
     let id = text(node, at, faults)?;
-    let (message, help) = if RESERVED.contains(&id.value.split('/').next().unwrap_or_default()) {
+    let (message, help) = if DATA_KEYS.contains(&id.value.split('/').next().unwrap_or_default()) {
         (
             format!("`{}` is an id of the rules that data keys become", id.value),
             "choose another id".to_owned(),

@@ -1,6 +1,7 @@
 //! Laws of decisions.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -10,7 +11,7 @@ use super::reference;
 use super::strategies::{any_mode, deny_rule, drafts, request, wild_request};
 use crate::compile::shadow;
 use crate::wire::writer::{self, Draft};
-use crate::{Decision, Effect, Mode, Policy, Reason, Request, Tunnel};
+use crate::{Connection, Decision, Effect, Mode, Policy, Reason, Request, Tls, Tunnel};
 
 fn policy(drafts: &[Draft<'_>]) -> Policy {
     policy_in(Mode::Enforce, drafts)
@@ -26,7 +27,9 @@ fn is_sound(decision: &Decision<'_>) -> bool {
     let allows = matches!(decision.reason, Reason::Allowed | Reason::OpenMode);
     match decision.effect {
         Effect::Allow => allows != decision.would_deny && decision.authority.is_some(),
-        Effect::Deny => !allows && !decision.would_deny && decision.address_set.is_none(),
+        Effect::Deny => {
+            !allows && !decision.would_deny && decision.address_set.is_none() && decision.upstream.is_none()
+        }
     }
 }
 
@@ -45,6 +48,69 @@ proptest! {
     }
 
     #[test]
+    fn the_compiled_decision_of_a_connection_equals_the_plain_one(
+        drafts in drafts(), mode in any_mode(), request in request(), port in select(&[443u16, 8443][..]),
+    ) {
+        let policy = policy_in(mode, &drafts);
+        let connection = request.as_connection(port);
+        let decision = policy.pass(&connection);
+        let rule = decision.rule.map(|rule| rule.index());
+        let plain = (decision.effect, decision.reason, rule, decision.would_deny);
+        prop_assert_eq!(plain, reference::pass(&drafts, &connection));
+        prop_assert!(is_sound(&decision), "{:?}", decision);
+        let (explained, _) = policy.explain_pass(&connection);
+        prop_assert_eq!((explained.effect, explained.reason, explained.rule), (decision.effect, decision.reason, decision.rule));
+    }
+
+    #[test]
+    fn a_request_is_never_allowed_by_what_passes_through_and_a_connection_by_nothing_else(
+        drafts in drafts(), mode in any_mode(), request in request(), port in select(&[443u16, 8443][..]),
+    ) {
+        let policy = policy_in(mode, &drafts);
+        let only = |tls: Tls| {
+            let kept = drafts.iter().filter(|draft| draft.effect == Effect::Deny || draft.tls == tls);
+            policy_in(Mode::Enforce, &kept.cloned().collect::<Vec<_>>())
+        };
+        let decision = policy.decide(&request.as_request());
+        prop_assert!(decision.effect == Effect::Deny || decision.rule.is_none_or(|rule| rule.tls() == Tls::Intercept));
+        prop_assert!(only(Tls::Passthrough).decide(&request.as_request()).effect == Effect::Deny);
+        let connection = request.as_connection(port);
+        prop_assert!(only(Tls::Intercept).pass(&connection).effect == Effect::Deny);
+        if policy.pass(&connection).effect == Effect::Allow {
+            let host = policy.pass(&connection).authority.map(|authority| authority.host);
+            prop_assert!(host.is_some_and(|host| policy.passes_through(&host)));
+            let authority = policy.pass(&connection).authority.map(|authority| authority.to_string()).unwrap_or_default();
+            let tunnel = Tunnel { authority: authority.as_bytes(), judge_host: true };
+            // What a deny rule in report mode says of the connection it also says of the tunnel, and reports.
+            prop_assert_eq!(policy.admit(&tunnel).effect, Effect::Allow);
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_goes_where_its_rule_says(drafts in drafts(), request in request()) {
+        let policy = policy(&drafts);
+        let decision = policy.decide(&request.as_request());
+        if decision.reason == Reason::Allowed {
+            let rule = decision.rule.expect("the allowing rule");
+            prop_assert_eq!(decision.upstream, rule.upstream_number());
+            let draft = drafts[rule.index()].upstream.as_ref();
+            prop_assert_eq!(rule.upstream().is_some(), draft.is_some());
+            if let (Some(upstream), Some(draft)) = (rule.upstream(), draft) {
+                prop_assert_eq!(policy.upstreams().nth(usize::from(decision.upstream.expect("a number"))), Some(upstream));
+                prop_assert_eq!(
+                    (upstream.host(), upstream.port(), upstream.sni(), upstream.sessions()),
+                    (draft.host.as_deref(), draft.port, draft.sni.as_deref(), draft.sessions)
+                );
+                prop_assert_eq!(
+                    (upstream.ca(), upstream.client_certificate(), upstream.client_key()),
+                    (draft.ca.as_deref(), draft.client_certificate.as_deref(), draft.client_key.as_deref())
+                );
+                prop_assert!(upstream.names().eq(draft.names.iter().map(AsRef::as_ref)));
+            }
+        }
+    }
+
+    #[test]
     fn adding_a_deny_rule_never_allows_more(drafts in drafts(), added in deny_rule(), place in 0usize..7, mode in any_mode(), request in request()) {
         let before = policy_in(mode, &drafts);
         let mut with = drafts.clone();
@@ -52,6 +118,10 @@ proptest! {
         let after = policy_in(mode, &with);
         if before.decide(&request.as_request()).effect == Effect::Deny {
             prop_assert_eq!(after.decide(&request.as_request()).effect, Effect::Deny);
+        }
+        let connection = request.as_connection(443);
+        if before.pass(&connection).effect == Effect::Deny {
+            prop_assert_eq!(after.pass(&connection).effect, Effect::Deny);
         }
     }
 
@@ -61,8 +131,11 @@ proptest! {
         let enforcing = policy_in(Mode::Enforce, &all(Mode::Enforce));
         let reporting = policy_in(Mode::Report, &all(Mode::Report));
         let (enforced, reported) = (enforcing.decide(&request.as_request()), reporting.decide(&request.as_request()));
-        prop_assert_eq!(enforced.reason, reported.reason);
-        prop_assert_eq!(enforced.rule.map(|rule| rule.index()), reported.rule.map(|rule| rule.index()));
+        // Which no mode lets out, so that it comes before what is only reported.
+        if reported.reason != Reason::TlsNotAllowed {
+            prop_assert_eq!(enforced.reason, reported.reason);
+            prop_assert_eq!(enforced.rule.map(|rule| rule.index()), reported.rule.map(|rule| rule.index()));
+        }
         if reported.effect == Effect::Allow {
             prop_assert_eq!(reported.would_deny, enforced.effect == Effect::Deny);
         }
@@ -78,15 +151,17 @@ proptest! {
         // A narrower copy makes sure that there are some.
         if !drafts.is_empty() {
             let copied = copy.get(&drafts).clone();
+            let methods = if copied.tls == Tls::Passthrough { BTreeSet::new() } else { methods };
             drafts.push(Draft { id: Cow::Borrowed("copy"), methods, ..copied });
         }
         let policy = policy(&drafts);
-        let decision = policy.decide(&request.as_request());
-        let decided = decision.reason == Reason::Allowed
-            || decision.rule.is_some_and(|rule| rule.effect() == Effect::Deny);
-        let rule = decision.rule.map(|rule| rule.index()).filter(|_| decided);
-        for shadow in shadow::find(&drafts, 0) {
-            prop_assert!(rule != Some(shadow.rule), "{:?} {:?}", shadow, decision);
+        for decision in [policy.decide(&request.as_request()), policy.pass(&request.as_connection(443))] {
+            let decided = decision.reason == Reason::Allowed
+                || decision.rule.is_some_and(|rule| rule.effect() == Effect::Deny);
+            let rule = decision.rule.map(|rule| rule.index()).filter(|_| decided);
+            for shadow in shadow::find(&drafts, 0) {
+                prop_assert!(rule != Some(shadow.rule), "{:?} {:?}", shadow, decision);
+            }
         }
     }
 
@@ -163,6 +238,8 @@ proptest! {
         let policy = policy(&drafts);
         let request = request.as_request();
         let _ = policy.explain(&request);
+        let passed = policy.pass(&Connection { server_name: request.sni, port: 443, tunnel: request.tunnel });
+        prop_assert!(is_sound(&passed), "{:?}", passed);
         let decision = policy.decide(&request);
         prop_assert!(is_sound(&decision), "{:?}", decision);
         for judge_host in [false, true] {

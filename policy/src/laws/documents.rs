@@ -6,17 +6,31 @@ use proptest::prelude::*;
 
 use super::strategies::drafts;
 use crate::compile;
-use crate::compile::shadow;
+use crate::compile::{overlap, shadow};
 use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
-use crate::wire::writer::{self, Draft, DraftPorts};
+use crate::wire::writer::{self, Draft, DraftPorts, DraftUpstream};
+use crate::{Host, Scheme, Sessions, Tls};
 
 /// Writes rules as a person would.
 fn print(drafts: &[Draft<'_>]) -> String {
     let mut text = String::from("rules:\n");
     for draft in drafts {
-        let Draft { id, effect, hosts, schemes, ports, methods, paths, git: _, mode, addresses: _ } = draft;
+        let Draft {
+            id,
+            effect,
+            hosts,
+            schemes,
+            ports,
+            methods,
+            paths,
+            git: _,
+            mode,
+            addresses: _,
+            tls,
+            upstream,
+        } = draft;
         let _ = writeln!(text, "- id: {id}\n  effect: {effect}\n  mode: {mode}");
         let mut list = |key: &str, items: Vec<String>| {
             let items: Vec<String> = items.into_iter().map(|item| format!("'{item}'")).collect();
@@ -38,8 +52,41 @@ fn print(drafts: &[Draft<'_>]) -> String {
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
             let _ = writeln!(text, "  ports: [{}]", ports.join(", "));
         }
+        if *effect == Effect::Allow {
+            let _ = writeln!(text, "  tls: {tls}");
+        }
+        if let Some(upstream) = upstream {
+            print_upstream(&mut text, upstream);
+        }
     }
     if drafts.is_empty() { "rules: []".to_owned() } else { text }
+}
+
+fn print_upstream(text: &mut String, upstream: &DraftUpstream<'_>) {
+    let DraftUpstream { host, port, sni, names, ca, client_certificate, client_key, sessions } = upstream;
+    text.push_str("  upstream:\n");
+    let texts = [
+        ("host", host),
+        ("sni", sni),
+        ("ca", ca),
+        ("client_certificate", client_certificate),
+        ("client_key", client_key),
+    ];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            let _ = writeln!(text, "    {key}: {value}");
+        }
+    }
+    if let Some(port) = port {
+        let _ = writeln!(text, "    port: {port}");
+    }
+    if !names.is_empty() {
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        let _ = writeln!(text, "    names: [{}]", names.join(", "));
+    }
+    if *sessions != Sessions::default() {
+        let _ = writeln!(text, "    sessions: {sessions:?}", sessions = sessions.as_str());
+    }
 }
 
 /// Whether a document can say it: the ports of a silent deny rule are all of them, `get` is not written, and git
@@ -48,6 +95,16 @@ fn can_be_written(draft: &Draft<'_>) -> bool {
     (draft.effect == Effect::Allow || draft.ports != DraftPorts::Default)
         && !draft.methods.contains("get")
         && draft.git == GitScope::Any
+        && (draft.schemes.contains(&Scheme::Https)
+            || draft.upstream.as_ref().is_none_or(|upstream| {
+                let DraftUpstream { host, port, .. } = upstream.clone();
+                *upstream == DraftUpstream { host, port, ..DraftUpstream::default() }
+            }))
+        && (draft.tls == Tls::Intercept || draft.hosts.iter().flatten().all(|host| !is_address(&host.name)))
+}
+
+fn is_address(name: &str) -> bool {
+    Host::parse(name.as_bytes()).is_ok_and(|host| host.is_address())
 }
 
 proptest! {
@@ -56,6 +113,9 @@ proptest! {
     #[test]
     fn a_document_means_the_rules_that_it_says(drafts in drafts()) {
         let mut drafts: Vec<Draft<'_>> = drafts.into_iter().filter(can_be_written).collect();
+        while let Some(overlap) = overlap::find(&drafts).first().map(|overlap| overlap.passes) {
+            drafts.remove(overlap);
+        }
         while let Some(shadow) = shadow::find(&drafts, 0).first() {
             drafts.remove(shadow.rule);
         }

@@ -1,4 +1,4 @@
-//! The same decision, written the slow and plain way: every rule is asked in turn, names are split and compared.
+//! The same decisions, written the slow and plain way: every rule is asked in turn, names are split and compared.
 //!
 //! Shares the canonical forms with the engine and nothing else: no table, no bits, no walk.
 
@@ -8,7 +8,7 @@ use crate::mode::Mode;
 use crate::path::Path;
 use crate::reason::Reason;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
-use crate::{Authority, Host, Method, Request, Scheme};
+use crate::{Authority, Connection, Host, Method, Request, Scheme, Tls};
 
 /// Effect, reason, the position of the rule, and whether it would be a denial.
 pub(super) type Plain = (Effect, Reason, Option<usize>, bool);
@@ -51,7 +51,9 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
         if !names_host {
             continue;
         }
-        let miss = if !draft.schemes.contains(&request.scheme) {
+        let miss = if draft.tls == Tls::Passthrough {
+            Some((0, Reason::TlsNotAllowed))
+        } else if !draft.schemes.contains(&request.scheme) {
             Some((1, Reason::SchemeNotAllowed))
         } else if !has_port(draft, authority.port, default_port) {
             Some((2, Reason::PortNotAllowed))
@@ -99,6 +101,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
     };
     let miss = match (allowed, furthest) {
         (Some(_), _) => None,
+        (None, Some((0, reason, index))) => Some((reason, Some(index), Mode::Enforce)),
         (None, Some((_, reason, index))) => Some((reason, Some(index), drafts[index].mode)),
         (None, None) => Some((no_host, None, mode)),
     };
@@ -108,6 +111,58 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
         (Some((reason, index, Mode::Report)), None) => (Effect::Allow, reason, index, true),
         (Some((_, index, Mode::Open)), None) => (Effect::Allow, Reason::OpenMode, index, false),
         (None, None) => (Effect::Allow, Reason::Allowed, allowed, false),
+    }
+}
+
+/// The same of a connection that is not opened.
+pub(super) fn pass(drafts: &[Draft<'_>], connection: &Connection<'_>) -> Plain {
+    let refused = |reason| (Effect::Deny, reason, None, false);
+    let Connection { server_name, port, tunnel } = *connection;
+    let host = match server_name {
+        None | Some(b"") => return refused(Reason::MissingSni),
+        Some(name) => match Host::parse(name) {
+            Ok(host) => host,
+            Err(_) => return refused(Reason::InvalidHost),
+        },
+    };
+    if tunnel.is_some_and(|tunnel| Authority::parse(tunnel, port) != Ok(Authority { host, port })) {
+        return refused(Reason::TunnelMismatch);
+    }
+    let named: Vec<(usize, &Draft<'_>)> = drafts
+        .iter()
+        .enumerate()
+        .filter(|(_, draft)| {
+            draft.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|one| names(one, &host)))
+        })
+        .collect();
+    let denies = |mode: Mode| {
+        named.iter().find(|(_, draft)| {
+            draft.effect == Effect::Deny
+                && draft.mode == mode
+                && draft.schemes.contains(&Scheme::Https)
+                && has_port(draft, port, 443)
+        })
+    };
+    let passing = |draft: &Draft<'_>| draft.tls == Tls::Passthrough;
+    let allowed = named.iter().find(|(_, draft)| passing(draft) && has_port(draft, port, 443));
+    let near = named.iter().find(|(_, draft)| passing(draft));
+    let opened = named.iter().find(|(_, draft)| draft.effect == Effect::Allow && !passing(draft));
+    if let Some((index, _)) = denies(Mode::Enforce) {
+        return (Effect::Deny, Reason::DeniedByRule, Some(*index), false);
+    }
+    let no_host = if host.is_address() { Reason::AddressLiteral } else { Reason::HostNotAllowed };
+    let miss = match (allowed, near, opened) {
+        (Some(_), _, _) => None,
+        (None, Some((index, near)), _) => Some((Reason::PortNotAllowed, Some(*index), near.mode)),
+        (None, None, Some((index, _))) => Some((Reason::TlsNotAllowed, Some(*index), Mode::Enforce)),
+        (None, None, None) => Some((no_host, None, Mode::Enforce)),
+    };
+    match (miss, denies(Mode::Report)) {
+        (Some((reason, index, Mode::Enforce)), _) => (Effect::Deny, reason, index, false),
+        (_, Some((index, _))) => (Effect::Allow, Reason::DeniedByRule, Some(*index), true),
+        (Some((reason, index, Mode::Report)), None) => (Effect::Allow, reason, index, true),
+        (Some((_, index, Mode::Open)), None) => (Effect::Allow, Reason::OpenMode, index, false),
+        (None, None) => (Effect::Allow, Reason::Allowed, allowed.map(|(index, _)| *index), false),
     }
 }
 

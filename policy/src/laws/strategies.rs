@@ -13,7 +13,9 @@ use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
-use crate::wire::writer::{Draft, DraftHost, DraftPorts};
+use crate::tls::Tls;
+use crate::upstream::Sessions;
+use crate::wire::writer::{Draft, DraftHost, DraftPorts, DraftUpstream};
 
 const HOSTS: [&str; 8] = [
     "a.example",
@@ -76,6 +78,51 @@ fn git() -> impl Strategy<Value = GitScope> {
     prop_oneof![4 => Just(GitScope::Any), 1 => Just(GitScope::NoWrite), 1 => Just(GitScope::Write)]
 }
 
+fn upstream() -> impl Strategy<Value = DraftUpstream<'static>> {
+    let host = || option::of(select(&NAMES[..]).prop_map(Cow::Borrowed));
+    let file = || option::of(select(&["ca.pem", "/etc/a b.pem"][..]).prop_map(Cow::Borrowed));
+    let names = btree_set(select(&NAMES[..]).prop_map(Cow::Borrowed), 0..3);
+    let sessions = select(&Sessions::ALL[..]);
+    (host(), option::of(select(&PORTS[..])), host(), names, file(), file(), sessions).prop_map(
+        |(host, port, sni, names, ca, client, sessions)| DraftUpstream {
+            // One key at least.
+            host: host.or(Some(Cow::Borrowed("other.test"))),
+            port,
+            sni,
+            names,
+            ca,
+            client_certificate: client.clone(),
+            client_key: client,
+            sessions,
+        },
+    )
+}
+
+/// Makes an allow rule one that passes TLS through: without what is not seen there.
+fn passing(draft: Draft<'static>) -> Draft<'static> {
+    let upstream = draft.upstream.map(|DraftUpstream { host, port, .. }| DraftUpstream {
+        host,
+        port,
+        ..DraftUpstream::default()
+    });
+    Draft {
+        tls: Tls::Passthrough,
+        schemes: BTreeSet::from([Scheme::Https]),
+        methods: BTreeSet::new(),
+        paths: BTreeSet::new(),
+        git: GitScope::Any,
+        upstream,
+        ..draft
+    }
+}
+
+/// A rule of any kind; its id is given by its position later.
+fn rule() -> impl Strategy<Value = Draft<'static>> {
+    let allow = || (draft(Effect::Allow), option::weighted(0.3, upstream()));
+    let allow = move || allow().prop_map(|(draft, upstream)| Draft { upstream, ..draft });
+    prop_oneof![5 => allow(), 1 => allow().prop_map(passing), 2 => draft(Effect::Deny)]
+}
+
 /// A rule with this effect; its id is given by its position later.
 fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
     let hosts = btree_set(host(), 1..4).prop_map(|hosts| hosts.into_iter().collect::<Vec<_>>());
@@ -97,6 +144,8 @@ fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
             git,
             mode,
             addresses: BTreeSet::new(),
+            tls: Tls::Intercept,
+            upstream: None,
         },
     )
 }
@@ -107,8 +156,7 @@ pub(super) fn deny_rule() -> impl Strategy<Value = Draft<'static>> {
 
 /// The rules of a policy.
 pub(super) fn drafts() -> impl Strategy<Value = Vec<Draft<'static>>> {
-    let rule = prop_oneof![3 => draft(Effect::Allow), 1 => draft(Effect::Deny)];
-    vec(rule, 0..6).prop_map(|drafts| {
+    vec(rule(), 0..6).prop_map(|drafts| {
         let numbered = drafts.into_iter().enumerate();
         numbered.map(|(index, draft)| Draft { id: Cow::Owned(format!("rule-{index}")), ..draft }).collect()
     })
@@ -126,6 +174,11 @@ pub(super) struct OwnedRequest {
 }
 
 impl OwnedRequest {
+    /// The connection of such a request, if it were passed through.
+    pub(super) fn as_connection(&self, port: u16) -> crate::Connection<'_> {
+        crate::Connection { server_name: self.sni.as_deref(), port, tunnel: self.tunnel.as_deref() }
+    }
+
     pub(super) fn as_request(&self) -> crate::Request<'_> {
         crate::Request {
             scheme: self.scheme,

@@ -14,7 +14,7 @@ fn write(drafts: &[Draft<'_>]) -> Box<[u8]> {
 
 /// Makes the checksum right again, so that what lies behind it is reached.
 fn reseal(bytes: &mut [u8]) {
-    let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 2);
+    let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 3);
     bytes[16..24].copy_from_slice(&checksum.to_le_bytes());
 }
 
@@ -70,7 +70,9 @@ proptest! {
         reseal(&mut bytes);
         if let Ok(policy) = Policy::from_bytes(bytes) {
             let _ = policy.explain(&request.as_request());
-            let _ = policy.hosts().count();
+            let _ = policy.pass(&request.as_connection(443));
+            let _ = policy.hosts().chain(policy.passthrough_hosts()).count();
+            let _ = format!("{:?}", policy.upstreams().collect::<Vec<_>>());
             let _ = policy.ports().count();
             let _ = policy.address_sets().map(|set| set.nets().count()).sum::<usize>();
             let _ = format!("{:?}", policy.rules().collect::<Vec<_>>());

@@ -1,6 +1,6 @@
 //! What an evaluation went through, for people.
 
-use super::decide::{Observer, Outcome};
+use super::judge::{Observer, Outcome};
 use super::{Policy, candidates};
 use crate::authority::Authority;
 use crate::host_pattern::HostPattern;

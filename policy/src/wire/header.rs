@@ -5,10 +5,13 @@ use core::ops::Range;
 use crate::mode::Mode;
 
 pub(super) const MAGIC: [u8; 8] = *b"WEIRPOL\0";
-pub(super) const FORMAT: u32 = 2;
-pub(super) const HEADER_BYTES: usize = 144;
+pub(super) const FORMAT: u32 = 3;
+pub(super) const HEADER_BYTES: usize = 160;
 /// The checksum covers everything from here.
 pub(super) const COVERED_FROM: usize = 24;
+
+/// How many parts there are.
+pub(super) const SECTIONS: usize = 13;
 
 /// The parts of a policy's bytes, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +38,14 @@ pub(crate) enum Section {
     AddressSets,
     /// Family (1: 4 or 6), prefix length (1), address (16).
     Nets,
+    /// [`super::records::UpstreamRecord`]s.
+    Upstreams,
+    /// Offset and length of the names that upstreams are verified by.
+    UpstreamNames,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 11] = [
+    pub(super) const ALL: [Section; SECTIONS] = [
         Section::Text,
         Section::Rules,
         Section::ListItems,
@@ -50,16 +57,23 @@ impl Section {
         Section::OpenPorts,
         Section::AddressSets,
         Section::Nets,
+        Section::Upstreams,
+        Section::UpstreamNames,
     ];
 
     /// Bytes of one record.
     pub(super) fn record_bytes(self) -> usize {
         match self {
             Section::Text => 1,
-            Section::Rules => 40,
+            Section::Rules | Section::Upstreams => 40,
             Section::ListItems | Section::Ports => 2,
             Section::OpenPorts => 4,
-            Section::Lists | Section::Hosts | Section::Methods | Section::Paths | Section::AddressSets => 8,
+            Section::Lists
+            | Section::Hosts
+            | Section::Methods
+            | Section::Paths
+            | Section::AddressSets
+            | Section::UpstreamNames => 8,
             Section::Nets => 18,
         }
     }
@@ -79,7 +93,7 @@ pub(super) struct Header {
     /// Rule list of the rules without hosts.
     pub(super) everywhere: Option<u16>,
     /// Where each section lies.
-    pub(super) sections: [Range<usize>; 11],
+    pub(super) sections: [Range<usize>; SECTIONS],
 }
 
 impl Header {
@@ -93,7 +107,7 @@ impl Header {
         let (longest_walk, rest) = rest.split_first_chunk::<4>()?;
         let (homes, rest) = rest.split_first_chunk::<4>()?;
         let (everywhere, rest) = rest.split_first_chunk::<4>()?;
-        let mut sections: [Range<usize>; 11] = core::array::from_fn(|_| 0..0);
+        let mut sections: [Range<usize>; SECTIONS] = core::array::from_fn(|_| 0..0);
         let (pairs, rest) = rest.as_chunks::<8>();
         let [mode, 0, 0, 0] = rest else { return None };
         for (section, [a, b, c, d, e, f, g, h]) in sections.iter_mut().zip(pairs) {

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::header::{Header, Section};
-use super::records::{HostSlot, RuleRecord, Span, TextRecord, read_net};
+use super::records::{HostSlot, RuleRecord, Span, TextRecord, UpstreamRecord, read_net};
 use super::{hash_host, home_slot, slot_tag};
 use crate::host_pattern::HostPattern;
 use crate::mode::Mode;
@@ -122,6 +122,24 @@ impl Image {
     pub(crate) fn nets(&self, set: AddressSetRef) -> impl Iterator<Item = IpNet> + '_ {
         let nets = self.records::<18>(Section::Nets).get(set.0.range()).unwrap_or_default();
         nets.iter().filter_map(read_net)
+    }
+
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = UpstreamRecord> + '_ {
+        self.records::<40>(Section::Upstreams).iter().filter_map(UpstreamRecord::read)
+    }
+
+    pub(crate) fn upstream(&self, number: u16) -> Option<UpstreamRecord> {
+        self.records::<40>(Section::Upstreams).get(usize::from(number)).and_then(UpstreamRecord::read)
+    }
+
+    pub(crate) fn upstream_names(&self, upstream: &UpstreamRecord) -> impl Iterator<Item = &str> + use<'_> {
+        let names = self.records::<8>(Section::UpstreamNames).get(upstream.names.range());
+        let names = names.unwrap_or_default().iter();
+        names.map(|span| core::str::from_utf8(self.text(Span::read(span))).unwrap_or_default())
+    }
+
+    pub(crate) fn optional_text(&self, at: Option<Span>) -> Option<&str> {
+        at.and_then(|at| core::str::from_utf8(self.text(at)).ok())
     }
 
     /// The rules without hosts, which are asked about every host.

@@ -4,9 +4,15 @@ use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
+use crate::tls::Tls;
+use crate::upstream::Sessions;
 
-/// `addresses` of a rule that lists none.
-pub(crate) const NO_ADDRESSES: u16 = u16::MAX;
+/// The number of an address set or an upstream, of a rule that has none.
+const NO_NUMBER: u16 = u16::MAX;
+
+fn read_number(bytes: [u8; 2]) -> Option<u16> {
+    Some(u16::from_le_bytes(bytes)).filter(|number| *number != NO_NUMBER)
+}
 
 /// A start and a count of records in another section, or an offset and a length in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +55,12 @@ pub(crate) enum Ports {
 /// | 16 | 4, 4 | paths: start and count, count 0 is any |
 /// | 24 | 4, 2 | ports: start and count |
 /// | 30 | 1 | ports: 0 default, 1 listed, 2 any |
-/// | 31 | 1 | zero |
+/// | 31 | 1 | TLS: 0 intercept, 1 passthrough (allow only) |
 /// | 32 | 2 | address set, or 0xFFFF |
 /// | 34 | 1 | git: 0 any, 1 all but writes, 2 writes alone |
 /// | 35 | 1 | mode: 0 enforce, 1 report, 2 open (allow only) |
-/// | 36 | 4 | zero |
+/// | 36 | 2 | upstream, or 0xFFFF |
+/// | 38 | 2 | zero |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RuleRecord {
     pub(crate) id: Span,
@@ -66,6 +73,8 @@ pub(crate) struct RuleRecord {
     pub(crate) addresses: Option<u16>,
     pub(crate) git: GitScope,
     pub(crate) mode: Mode,
+    pub(crate) tls: Tls,
+    pub(crate) upstream: Option<u16>,
 }
 
 impl RuleRecord {
@@ -75,8 +84,8 @@ impl RuleRecord {
         let (paths, rest) = rest.split_first_chunk::<8>()?;
         let (ports, rest) = rest.split_first_chunk::<8>()?;
         let [a, b, c, d, e, f, effect, schemes] = first;
-        let [i, j, k, l, m, n, kind, 0] = ports else { return None };
-        let [x, y, git, mode, 0, 0, 0, 0] = rest else { return None };
+        let [i, j, k, l, m, n, kind, tls] = ports;
+        let [x, y, git, mode, u, v, 0, 0] = rest else { return None };
         Some(RuleRecord {
             id: Span {
                 start: u32::from_le_bytes([*a, *b, *c, *d]),
@@ -100,12 +109,11 @@ impl RuleRecord {
                 start: u32::from_le_bytes([*i, *j, *k, *l]),
                 count: u32::from(u16::from_le_bytes([*m, *n])),
             },
-            addresses: match u16::from_le_bytes([*x, *y]) {
-                NO_ADDRESSES => None,
-                set => Some(set),
-            },
+            addresses: read_number([*x, *y]),
             git: GitScope::from_byte(*git)?,
             mode: Mode::from_byte(*mode)?,
+            tls: Tls::from_byte(*tls)?,
+            upstream: read_number([*u, *v]),
         })
     }
 
@@ -129,12 +137,102 @@ impl RuleRecord {
             Ports::Listed => 1,
             Ports::Any => 2,
         });
-        to.push(0);
-        to.extend_from_slice(&self.addresses.unwrap_or(NO_ADDRESSES).to_le_bytes());
+        to.push(self.tls.byte());
+        to.extend_from_slice(&self.addresses.unwrap_or(NO_NUMBER).to_le_bytes());
         to.push(self.git.byte());
         to.push(self.mode.byte());
-        to.extend_from_slice(&[0; 4]);
+        to.extend_from_slice(&self.upstream.unwrap_or(NO_NUMBER).to_le_bytes());
+        to.extend_from_slice(&[0; 2]);
     }
+}
+
+/// An upstream. A text of length 0 and port 0 are none.
+///
+/// | offset | size | what |
+/// |---|---|---|
+/// | 0 | 4, 2 | host: text offset and length |
+/// | 6 | 2 | port |
+/// | 8 | 4, 2 | server name |
+/// | 14 | 4, 2 | names: start and count |
+/// | 20 | 4, 2 | file of the roots |
+/// | 26 | 4, 2 | file of the client's certificate |
+/// | 32 | 4, 2 | file of its key |
+/// | 38 | 1 | sessions: 0 resume, 1 none |
+/// | 39 | 1 | zero |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UpstreamRecord {
+    pub(crate) host: Option<Span>,
+    pub(crate) port: Option<u16>,
+    pub(crate) sni: Option<Span>,
+    pub(crate) names: Span,
+    pub(crate) ca: Option<Span>,
+    pub(crate) client_certificate: Option<Span>,
+    pub(crate) client_key: Option<Span>,
+    pub(crate) sessions: Sessions,
+}
+
+impl UpstreamRecord {
+    pub(crate) fn read(bytes: &[u8; 40]) -> Option<UpstreamRecord> {
+        let (host, rest) = bytes.split_first_chunk::<6>()?;
+        let (port, rest) = rest.split_first_chunk::<2>()?;
+        let (spans, rest) = rest.as_chunks::<6>();
+        let [sni, names, ca, client_certificate, client_key] = spans else { return None };
+        let [sessions, 0] = rest else { return None };
+        let text = |bytes| Some(short_span(bytes)).filter(|span| span.count != 0);
+        Some(UpstreamRecord {
+            host: text(host),
+            port: Some(u16::from_le_bytes(*port)).filter(|port| *port != 0),
+            sni: text(sni),
+            names: short_span(names),
+            ca: text(ca),
+            client_certificate: text(client_certificate),
+            client_key: text(client_key),
+            sessions: Sessions::from_byte(*sessions)?,
+        })
+    }
+
+    /// Every text of it.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = Span> {
+        [self.host, self.sni, self.ca, self.client_certificate, self.client_key].into_iter().flatten()
+    }
+
+    /// Whether it says anything of TLS.
+    pub(crate) fn is_about_tls(&self) -> bool {
+        let Self { host: _, port: _, sni, names, ca, client_certificate, client_key, sessions } = self;
+        [sni, ca, client_certificate, client_key].into_iter().any(Option::is_some)
+            || names.count != 0
+            || *sessions != Sessions::default()
+    }
+
+    #[cfg(feature = "compile")]
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        let nothing = Span { start: 0, count: 0 };
+        let host = self.host.unwrap_or(nothing);
+        let others = [
+            self.sni.unwrap_or(nothing),
+            self.names,
+            self.ca.unwrap_or(nothing),
+            self.client_certificate.unwrap_or(nothing),
+            self.client_key.unwrap_or(nothing),
+        ];
+        to.extend_from_slice(&write_short_span(host));
+        to.extend_from_slice(&self.port.unwrap_or(0).to_le_bytes());
+        to.extend(others.into_iter().flat_map(write_short_span));
+        to.push(self.sessions.byte());
+        to.push(0);
+    }
+}
+
+/// A span whose count takes two bytes.
+fn short_span([a, b, c, d, e, f]: &[u8; 6]) -> Span {
+    Span { start: u32::from_le_bytes([*a, *b, *c, *d]), count: u32::from(u16::from_le_bytes([*e, *f])) }
+}
+
+#[cfg(feature = "compile")]
+fn write_short_span(span: Span) -> [u8; 6] {
+    let [a, b, c, d] = span.start.to_le_bytes();
+    let [e, f] = u16::try_from(span.count).unwrap_or(u16::MAX).to_le_bytes();
+    [a, b, c, d, e, f]
 }
 
 /// A slot of the host table.

@@ -4,10 +4,14 @@
 
 use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC, Section, checksum};
 use super::image::Image;
-use super::records::{HostSlot, Ports, RuleRecord, Span, TextRecord, read_net};
+use super::records::{HostSlot, Ports, RuleRecord, Span, TextRecord, UpstreamRecord, read_net};
 use crate::decision::Effect;
+use crate::git::GitScope;
+use crate::host::Host;
 use crate::limits;
 use crate::mode::Mode;
+use crate::scheme::Scheme;
+use crate::tls::Tls;
 
 /// Why some bytes are not a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +64,7 @@ impl Image {
         image.check_rules()?;
         image.check_hosts()?;
         image.check_nets()?;
+        image.check_upstreams()?;
         Ok(image)
     }
 
@@ -87,7 +92,8 @@ impl Image {
         let within = self.count(Section::Rules) <= limits::RULES
             && self.count(Section::Methods) <= limits::METHODS
             && self.count(Section::Lists) <= limits::RULE_LISTS
-            && self.count(Section::AddressSets) <= limits::ADDRESS_SETS;
+            && self.count(Section::AddressSets) <= limits::ADDRESS_SETS
+            && self.count(Section::Upstreams) <= limits::UPSTREAMS;
         within.then_some(()).ok_or(Malformed("too many records"))
     }
 
@@ -130,7 +136,8 @@ impl Image {
                 // What is silent is wide in a deny rule and narrow in an allow rule.
                 && (rule.effect == Effect::Deny || rule.ports != Ports::Any)
                 && (rule.effect == Effect::Allow || rule.mode != Mode::Open)
-                && rule.addresses.is_none_or(|set| usize::from(set) < sets);
+                && rule.addresses.is_none_or(|set| usize::from(set) < sets)
+                && self.is_sound_tls(&rule);
             if !sound {
                 return Err(Malformed("rule"));
             }
@@ -187,6 +194,47 @@ impl Image {
             }
             if slot.is_below() && !self.has_depth_of(name) {
                 return Err(Malformed("host depths"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is passed through is allowed, over https, by nothing that is inside of it; and what is denied goes nowhere.
+    fn is_sound_tls(&self, rule: &RuleRecord) -> bool {
+        let upstream = match rule.upstream.map(|number| self.upstream(number)) {
+            None => None,
+            Some(Some(upstream)) => Some(upstream),
+            Some(None) => return false,
+        };
+        match (rule.effect, rule.tls) {
+            (Effect::Deny, tls) => tls == Tls::Intercept && upstream.is_none(),
+            (Effect::Allow, Tls::Intercept) => true,
+            (Effect::Allow, Tls::Passthrough) => {
+                rule.schemes == Scheme::Https.bit()
+                    && rule.methods == 0
+                    && rule.paths.count == 0
+                    && rule.git == GitScope::Any
+                    && upstream.is_none_or(|upstream| !upstream.is_about_tls())
+            }
+        }
+    }
+
+    fn check_upstreams(&self) -> Result<(), InvalidPolicyBytes> {
+        let text = core::str::from_utf8(self.section(Section::Text)).map_err(|_| Malformed("text"))?;
+        let is_host = |name: &str| Host::parse(name.as_bytes()).is_ok_and(|host| host.as_str() == name);
+        let names = self.chunks::<8>(Section::UpstreamNames);
+        if names.iter().any(|name| !text.get(Span::read(name).range()).is_some_and(is_host)) {
+            return Err(Malformed("upstream name"));
+        }
+        for record in self.chunks::<40>(Section::Upstreams) {
+            let upstream = UpstreamRecord::read(record).ok_or(Malformed("upstream"))?;
+            let mut hosts = [upstream.host, upstream.sni].into_iter().flatten();
+            let sound = upstream.texts().all(|span| text.get(span.range()).is_some())
+                && hosts.all(|span| text.get(span.range()).is_some_and(is_host))
+                && upstream.client_certificate.is_some() == upstream.client_key.is_some()
+                && upstream.names.range().end <= names.len();
+            if !sound {
+                return Err(Malformed("upstream"));
             }
         }
         Ok(())

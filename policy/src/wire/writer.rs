@@ -1,19 +1,23 @@
 //! Writing: the same rules give the same bytes.
 
+use core::fmt;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ipnet::IpNet;
 
-use super::header::{HEADER_BYTES, Header, Section};
-use super::records::{Ports, RuleRecord, Span};
+use super::header::{HEADER_BYTES, Header, SECTIONS, Section};
+use super::records::{Ports, RuleRecord, Span, UpstreamRecord};
 use super::{hash_host, home_slot, slot_tag};
 use crate::decision::Effect;
 use crate::git::GitScope;
+use crate::host_pattern::HostPattern;
 use crate::limits;
 use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 use crate::scheme::Scheme;
+use crate::tls::Tls;
+use crate::upstream::Sessions;
 
 /// A rule that is ready to be written: everything canonical, every default filled in.
 #[derive(Clone, Debug)]
@@ -32,6 +36,21 @@ pub(crate) struct Draft<'s> {
     pub(crate) git: GitScope,
     pub(crate) mode: Mode,
     pub(crate) addresses: BTreeSet<IpNet>,
+    pub(crate) tls: Tls,
+    pub(crate) upstream: Option<DraftUpstream<'s>>,
+}
+
+/// Where a rule's requests go; every text is canonical or a file as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct DraftUpstream<'s> {
+    pub(crate) host: Option<Cow<'s, str>>,
+    pub(crate) port: Option<u16>,
+    pub(crate) sni: Option<Cow<'s, str>>,
+    pub(crate) names: BTreeSet<Cow<'s, str>>,
+    pub(crate) ca: Option<Cow<'s, str>>,
+    pub(crate) client_certificate: Option<Cow<'s, str>>,
+    pub(crate) client_key: Option<Cow<'s, str>>,
+    pub(crate) sessions: Sessions,
 }
 
 /// A host pattern; ordered by name first, so that both kinds of one name stand together.
@@ -40,6 +59,13 @@ pub(crate) struct DraftHost<'s> {
     pub(crate) name: Cow<'s, str>,
     /// Everything below the name instead of the name.
     pub(crate) below: bool,
+}
+
+impl fmt::Display for DraftHost<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pattern = if self.below { HostPattern::Below } else { HostPattern::Exact };
+        pattern(&self.name).fmt(f)
+    }
 }
 
 /// Which ports a rule is about.
@@ -64,6 +90,8 @@ pub(crate) enum TooLarge {
     RuleLists,
     #[error("the policy has more than {} different `addresses` lists", limits::ADDRESS_SETS)]
     AddressSets,
+    #[error("the policy has more than {} different `upstream`s", limits::UPSTREAMS)]
+    Upstreams,
     #[error("the compiled policy is larger than {} bytes", limits::POLICY_BYTES)]
     Bytes,
 }
@@ -86,10 +114,11 @@ pub(crate) fn write(drafts: &[Draft<'_>], mode: Mode) -> Result<Box<[u8]>, TooLa
 
 #[derive(Default)]
 struct Writer<'s> {
-    sections: [Vec<u8>; 11],
+    sections: [Vec<u8>; SECTIONS],
     texts: HashMap<&'s str, Span>,
     lists: BTreeMap<Vec<u16>, u16>,
     address_sets: BTreeMap<&'s BTreeSet<IpNet>, u16>,
+    upstreams: BTreeMap<&'s DraftUpstream<'s>, u16>,
     below_depths: u128,
     longest_walk: u32,
     homes: u32,
@@ -104,7 +133,21 @@ fn narrow(length: usize) -> u32 {
 
 impl<'s> Writer<'s> {
     fn section(&mut self, section: Section) -> &mut Vec<u8> {
-        let [text, rules, items, lists, hosts, methods, paths, ports, open, sets, nets] = &mut self.sections;
+        let [
+            text,
+            rules,
+            items,
+            lists,
+            hosts,
+            methods,
+            paths,
+            ports,
+            open,
+            sets,
+            nets,
+            upstreams,
+            upstream_names,
+        ] = &mut self.sections;
         match section {
             Section::Text => text,
             Section::Rules => rules,
@@ -117,6 +160,8 @@ impl<'s> Writer<'s> {
             Section::OpenPorts => open,
             Section::AddressSets => sets,
             Section::Nets => nets,
+            Section::Upstreams => upstreams,
+            Section::UpstreamNames => upstream_names,
         }
     }
 
@@ -166,8 +211,20 @@ impl<'s> Writer<'s> {
     }
 
     fn rule(&mut self, draft: &'s Draft<'_>, methods: &BTreeSet<&str>) -> Result<(), TooLarge> {
-        let Draft { id, effect, hosts: _, schemes, ports, methods: wanted, paths, git, mode, addresses } =
-            draft;
+        let Draft {
+            id,
+            effect,
+            hosts: _,
+            schemes,
+            ports,
+            methods: wanted,
+            paths,
+            git,
+            mode,
+            addresses,
+            tls,
+            upstream,
+        } = draft;
         let id = self.text(id);
         let bits = methods.iter().zip(0u32..).filter(|(method, _)| wanted.contains(**method));
         let bits = bits.fold(0, |bits, (_, place)| bits | 1u64.wrapping_shl(place));
@@ -186,6 +243,7 @@ impl<'s> Writer<'s> {
             }
         };
         let addresses = if addresses.is_empty() { None } else { Some(self.address_set(addresses)?) };
+        let upstream = upstream.as_ref().map(|upstream| self.upstream(upstream)).transpose()?;
         let record = RuleRecord {
             id,
             effect: *effect,
@@ -201,6 +259,8 @@ impl<'s> Writer<'s> {
             addresses,
             git: *git,
             mode: *mode,
+            tls: *tls,
+            upstream,
         };
         record.write(self.section(Section::Rules));
         Ok(())
@@ -230,6 +290,36 @@ impl<'s> Writer<'s> {
         }
         self.span_record(Section::AddressSets, Span { start, count: narrow(nets.len()) });
         Ok(set)
+    }
+
+    fn upstream(&mut self, upstream: &'s DraftUpstream<'s>) -> Result<u16, TooLarge> {
+        if let Some(number) = self.upstreams.get(upstream) {
+            return Ok(*number);
+        }
+        let number = u16::try_from(self.upstreams.len()).map_err(|_| TooLarge::Upstreams)?;
+        if usize::from(number) >= limits::UPSTREAMS {
+            return Err(TooLarge::Upstreams);
+        }
+        self.upstreams.insert(upstream, number);
+        let DraftUpstream { host, port, sni, names, ca, client_certificate, client_key, sessions } = upstream;
+        let start = self.count(Section::UpstreamNames);
+        for name in names {
+            let span = self.text(name);
+            self.span_record(Section::UpstreamNames, span);
+        }
+        let mut text = |text: &'s Option<Cow<'_, str>>| text.as_ref().map(|text| self.text(text));
+        let record = UpstreamRecord {
+            host: text(host),
+            port: *port,
+            sni: text(sni),
+            names: Span { start, count: narrow(names.len()) },
+            ca: text(ca),
+            client_certificate: text(client_certificate),
+            client_key: text(client_key),
+            sessions: *sessions,
+        };
+        record.write(self.section(Section::Upstreams));
+        Ok(number)
     }
 
     /// The number of the list with these rules, which are sorted and distinct.

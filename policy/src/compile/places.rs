@@ -1,0 +1,69 @@
+//! Where the rules of a document stand, and faults that are about two of them.
+
+use std::ops::Range;
+
+use super::overlap::Overlap;
+use super::shadow::Shadow;
+use crate::decision::Effect;
+use crate::fault::{At, Collector};
+use crate::tls::Tls;
+use crate::wire::writer::Draft;
+
+/// The places of the ids of `rules`, which stand among the drafts behind the `first` rules of data keys.
+pub(super) struct Places<'d> {
+    pub(super) source: &'d str,
+    pub(super) drafts: &'d [Draft<'d>],
+    pub(super) first: usize,
+    pub(super) ids: Vec<Range<usize>>,
+}
+
+impl Places<'_> {
+    fn id(&self, rule: usize) -> Option<(usize, &Range<usize>)> {
+        rule.checked_sub(self.first).and_then(|index| Some((index, self.ids.get(index)?)))
+    }
+
+    /// The rule in a fault's words: its id, and where it stands unless it is a data key.
+    fn name(&self, rule: usize) -> String {
+        let id = self.drafts.get(rule).map_or("", |draft| &draft.id);
+        let Some((index, span)) = self.id(rule) else { return format!("`{id}`") };
+        let before = self.source.get(..span.start).unwrap_or_default();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
+        format!("`{id}` (`rules[{index}]`, line {line})")
+    }
+
+    fn report(&self, rule: usize, message: String, help: String, faults: &mut Collector) {
+        let Some((index, span)) = self.id(rule) else { return };
+        let at = At::Key(&At::Root, "rules");
+        faults.report(span.clone(), &At::Key(&At::Index(&at, index), "id"), message, Some(help));
+    }
+
+    pub(super) fn refuse_overlap(&self, overlap: Overlap<'_>, faults: &mut Collector) {
+        let Overlap { passes, opens, host } = overlap;
+        let Some(draft) = self.drafts.get(passes) else { return };
+        let (id, other) = (&draft.id, self.name(opens));
+        let message = format!("`{id}` passes `{host}` through, and {other} judges its requests");
+        let help = "a connection is either opened or passed through: leave the host out of one of them";
+        self.report(passes, message, help.to_owned(), faults);
+    }
+
+    pub(super) fn refuse_shadowed(&self, Shadow { rule, by }: Shadow, faults: &mut Collector) {
+        let (Some(draft), Some(other)) = (self.drafts.get(rule), self.drafts.get(by)) else { return };
+        let (id, other_name) = (&draft.id, self.name(by));
+        let (message, help) = match (draft.effect, other.effect) {
+            (Effect::Allow, Effect::Deny) => {
+                let help = match draft.tls {
+                    Tls::Intercept => "remove one of them, or make the deny rule narrower",
+                    Tls::Passthrough => {
+                        "give the deny rule `hosts`: what is passed through is not seen, so it is denied by every rule that could deny something of it"
+                    }
+                };
+                (format!("`{id}` can never allow: {other_name} denies all of it"), help.to_owned())
+            }
+            (_, _) => (
+                format!("`{id}` can never decide: {other_name} covers all of it and comes first"),
+                format!("remove it, or, if it says something more exactly, put it before `{}`", other.id),
+            ),
+        };
+        self.report(rule, message, help, faults);
+    }
+}

@@ -1,0 +1,83 @@
+//! The `upstream` of a rule.
+
+use std::borrow::Cow;
+
+use super::fields::{Fields, Known, choice, text};
+use super::node::{Node, Value};
+use super::rule::set;
+use super::{host, network};
+use crate::fault::{At, Collector};
+use crate::limits;
+use crate::upstream::Sessions;
+use crate::wire::writer::DraftUpstream;
+
+const KEYS: Known =
+    Known { keys: &["host", "port", "sni", "names", "ca", "client_certificate", "client_key", "sessions"] };
+
+/// The keys that say something of TLS with the upstream.
+const OF_TLS: [&str; 6] = ["sni", "names", "ca", "client_certificate", "client_key", "sessions"];
+
+/// Reads an upstream. `no_tls` says why nothing can be said of TLS there, if nothing can.
+pub(super) fn read<'s>(
+    node: &Node<'s>,
+    at: &At<'_>,
+    no_tls: Option<&str>,
+    faults: &mut Collector,
+) -> Option<DraftUpstream<'s>> {
+    let fields = Fields::read(node, at, &KEYS, faults)?;
+    if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
+        let help = "name a `host`, or leave the key out".to_owned();
+        faults.report(node.span.clone(), at, "the upstream is empty", Some(help));
+    }
+    for (key, node) in OF_TLS.into_iter().filter_map(|key| Some((key, fields.get(key)?))) {
+        if let Some(why) = no_tls {
+            let help = format!("leave it out: {why}");
+            let message = format!("this upstream has no `{key}`");
+            faults.report(node.span.clone(), &At::Key(at, key), message, Some(help));
+        }
+    }
+    for (one, other) in [("client_certificate", "client_key"), ("client_key", "client_certificate")] {
+        if let (Some(node), None) = (fields.get(one), fields.get(other)) {
+            let help = format!("a client shows a certificate and proves it with its key: add `{other}`");
+            let message = format!("`{one}` without `{other}`");
+            faults.report(node.span.clone(), &At::Key(at, one), message, Some(help));
+        }
+    }
+    let read = |key: &'static str| fields.get(key).map(|node| (node, At::Key(at, key)));
+    let mut read_file = |key| read(key).and_then(|(node, at)| file(node, &at, faults));
+    let (ca, client_certificate, client_key) =
+        (read_file("ca"), read_file("client_certificate"), read_file("client_key"));
+    let names = read("names").map(|(node, at)| {
+        let names = set(node, &at, faults, host::name);
+        if names.len() > limits::UPSTREAM_NAMES {
+            let message = format!("the upstream has more than {} names", limits::UPSTREAM_NAMES);
+            faults.report(node.span.clone(), &at, message, None);
+        }
+        names
+    });
+    let sessions = Sessions::ALL.map(|sessions| (sessions.as_str(), sessions));
+    Some(DraftUpstream {
+        host: read("host").and_then(|(node, at)| host::exact(node, &at, faults)),
+        port: read("port").and_then(|(node, at)| network::port(node, &at, faults)),
+        sni: read("sni").and_then(|(node, at)| host::name(node, &at, faults)),
+        names: names.unwrap_or_default(),
+        ca,
+        client_certificate,
+        client_key,
+        sessions: read("sessions")
+            .and_then(|(node, at)| choice(node, &at, &sessions, faults))
+            .unwrap_or_default(),
+    })
+}
+
+/// The path of a file, taken as it is: whoever reads the file knows where it is relative to.
+fn file<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
+    let written = text(node, at, faults)?;
+    let bytes = 1..=limits::FILE_PATH_BYTES;
+    if bytes.contains(&written.value.len()) && !written.value.chars().any(char::is_control) {
+        return Some(written.value);
+    }
+    let help = format!("write 1 to {} bytes without control characters", limits::FILE_PATH_BYTES);
+    faults.report(written.span, at, "this is not the path of a file", Some(help));
+    None
+}

@@ -1,0 +1,98 @@
+//! TLS that is not opened: nothing but its server name and port is known.
+//!
+//! The server name is a claim. What goes out is a connection to the host of that name, so a false one reaches the host
+//! that it names and no other; but what is asked inside, and of whom (`Host`, a second name at a server of many), is
+//! between the client and that server. So such a rule has no methods and no paths, because they would promise what is
+//! not kept; it allows no request that was opened, because its author never meant to judge one; and every deny rule that
+//! could be about something inside denies the whole. A host is either opened or passed through: what passes through
+//! `*.example.com` beside a rule with paths for `api.example.com` would go around the paths, and is a fault of the
+//! document. No mode passes through what no such rule names.
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use crate::manual::attack::{HONEST, policy};
+    use crate::{Connection, Effect, HostPattern, Policy, Reason, Request, Scheme};
+
+    const DOCUMENT: &str = "
+rules:
+- {id: pinned, effect: allow, hosts: [pinned.example, '*.pinned.example'], tls: passthrough}
+- {id: opened, effect: allow, hosts: [allowed.example]}
+- {id: never, effect: deny, hosts: [bad.pinned.example], methods: [DELETE]}
+";
+
+    const PINNED: Connection<'static> =
+        Connection { server_name: Some(b"pinned.example"), port: 443, tunnel: Some(b"pinned.example:443") };
+
+    fn pass(policy: &Policy, connection: &Connection<'_>) -> (Effect, Reason) {
+        let decision = policy.pass(connection);
+        (decision.effect, decision.reason)
+    }
+
+    #[test]
+    fn a_connection_is_judged_by_its_name_and_port() {
+        let policy = policy(DOCUMENT);
+        for name in [&b"pinned.example"[..], b"PINNED.example.", b"a.b.pinned.example"] {
+            let connection = Connection { server_name: Some(name), tunnel: None, ..PINNED };
+            assert_eq!(pass(&policy, &connection), (Effect::Allow, Reason::Allowed));
+        }
+        for (connection, reason) in [
+            (Connection { server_name: None, ..PINNED }, Reason::MissingSni),
+            (Connection { server_name: Some(b""), ..PINNED }, Reason::MissingSni),
+            (Connection { server_name: Some(b"\xff"), ..PINNED }, Reason::InvalidHost),
+            (Connection { server_name: Some(b"*.pinned.example"), ..PINNED }, Reason::InvalidHost),
+            (Connection { port: 8443, tunnel: None, ..PINNED }, Reason::PortNotAllowed),
+            (Connection { tunnel: Some(b"other.example:443"), ..PINNED }, Reason::TunnelMismatch),
+            (Connection { tunnel: Some(b"pinned.example:80"), ..PINNED }, Reason::TunnelMismatch),
+            (Connection { tunnel: Some(b""), ..PINNED }, Reason::TunnelMismatch),
+            (
+                Connection { server_name: Some(b"pinned.example.attacker.test"), tunnel: None, ..PINNED },
+                Reason::HostNotAllowed,
+            ),
+            (Connection { server_name: Some(b"192.0.2.1"), tunnel: None, ..PINNED }, Reason::AddressLiteral),
+        ] {
+            assert_eq!(pass(&policy, &connection), (Effect::Deny, reason), "{connection:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_opened_is_not_passed_through_and_the_other_way_round() {
+        for mode in ["enforce", "report", "open"] {
+            let policy = policy(&format!("mode: {mode}{DOCUMENT}"));
+            let opened = Connection { server_name: Some(b"allowed.example"), tunnel: None, ..PINNED };
+            assert_eq!(pass(&policy, &opened), (Effect::Deny, Reason::TlsNotAllowed), "{mode}");
+            let unknown = Connection { server_name: Some(b"unknown.test"), tunnel: None, ..PINNED };
+            assert_eq!(pass(&policy, &unknown), (Effect::Deny, Reason::HostNotAllowed), "{mode}");
+            let request = Request { authority: b"pinned.example", sni: Some(b"pinned.example"), ..HONEST };
+            for request in [request, Request { scheme: Scheme::Http, sni: None, ..request }] {
+                let decision = policy.decide(&request);
+                assert_eq!(
+                    (decision.effect, decision.reason),
+                    (Effect::Deny, Reason::TlsNotAllowed),
+                    "{mode}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_deny_rule_for_anything_inside_denies_the_whole() {
+        let policy = policy(DOCUMENT);
+        let bad = Connection { server_name: Some(b"bad.pinned.example"), tunnel: None, ..PINNED };
+        assert_eq!(pass(&policy, &bad), (Effect::Deny, Reason::DeniedByRule));
+        assert_eq!(policy.pass(&bad).rule.map(|rule| rule.id()), Some("never"));
+        let faults = crate::compile(
+            "rules: [{id: pinned, effect: allow, hosts: [p.example], tls: passthrough}, {id: no-delete, effect: deny, methods: [DELETE]}]",
+        );
+        let faults = faults.expect_err("it can never be passed through").to_string();
+        assert!(faults.contains("`pinned` can never allow: `no-delete`"), "{faults}");
+    }
+
+    #[test]
+    fn hosts_are_listed_by_how_they_are_taken() {
+        let policy = policy(DOCUMENT);
+        assert_eq!(policy.hosts().collect::<Vec<_>>(), [HostPattern::Exact("allowed.example")]);
+        let mut passed: Vec<_> = policy.passthrough_hosts().collect();
+        passed.sort_unstable();
+        assert_eq!(passed, [HostPattern::Exact("pinned.example"), HostPattern::Below("pinned.example")]);
+    }
+}

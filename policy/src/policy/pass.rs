@@ -1,0 +1,31 @@
+//! A TLS connection that is not opened: its server name, bound to the CONNECT that carried it, is judged.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use super::Policy;
+use super::judge::{Facts, Observer, Seen, judge};
+use crate::authority::Authority;
+use crate::decision::Decision;
+use crate::host::Host;
+use crate::reason::Reason;
+use crate::request::Connection;
+use crate::scheme::Scheme;
+
+pub(super) fn evaluate<'p>(
+    policy: &'p Policy,
+    connection: &Connection<'_>,
+    observer: &mut impl Observer<'p>,
+) -> Decision<'p> {
+    let Connection { server_name, port, tunnel } = *connection;
+    let Some(name) = server_name.filter(|name| !name.is_empty()) else {
+        return Decision::deny(Reason::MissingSni, None, None);
+    };
+    let Ok(host) = Host::parse(name) else {
+        return Decision::deny(Reason::InvalidHost, None, None);
+    };
+    let authority = Authority { host, port };
+    if tunnel.is_some_and(|tunnel| Authority::parse(tunnel, port) != Ok(authority)) {
+        return Decision::deny(Reason::TunnelMismatch, None, Some(authority));
+    }
+    judge(policy, &authority, &Facts { scheme: Scheme::Https, port, seen: Seen::Connection }, observer)
+}
