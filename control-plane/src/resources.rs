@@ -46,6 +46,8 @@ pub struct Gateway {
     pub filter: Arc<[u8]>,
     /// Where the explicit proxy listens.
     pub listen: SocketAddr,
+    /// Where redirected connections are taken; nowhere when empty.
+    pub transparent: Vec<SocketAddr>,
     /// PEM bundle, on Envoy's file system, of the roots that upstreams are verified against.
     pub upstream_roots: PathBuf,
     /// The DNS resolver; Envoy's own choice (the system's) when absent.
@@ -65,6 +67,8 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
     let clusters = clusters.map(|cluster| (ResourceType::Cluster, cluster, References::new()));
     let listeners =
         [listener::explicit(gateway, capabilities), listener::intercept(gateway, capabilities, &leaf_names)]
+            .into_iter()
+            .chain(listener::transparent(gateway, capabilities, &leaf_names))
             .map(|(listener, references)| {
                 (ResourceType::Listener, Resource::new(listener.name.clone(), &listener), references)
             });

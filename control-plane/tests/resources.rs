@@ -42,6 +42,7 @@ fn gateway() -> Gateway {
         policy: Arc::new(weir_policy::compile(POLICY).unwrap()),
         filter: b"module".as_slice().into(),
         listen: "127.0.0.1:15001".parse().unwrap(),
+        transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
         upstream_roots: "/run/weir/upstream-roots.pem".into(),
         resolver: Some("127.0.0.1:5353".parse().unwrap()),
     }

@@ -9,6 +9,9 @@ use weir_policy::{Request, Scheme};
 /// Filter state in which the explicit listener hands the authority of a CONNECT to the connection inside it.
 pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
 
+/// Name of the filter chain that clients of the explicit proxy speak to.
+const EXPLICIT_CHAIN: &[u8] = b"explicit";
+
 /// Headers that no upstream may see and no client may set: Weir's and Envoy's own, the client's credentials for this
 /// proxy, and where the client sits.
 const UNWANTED_PREFIXES: [&str; 4] = ["x-weir-", "x-envoy-", "x-forwarded-", "proxy-"];
@@ -34,12 +37,14 @@ pub struct Facts {
     pub sni: Option<Vec<u8>>,
     /// The authority of the CONNECT that carried this connection.
     pub tunnel: Option<Vec<u8>>,
+    /// Whether the client speaks to the explicit proxy, and not to a host through it or by a redirection.
+    pub to_proxy: bool,
     /// Names of the headers that must not go on, each once.
     pub unwanted_headers: Vec<String>,
 }
 
 impl Facts {
-    /// Asks the host: one call for all headers, two or three for the connection.
+    /// Asks the host: one call for all headers, two to four for the connection.
     pub fn gather(host: &impl Hostcalls) -> Result<Self, FailedCall> {
         let mut facts = Self::default();
         for header in host.request_headers()? {
@@ -50,12 +55,16 @@ impl Facts {
         // ask: taking a handshake without SNI for plain HTTP would skip the binding of authority to SNI.
         facts.tls = facts.sni.is_some() || host.property(&["connection", "tls_version"])?.is_some();
         facts.tunnel = host.property(&["filter_state", CONNECT_AUTHORITY])?;
+        if !facts.tls && facts.tunnel.is_none() {
+            let chain = host.property(&["xds", "filter_chain_name"])?;
+            facts.to_proxy = chain.is_some_and(|name| name == EXPLICIT_CHAIN);
+        }
         Ok(facts)
     }
 
     /// Whether this is a CONNECT at the explicit listener, which asks for a tunnel and not for a resource.
     pub fn asks_for_tunnel(&self) -> bool {
-        self.method == b"CONNECT" && !self.tls && self.tunnel.is_none()
+        self.method == b"CONNECT" && self.to_proxy
     }
 
     /// Whether the client asked for `https` over a connection without TLS (`GET https://… HTTP/1.1` to a proxy).
@@ -133,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn an_https_request_costs_three_calls_and_a_plain_one_four() {
+    fn an_https_request_costs_three_calls_and_a_plain_one_five() {
         let https = InMemory::tls(Some(b"a.example"));
         Facts::gather(&https).unwrap();
         assert_eq!(https.calls(), 3);
         let plain = InMemory::plain();
         Facts::gather(&plain).unwrap();
-        assert_eq!(plain.calls(), 4);
+        assert_eq!(plain.calls(), 5);
     }
 
     #[test]
@@ -150,13 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_connect_from_outside_asks_for_a_tunnel() {
+    fn only_a_connect_to_the_proxy_asks_for_a_tunnel() {
         let connect = |host: InMemory| Facts::gather(&host.with_header(":method", b"CONNECT")).unwrap();
-        assert!(connect(InMemory::plain()).asks_for_tunnel());
-        assert!(!connect(InMemory::plain().in_tunnel(b"a.example:80")).asks_for_tunnel());
+        assert!(connect(InMemory::to_proxy()).asks_for_tunnel());
+        assert!(!connect(InMemory::plain()).asks_for_tunnel());
+        assert!(!connect(InMemory::to_proxy().in_tunnel(b"a.example:80")).asks_for_tunnel());
         assert!(!connect(InMemory::tls(None)).asks_for_tunnel());
         assert!(!connect(InMemory::tls(Some(b"a.example"))).asks_for_tunnel());
-        assert!(!Facts::gather(&InMemory::plain()).unwrap().asks_for_tunnel());
+        assert!(!Facts::gather(&InMemory::to_proxy()).unwrap().asks_for_tunnel());
     }
 
     #[test]

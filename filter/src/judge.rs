@@ -311,7 +311,7 @@ rules:
     #[test]
     fn a_connect_is_admitted_by_port_and_by_host_only_where_asked() {
         let connect = |authority: &str| {
-            InMemory::plain()
+            InMemory::to_proxy()
                 .with_header(":method", b"CONNECT")
                 .with_header(":authority", authority.as_bytes())
                 .without_header(":path")
@@ -330,7 +330,7 @@ rules:
     #[test]
     fn each_tunnel_has_an_upstream_connection_of_its_own() {
         for (authority, key) in [("a.example:443", "a.example:443"), ("B.example.:80", "b.example:80")] {
-            let host = InMemory::plain()
+            let host = InMemory::to_proxy()
                 .with_header(":method", b"CONNECT")
                 .with_header(":authority", authority.as_bytes());
             allowed(&judge(), &host);
@@ -340,9 +340,10 @@ rules:
     }
 
     #[test]
-    fn a_connect_inside_a_tunnel_or_over_tls_is_no_connect_for_us() {
-        let inside = InMemory::plain().in_tunnel(b"free.example:80");
-        for host in [inside, InMemory::tls(Some(b"free.example")), InMemory::tls(None)] {
+    fn a_connect_that_is_not_to_the_proxy_is_no_connect_for_us() {
+        let inside = InMemory::to_proxy().in_tunnel(b"free.example:80");
+        let redirected = InMemory::plain();
+        for host in [inside, redirected, InMemory::tls(Some(b"free.example")), InMemory::tls(None)] {
             let host = host
                 .with_header(":method", b"CONNECT")
                 .with_header(":authority", b"free.example:80")
@@ -370,8 +371,9 @@ rules:
     #[test]
     fn without_a_policy_everything_is_denied() {
         let judge = Judge::new(None, Rc::default());
-        let connect =
-            InMemory::plain().with_header(":method", b"CONNECT").with_header(":authority", b"a.example:443");
+        let connect = InMemory::to_proxy()
+            .with_header(":method", b"CONNECT")
+            .with_header(":authority", b"a.example:443");
         for host in [InMemory::plain(), InMemory::tls(Some(b"a.example")), connect] {
             assert_eq!(denied(&judge, &host), (403, "policy_missing".to_owned()));
         }

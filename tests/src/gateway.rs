@@ -25,6 +25,8 @@ pub struct Run {
     pub envoy: Option<PathBuf>,
     /// `--listen`
     pub listen: String,
+    /// `--transparent`, each
+    pub transparent: Vec<SocketAddr>,
     /// `--upstream-ca`
     pub upstream_ca: Option<PathBuf>,
     /// `--dns`
@@ -38,6 +40,7 @@ impl Run {
             directory: TempDir::new()?,
             envoy: Some(envoy.path.clone()),
             listen: "127.0.0.1:0".to_owned(),
+            transparent: Vec::new(),
             upstream_ca: Some(hosts.roots()),
             dns: Some(hosts.dns.address()),
         };
@@ -68,6 +71,9 @@ impl Run {
             arguments.extend(["--envoy".into(), envoy.into()]);
         }
         arguments.extend(["--listen".into(), (&self.listen).into()]);
+        for address in &self.transparent {
+            arguments.extend(["--transparent".into(), address.to_string().into()]);
+        }
         if let Some(upstream_ca) = &self.upstream_ca {
             arguments.extend(["--upstream-ca".into(), upstream_ca.into()]);
         }
@@ -287,6 +293,10 @@ pub struct Decision {
     pub host: Option<String>,
     /// The port asked for.
     pub port: Option<u16>,
+    /// The listener that the client's bytes came to.
+    pub listener: String,
+    /// The client's address and port.
+    pub client: Option<SocketAddr>,
     /// `http` or `https`.
     pub scheme: Option<String>,
     /// The method.

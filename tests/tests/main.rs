@@ -24,6 +24,7 @@ mod served_envoy;
 mod smuggling;
 mod start_errors;
 mod streams;
+mod transparent;
 mod trap;
 mod trapping_filter;
 mod upstream_failures;

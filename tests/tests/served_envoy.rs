@@ -48,6 +48,7 @@ impl ServedEnvoy {
             policy: Arc::new(policy),
             filter: filter.into(),
             listen,
+            transparent: Vec::new(),
             upstream_roots: hosts.roots(),
             resolver: Some(hosts.dns.address()),
         };

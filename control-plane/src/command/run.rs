@@ -55,6 +55,9 @@ pub struct Arguments {
     /// Where the proxy listens; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15001")]
     listen: SocketAddr,
+    /// Where redirected connections are taken; may be given twice, for IPv4 and IPv6 [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    transparent: Vec<SocketAddr>,
     /// Roots (PEM) to trust for upstreams, beside the system's
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
@@ -97,9 +100,20 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let system = SystemRoots::load();
     let upstream_roots = settings::upstream_roots(&runtime, &system, &ca, arguments.upstream_ca.as_deref())?;
     let trust = TrustFiles::write(&state, ca.root(), &system)?;
-    let listen = settings::free_address(arguments.listen)?;
+    let listen = settings::free_address("--listen", arguments.listen)?;
+    let transparent = arguments.transparent.iter();
+    let transparent = transparent
+        .map(|address| settings::free_address("--transparent", *address))
+        .collect::<Result<_, _>>()?;
 
-    let gateway = Gateway { policy, filter: FILTER.into(), listen, upstream_roots, resolver: arguments.dns };
+    let gateway = Gateway {
+        policy,
+        filter: FILTER.into(),
+        listen,
+        transparent,
+        upstream_roots,
+        resolver: arguments.dns,
+    };
     let control_plane = ControlPlane::new(gateway, Arc::clone(&ca));
     let mut envoy = start(&control_plane, &runtime, &binary)?;
     let probed = tokio::select! {

@@ -53,6 +53,11 @@ pub struct Decision {
     /// What was decided. Its effect and reason are Envoy's where Envoy refused after the filter had allowed.
     #[serde(flatten)]
     pub record: Record,
+    /// The listener that the client's bytes came to: `weir_explicit`, `weir_intercept` (from within a CONNECT) or
+    /// `weir_transparent`.
+    pub listener: String,
+    /// The client's address and port.
+    pub client: Option<String>,
     /// The status that the client got; 0 if it went away before.
     pub status: u32,
     /// Where the request went.
@@ -73,7 +78,7 @@ pub struct Decision {
 impl Decision {
     /// Reads an access log entry. `None` for what is no decision: a tunnel that was let in (what comes out of it
     /// is judged by itself), and bytes that never became a request.
-    pub fn of_entry(entry: &HttpAccessLogEntry) -> Option<Self> {
+    pub fn of_entry(listener: &str, entry: &HttpAccessLogEntry) -> Option<Self> {
         let common = entry.common_properties.as_ref()?;
         let response = entry.response.as_ref();
         let details = response.map(|response| response.response_code_details.clone()).unwrap_or_default();
@@ -97,6 +102,8 @@ impl Decision {
         }
         Some(Self {
             time: milliseconds(common),
+            listener: listener.to_owned(),
+            client: common.downstream_remote_address.as_ref().and_then(socket),
             status,
             upstream_address: common.upstream_remote_address.as_ref().and_then(socket),
             upstream_names: upstream_names(common, &record, &details),
@@ -222,10 +229,13 @@ mod tests {
 
     #[test]
     fn the_name_is_verified_only_when_the_upstream_answered() {
-        let answered = Decision::of_entry(&entry(ALLOWED, "via_upstream", 200)).unwrap();
+        let answered = Decision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
         assert_eq!(answered.upstream_names, ["a.example"]);
-        let failed =
-            Decision::of_entry(&entry(ALLOWED, "upstream_reset_before_response_started", 503)).unwrap();
+        let failed = Decision::of_entry(
+            "weir_intercept",
+            &entry(ALLOWED, "upstream_reset_before_response_started", 503),
+        )
+        .unwrap();
         assert_eq!(failed.upstream_names, [""; 0]);
     }
 
@@ -237,7 +247,7 @@ mod tests {
         let names = format!("{},a.example", many.join(","));
         common.custom_tags =
             [(names::PEER_NAMES.to_owned(), names), (names::PEER_TLS.to_owned(), "TLSv1.3".into())].into();
-        let decision = Decision::of_entry(&entry).unwrap();
+        let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
         assert_eq!(
             (decision.upstream_names.len(), decision.upstream_names[0].as_str()),
             (MOST_NAMES, "a.example")
@@ -246,7 +256,7 @@ mod tests {
         // Without TLS the tags are there, and empty.
         let common = entry.common_properties.as_mut().unwrap();
         common.custom_tags.values_mut().for_each(String::clear);
-        assert_eq!(Decision::of_entry(&entry).unwrap().upstream_tls, None);
+        assert_eq!(Decision::of_entry("weir_intercept", &entry).unwrap().upstream_tls, None);
     }
 
     #[test]
@@ -265,7 +275,7 @@ mod tests {
     #[test]
     fn the_address_guard_turns_an_allow_into_a_deny() {
         for details in ["rbac_access_denied_matched_policy[none]", "dns_resolution_failure{address_denied}"] {
-            let decision = Decision::of_entry(&entry(ALLOWED, details, 403)).unwrap();
+            let decision = Decision::of_entry("weir_intercept", &entry(ALLOWED, details, 403)).unwrap();
             assert_eq!(
                 (decision.record.effect.as_str(), decision.record.reason.as_str()),
                 ("deny", "address_not_allowed")
@@ -276,7 +286,10 @@ mod tests {
     #[test]
     fn what_would_be_denied_is_said_and_only_then() {
         let line = |record: &str| {
-            serde_json::to_value(Decision::of_entry(&entry(record, "via_upstream", 200)).unwrap()).unwrap()
+            serde_json::to_value(
+                Decision::of_entry("weir_intercept", &entry(record, "via_upstream", 200)).unwrap(),
+            )
+            .unwrap()
         };
         let would =
             ALLOWED.replace("\"allowed\"", "\"host_not_allowed\"").replace('}', ",\"would_deny\":true}");
@@ -293,7 +306,7 @@ mod tests {
         let common = entry.common_properties.as_mut().unwrap();
         common.upstream_transport_failure_reason =
             "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED".to_owned();
-        let decision = Decision::of_entry(&entry).unwrap();
+        let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
         assert_eq!(decision.record.reason, "certificate_not_verified");
         assert!(decision.cause.is_some() && decision.failure.is_some());
     }
@@ -301,12 +314,12 @@ mod tests {
     #[test]
     fn a_tunnel_that_was_let_in_is_no_decision() {
         let tunnel = ALLOWED.replace("GET", "CONNECT");
-        assert_eq!(Decision::of_entry(&entry(&tunnel, "via_upstream", 200)), None);
+        assert_eq!(Decision::of_entry("weir_intercept", &entry(&tunnel, "via_upstream", 200)), None);
     }
 
     #[test]
     fn the_line_has_the_records_keys_at_its_top() {
-        let decision = Decision::of_entry(&entry(ALLOWED, "via_upstream", 200)).unwrap();
+        let decision = Decision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
         let line = serde_json::to_value(decision).unwrap();
         assert_eq!(line["host"], "a.example");
         assert_eq!(line["status"], 200);

@@ -45,9 +45,15 @@ impl AccessLogService for DecisionLog {
         request: Request<Streaming<StreamAccessLogsMessage>>,
     ) -> Result<Response<StreamAccessLogsResponse>, Status> {
         let mut messages = request.into_inner();
+        let mut listener = String::new();
         while let Some(message) = messages.next().await.transpose()? {
+            // Only the first message of a stream says whose it is.
+            if let Some(identifier) = message.identifier {
+                listener = identifier.log_name;
+            }
             let Some(LogEntries::HttpLogs(entries)) = message.log_entries else { continue };
-            for decision in entries.log_entry.iter().filter_map(Decision::of_entry) {
+            for decision in entries.log_entry.iter().filter_map(|entry| Decision::of_entry(&listener, entry))
+            {
                 // Nobody listening is no failure.
                 let _ = self.decisions.send(decision);
             }

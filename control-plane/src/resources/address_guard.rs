@@ -98,15 +98,18 @@ fn address_set(number: usize) -> Principal {
 }
 
 fn own_ports(gateway: &Gateway) -> Permission {
-    let listener = i64::from(gateway.listen.port());
-    let ranges = [OWN_PORTS, listener..listener + 1];
+    let listeners = gateway.transparent.iter().chain([&gateway.listen]);
+    let mut ports: Vec<_> = listeners.map(|address| i64::from(address.port())).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    let ranges = [OWN_PORTS].into_iter().chain(ports.into_iter().map(|port| port..port + 1));
     let rules = ranges.map(|range| {
         matcher(UpstreamIpPortMatcher {
             upstream_port_range: Some(Int64Range { start: range.start, end: range.end }),
             ..UpstreamIpPortMatcher::default()
         })
     });
-    Permission { rule: Some(permission::Rule::OrRules(permission::Set { rules: rules.into() })) }
+    Permission { rule: Some(permission::Rule::OrRules(permission::Set { rules: rules.collect() })) }
 }
 
 fn any_of(networks: impl Iterator<Item = IpNet>) -> Permission {

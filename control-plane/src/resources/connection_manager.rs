@@ -36,17 +36,23 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> Filter 
     let [policy, forward_proxy, address_guard, router] = policed(gateway);
     // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
     let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, router];
-    manager(capabilities, names::EXPLICIT_ROUTES, filters, &["CONNECT", "websocket"])
+    manager(
+        names::EXPLICIT_LISTENER,
+        capabilities,
+        names::EXPLICIT_ROUTES,
+        filters,
+        &["CONNECT", "websocket"],
+    )
 }
 
-/// Inside a tunnel, TLS terminated.
-pub(super) fn intercepted_tls(gateway: &Gateway, capabilities: Capabilities) -> Filter {
-    manager(capabilities, names::INTERCEPTED_TLS_ROUTES, policed(gateway).into(), &["websocket"])
+/// TLS terminated, on the listener of this name.
+pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> Filter {
+    manager(listener, capabilities, names::INTERCEPTED_TLS_ROUTES, policed(gateway).into(), &["websocket"])
 }
 
-/// Inside a tunnel, plain HTTP.
-pub(super) fn intercepted_plain(gateway: &Gateway, capabilities: Capabilities) -> Filter {
-    manager(capabilities, names::INTERCEPTED_PLAIN_ROUTES, policed(gateway).into(), &["websocket"])
+/// Plain HTTP that is no proxy request, on the listener of this name.
+pub(super) fn intercepted_plain(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> Filter {
+    manager(listener, capabilities, names::INTERCEPTED_PLAIN_ROUTES, policed(gateway).into(), &["websocket"])
 }
 
 /// The chain of every listener: decide, resolve, look at the address, send.
@@ -90,18 +96,24 @@ fn mark_tunnel() -> HttpFilter {
     configured("envoy.filters.http.set_filter_state", config)
 }
 
-/// `name` is that of its route table, and its own in statistics and in the decision log.
-fn manager(capabilities: Capabilities, name: &str, filters: Vec<HttpFilter>, upgrades: &[&str]) -> Filter {
+/// `routes` is its route table, and its own name in statistics.
+fn manager(
+    listener: &str,
+    capabilities: Capabilities,
+    routes: &str,
+    filters: Vec<HttpFilter>,
+    upgrades: &[&str],
+) -> Filter {
     let upgrade =
         |kind: &&str| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() };
     let manager = HttpConnectionManager {
-        stat_prefix: name.to_owned(),
+        stat_prefix: routes.to_owned(),
         route_specifier: Some(RouteSpecifier::Rds(Rds {
             config_source: Some(ads()),
-            route_config_name: name.to_owned(),
+            route_config_name: routes.to_owned(),
         })),
         http_filters: filters,
-        access_log: vec![decision_log::access_log(name, capabilities)],
+        access_log: vec![decision_log::access_log(listener, capabilities)],
         local_reply_config: Some(local_reply::config()),
         upgrade_configs: upgrades.iter().map(upgrade).collect(),
         http_protocol_options: Some(Http1ProtocolOptions {

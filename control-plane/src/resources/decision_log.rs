@@ -21,7 +21,7 @@ const FLUSH_NANOSECONDS: i32 = 50_000_000;
 const PEER: [(&str, &str); 2] =
     [(names::PEER_NAMES, "%UPSTREAM_PEER_DNS_SAN%"), (names::PEER_TLS, "%UPSTREAM_TLS_VERSION%")];
 
-/// `log_name` says which listener decided.
+/// `log_name` is the listener.
 pub(super) fn access_log(log_name: &str, capabilities: Capabilities) -> AccessLog {
     let peer = match capabilities.upstream_peer {
         UpstreamPeer::Logged => PEER.map(|(tag, value)| custom_tag(tag, value)).into(),

@@ -1,10 +1,12 @@
-//! Listeners: the explicit proxy, and the internal one that every CONNECT ends in.
+//! Listeners: the explicit proxy, the internal one that every CONNECT ends in, and the one that takes redirected
+//! connections. The last two look inside with the same filter chains.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use envoy_types::pb::envoy::config::listener::v3::listener::{InternalListenerConfig, ListenerSpecifier};
 use envoy_types::pb::envoy::config::listener::v3::{
-    FilterChain, FilterChainMatch, Listener, ListenerFilter, listener_filter,
+    AdditionalAddress, FilterChain, FilterChainMatch, Listener, ListenerFilter, listener_filter,
 };
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
@@ -27,6 +29,7 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listen
         name: names::EXPLICIT_LISTENER.to_owned(),
         address: Some(socket_address(gateway.listen)),
         filter_chains: vec![FilterChain {
+            name: names::EXPLICIT_CHAIN.to_owned(),
             filters: vec![connection_manager::explicit(gateway, capabilities)],
             ..FilterChain::default()
         }],
@@ -40,6 +43,39 @@ pub(super) fn intercept(
     capabilities: Capabilities,
     leaf_names: &BTreeSet<String>,
 ) -> (Listener, References) {
+    let listener = Listener {
+        listener_specifier: Some(ListenerSpecifier::InternalListener(InternalListenerConfig {})),
+        ..intercepting(names::INTERCEPT_LISTENER, gateway, capabilities, leaf_names)
+    };
+    (listener, references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES]))
+}
+
+/// None where nothing is redirected.
+pub(super) fn transparent(
+    gateway: &Gateway,
+    capabilities: Capabilities,
+    leaf_names: &BTreeSet<String>,
+) -> Option<(Listener, References)> {
+    let (first, others) = gateway.transparent.split_first()?;
+    let address = |address: &SocketAddr| Some(socket_address(*address));
+    let listener = Listener {
+        address: address(first),
+        additional_addresses: others
+            .iter()
+            .map(|other| AdditionalAddress { address: address(other), ..AdditionalAddress::default() })
+            .collect(),
+        ..intercepting(names::TRANSPARENT_LISTENER, gateway, capabilities, leaf_names)
+    };
+    Some((listener, references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES])))
+}
+
+/// A listener without its address.
+fn intercepting(
+    name: &str,
+    gateway: &Gateway,
+    capabilities: Capabilities,
+    leaf_names: &BTreeSet<String>,
+) -> Listener {
     let transport_protocol = |protocol: &str| {
         Some(FilterChainMatch { transport_protocol: protocol.to_owned(), ..FilterChainMatch::default() })
     };
@@ -48,28 +84,27 @@ pub(super) fn intercept(
         filter_chain_match: transport_protocol("tls"),
         transport_socket: Some(downstream_tls::transport(capabilities.leaf_delivery, leaf_names)),
         transport_socket_connect_timeout: seconds(HANDSHAKE_SECONDS),
-        filters: vec![connection_manager::intercepted_tls(gateway, capabilities)],
+        filters: vec![connection_manager::intercepted_tls(name, gateway, capabilities)],
         ..FilterChain::default()
     };
     let plain = FilterChain {
         name: "plain".to_owned(),
         filter_chain_match: transport_protocol("raw_buffer"),
-        filters: vec![connection_manager::intercepted_plain(gateway, capabilities)],
+        filters: vec![connection_manager::intercepted_plain(name, gateway, capabilities)],
         ..FilterChain::default()
     };
-    let listener = Listener {
-        name: names::INTERCEPT_LISTENER.to_owned(),
-        listener_specifier: Some(ListenerSpecifier::InternalListener(InternalListenerConfig {})),
+    Listener {
+        name: name.to_owned(),
         listener_filters: vec![
-            // Takes the client's address from the filter state that the explicit listener shared.
+            // For the log: the address that the client dialled, and inside a tunnel those that the explicit listener
+            // shared. Where a request goes depends on neither.
             listener_filter("envoy.filters.listener.original_dst", OriginalDst::default()),
             listener_filter("envoy.filters.listener.tls_inspector", TlsInspector::default()),
         ],
         listener_filters_timeout: seconds(FIRST_BYTES_SECONDS),
         filter_chains: vec![tls, plain],
         ..Listener::default()
-    };
-    (listener, references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES]))
+    }
 }
 
 fn references(routes: &[&str]) -> References {

@@ -4,6 +4,10 @@
 pub const EXPLICIT_LISTENER: &str = "weir_explicit";
 /// Internal listener that terminates TLS and looks inside.
 pub const INTERCEPT_LISTENER: &str = "weir_intercept";
+/// Listener that takes redirected connections, and does the same with them.
+pub const TRANSPARENT_LISTENER: &str = "weir_transparent";
+/// Filter chain of the explicit proxy: by its name the policy filter knows whom a client speaks to.
+pub const EXPLICIT_CHAIN: &str = "explicit";
 
 /// Route table of the explicit proxy.
 pub const EXPLICIT_ROUTES: &str = "explicit";

@@ -33,6 +33,11 @@ impl InMemory {
             .with_header(":scheme", b"http")
     }
 
+    /// The same asked of the explicit proxy.
+    pub(crate) fn to_proxy() -> Self {
+        Self::plain().attribute(&["xds", "filter_chain_name"], b"explicit")
+    }
+
     /// The same over TLS.
     pub(crate) fn tls(sni: Option<&[u8]>) -> Self {
         let host = Self::plain()

