@@ -1,6 +1,6 @@
 //! The control plane as one thing: a policy in, resources and leaves out, decisions back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::xds::source::Catalogue;
 /// Serves Envoys until it is dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
-    gateway: Gateway,
+    gateway: Mutex<Gateway>,
     policy: watch::Sender<Arc<Policy>>,
     catalogue: watch::Sender<Arc<Catalogue>>,
     secrets: Arc<LeafSecrets>,
@@ -40,7 +40,7 @@ impl ControlPlane {
         let policy = watch::Sender::new(Arc::clone(&gateway.policy));
         let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, limits), policy.subscribe()));
         Self {
-            gateway,
+            gateway: Mutex::new(gateway),
             policy,
             catalogue: watch::Sender::new(Arc::new(catalogue)),
             secrets,
@@ -51,10 +51,21 @@ impl ControlPlane {
 
     /// Puts another policy into force on every connected Envoy.
     pub fn replace_policy(&self, policy: Arc<Policy>) {
-        let gateway = Gateway { policy: Arc::clone(&policy), ..self.gateway.clone() };
-        self.policy.send_replace(policy);
+        self.policy.send_replace(Arc::clone(&policy));
         self.secrets.policy_changed();
-        self.catalogue.send_replace(Arc::new(Catalogue::of(gateway)));
+        self.change(|gateway| gateway.policy = policy);
+    }
+
+    /// Verifies upstreams by these roots (PEM) from now on. Connections that were verified by others end.
+    pub fn replace_upstream_roots(&self, roots: Arc<str>) {
+        self.change(|gateway| gateway.upstream_roots = roots);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Gateway)) {
+        // A panic in a change leaves whole values.
+        let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut gateway);
+        self.catalogue.send_replace(Arc::new(Catalogue::of(gateway.clone())));
     }
 
     /// The connected Envoys.

@@ -8,6 +8,7 @@
 pub mod bootstrap;
 pub mod ca;
 pub mod capabilities;
+pub mod certificate_file;
 pub mod command;
 pub mod control_plane;
 pub mod decision_log;

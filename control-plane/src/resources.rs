@@ -23,11 +23,11 @@ mod policy_filter;
 mod protobuf;
 mod route;
 pub mod secret;
+mod upstream_secret;
 mod upstream_tls;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use weir_policy::{Host, HostPattern, Policy};
@@ -48,8 +48,8 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Where redirected connections are taken; nowhere when empty.
     pub transparent: Vec<SocketAddr>,
-    /// PEM bundle, on Envoy's file system, of the roots that upstreams are verified against.
-    pub upstream_roots: PathBuf,
+    /// The roots that upstreams are verified by, in PEM.
+    pub upstream_roots: Arc<str>,
     /// The DNS resolver; Envoy's own choice (the system's) when absent.
     pub resolver: Option<SocketAddr>,
 }
@@ -65,6 +65,8 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
     };
     let clusters = cluster::all(gateway, capabilities).into_iter();
     let clusters = clusters.map(|cluster| (ResourceType::Cluster, cluster, References::new()));
+    let roots = upstream_secret::trust(&gateway.upstream_roots);
+    let secrets = [(ResourceType::Secret, roots, References::new())];
     let listeners =
         [listener::explicit(gateway, capabilities), listener::intercept(gateway, capabilities, &leaf_names)]
             .into_iter()
@@ -77,7 +79,7 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
     });
     let configs = [policy_filter::resource(gateway, capabilities), address_guard::resource(gateway)]
         .map(|config| (ResourceType::ExtensionConfig, config, References::new()));
-    Snapshot::new(clusters.chain(listeners).chain(routes).chain(configs))
+    Snapshot::new(secrets.into_iter().chain(clusters).chain(listeners).chain(routes).chain(configs))
 }
 
 /// The names to mint in advance: as many as may live at one time. A leaf is for one name, so what a wildcard covers has

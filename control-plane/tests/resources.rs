@@ -43,7 +43,7 @@ fn gateway() -> Gateway {
         filter: b"module".as_slice().into(),
         listen: "127.0.0.1:15001".parse().unwrap(),
         transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
-        upstream_roots: "/run/weir/upstream-roots.pem".into(),
+        upstream_roots: "roots in PEM".into(),
         resolver: Some("127.0.0.1:5353".parse().unwrap()),
     }
 }

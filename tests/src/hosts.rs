@@ -60,8 +60,14 @@ impl UpstreamHosts {
         let here = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let dns = NameServer::start(sites.into_iter().map(|site| (site.name, here.clone())))?;
         let directory = TempDir::new()?;
-        fs::write(directory.path().join("roots.pem"), bundle(&[&alpha_authority, &beta_authority]))?;
-        Ok(Self { nginx, dns, alpha_authority, beta_authority, directory })
+        let hosts = Self { nginx, dns, alpha_authority, beta_authority, directory };
+        hosts.write_roots(&bundle(&[&hosts.alpha_authority, &hosts.beta_authority]))?;
+        Ok(hosts)
+    }
+
+    /// Replaces the content of the file with the roots.
+    pub fn write_roots(&self, roots: &str) -> Result<()> {
+        Ok(fs::write(self.roots(), roots)?)
     }
 
     /// The file with both roots.

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -97,8 +98,7 @@ impl Nginx {
         let (address, plain_address) = (tls.local_addr()?, plain.local_addr()?);
         fs::create_dir(directory.path().join("files"))?;
         for site in sites {
-            fs::write(directory.path().join(format!("{}.crt", site.name)), &site.certificate.chain_pem)?;
-            fs::write(directory.path().join(format!("{}.key", site.name)), &site.certificate.key_pem)?;
+            write_certificate(&directory, &site.name, &site.certificate)?;
         }
         fs::write(directory.path().join("access.jsonl"), "")?;
         let configuration = directory.path().join("nginx.conf");
@@ -118,6 +118,17 @@ impl Nginx {
         let mut nginx = Self { process, directory, address, plain_address };
         nginx.wait_until_ready()?;
         Ok(nginx)
+    }
+
+    /// Presents another certificate for a host, on every connection that it takes from now on.
+    pub fn present(&self, name: &str, certificate: &ServerCertificate) -> Result<()> {
+        write_certificate(&self.directory, name, certificate)?;
+        let before = self.id().descendants()?;
+        self.process.signal(Signal::HUP)?;
+        Deadline::seconds(10).poll("new workers of nginx", || {
+            let old_have_ended = before.iter().all(|worker| !worker.is_running());
+            Ok((old_have_ended && !self.id().descendants()?.is_empty()).then_some(()))
+        })
     }
 
     /// Its master process.
@@ -173,6 +184,11 @@ impl Nginx {
             Ok(pid.exists().then_some(()))
         })
     }
+}
+
+fn write_certificate(directory: &TempDir, name: &str, certificate: &ServerCertificate) -> Result<()> {
+    fs::write(directory.path().join(format!("{name}.crt")), &certificate.chain_pem)?;
+    Ok(fs::write(directory.path().join(format!("{name}.key")), &certificate.key_pem)?)
 }
 
 fn configure(

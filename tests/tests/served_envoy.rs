@@ -49,7 +49,7 @@ impl ServedEnvoy {
             filter: filter.into(),
             listen,
             transparent: Vec::new(),
-            upstream_roots: hosts.roots(),
+            upstream_roots: std::fs::read_to_string(hosts.roots())?.into(),
             resolver: Some(hosts.dns.address()),
         };
         let control_plane = serve(&gateway, strategy, directory.path())?;

@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, CertificateAuthority, EnvoyBinary, Front, Gateway, IMPOSTOR, ORIGIN, Origin, Run,
-    ServerCertificate, ServerOptions, Site, UpstreamHosts,
+    ALPHA, BETA, CertificateAuthority, Deadline, EnvoyBinary, Front, Gateway, IMPOSTOR, ORIGIN, Origin, Run,
+    ServerCertificate, ServerOptions, Site, UpstreamHosts, bundle,
 };
 
 const EXPIRED: &str = "expired.weir.test";
@@ -127,6 +127,48 @@ fn an_answer_that_breaks_off_is_in_the_decision_log(envoy: &EnvoyBinary) -> Resu
     Ok(())
 }
 
+fn another_certificate_of_a_host_is_taken_at_once(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let gateway = start(envoy, &hosts, &["none.weir.test"], &[hosts.port()])?;
+    let beta = hosts.url(BETA, "/");
+    assert_eq!(gateway.client().get(&beta)?.status, 200);
+    hosts.nginx.present(BETA, &hosts.alpha_authority.issue(&[BETA, "rotated.weir.test"])?)?;
+    assert_eq!(gateway.client().get(&beta)?.status, 200);
+    if envoy.version.as_str() >= "1.37" {
+        assert_eq!(gateway.decisions(2)?[1].upstream_names, [BETA, "rotated.weir.test"]);
+    }
+    // One that is not good is noticed as soon.
+    hosts.nginx.present(BETA, &hosts.alpha_authority.issue(&["rotated.weir.test"])?)?;
+    assert_eq!(gateway.client().get(&beta)?.header("x-weir-decision"), Some("certificate_not_verified"));
+    assert_eq!(gateway.client().get(hosts.url(ALPHA, "/"))?.status, 200);
+    Ok(())
+}
+
+fn a_root_that_is_taken_from_the_file_counts_no_more(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let gateway = start(envoy, &hosts, &["none.weir.test"], &[hosts.port()])?;
+    let (alpha, beta) = (hosts.url(ALPHA, "/"), hosts.url(BETA, "/"));
+    let status_of_beta = || {
+        assert_eq!(gateway.client().get(&alpha)?.status, 200, "alpha's root was always there");
+        let response = gateway.client().get(&beta)?;
+        Ok((response.status, response.header("x-weir-decision").map(str::to_owned)))
+    };
+    // The connection that this leaves open ends with the root.
+    assert_eq!(status_of_beta()?, (200, None));
+    hosts.write_roots(hosts.alpha_authority.pem())?;
+    let refused = (503, Some("certificate_not_verified".to_owned()));
+    Deadline::seconds(15).poll_eq("beta without its root", &refused, status_of_beta)?;
+
+    hosts.write_roots("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")?;
+    Deadline::seconds(15).poll("word of the bad file", || {
+        Ok(gateway.stderr().contains("the last good roots of upstreams stay in force").then_some(()))
+    })?;
+    assert_eq!(status_of_beta()?, refused);
+
+    hosts.write_roots(&bundle(&[&hosts.alpha_authority, &hosts.beta_authority]))?;
+    Deadline::seconds(15).poll_eq("beta with its root again", &(200, None), status_of_beta)
+}
+
 /// A server that reads the beginning of a ClientHello and closes the connection.
 struct HangUp {
     address: SocketAddr,
@@ -167,4 +209,6 @@ on_oldest_and_newest_envoy!(
     a_certificate_that_does_not_verify_is_told_with_its_fault,
     an_upstream_that_breaks_off_is_told_with_the_moment,
     an_answer_that_breaks_off_is_in_the_decision_log,
+    another_certificate_of_a_host_is_taken_at_once,
+    a_root_that_is_taken_from_the_file_counts_no_more,
 );

@@ -5,6 +5,8 @@ mod output;
 mod policy_file;
 mod readiness;
 mod settings;
+mod upstream_roots;
+mod watched_files;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -32,6 +34,7 @@ use crate::state_folder::StateFolder;
 use error::RunError;
 use output::Output;
 use policy_file::PolicyFile;
+use upstream_roots::UpstreamRoots;
 
 /// The filter, a part of this program.
 static FILTER: &[u8] = include_bytes!(env!("WEIR_FILTER_WASM"));
@@ -98,7 +101,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let ca = Arc::new(Ca::open(&state, Lifetimes::default(), SystemTime::now())?);
     let runtime = RuntimeFolder::new()?;
     let system = SystemRoots::load();
-    let upstream_roots = settings::upstream_roots(&runtime, &system, &ca, arguments.upstream_ca.as_deref())?;
+    let mut upstream_roots = UpstreamRoots::open(&system, &ca, arguments.upstream_ca)?;
     let trust = TrustFiles::write(&state, ca.root(), &system)?;
     let listen = settings::free_address("--listen", arguments.listen)?;
     let transparent = arguments.transparent.iter();
@@ -111,7 +114,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         filter: FILTER.into(),
         listen,
         transparent,
-        upstream_roots,
+        upstream_roots: upstream_roots.pem(),
         resolver: arguments.dns,
     };
     let control_plane = ControlPlane::new(gateway, Arc::clone(&ca));
@@ -150,6 +153,11 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             () = policy_file.changed() => {
                 if let Some(policy) = policy_file.reload() {
                     control_plane.replace_policy(policy);
+                }
+            }
+            () = upstream_roots.changed() => {
+                if let Some(roots) = upstream_roots.reload() {
+                    control_plane.replace_upstream_roots(roots);
                 }
             }
             // A terminal sends Ctrl-C to the command as well, and the command decides what it means.

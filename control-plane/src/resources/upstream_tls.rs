@@ -1,13 +1,13 @@
 //! The upstream TLS context: where hosts that share an address are kept apart.
 
-use envoy_types::pb::envoy::config::core::v3::{DataSource, TransportSocket, data_source};
+use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
-    CertificateValidationContext, CommonTlsContext, TlsParameters, UpstreamTlsContext, tls_parameters,
+    CommonTlsContext, TlsParameters, UpstreamTlsContext, tls_parameters,
 };
 
-use super::Gateway;
 use super::protobuf::{number, transport_socket};
+use super::{Gateway, upstream_secret};
 use crate::capabilities::UpstreamTlsStrategy;
 
 /// Sessions kept by a context that may resume. Envoy keeps the newest and drops the oldest; a host on TLS 1.3
@@ -19,9 +19,7 @@ pub(super) fn transport(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> Tra
         UpstreamTlsStrategy::SniScopedSessions => SESSIONS,
         UpstreamTlsStrategy::NoSessions => 0,
     };
-    let path = gateway.upstream_roots.to_string_lossy().into_owned();
-    let roots =
-        DataSource { specifier: Some(data_source::Specifier::Filename(path)), ..DataSource::default() };
+    let roots = upstream_secret::trust_name(&gateway.upstream_roots);
     let common = CommonTlsContext {
         tls_params: Some(TlsParameters {
             tls_minimum_protocol_version: tls_parameters::TlsProtocol::TlSv12 as i32,
@@ -29,11 +27,8 @@ pub(super) fn transport(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> Tra
             tls_maximum_protocol_version: tls_parameters::TlsProtocol::TlSv13 as i32,
             ..TlsParameters::default()
         }),
-        validation_context_type: Some(ValidationContextType::ValidationContext(
-            CertificateValidationContext {
-                trusted_ca: Some(roots),
-                ..CertificateValidationContext::default()
-            },
+        validation_context_type: Some(ValidationContextType::ValidationContextSdsSecretConfig(
+            upstream_secret::reference(roots),
         )),
         ..CommonTlsContext::default()
     };

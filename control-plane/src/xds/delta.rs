@@ -157,7 +157,7 @@ impl StreamState for DeltaStream {
         let mut names = names.into_iter();
         let mut current = Vec::new();
         for name in &mut names {
-            match source.secrets().renewed(&name) {
+            match source.renewed(&name) {
                 RenewedSecret::Current(secret) => current.push((name, Some(secret))),
                 RenewedSecret::Gone => current.push((name, None)),
                 RenewedSecret::Later => {

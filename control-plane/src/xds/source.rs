@@ -101,12 +101,21 @@ impl Source {
     /// The resource of a name.
     pub fn get(&self, kind: ResourceType, name: &str) -> Option<Arc<Resource>> {
         match kind {
-            ResourceType::Secret => self.secrets.secret(name),
+            ResourceType::Secret => {
+                let of_snapshot = self.snapshot.get(kind, name).cloned();
+                of_snapshot.or_else(|| self.secrets.secret(name))
+            }
             ResourceType::Cluster
             | ResourceType::Listener
             | ResourceType::Route
             | ResourceType::ExtensionConfig => self.snapshot.get(kind, name).cloned(),
         }
+    }
+
+    /// A secret that a node holds, as it is to be held now.
+    pub fn renewed(&self, secret: &str) -> RenewedSecret {
+        let of_snapshot = self.snapshot.get(ResourceType::Secret, secret).cloned();
+        of_snapshot.map_or_else(|| self.secrets.renewed(secret), RenewedSecret::Current)
     }
 
     /// The secrets, beyond [`Self::get`].

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use crate::certificate_file::CertificateFileError;
 use crate::envoy::NoEnvoy;
 use crate::policy_document::PolicyDocumentError;
 
@@ -21,8 +22,12 @@ pub(super) enum RunError {
     Listen { option: &'static str, address: SocketAddr, cause: io::Error },
     #[error("{0}\nhelp: name the policy document with `--policy FILE`")]
     Policy(PolicyDocumentError),
-    #[error("cannot read `{}`: {cause}\nhelp: `--upstream-ca` names a file of certificates in PEM form", path.display())]
-    UpstreamRoots { path: PathBuf, cause: io::Error },
+    #[error("{0}\nhelp: `--upstream-ca` names a file of certificates in PEM form")]
+    UpstreamRoots(CertificateFileError),
+    #[error(
+        "this system trusts no roots that upstreams could be verified by\nhelp: install its CA certificates, or name a file of roots with `--upstream-ca`"
+    )]
+    NoUpstreamRoots,
     #[error(
         "`{0}` is not a program in PATH\nhelp: what stands behind `--` is run as it is; for a line of shell, `-- sh -c '…'`"
     )]

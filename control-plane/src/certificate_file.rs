@@ -1,0 +1,106 @@
+//! Certificates in a file, checked before Envoy is given them: it would refuse the whole cluster.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A file that is no list of certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateFileError {
+    /// It cannot be read.
+    #[error("cannot read `{}`: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// It is not PEM.
+    #[error("`{}` is not in PEM form: {cause}", path.display())]
+    NotPem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: pem::PemError,
+    },
+    /// It has none.
+    #[error("`{}` has no certificate in it", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// One of its blocks is something else.
+    #[error("`{}`: block {number} is no X.509 certificate", path.display())]
+    NotACertificate {
+        /// The file.
+        path: PathBuf,
+        /// Its place in the file, from 1.
+        number: usize,
+    },
+}
+
+/// Reads a file of certificates, at least one, and gives them in PEM without what stands between them.
+///
+/// # Errors
+/// It cannot be read, or is not that.
+pub fn read(path: &Path) -> Result<String, CertificateFileError> {
+    let path = || path.to_owned();
+    let text =
+        std::fs::read(path()).map_err(|cause| CertificateFileError::Unreadable { path: path(), cause })?;
+    let blocks =
+        pem::parse_many(text).map_err(|cause| CertificateFileError::NotPem { path: path(), cause })?;
+    if blocks.is_empty() {
+        return Err(CertificateFileError::Empty { path: path() });
+    }
+    for (index, block) in blocks.iter().enumerate() {
+        let whole = X509Certificate::from_der(block.contents()).is_ok_and(|(rest, _)| rest.is_empty());
+        if block.tag() != "CERTIFICATE" || !whole {
+            return Err(CertificateFileError::NotACertificate { path: path(), number: index + 1 });
+        }
+    }
+    let blocks: Vec<_> = blocks.iter().map(|block| pem::Pem::new("CERTIFICATE", block.contents())).collect();
+    Ok(pem::encode_many(&blocks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ca::tests::ca;
+
+    fn read_text(text: &[u8]) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, text).unwrap();
+        read(&path).map_err(|error| error.to_string().replace(&*path.to_string_lossy(), "ca.pem"))
+    }
+
+    #[test]
+    fn what_is_between_the_certificates_is_left_out() {
+        let (_folder, ca) = ca();
+        let root = pem::encode(&pem::Pem::new("CERTIFICATE", ca.root().der()));
+        let read = read_text(format!("# Root \u{fc}\n{root}\n# again\n{root}").as_bytes()).unwrap();
+        assert_eq!(pem::parse_many(&read).unwrap().len(), 2);
+        assert!(!read.contains('#'));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        for (text, error) in [
+            ("", "`ca.pem` has no certificate in it"),
+            ("certificates\n", "`ca.pem` has no certificate in it"),
+            (
+                "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+                "`ca.pem`: block 1 is no X.509 certificate",
+            ),
+            (
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "`ca.pem`: block 1 is no X.509 certificate",
+            ),
+        ] {
+            assert_eq!(read_text(text.as_bytes()).unwrap_err(), error);
+        }
+        let broken = read_text(b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").unwrap_err();
+        assert!(broken.starts_with("`ca.pem` is not in PEM form: "), "{broken}");
+    }
+}
