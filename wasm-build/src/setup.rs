@@ -3,6 +3,7 @@
 
 pub(crate) mod debian_package;
 pub(crate) mod envoy;
+pub(crate) mod opa;
 pub(crate) mod wasm_target;
 
 use anyhow::Result;
@@ -21,6 +22,7 @@ pub(crate) fn everything() -> Result<WasmTarget> {
         let target = wasm_target::ensure()?;
         envoy::ensure_all_pinned()?;
         debian_package::ensure(&[NGINX, CURL, GIT])?;
+        opa::ensure()?;
         Ok(target)
     })
 }

@@ -40,6 +40,12 @@ fn without_envoy(target: WasmTarget) -> Result<()> {
     step("unit and documentation tests", || {
         run(&mut cargo(["test", "--workspace", "--exclude", "e2e", "--quiet"]))
     })?;
+    if let Some(opa) = setup::opa::ensure()? {
+        step("OPA's decisions", || {
+            let mut test = cargo(["test", "--package", "weir-policy", "--test", "predecessor", "--quiet"]);
+            run(test.args(["--", "--ignored"]).env("WEIR_OPA", opa))
+        })?;
+    }
     step("documentation", || {
         let mut doc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
         run(doc.env("RUSTDOCFLAGS", "--deny warnings"))

@@ -1,0 +1,174 @@
+//! Where Weir decides otherwise than the predecessor, and on purpose.
+
+use weir_policy::{Decision, Effect, Policy, Reason, Scheme};
+
+use crate::plain;
+use crate::rego::Rego;
+use crate::request::Request;
+
+/// A way in which the two differ. Its row in `docs/predecessor.md` says why.
+pub(crate) struct Difference {
+    pub(crate) name: &'static str,
+    /// What Weir says; the Rego says the contrary.
+    effect: Effect,
+    kind: Kind,
+}
+
+enum Kind {
+    /// The spelling alone: the Rego says the same as Weir of the request so spelled, and Weir the same of both.
+    Spelling(fn(&Request) -> Request),
+    /// Weir refuses to read the request, for this reason.
+    Unreadable(Reason),
+    /// A fact about a request that can be read.
+    Fact(fn(&Request) -> bool),
+}
+
+use Kind::{Fact, Spelling, Unreadable};
+
+/// All of them. The order is that of the documentation, and that in which spellings are taken away.
+pub(crate) const DIFFERENCES: [Difference; 15] = [
+    allowed("host_spelling", Spelling(plain::authority)),
+    allowed("path_spelling", Spelling(plain::path)),
+    allowed("query_behind_a_name", Spelling(plain::query)),
+    allowed("git_fetch", Fact(is_git_fetch)),
+    allowed("git_push", Fact(is_git_push)),
+    allowed("aws_names", Fact(|request| over_tls(request) && name(request).ends_with(".amazonaws.com"))),
+    denied("dot_segments", Spelling(plain::path)),
+    denied("names_with_github_in_them", Fact(|request| !is_github(request))),
+    denied("other_ports_of_github", Fact(|request| is_github(request) && port(request).is_some())),
+    denied("each_github_host_for_its_use", Fact(|request| is_at_home(request) && !is_in_use(request))),
+    denied(
+        "writes_in_the_clear",
+        Fact(|request| is_at_home(request) && is_in_use(request) && !reads(request) && !over_tls(request)),
+    ),
+    denied(
+        "push_discovery",
+        Fact(|request| is_at_home(request) && reads(request) && git_service(request) == Some(Git::Push)),
+    ),
+    denied("two_readings", Unreadable(Reason::AmbiguousPath)),
+    denied("no_host", Unreadable(Reason::InvalidHost)),
+    denied("no_method", Unreadable(Reason::InvalidMethod)),
+];
+
+const fn allowed(name: &'static str, kind: Kind) -> Difference {
+    Difference { name, effect: Effect::Allow, kind }
+}
+
+const fn denied(name: &'static str, kind: Kind) -> Difference {
+    Difference { name, effect: Effect::Deny, kind }
+}
+
+/// The difference that explains why the two disagree on a request; none when they agree.
+///
+/// # Errors
+/// When not exactly one does.
+pub(crate) fn explanation(
+    policy: &Policy,
+    rego: &Rego,
+    request: &Request,
+) -> Result<Option<&'static str>, String> {
+    let ours = policy.decide(&request.for_weir());
+    if agree(&ours, rego, request) {
+        return Ok(None);
+    }
+    let mine = || DIFFERENCES.iter().filter(|difference| difference.effect == ours.effect);
+    if let Some(refusal) =
+        mine().find(|difference| matches!(difference.kind, Unreadable(reason) if reason == ours.reason))
+    {
+        return Ok(Some(refusal.name));
+    }
+    // Taken away one after the other, so that at most one of them makes the two agree.
+    let mut plainer = request.clone();
+    for difference in mine() {
+        let Spelling(spell) = difference.kind else { continue };
+        plainer = spell(&plainer);
+        let again = policy.decide(&plainer.for_weir());
+        if again.effect != ours.effect {
+            return Err(format!("Weir reads {request:?} and {plainer:?} differently"));
+        }
+        if agree(&ours, rego, &plainer) {
+            return Ok(Some(difference.name));
+        }
+    }
+    let plainer = plain::path(&plain::authority(request));
+    let facts: Vec<&str> = mine()
+        .filter(|difference| matches!(difference.kind, Fact(holds) if holds(&plainer)))
+        .map(|difference| difference.name)
+        .collect();
+    match facts[..] {
+        [fact] => Ok(Some(fact)),
+        _ => Err(format!("{request:?}: {}, {}; explained by {facts:?}", ours.effect, ours.reason)),
+    }
+}
+
+fn agree(ours: &Decision<'_>, rego: &Rego, request: &Request) -> bool {
+    rego.allows(request) == (ours.effect == Effect::Allow)
+}
+
+fn over_tls(request: &Request) -> bool {
+    request.scheme() == Scheme::Https
+}
+
+fn reads(request: &Request) -> bool {
+    matches!(request.method.as_str(), "GET" | "HEAD")
+}
+
+fn name(request: &Request) -> &str {
+    request.host.split(':').next().unwrap_or_default()
+}
+
+/// A port that is not the scheme's own.
+fn port(request: &Request) -> Option<&str> {
+    request.host.split_once(':').map(|(_, port)| port)
+}
+
+/// Whether the host is one of those that GitHub documents for reading, the API and git.
+fn is_github(request: &Request) -> bool {
+    let hosts = ["github.com", "api.github.com", "codeload.github.com", "uploads.github.com"];
+    hosts.contains(&name(request)) || name(request).ends_with(".githubusercontent.com")
+}
+
+fn is_at_home(request: &Request) -> bool {
+    is_github(request) && port(request).is_none()
+}
+
+/// Whether the host is there to be read, or to be written to over the API.
+fn is_in_use(request: &Request) -> bool {
+    match name(request) {
+        "api.github.com" => true,
+        "uploads.github.com" => !reads(request),
+        _ => reads(request),
+    }
+}
+
+#[derive(PartialEq)]
+enum Git {
+    Fetch,
+    Push,
+}
+
+/// What a request asks of `github.com`'s git server, if anything.
+fn git_service(request: &Request) -> Option<Git> {
+    if name(request) != "github.com" {
+        return None;
+    }
+    let lower = request.path.to_ascii_lowercase();
+    let (path, query) = lower.split_once('?').unwrap_or((&lower, ""));
+    match path.trim_end_matches('/').rsplit('/').next() {
+        Some("git-receive-pack") => Some(Git::Push),
+        Some("git-upload-pack") => Some(Git::Fetch),
+        Some("refs") if matches!(query, "" | "service=git-upload-pack") => Some(Git::Fetch),
+        Some("refs") => Some(Git::Push),
+        Some(_) | None => None,
+    }
+}
+
+fn is_git_fetch(request: &Request) -> bool {
+    over_tls(request) && request.method == "POST" && git_service(request) == Some(Git::Fetch)
+}
+
+fn is_git_push(request: &Request) -> bool {
+    over_tls(request)
+        && matches!(request.method.as_str(), "GET" | "POST")
+        && git_service(request) == Some(Git::Push)
+}
