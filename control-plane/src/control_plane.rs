@@ -31,18 +31,17 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Serves a gateway, with leaves of this CA.
     pub fn new(gateway: Gateway, ca: Arc<Ca>) -> Self {
-        let catalogue = Catalogue::of(gateway.clone());
-        Self::with_catalogue(gateway, ca, Limits::default(), catalogue)
+        Self::with_limits(gateway, ca, Limits::default())
     }
 
-    /// Serves the resources of a catalogue in place of the gateway's own, and leaves within these limits.
-    pub fn with_catalogue(gateway: Gateway, ca: Arc<Ca>, limits: Limits, catalogue: Catalogue) -> Self {
+    /// The same with leaves within these limits.
+    pub fn with_limits(gateway: Gateway, ca: Arc<Ca>, limits: Limits) -> Self {
         let policy = watch::Sender::new(Arc::clone(&gateway.policy));
         let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, limits), policy.subscribe()));
         Self {
-            gateway: Mutex::new(gateway),
             policy,
-            catalogue: watch::Sender::new(Arc::new(catalogue)),
+            catalogue: watch::Sender::new(Arc::new(Catalogue::of(gateway.clone()))),
+            gateway: Mutex::new(gateway),
             secrets,
             nodes: NodeRegistry::default(),
             decisions: DecisionLog::default(),
@@ -90,6 +89,7 @@ impl ControlPlane {
             self.catalogue.subscribe(),
             Arc::clone(&self.secrets) as Arc<dyn crate::xds::source::Secrets>,
             self.nodes.clone(),
+            self.decisions.hosts_in_use().clone(),
         );
         let serving = Server::builder()
             .add_service(discovery.into_service())

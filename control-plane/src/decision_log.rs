@@ -4,6 +4,7 @@
 //! was decided; Envoy adds what happened afterwards, such as an address that the guard refused.
 
 pub mod decision;
+pub mod hosts_in_use;
 pub mod server;
 
 pub use decision::Decision;

@@ -33,9 +33,9 @@ use std::sync::Arc;
 use weir_policy::{Host, HostPattern, Policy};
 
 use crate::ca::leaves;
-use crate::capabilities::{Capabilities, LeafDelivery};
+use crate::capabilities::{Capabilities, LeafDelivery, UpstreamTlsChoice};
 use crate::snapshot::{InconsistentSnapshot, References, Resource, Snapshot};
-use crate::xds::ResourceType;
+use crate::xds::{ResourceType, host_contexts};
 
 /// What to serve, whatever the node.
 #[derive(Debug, Clone)]
@@ -52,6 +52,11 @@ pub struct Gateway {
     pub upstream_roots: Arc<str>,
     /// The DNS resolver; Envoy's own choice (the system's) when absent.
     pub resolver: Option<SocketAddr>,
+    /// How hosts that share an address are kept apart.
+    pub upstream_tls: UpstreamTlsChoice,
+    /// The hosts with a context of their own, with
+    /// [`UpstreamTlsStrategy::ContextPerHost`](crate::capabilities::UpstreamTlsStrategy).
+    pub host_contexts: host_contexts::Limits,
 }
 
 /// Builds everything that a node with these capabilities is served.
@@ -74,12 +79,33 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
             .map(|(listener, references)| {
                 (ResourceType::Listener, Resource::new(listener.name.clone(), &listener), references)
             });
-    let routes = [route::explicit(), route::intercepted_tls(), route::intercepted_plain()].map(|table| {
+    let routes = [route::explicit(), route::intercepted_tls([]), route::intercepted_plain()].map(|table| {
         (ResourceType::Route, Resource::new(table.name.clone(), &table), route::references(&table))
     });
     let configs = [policy_filter::resource(gateway, capabilities), address_guard::resource(gateway)]
         .map(|config| (ResourceType::ExtensionConfig, config, References::new()));
     Snapshot::new(secrets.into_iter().chain(clusters).chain(listeners).chain(routes).chain(configs))
+}
+
+/// The cluster of a host that has a TLS context of its own.
+pub fn host_cluster(gateway: &Gateway, host: &Host) -> Resource {
+    cluster::of_host(gateway, host)
+}
+
+/// Adds to a snapshot the clusters of hosts, and leads to those that are routed.
+///
+/// # Errors
+/// A host is routed and has no cluster.
+pub fn with_hosts<'h>(
+    snapshot: &Snapshot,
+    clusters: impl IntoIterator<Item = Arc<Resource>>,
+    routed: impl IntoIterator<Item = &'h Host>,
+) -> Result<Snapshot, InconsistentSnapshot> {
+    let table = route::intercepted_tls(routed);
+    let references = route::references(&table);
+    let table = Arc::new(Resource::new(table.name.clone(), &table));
+    let clusters = clusters.into_iter().map(|cluster| (ResourceType::Cluster, cluster, References::new()));
+    snapshot.with(clusters.chain([(ResourceType::Route, table, references)]))
 }
 
 /// The names to mint in advance: as many as may live at one time. A leaf is for one name, so what a wildcard covers has

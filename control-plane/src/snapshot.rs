@@ -55,13 +55,25 @@ impl Snapshot {
     pub fn new(
         resources: impl IntoIterator<Item = (ResourceType, Resource, References)>,
     ) -> Result<Self, InconsistentSnapshot> {
-        let mut by_type: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        let resources = resources.into_iter();
+        let resources = resources.map(|(kind, resource, wanted)| (kind, Arc::new(resource), wanted));
+        Self { resources: BTreeMap::new() }.with(resources)
+    }
+
+    /// This one with more resources, or others of the same names.
+    ///
+    /// # Errors
+    /// The first of their references to something that is missing.
+    pub fn with(
+        &self,
+        resources: impl IntoIterator<Item = (ResourceType, Arc<Resource>, References)>,
+    ) -> Result<Self, InconsistentSnapshot> {
+        let mut snapshot = self.clone();
         let mut references = Vec::new();
         for (kind, resource, wanted) in resources {
             references.push((resource.name.clone(), wanted));
-            by_type.entry(kind).or_default().insert(resource.name.clone(), Arc::new(resource));
+            snapshot.resources.entry(kind).or_default().insert(resource.name.clone(), resource);
         }
-        let snapshot = Self { resources: by_type };
         for (referrer, wanted) in references {
             if let Some((kind, name)) = wanted.iter().find(|(kind, name)| snapshot.get(*kind, name).is_none())
             {

@@ -4,6 +4,7 @@
 //! and no clock. [`server`] moves the bytes.
 
 pub mod delta;
+pub mod host_contexts;
 pub mod node_status;
 mod resource_type;
 pub mod server;

@@ -5,10 +5,11 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use weir::capabilities::{Capabilities, Protocol};
+use weir::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
 use weir::resources::{self, Gateway};
 use weir::snapshot::{Resource, Snapshot};
 use weir::xds::ResourceType;
+use weir::xds::host_contexts::Limits;
 
 const POLICY: &str = "
 allowed_domains: [pypi.org]
@@ -45,12 +46,17 @@ fn gateway() -> Gateway {
         transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
         upstream_roots: "roots in PEM".into(),
         resolver: Some("127.0.0.1:5353".parse().unwrap()),
+        upstream_tls: UpstreamTlsChoice::Auto,
+        host_contexts: Limits::DEFAULT,
     }
 }
 
+fn delta(version: &str) -> Capabilities {
+    Capabilities::of(Some(version.parse().unwrap()), Protocol::Delta, UpstreamTlsChoice::Auto)
+}
+
 fn resources(version: &str) -> BTreeMap<String, serde_json::Value> {
-    let capabilities = Capabilities::of(Some(version.parse().unwrap()), Protocol::Delta);
-    let snapshot = resources::build(&gateway(), capabilities).unwrap();
+    let snapshot = resources::build(&gateway(), delta(version)).unwrap();
     let all = ResourceType::ALL.into_iter().flat_map(|kind| snapshot.all(kind).map(move |it| (kind, it)));
     all.map(|(kind, resource)| (format!("{} {}", kind.as_str(), resource.name), json(resource))).collect()
 }
@@ -97,8 +103,8 @@ fn an_envoy_without_certificates_on_demand_is_given_the_exact_names_in_advance()
 #[test]
 fn the_same_gateway_has_the_same_versions() {
     let versions = || {
-        let snapshot =
-            resources::build(&gateway(), Capabilities::of(None, Protocol::StateOfTheWorld)).unwrap();
+        let capabilities = Capabilities::of(None, Protocol::StateOfTheWorld, UpstreamTlsChoice::Auto);
+        let snapshot = resources::build(&gateway(), capabilities).unwrap();
         let all =
             ResourceType::ALL.into_iter().flat_map(|kind| snapshot.all(kind).cloned().collect::<Vec<_>>());
         all.map(|resource| (resource.name.clone(), resource.version.clone())).collect::<Vec<_>>()
@@ -108,7 +114,7 @@ fn the_same_gateway_has_the_same_versions() {
 
 fn newest(policy: &str) -> Snapshot {
     let gateway = Gateway { policy: Arc::new(weir_policy::compile(policy).unwrap()), ..gateway() };
-    resources::build(&gateway, Capabilities::of(Some("1.40.0".parse().unwrap()), Protocol::Delta)).unwrap()
+    resources::build(&gateway, delta("1.40.0")).unwrap()
 }
 
 #[test]
@@ -134,4 +140,40 @@ fn other_listed_addresses_are_resolved_by_another_cache() {
     assert_ne!(one.1, other.1);
     assert_ne!(one.0, other.0);
     assert_eq!(one, cluster("10.0.0.1/32"));
+}
+
+#[test]
+fn a_host_with_a_context_has_a_cluster_that_differs_from_the_shared_one_in_sessions_only() {
+    let snapshot = resources::build(&gateway(), delta("1.39.3")).unwrap();
+    let shared = json(snapshot.get(ResourceType::Cluster, "dynamic_forward_proxy_cluster_https").unwrap());
+    let mut own = json(&resources::host_cluster(&gateway(), &"pypi.org".parse().unwrap()));
+    assert_eq!(own["name"], "dynamic_forward_proxy_cluster_https/pypi.org");
+    let own_keys = own["transportSocket"]["typedConfig"]["maxSessionKeys"].take();
+    assert_eq!(own_keys, 64);
+    own["name"] = shared["name"].clone();
+    own["transportSocket"]["typedConfig"]["maxSessionKeys"] = 0.into();
+    assert_eq!(own.as_object_mut().unwrap().remove("altStatName"), Some(shared["name"].clone()));
+    assert_eq!(own, shared);
+}
+
+#[test]
+fn a_routed_host_without_a_cluster_is_never_served() {
+    let snapshot = resources::build(&gateway(), delta("1.39.3")).unwrap();
+    let host = "pypi.org".parse().unwrap();
+    let error = resources::with_hosts(&snapshot, [], [&host]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`intercepted_tls` refers to cluster `dynamic_forward_proxy_cluster_https/pypi.org`, which is not in the \
+         snapshot"
+    );
+}
+
+#[test]
+fn a_routed_host_is_led_to_its_cluster_and_its_upgrades_to_the_one_that_speaks_http_1_1() {
+    let snapshot = resources::build(&gateway(), delta("1.39.3")).unwrap();
+    let host = "pypi.org".parse().unwrap();
+    let cluster = Arc::new(resources::host_cluster(&gateway(), &host));
+    let snapshot = resources::with_hosts(&snapshot, [cluster], [&host]).unwrap();
+    let table = json(snapshot.get(ResourceType::Route, "intercepted_tls").unwrap());
+    insta::with_settings!({ sort_maps => true }, { insta::assert_yaml_snapshot!(table) });
 }

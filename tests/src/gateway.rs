@@ -31,6 +31,8 @@ pub struct Run {
     pub upstream_ca: Option<PathBuf>,
     /// `--dns`
     pub dns: Option<SocketAddr>,
+    /// `--upstream-tls`
+    pub upstream_tls: Option<String>,
 }
 
 impl Run {
@@ -43,6 +45,7 @@ impl Run {
             transparent: Vec::new(),
             upstream_ca: Some(hosts.roots()),
             dns: Some(hosts.dns.address()),
+            upstream_tls: None,
         };
         run.write_policy(policy)?;
         Ok(run)
@@ -79,6 +82,9 @@ impl Run {
         }
         if let Some(dns) = self.dns {
             arguments.extend(["--dns".into(), dns.to_string().into()]);
+        }
+        if let Some(upstream_tls) = &self.upstream_tls {
+            arguments.extend(["--upstream-tls".into(), upstream_tls.into()]);
         }
         arguments.extend(["--state".into(), self.state().into()]);
         arguments

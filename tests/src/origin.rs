@@ -88,7 +88,8 @@ impl Origin {
         Run::new(envoy, hosts, &format!("rules:\n{rules}"))?.start()
     }
 
-    fn rule(&self) -> String {
+    /// A rule of a policy document that allows it every method and path.
+    pub fn rule(&self) -> String {
         let (port, scheme) = (self.port(), self.scheme());
         format!(
             "  - id: origin-{port}\n    effect: allow\n    hosts: [{ORIGIN}]\n    ports: [{port}]\n    \

@@ -2,16 +2,15 @@
 
 use anyhow::Result;
 use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, ServerOptions, TlsVersions, UNLISTED, UpstreamHosts};
-use weir::capabilities::{Protocol, UpstreamTlsStrategy};
+use weir::capabilities::{Protocol, UpstreamTlsChoice, UpstreamTlsStrategy};
 
-use crate::served_envoy::{ServedEnvoy, weirs_filter};
+use crate::served_envoy::{Options, ServedEnvoy};
 
 /// The statuses of both hosts, asked in this order, each over an upstream connection of its own.
 fn ask(
     envoy: &EnvoyBinary,
     tls: TlsVersions,
-    strategy: Option<UpstreamTlsStrategy>,
-    protocol: Protocol,
+    served: impl FnOnce(Options) -> Options,
     order: [&str; 2],
 ) -> Result<Vec<(u16, Option<String>)>> {
     let hosts = UpstreamHosts::start(ServerOptions {
@@ -19,7 +18,7 @@ fn ask(
         connection_per_request: true,
         ..ServerOptions::default()
     })?;
-    let mut served = ServedEnvoy::start(envoy, &hosts, weirs_filter()?, strategy, protocol)?;
+    let mut served = ServedEnvoy::start(envoy, &hosts, served(Options::new(&hosts)?))?;
     served.wait_until_ready()?;
     order
         .into_iter()
@@ -36,9 +35,9 @@ fn before_1_40_weirs_own_cluster_with_sessions_fails_for_the_second_host() -> Re
     for version in ["1.36.2", "1.38.2", "1.39.3"] {
         for tls in [TlsVersions::Only12, TlsVersions::Only13] {
             for order in [[ALPHA, BETA], [BETA, ALPHA]] {
-                let strategy = Some(UpstreamTlsStrategy::SniScopedSessions);
+                let upstream_tls = UpstreamTlsChoice::Unchecked(UpstreamTlsStrategy::SniScopedSessions);
                 let envoy = EnvoyBinary::version(version)?;
-                let answers = ask(&envoy, tls, strategy, Protocol::Delta, order)?;
+                let answers = ask(&envoy, tls, |options| Options { upstream_tls, ..options }, order)?;
                 let refused = (503, Some("certificate_not_verified".to_owned()));
                 assert_eq!(answers, [(200, None), refused], "Envoy {version}, {tls:?}, {order:?}");
             }
@@ -48,7 +47,9 @@ fn before_1_40_weirs_own_cluster_with_sessions_fails_for_the_second_host() -> Re
 }
 
 fn state_of_the_world_serves_both_hosts_too(envoy: &EnvoyBinary) -> Result<()> {
-    let answers = ask(envoy, TlsVersions::Both, None, Protocol::StateOfTheWorld, [ALPHA, BETA])?;
+    let protocol = Protocol::StateOfTheWorld;
+    let served = |options| Options { protocol, ..options };
+    let answers = ask(envoy, TlsVersions::Both, served, [ALPHA, BETA])?;
     assert_eq!(answers, [(200, None), (200, None)]);
     Ok(())
 }
@@ -56,7 +57,7 @@ fn state_of_the_world_serves_both_hosts_too(envoy: &EnvoyBinary) -> Result<()> {
 fn known_hosts_go_on_without_the_control_plane(envoy: &EnvoyBinary) -> Result<()> {
     let hosts =
         UpstreamHosts::start(ServerOptions { connection_per_request: true, ..ServerOptions::default() })?;
-    let mut served = ServedEnvoy::start(envoy, &hosts, weirs_filter()?, None, Protocol::Delta)?;
+    let mut served = ServedEnvoy::start(envoy, &hosts, Options::new(&hosts)?)?;
     served.wait_until_ready()?;
     let client = served.client();
     assert_eq!(client.get(hosts.url(ALPHA, "/"))?.status, 200);

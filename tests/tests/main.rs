@@ -5,6 +5,7 @@ mod each_envoy;
 
 mod address_guard;
 mod command;
+mod context_per_host;
 mod control_plane;
 mod demo;
 mod harness;

@@ -13,13 +13,12 @@ use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use weir::bootstrap::Bootstrap;
-use weir::ca::leaves::Limits;
 use weir::ca::{Ca, Lifetimes};
-use weir::capabilities::{Capabilities, Protocol, UpstreamTlsStrategy};
+use weir::capabilities::{Protocol, UpstreamTlsChoice};
 use weir::control_plane::ControlPlane;
-use weir::resources::{self, Gateway};
+use weir::resources::Gateway;
 use weir::state_folder::StateFolder;
-use weir::xds::source::Catalogue;
+use weir::xds::host_contexts::Limits;
 
 /// A running Envoy and, until it is taken away, its control plane.
 pub(crate) struct ServedEnvoy {
@@ -27,37 +26,53 @@ pub(crate) struct ServedEnvoy {
     process: Process,
     control_plane: Option<(ControlPlane, Runtime)>,
     gateway: Gateway,
-    strategy: Option<UpstreamTlsStrategy>,
     directory: TempDir,
 }
 
+/// What an Envoy is served.
+pub(crate) struct Options {
+    pub(crate) policy: String,
+    pub(crate) filter: Vec<u8>,
+    pub(crate) upstream_tls: UpstreamTlsChoice,
+    pub(crate) host_contexts: Limits,
+    pub(crate) protocol: Protocol,
+}
+
+impl Options {
+    /// The hosts' policy, and Weir's own defaults.
+    pub(crate) fn new(hosts: &UpstreamHosts) -> Result<Self> {
+        Ok(Self {
+            policy: hosts.policy(),
+            filter: weirs_filter()?,
+            upstream_tls: UpstreamTlsChoice::Auto,
+            host_contexts: Limits::DEFAULT,
+            protocol: Protocol::Delta,
+        })
+    }
+}
+
 impl ServedEnvoy {
-    /// Starts both with the hosts' policy; `strategy` replaces the one for the Envoy's version. The Envoy may not be
-    /// ready yet.
-    pub(crate) fn start(
-        envoy: &EnvoyBinary,
-        hosts: &UpstreamHosts,
-        filter: Vec<u8>,
-        strategy: Option<UpstreamTlsStrategy>,
-        protocol: Protocol,
-    ) -> Result<Self> {
+    /// Starts both. The Envoy may not be ready yet.
+    pub(crate) fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, options: Options) -> Result<Self> {
         let directory = TempDir::new()?;
-        let policy = weir_policy::compile(&hosts.policy()).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+        let policy = compile(&options.policy)?;
         let listen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let gateway = Gateway {
-            policy: Arc::new(policy),
-            filter: filter.into(),
+            policy,
+            filter: options.filter.into(),
             listen,
             transparent: Vec::new(),
             upstream_roots: std::fs::read_to_string(hosts.roots())?.into(),
             resolver: Some(hosts.dns.address()),
+            upstream_tls: options.upstream_tls,
+            host_contexts: options.host_contexts,
         };
-        let control_plane = serve(&gateway, strategy, directory.path())?;
+        let control_plane = serve(&gateway, directory.path())?;
         let bootstrap = Bootstrap {
             node: "served",
             control_plane: &socket(directory.path()),
-            admin: &directory.path().join("admin.sock"),
-            protocol,
+            admin: &admin(directory.path()),
+            protocol: options.protocol,
         };
         let file = directory.path().join("bootstrap.json");
         std::fs::write(&file, bootstrap.to_json().to_string())?;
@@ -69,7 +84,7 @@ impl ServedEnvoy {
                 .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])
                 .stdin(Stdio::null()),
         )?;
-        Ok(Self { process, control_plane: Some(control_plane), gateway, strategy, directory })
+        Ok(Self { process, control_plane: Some(control_plane), gateway, directory })
     }
 
     /// Waits until the policy filter answers.
@@ -101,8 +116,23 @@ impl ServedEnvoy {
     /// Starts another control plane in its place, with the same CA.
     pub(crate) fn restart_control_plane(&mut self) -> Result<()> {
         ensure!(self.control_plane.is_none(), "the control plane is still there");
-        self.control_plane = Some(serve(&self.gateway, self.strategy, self.directory.path())?);
+        self.control_plane = Some(serve(&self.gateway, self.directory.path())?);
         Ok(())
+    }
+
+    /// Puts another policy into force.
+    pub(crate) fn replace_policy(&mut self, policy: &str) -> Result<()> {
+        let policy = compile(policy)?;
+        let (control_plane, _) = self.control_plane.as_ref().context("there is no control plane")?;
+        control_plane.replace_policy(Arc::clone(&policy));
+        self.gateway.policy = policy;
+        Ok(())
+    }
+
+    /// A page of Envoy's admin interface.
+    pub(crate) fn admin(&self, page: &str) -> Result<String> {
+        let client = Client::on_socket(&admin(self.directory.path()));
+        Ok(client.get(format!("http://envoy/{page}"))?.content)
     }
 
     fn proxy(&self) -> String {
@@ -110,19 +140,10 @@ impl ServedEnvoy {
     }
 }
 
-fn serve(
-    gateway: &Gateway,
-    strategy: Option<UpstreamTlsStrategy>,
-    directory: &Path,
-) -> Result<(ControlPlane, Runtime)> {
+fn serve(gateway: &Gateway, directory: &Path) -> Result<(ControlPlane, Runtime)> {
     let state = StateFolder::open(&directory.join("state"))?;
     let ca = Arc::new(Ca::open(&state, Lifetimes::default(), SystemTime::now())?);
-    let served = gateway.clone();
-    let catalogue = Catalogue::built_by(move |capabilities| {
-        let upstream_tls = strategy.unwrap_or(capabilities.upstream_tls);
-        resources::build(&served, Capabilities { upstream_tls, ..capabilities })
-    });
-    let control_plane = ControlPlane::with_catalogue(gateway.clone(), ca, Limits::default(), catalogue);
+    let control_plane = ControlPlane::new(gateway.clone(), ca);
     let runtime = Runtime::new()?;
     let listener = {
         let _context = runtime.enter();
@@ -133,12 +154,20 @@ fn serve(
     Ok((control_plane, runtime))
 }
 
+fn compile(policy: &str) -> Result<Arc<weir_policy::Policy>> {
+    weir_policy::compile(policy).map(Arc::new).map_err(|faults| anyhow::anyhow!("{faults:?}"))
+}
+
+fn admin(directory: &Path) -> PathBuf {
+    directory.join("admin.sock")
+}
+
 fn socket(directory: &Path) -> PathBuf {
     directory.join("xds.sock")
 }
 
 /// The filter that `weir` was built with.
-pub(crate) fn weirs_filter() -> Result<Vec<u8>> {
+fn weirs_filter() -> Result<Vec<u8>> {
     let programs = Path::new(env!("CARGO_BIN_EXE_demo")).ancestors();
     let found = programs.map(|folder| folder.join("wasm/weir_filter.wasm")).find(|file| file.is_file());
     let file = found.context(

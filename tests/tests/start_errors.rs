@@ -37,6 +37,14 @@ fn a_taken_port_is_named() -> Result<()> {
 }
 
 #[test]
+fn a_strategy_that_is_wrong_on_the_envoy_is_refused() -> Result<()> {
+    let (_hosts, mut run) = run(UpstreamHosts::policy)?;
+    run.envoy = Some(EnvoyBinary::version("1.39.3")?.path);
+    run.upstream_tls = Some("sni_scoped_sessions".to_owned());
+    assert_fails(&run, FAILURE, &["`--upstream-tls sni_scoped_sessions`", "Envoy 1.40"])
+}
+
+#[test]
 fn a_missing_envoy_is_named() -> Result<()> {
     let (_hosts, mut run) = run(UpstreamHosts::policy)?;
     run.envoy = Some("/nowhere/envoy".into());

@@ -2,14 +2,14 @@
 
 use anyhow::{Result, ensure};
 use e2e::{ALPHA, Deadline, EnvoyBinary, ServerOptions, UpstreamHosts};
-use weir::capabilities::Protocol;
 
-use crate::served_envoy::ServedEnvoy;
+use crate::served_envoy::{Options, ServedEnvoy};
 use crate::trapping_filter;
 
 fn a_trap_never_lets_a_request_through(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    let served = ServedEnvoy::start(envoy, &hosts, trapping_filter::module(), None, Protocol::Delta)?;
+    let options = Options { filter: trapping_filter::module(), ..Options::new(&hosts)? };
+    let served = ServedEnvoy::start(envoy, &hosts, options)?;
     let client = served.client().insecure();
     // Before the filter is there 403, or no answer before there is a listener; a trap is 503.
     let mut traps = 0;

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bootstrap::Bootstrap;
 use crate::ca::{Ca, Lifetimes};
-use crate::capabilities::Protocol;
+use crate::capabilities::{Protocol, UpstreamTlsChoice};
 use crate::control_plane::ControlPlane;
 use crate::environment::{Environment, SystemRoots, TrustFiles};
 use crate::envoy::Envoy;
@@ -31,6 +31,7 @@ use crate::process::{Tethered, exit_code};
 use crate::resources::Gateway;
 use crate::runtime_folder::RuntimeFolder;
 use crate::state_folder::StateFolder;
+use crate::xds::host_contexts::Limits;
 use error::RunError;
 use output::Output;
 use policy_file::PolicyFile;
@@ -61,6 +62,12 @@ pub struct Arguments {
     /// Where redirected connections are taken; may be given twice, for IPv4 and IPv6 [default: nowhere]
     #[arg(long, value_name = "ADDR")]
     transparent: Vec<SocketAddr>,
+    /// How hosts that share an address are kept apart
+    #[arg(long, value_name = "STRATEGY", value_enum, default_value_t)]
+    upstream_tls: UpstreamTlsChoice,
+    /// With `context_per_host`, the most hosts that have a context at a time
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::DEFAULT.most)]
+    host_contexts: usize,
     /// Roots (PEM) to trust for upstreams, beside the system's
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
@@ -116,11 +123,13 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         transparent,
         upstream_roots: upstream_roots.pem(),
         resolver: arguments.dns,
+        upstream_tls: arguments.upstream_tls,
+        host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
     };
     let control_plane = ControlPlane::new(gateway, Arc::clone(&ca));
     let mut envoy = start(&control_plane, &runtime, &binary)?;
     let probed = tokio::select! {
-        ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen)) => match ready {
+        ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen, arguments.upstream_tls)) => match ready {
             Ok(ready) => ready?,
             Err(_elapsed) => return Err(RunError::NotReady { log: envoy.last_words() }.into()),
         },

@@ -10,6 +10,7 @@ use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Decision;
+use super::hosts_in_use::HostsInUse;
 
 /// Decisions that a slow reader may be behind before it misses some.
 const PENDING_DECISIONS: usize = 4096;
@@ -18,11 +19,12 @@ const PENDING_DECISIONS: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct DecisionLog {
     decisions: broadcast::Sender<Decision>,
+    hosts_in_use: HostsInUse,
 }
 
 impl Default for DecisionLog {
     fn default() -> Self {
-        Self { decisions: broadcast::channel(PENDING_DECISIONS).0 }
+        Self { decisions: broadcast::channel(PENDING_DECISIONS).0, hosts_in_use: HostsInUse::default() }
     }
 }
 
@@ -30,6 +32,11 @@ impl DecisionLog {
     /// Follows the decisions from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Decision> {
         self.decisions.subscribe()
+    }
+
+    /// The hosts that the nodes go to.
+    pub fn hosts_in_use(&self) -> &HostsInUse {
+        &self.hosts_in_use
     }
 
     /// As a gRPC service.
@@ -45,15 +52,17 @@ impl AccessLogService for DecisionLog {
         request: Request<Streaming<StreamAccessLogsMessage>>,
     ) -> Result<Response<StreamAccessLogsResponse>, Status> {
         let mut messages = request.into_inner();
-        let mut listener = String::new();
+        let (mut node, mut listener) = (String::new(), String::new());
         while let Some(message) = messages.next().await.transpose()? {
             // Only the first message of a stream says whose it is.
             if let Some(identifier) = message.identifier {
                 listener = identifier.log_name;
+                node = identifier.node.map(|node| node.id).unwrap_or_default();
             }
             let Some(LogEntries::HttpLogs(entries)) = message.log_entries else { continue };
-            for decision in entries.log_entry.iter().filter_map(|entry| Decision::of_entry(&listener, entry))
-            {
+            for entry in &entries.log_entry {
+                let Some(decision) = Decision::of_entry(&listener, entry) else { continue };
+                self.hosts_in_use.note(&node, entry, &decision);
                 // Nobody listening is no failure.
                 let _ = self.decisions.send(decision);
             }

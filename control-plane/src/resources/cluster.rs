@@ -22,6 +22,7 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
     AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config,
 };
 use envoy_types::util::pack_any;
+use weir_policy::Host;
 
 use super::protobuf::{number, seconds, transport_socket};
 use super::{Gateway, dns_cache, names, upstream_tls};
@@ -33,22 +34,9 @@ const IDLE_TIMEOUT_SECONDS: i64 = 600;
 const MAX_CONNECTIONS: u32 = 2048;
 
 pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
-    let tls = upstream_tls::transport(gateway, capabilities.upstream_tls);
-    // Trailers are passed on in both versions of HTTP.
-    let trailers = || Http1ProtocolOptions { enable_trailers: true, ..Http1ProtocolOptions::default() };
-    let http1 = || {
-        UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
-            protocol_config: Some(explicit_http_config::ProtocolConfig::HttpProtocolOptions(trailers())),
-        })
-    };
-    // ALPN decides between h2 and http/1.1.
-    let either = UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
-        http_protocol_options: Some(trailers()),
-        http2_protocol_options: Some(Http2ProtocolOptions::default()),
-        ..AutoHttpConfig::default()
-    });
+    let tls = upstream_tls::shared(gateway, capabilities.upstream_tls);
     [
-        forward_proxy(gateway, names::HTTPS_CLUSTER, either, Some(tls.clone())),
+        forward_proxy(gateway, names::HTTPS_CLUSTER, either(), Some(tls.clone())),
         forward_proxy(gateway, names::HTTPS_UPGRADE_CLUSTER, http1(), Some(tls)),
         forward_proxy(gateway, names::HTTP_CLUSTER, http1(), None),
         intercept(),
@@ -56,6 +44,39 @@ pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource
     .iter()
     .map(|cluster| Resource::new(cluster.name.clone(), cluster))
     .collect()
+}
+
+/// The cluster of one host ([`UpstreamTlsStrategy::ContextPerHost`](crate::capabilities::UpstreamTlsStrategy)). What is
+/// sent over it must carry the host as its server name and no other: a route leads here by the authority alone, and
+/// an upstream of a rule's own, which may have another server name, has a cluster of its own.
+pub(super) fn of_host(gateway: &Gateway, host: &Host) -> Resource {
+    let tls = upstream_tls::of_one_host(gateway);
+    let cluster = Cluster {
+        // One set of statistics for all of them: their number costs no memory, and no host is in a metric's name.
+        alt_stat_name: names::HTTPS_CLUSTER.to_owned(),
+        ..forward_proxy(gateway, &names::host_cluster(host), either(), Some(tls))
+    };
+    Resource::new(cluster.name.clone(), &cluster)
+}
+
+/// ALPN decides between h2 and http/1.1.
+fn either() -> UpstreamProtocolOptions {
+    UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
+        http_protocol_options: Some(trailers()),
+        http2_protocol_options: Some(Http2ProtocolOptions::default()),
+        ..AutoHttpConfig::default()
+    })
+}
+
+fn http1() -> UpstreamProtocolOptions {
+    UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
+        protocol_config: Some(explicit_http_config::ProtocolConfig::HttpProtocolOptions(trailers())),
+    })
+}
+
+/// Trailers are passed on in both versions of HTTP.
+fn trailers() -> Http1ProtocolOptions {
+    Http1ProtocolOptions { enable_trailers: true, ..Http1ProtocolOptions::default() }
 }
 
 fn forward_proxy(

@@ -1,5 +1,7 @@
 //! The names by which resources and filter state refer to each other.
 
+use weir_policy::Host;
+
 /// Listener of the explicit proxy: CONNECT and absolute-form.
 pub const EXPLICIT_LISTENER: &str = "weir_explicit";
 /// Internal listener that terminates TLS and looks inside.
@@ -23,6 +25,17 @@ pub const HTTPS_CLUSTER: &str = "dynamic_forward_proxy_cluster_https";
 /// The same for upgrades: HTTP/1.1 only, since an h2 connection cannot carry a WebSocket through Envoy's
 /// automatic protocol choice.
 pub const HTTPS_UPGRADE_CLUSTER: &str = "dynamic_forward_proxy_cluster_https_upgrade";
+/// Name of the forward-proxy cluster that only requests to this host take, with TLS sessions of its own.
+pub fn host_cluster(host: &Host) -> String {
+    format!("{HTTPS_CLUSTER}/{host}")
+}
+
+/// The host of a [`host_cluster`]; `None` for any other cluster.
+pub fn host_of_cluster(cluster: &str) -> Option<Host> {
+    let name = cluster.strip_prefix(HTTPS_CLUSTER)?.strip_prefix('/')?;
+    Host::parse(name.as_bytes()).ok()
+}
+
 /// Forward-proxy cluster over plain HTTP (the predecessor's name).
 pub const HTTP_CLUSTER: &str = "dynamic_forward_proxy_cluster_http";
 /// Cluster of the control plane, in the bootstrap.

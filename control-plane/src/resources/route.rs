@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::config::route::v3::{
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::RbacPerRoute;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use envoy_types::util::pack_any;
+use weir_policy::Host;
 
 use super::names;
 use super::protobuf::{bool_value, seconds};
@@ -55,8 +56,21 @@ pub(super) fn explicit() -> RouteConfiguration {
     table(names::EXPLICIT_ROUTES, vec![tunnel, all_to(names::HTTP_CLUSTER)])
 }
 
-/// Inside a tunnel, TLS terminated.
-pub(super) fn intercepted_tls() -> RouteConfiguration {
+/// Inside a tunnel, TLS terminated. The hosts are those that have clusters of their own.
+pub(super) fn intercepted_tls<'h>(hosts: impl IntoIterator<Item = &'h Host>) -> RouteConfiguration {
+    // The host as it is written in an authority, in any case and with any port: the server name is the same.
+    let host_table = |host: &Host| VirtualHost {
+        name: names::host_cluster(host),
+        domains: vec![host.to_string()],
+        routes: over_tls(&names::host_cluster(host)),
+        ..VirtualHost::default()
+    };
+    let mut table = table(names::INTERCEPTED_TLS_ROUTES, over_tls(names::HTTPS_CLUSTER));
+    table.virtual_hosts.extend(hosts.into_iter().map(host_table));
+    RouteConfiguration { ignore_port_in_host_matching: true, ..table }
+}
+
+fn over_tls(cluster: &str) -> Vec<Route> {
     let websocket = HeaderMatcher {
         name: "upgrade".to_owned(),
         header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
@@ -70,7 +84,7 @@ pub(super) fn intercepted_tls() -> RouteConfiguration {
         action: Some(route::Action::Route(action(names::HTTPS_UPGRADE_CLUSTER))),
         ..Route::default()
     };
-    table(names::INTERCEPTED_TLS_ROUTES, vec![upgrade, all_to(names::HTTPS_CLUSTER)])
+    vec![upgrade, all_to(cluster)]
 }
 
 /// Inside a tunnel, plain HTTP.

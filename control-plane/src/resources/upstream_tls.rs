@@ -14,11 +14,26 @@ use crate::capabilities::UpstreamTlsStrategy;
 /// gives two tickets a handshake, so this is room for some hundreds of hosts.
 const SESSIONS: u32 = 1024;
 
-pub(super) fn transport(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> TransportSocket {
-    let max_session_keys = match strategy {
-        UpstreamTlsStrategy::SniScopedSessions => SESSIONS,
-        UpstreamTlsStrategy::NoSessions => 0,
-    };
+/// Sessions kept for one host.
+const SESSIONS_OF_A_HOST: u32 = 64;
+
+/// The context that all hosts share.
+pub(super) fn shared(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> TransportSocket {
+    transport(
+        gateway,
+        match strategy {
+            UpstreamTlsStrategy::SniScopedSessions => SESSIONS,
+            UpstreamTlsStrategy::ContextPerHost | UpstreamTlsStrategy::NoSessions => 0,
+        },
+    )
+}
+
+/// The context of one host, and so of one server name: what Envoy remembers here fits every connection.
+pub(super) fn of_one_host(gateway: &Gateway) -> TransportSocket {
+    transport(gateway, SESSIONS_OF_A_HOST)
+}
+
+fn transport(gateway: &Gateway, max_session_keys: u32) -> TransportSocket {
     let roots = upstream_secret::trust_name(&gateway.upstream_roots);
     let common = CommonTlsContext {
         tls_params: Some(TlsParameters {

@@ -58,6 +58,10 @@ impl StreamState for DeltaStream {
         request.node.as_ref()
     }
 
+    fn kind(request: &DeltaDiscoveryRequest) -> Option<ResourceType> {
+        ResourceType::of_url(&request.type_url)
+    }
+
     fn header(response: &DeltaDiscoveryResponse) -> (Option<ResourceType>, &str) {
         (ResourceType::of_url(&response.type_url), &response.nonce)
     }
@@ -67,12 +71,18 @@ impl StreamState for DeltaStream {
         updated.chain(&response.removed_resources).cloned().collect()
     }
 
+    fn clusters_held(request: &DeltaDiscoveryRequest) -> Vec<&str> {
+        let clusters = Self::kind(request) == Some(ResourceType::Cluster);
+        let held = request.initial_resource_versions.keys().filter(|_| clusters);
+        held.map(String::as_str).collect()
+    }
+
     fn on_request(
         &mut self,
         request: DeltaDiscoveryRequest,
         source: &Source,
     ) -> Outcome<DeltaDiscoveryResponse> {
-        let Some(kind) = ResourceType::of_url(&request.type_url) else { return Outcome::nothing() };
+        let Some(kind) = Self::kind(&request) else { return Outcome::nothing() };
         let first = !self.subscriptions.contains_key(&kind);
         let subscription = self.subscriptions.entry(kind).or_default();
         if first {

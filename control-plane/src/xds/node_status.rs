@@ -42,6 +42,12 @@ struct TypeStatus {
     rejected: BTreeMap<String, String>,
 }
 
+impl TypeStatus {
+    fn is_settled(&self) -> bool {
+        self.outstanding.is_empty() && self.rejected.is_empty()
+    }
+}
+
 impl NodeStatus {
     /// A node that has just connected.
     pub fn new(
@@ -51,6 +57,11 @@ impl NodeStatus {
         capabilities: Capabilities,
     ) -> Self {
         Self { node, version, protocol, capabilities, types: BTreeMap::new() }
+    }
+
+    /// The node has asked for resources of this type, and whatever answers that went out.
+    pub fn subscribed(&mut self, kind: ResourceType) {
+        self.types.entry(kind).or_default();
     }
 
     /// A response with these resources went out.
@@ -70,10 +81,15 @@ impl NodeStatus {
         }
     }
 
-    /// Something of every type of a snapshot has been sent, and the newest of everything sent was accepted.
+    /// Every type of a snapshot was asked for, and the newest of everything sent was accepted.
     pub fn is_ready(&self) -> bool {
-        ResourceType::OF_SNAPSHOT.iter().all(|kind| self.types.contains_key(kind))
-            && self.types.values().all(|status| status.outstanding.is_empty() && status.rejected.is_empty())
+        let asked_for = |kind| self.types.contains_key(kind);
+        ResourceType::OF_SNAPSHOT.iter().all(asked_for) && self.types.values().all(TypeStatus::is_settled)
+    }
+
+    /// The type was asked for, and the newest of everything that was sent of it was accepted.
+    pub fn is_settled(&self, kind: ResourceType) -> bool {
+        self.types.get(&kind).is_some_and(TypeStatus::is_settled)
     }
 
     /// What the node rejects at the moment, with its own words.
@@ -123,6 +139,10 @@ pub(super) struct ConnectedNode {
 }
 
 impl ConnectedNode {
+    pub(super) fn is_settled(&self, kind: ResourceType) -> bool {
+        self.registry.nodes.borrow().get(&self.stream).is_some_and(|status| status.is_settled(kind))
+    }
+
     pub(super) fn update(&self, change: impl FnOnce(&mut NodeStatus)) {
         self.registry.nodes.send_modify(|nodes| {
             if let Some(status) = nodes.get_mut(&self.stream) {
@@ -143,13 +163,14 @@ impl Drop for ConnectedNode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capabilities::UpstreamTlsChoice;
 
     fn acknowledge(kind: ResourceType, nonce: &str, rejection: Option<&str>) -> Acknowledgement {
         Acknowledgement { kind, nonce: nonce.to_owned(), rejection: rejection.map(str::to_owned) }
     }
 
     fn status() -> NodeStatus {
-        let capabilities = Capabilities::of(None, Protocol::Delta);
+        let capabilities = Capabilities::of(None, Protocol::Delta, UpstreamTlsChoice::Auto);
         NodeStatus::new("n".to_owned(), None, Protocol::Delta, capabilities)
     }
 

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
@@ -19,13 +19,16 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::ResourceType;
 use super::delta::DeltaStream;
+use super::host_contexts::{HostContexts, Limits};
 use super::node_status::{ConnectedNode, NodeRegistry, NodeStatus};
 use super::source::{Catalogue, Secrets, Source};
 use super::state_of_the_world::StateOfTheWorldStream;
 use super::stream::StreamState;
 use crate::ca::leaves::LISTED;
-use crate::capabilities::{Capabilities, LeafDelivery};
+use crate::capabilities::{Capabilities, LeafDelivery, UpstreamTlsStrategy};
+use crate::decision_log::hosts_in_use::HostsInUse;
 use crate::envoy_version::EnvoyVersion;
+use crate::snapshot::Snapshot;
 
 /// Responses that may wait for a slow node before its requests wait too.
 const PENDING_RESPONSES: usize = 16;
@@ -40,6 +43,7 @@ pub struct DiscoveryServer {
     catalogue: watch::Receiver<Arc<Catalogue>>,
     secrets: Arc<dyn Secrets>,
     registry: NodeRegistry,
+    hosts_in_use: HostsInUse,
 }
 
 impl std::fmt::Debug for DiscoveryServer {
@@ -54,8 +58,9 @@ impl DiscoveryServer {
         catalogue: watch::Receiver<Arc<Catalogue>>,
         secrets: Arc<dyn Secrets>,
         registry: NodeRegistry,
+        hosts_in_use: HostsInUse,
     ) -> Self {
-        Self { catalogue, secrets, registry }
+        Self { catalogue, secrets, registry, hosts_in_use }
     }
 
     /// As a gRPC service.
@@ -87,11 +92,25 @@ impl DiscoveryServer {
         let Some(first) = requests.next().await.transpose()? else { return Ok(()) };
         let node = S::node(&first).cloned().unwrap_or_default();
         let version = EnvoyVersion::of_node(&node);
-        let capabilities = Capabilities::of(version, S::PROTOCOL);
+        let catalogue = Arc::clone(&self.catalogue.borrow_and_update());
+        let choice = catalogue.gateway().upstream_tls;
+        let capabilities = Capabilities::of(version, S::PROTOCOL, choice);
         announce(&node, version, capabilities);
+        if let Err(refused) = choice.strategy(version, S::PROTOCOL) {
+            tracing::error!(node = node.id, "{refused}");
+        }
+        let hosts = HostContexts::new(match capabilities.upstream_tls {
+            UpstreamTlsStrategy::ContextPerHost => catalogue.gateway().host_contexts,
+            UpstreamTlsStrategy::SniScopedSessions | UpstreamTlsStrategy::NoSessions => Limits::NONE,
+        });
+        let mut in_use = self.hosts_in_use.of_node(&node.id);
         let mut stream = Connected::<S> {
             state: S::default(),
-            source: self.source(capabilities)?,
+            source: Source::new(snapshot(&catalogue, capabilities, &hosts)?, Arc::clone(&self.secrets)),
+            catalogue,
+            capabilities,
+            secrets: Arc::clone(&self.secrets),
+            hosts,
             node: self.registry.connect(NodeStatus::new(node.id, version, S::PROTOCOL, capabilities)),
             responses,
         };
@@ -102,18 +121,29 @@ impl DiscoveryServer {
         step.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut withdrawals = self.secrets.withdrawals();
         loop {
+            let expiry = stream.hosts.next_expiry();
             tokio::select! {
                 request = requests.next() => match request.transpose()? {
                     Some(request) => stream.on_request(request).await?,
                     None => return Ok(()),
                 },
                 changed = self.catalogue.changed() => match changed {
-                    // What does not fit together is never served: the node keeps what it has.
-                    Ok(()) => if let Ok(source) = self.source(capabilities) {
-                        stream.source = source;
-                        stream.push().await?;
-                    },
+                    Ok(()) => {
+                        stream.catalogue = Arc::clone(&self.catalogue.borrow_and_update());
+                        stream.refresh().await?;
+                    }
                     Err(_) => return Ok(()),
+                },
+                host = in_use.recv() => match host {
+                    Ok(host) => if stream.hosts.used(&host, Instant::now()) {
+                        stream.refresh().await?;
+                    },
+                    // What was missed will be used again.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+                () = until(expiry) => if stream.hosts.expire(Instant::now()) {
+                    stream.refresh().await?;
                 },
                 withdrawn = withdrawals.recv(), if on_demand => match withdrawn {
                     Ok(name) => stream.withdraw(&name).await?,
@@ -130,14 +160,24 @@ impl DiscoveryServer {
             }
         }
     }
+}
 
-    fn source(&mut self, capabilities: Capabilities) -> Result<Source, Status> {
-        let catalogue = Arc::clone(&self.catalogue.borrow_and_update());
-        let snapshot = catalogue.snapshot(capabilities).map_err(|error| {
-            tracing::error!(%error, "the resources do not fit together; nothing is served");
-            Status::internal(error.to_string())
-        })?;
-        Ok(Source::new(snapshot, Arc::clone(&self.secrets)))
+fn snapshot(
+    catalogue: &Catalogue,
+    capabilities: Capabilities,
+    hosts: &HostContexts,
+) -> Result<Arc<Snapshot>, Status> {
+    catalogue.snapshot(capabilities, hosts).map_err(|error| {
+        tracing::error!(%error, "the resources do not fit together; nothing is served");
+        Status::internal(error.to_string())
+    })
+}
+
+/// Waits until then; for ever without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -164,24 +204,64 @@ fn announce(node: &Node, version: Option<EnvoyVersion>, capabilities: Capabiliti
 struct Connected<'a, S: StreamState> {
     state: S,
     source: Source,
+    catalogue: Arc<Catalogue>,
+    capabilities: Capabilities,
+    secrets: Arc<dyn Secrets>,
+    hosts: HostContexts,
     node: ConnectedNode,
     responses: &'a mpsc::Sender<Result<S::Response, Status>>,
 }
 
 impl<S: StreamState> Connected<'_, S> {
     async fn on_request(&mut self, request: S::Request) -> Result<(), Status> {
+        let held = S::clusters_held(&request);
+        if !held.is_empty() {
+            self.hosts.adopt(held, Instant::now());
+            self.rebuild();
+        }
+        let kind = S::kind(&request);
         let outcome = self.state.on_request(request, &self.source);
+        let mut rejected = false;
         if let Some(acknowledgement) = outcome.acknowledgement {
             if let Some(rejection) = &acknowledgement.rejection {
                 tracing::error!(kind = acknowledgement.kind.as_str(), rejection, "envoy rejected an update");
+                rejected = matches!(acknowledgement.kind, ResourceType::Cluster | ResourceType::Route);
             }
             self.node.update(|status| status.acknowledged(acknowledgement));
         }
-        self.send(outcome.response).await
+        self.send(outcome.response).await?;
+        if let Some(kind) = kind {
+            self.node.update(|status| status.subscribed(kind));
+        }
+        if rejected {
+            self.hosts.rejected();
+            self.refresh().await?;
+        }
+        self.proceed().await
     }
 
-    /// Sends what has changed of the snapshot, in push order.
-    async fn push(&mut self) -> Result<(), Status> {
+    /// Takes the hosts further that waited for what the node has accepted by now. All that is to be served has been
+    /// sent at this point, so what is settled is accepted as it is now.
+    async fn proceed(&mut self) -> Result<(), Status> {
+        if self.node.is_settled(ResourceType::Cluster) && self.hosts.clusters_accepted() {
+            self.refresh().await?;
+        }
+        if self.node.is_settled(ResourceType::Route) {
+            self.hosts.table_accepted(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// What does not fit together is never served: the node keeps what it has.
+    fn rebuild(&mut self) {
+        if let Ok(snapshot) = snapshot(&self.catalogue, self.capabilities, &self.hosts) {
+            self.source = Source::new(snapshot, Arc::clone(&self.secrets));
+        }
+    }
+
+    /// Serves what the catalogue and the hosts are now, in push order.
+    async fn refresh(&mut self) -> Result<(), Status> {
+        self.rebuild();
         for kind in ResourceType::OF_SNAPSHOT {
             let response = self.state.changes(kind, &self.source);
             self.send(response).await?;

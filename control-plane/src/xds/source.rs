@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
+use weir_policy::Host;
 
+use super::host_contexts::HostContexts;
 use crate::capabilities::Capabilities;
 use crate::resources::{self, Gateway};
 use crate::snapshot::{InconsistentSnapshot, Resource, Snapshot};
@@ -42,46 +44,68 @@ pub enum RenewedSecret {
     Gone,
 }
 
-type Build = dyn Fn(Capabilities) -> Result<Snapshot, InconsistentSnapshot> + Send + Sync;
+/// The most host clusters that are kept encoded for the next node.
+const HOST_CLUSTERS: usize = 4096;
 
 /// The snapshots of one policy, each built once, when the first node of its kind connects.
+#[derive(Debug)]
 pub struct Catalogue {
-    build: Box<Build>,
+    gateway: Gateway,
     built: Mutex<HashMap<Capabilities, Arc<Snapshot>>>,
+    host_clusters: Mutex<HashMap<Host, Arc<Resource>>>,
 }
 
 impl Catalogue {
     /// Serves a gateway.
     pub fn of(gateway: Gateway) -> Self {
-        Self::built_by(move |capabilities| resources::build(&gateway, capabilities))
+        Self { gateway, built: Mutex::default(), host_clusters: Mutex::default() }
     }
 
-    /// Serves whatever `build` makes.
-    pub fn built_by(
-        build: impl Fn(Capabilities) -> Result<Snapshot, InconsistentSnapshot> + Send + Sync + 'static,
-    ) -> Self {
-        Self { build: Box::new(build), built: Mutex::default() }
+    /// What is served.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
     }
 
-    /// The snapshot for nodes with these capabilities.
+    /// The snapshot for a node with these capabilities and these hosts.
     ///
     /// # Errors
     /// The resources do not fit together; nothing of them is served then.
-    pub fn snapshot(&self, capabilities: Capabilities) -> Result<Arc<Snapshot>, InconsistentSnapshot> {
+    pub fn snapshot(
+        &self,
+        capabilities: Capabilities,
+        hosts: &HostContexts,
+    ) -> Result<Arc<Snapshot>, InconsistentSnapshot> {
+        let snapshot = self.shared(capabilities)?;
+        let hosts_with_clusters = hosts.clusters();
+        if hosts_with_clusters.is_empty() {
+            return Ok(snapshot);
+        }
+        let clusters = hosts_with_clusters.into_iter().map(|host| self.host_cluster(host));
+        Ok(Arc::new(resources::with_hosts(&snapshot, clusters, hosts.routed())?))
+    }
+
+    fn host_cluster(&self, host: &Host) -> Arc<Resource> {
+        let mut clusters = self.host_clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = clusters.get(host) {
+            return Arc::clone(cluster);
+        }
+        if clusters.len() >= HOST_CLUSTERS {
+            clusters.clear();
+        }
+        let cluster = Arc::new(resources::host_cluster(&self.gateway, host));
+        clusters.insert(*host, Arc::clone(&cluster));
+        cluster
+    }
+
+    fn shared(&self, capabilities: Capabilities) -> Result<Arc<Snapshot>, InconsistentSnapshot> {
         // A panic while building leaves the map as it was.
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(snapshot) = built.get(&capabilities) {
             return Ok(Arc::clone(snapshot));
         }
-        let snapshot = Arc::new((self.build)(capabilities)?);
+        let snapshot = Arc::new(resources::build(&self.gateway, capabilities)?);
         built.insert(capabilities, Arc::clone(&snapshot));
         Ok(snapshot)
-    }
-}
-
-impl fmt::Debug for Catalogue {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Catalogue").finish_non_exhaustive()
     }
 }
 

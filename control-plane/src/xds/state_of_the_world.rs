@@ -37,6 +37,10 @@ impl StreamState for StateOfTheWorldStream {
         request.node.as_ref()
     }
 
+    fn kind(request: &DiscoveryRequest) -> Option<ResourceType> {
+        ResourceType::of_url(&request.type_url)
+    }
+
     fn header(response: &DiscoveryResponse) -> (Option<ResourceType>, &str) {
         (ResourceType::of_url(&response.type_url), &response.nonce)
     }
@@ -46,9 +50,14 @@ impl StreamState for StateOfTheWorldStream {
         vec![response.type_url.clone()]
     }
 
+    /// Here it does not say.
+    fn clusters_held(_request: &DiscoveryRequest) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// One that answers an older response than the last is stale and leads to nothing.
     fn on_request(&mut self, request: DiscoveryRequest, source: &Source) -> Outcome<DiscoveryResponse> {
-        let Some(kind) = ResourceType::of_url(&request.type_url) else { return Outcome::nothing() };
+        let Some(kind) = Self::kind(&request) else { return Outcome::nothing() };
         let first = !self.subscriptions.contains_key(&kind);
         let subscription = self.subscriptions.entry(kind).or_default();
         let last_nonce = subscription.last.as_ref().map(|(_, nonce)| nonce.as_str());

@@ -19,11 +19,17 @@ pub trait StreamState: Default + Send + Sync + 'static {
     /// Who asks. Envoy says it in the first request of a stream only.
     fn node(request: &Self::Request) -> Option<&Node>;
 
+    /// The type that a request is about; `None` for one that Weir does not serve.
+    fn kind(request: &Self::Request) -> Option<ResourceType>;
+
     /// The type and the nonce of a response.
     fn header(response: &Self::Response) -> (Option<ResourceType>, &str);
 
     /// The resources that a node accepts or rejects together when it answers a response.
     fn resources(response: &Self::Response) -> Vec<String>;
+
+    /// The clusters that the node holds already, as it says in its first request for clusters.
+    fn clusters_held(request: &Self::Request) -> Vec<&str>;
 
     /// Takes in a request. One of a type that Weir does not serve leads to nothing.
     fn on_request(&mut self, request: Self::Request, source: &Source) -> Outcome<Self::Response>;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use crate::capabilities::RefusedStrategy;
 use crate::certificate_file::CertificateFileError;
 use crate::envoy::NoEnvoy;
 use crate::policy_document::PolicyDocumentError;
@@ -36,6 +37,8 @@ pub(super) enum RunError {
     EnvoyEnded { binary: PathBuf, status: ExitStatus, log: String },
     #[error("envoy was not ready in time; the end of its log:\n{log}{}", hint(log))]
     NotReady { log: String },
+    #[error("`--upstream-tls {}` is wrong on this Envoy: {}\nhelp: leave the option out", .0.asked.as_str(), .0.because)]
+    Strategy(RefusedStrategy),
     #[error("envoy rejected its {kind}: {text}{}", hint(text))]
     Rejected { kind: &'static str, text: String },
 }

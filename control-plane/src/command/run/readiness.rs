@@ -9,12 +9,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::error::RunError;
+use crate::capabilities::UpstreamTlsChoice;
 use crate::control_plane::ControlPlane;
 
 const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits for Envoy. Returns the name that was asked for to see who answers: its decisions are not the user's.
-pub(super) async fn wait(control_plane: &ControlPlane, listen: SocketAddr) -> anyhow::Result<String> {
+pub(super) async fn wait(
+    control_plane: &ControlPlane,
+    listen: SocketAddr,
+    choice: UpstreamTlsChoice,
+) -> anyhow::Result<String> {
     let mut nodes = control_plane.nodes().subscribe();
     loop {
         if let Some((kind, text)) = nodes.borrow_and_update().values().find_map(|node| {
@@ -22,6 +27,11 @@ pub(super) async fn wait(control_plane: &ControlPlane, listen: SocketAddr) -> an
             Some((kind.as_str(), text.to_owned()))
         }) {
             return Err(RunError::Rejected { kind, text }.into());
+        }
+        if let Some(refused) =
+            nodes.borrow().values().find_map(|node| choice.strategy(node.version, node.protocol).err())
+        {
+            return Err(RunError::Strategy(refused).into());
         }
         if nodes.borrow().values().any(crate::xds::node_status::NodeStatus::is_ready) {
             break;
