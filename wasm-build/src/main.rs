@@ -4,6 +4,7 @@
 //! outside the checkout and the target directory but the active toolchain's wasm target and system packages, and
 //! says so when it does.
 
+mod bench;
 mod checkout;
 mod demo;
 mod lint;
@@ -33,6 +34,14 @@ enum Command {
     Lint,
     /// Set up, build, and run every test
     Test(TestArguments),
+    /// Set up, build in release, and measure
+    Bench {
+        /// What to measure
+        name: bench::Bench,
+        /// Passed on to the bench
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Set up, build, and show the main job on two TLS hosts that share one IP address
     Demo,
 }
@@ -56,6 +65,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run_alone().map(|()| ExitCode::SUCCESS),
         Command::Test(arguments) if arguments.fast => test::fast().map(|()| ExitCode::SUCCESS),
         Command::Test(arguments) => test::all(&arguments.end_to_end).map(|()| ExitCode::SUCCESS),
+        Command::Bench { name, arguments } => bench::measure(name, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run_all(),
     };
     result.unwrap_or_else(|error| {

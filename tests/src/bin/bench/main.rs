@@ -1,0 +1,28 @@
+//! `cargo xtask bench NAME`: measurements, each in a file of its own, printed as the tables of `docs/benchmarks.md`.
+//!
+//! Times on a shared machine say little: what is compared is measured side by side in one run, and given as a ratio.
+
+mod policy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match measure(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &[String]) -> Result<()> {
+    let Some((name, arguments)) = arguments.split_first() else { bail!("which bench?") };
+    match name.as_str() {
+        "policy" => policy::measure(arguments),
+        other => bail!("there is no bench `{other}`"),
+    }
+}

@@ -1,0 +1,45 @@
+//! What a decision costs, from ten hosts to a million.
+
+mod native;
+mod workload;
+
+use anyhow::Result;
+
+use self::workload::{Kind, Workload};
+
+/// Hosts of the policies.
+const SIZES: [usize; 4] = [10, 1_000, 100_000, 1_000_000];
+
+/// Prints nanoseconds a decision, bytes a host and loading time; an argument is a largest size.
+pub(crate) fn measure(arguments: &[String]) -> Result<()> {
+    let largest = arguments.first().map(|text| text.parse()).transpose()?.unwrap_or(usize::MAX);
+    let sizes = SIZES.into_iter().filter(|size| *size <= largest);
+    println!("| hosts | where | bytes a host | load | {} |", Kind::ALL.map(Kind::name).join(" | "));
+    println!("|---|---|---|---|{}", "---|".repeat(Kind::ALL.len()));
+    for size in sizes {
+        let workload = Workload::new(size)?;
+        native::measure(&workload)?.print(size, "native", &workload);
+    }
+    Ok(())
+}
+
+/// What one engine made of one policy.
+struct Measured {
+    /// Seconds from bytes to a policy.
+    load: f64,
+    /// Nanoseconds a decision, for each of [`Kind::ALL`].
+    decisions: Vec<f64>,
+}
+
+impl Measured {
+    fn print(&self, size: usize, place: &str, workload: &Workload) {
+        let times: Vec<String> = self.decisions.iter().map(|time| format!("{time:.0} ns")).collect();
+        println!(
+            "| {size} | {place} | {:.1} (names {:.1}) | {:.1} ms | {} |",
+            workload.bytes_a_host(),
+            workload.mean_name(),
+            self.load * 1e3,
+            times.join(" | ")
+        );
+    }
+}

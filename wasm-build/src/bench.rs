@@ -1,0 +1,45 @@
+//! Measurements: what one needs, then the program `bench` of the end-to-end package, in release.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::step::{cargo, run, step};
+use crate::{checkout, setup, wasm};
+
+/// What can be measured; the program of that name has one file for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// Nanoseconds a decision, bytes a host and loading time, natively and in Envoy's V8
+    Policy,
+}
+
+impl Bench {
+    /// Whether it starts `weir`, whose release build takes minutes.
+    fn needs_weir(self) -> bool {
+        match self {
+            Bench::Policy => false,
+        }
+    }
+}
+
+/// Sets up, builds in release, and measures; `arguments` go to the program.
+pub(crate) fn measure(bench: Bench, arguments: &[String]) -> Result<()> {
+    wasm::build(&setup::everything()?)?;
+    if bench.needs_weir() {
+        step("build weir in release", || {
+            run(&mut cargo(["build", "--release", "--package", "weir", "--bin", "weir"]))
+        })?;
+    }
+    step("build the benches", || {
+        run(&mut cargo(["build", "--release", "--package", "e2e", "--bin", "bench"]))
+    })?;
+    let target = checkout::target_directory()?;
+    let name = bench.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let programs = target.join("release");
+    run(std::process::Command::new(programs.join("bench"))
+        .arg(name)
+        .args(arguments)
+        .env("WEIR_BIN", programs.join("weir"))
+        .env("WEIR_FILTER_WASM", target.join("wasm/weir_filter.wasm"))
+        .env("WEIR_ENVOYS", checkout::envoys()))
+}
