@@ -16,6 +16,7 @@ pub mod environment;
 pub mod envoy;
 pub mod envoy_version;
 pub mod exit_code;
+pub mod invalid_request;
 pub mod leaf_secrets;
 pub mod policy_document;
 pub mod process;

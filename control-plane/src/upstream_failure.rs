@@ -76,7 +76,18 @@ const fn failure(sign: Sign, reason: Reason, cause: &'static str) -> UpstreamFai
 
 impl UpstreamFailure {
     /// Every failure; the first whose sign is there is the one.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
+        failure(Sign::Details("dns_cache_overflow"), Reason::Overloaded, "too many names are in use"),
+        failure(
+            Sign::Details("dns_cache_pending_requests_overflow"),
+            Reason::Overloaded,
+            "too many requests wait for names to resolve",
+        ),
+        failure(
+            Sign::Details("dynamic_forward_proxy_pending_request_overflow"),
+            Reason::Overloaded,
+            "too many requests wait for names to resolve",
+        ),
         failure(Sign::Flag(Flag::DnsResolutionFailure), Reason::DnsFailure, "its name did not resolve"),
         failure(
             Sign::Transport("certificate has expired"),
@@ -148,11 +159,7 @@ impl UpstreamFailure {
             Reason::UpstreamUnreachable,
             "it broke off before its answer was whole",
         ),
-        failure(
-            Sign::Flag(Flag::Overflow),
-            Reason::UpstreamUnreachable,
-            "too many connections to upstreams are open",
-        ),
+        failure(Sign::Flag(Flag::Overflow), Reason::Overloaded, "too many connections to upstreams are open"),
     ];
 
     /// The failure of a request, if it is one.

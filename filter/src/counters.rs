@@ -1,7 +1,7 @@
-//! One counter for each effect and reason, for the host's own metrics.
+//! One counter for each effect and reason, and one for tunnels, for the host's own metrics.
 
 use crate::hostcalls::{CounterId, Hostcalls};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use weir_policy::{Effect, Reason};
 
 /// The counters of one filter instance; each is defined when its first decision falls.
@@ -9,6 +9,7 @@ use weir_policy::{Effect, Reason};
 pub struct Counters {
     /// Reasons are few, and the common ones come first by themselves: a scan beats a table.
     defined: Cell<Vec<(Effect, Reason, Option<CounterId>)>>,
+    tunnels: OnceCell<Option<CounterId>>,
 }
 
 impl Counters {
@@ -26,10 +27,19 @@ impl Counters {
             id
         });
         self.defined.set(defined);
-        if let Some(id) = id {
-            // Without the stream that was just counted there is nobody left to tell.
-            let _ = host.increment_counter(id);
-        }
+        increment(host, id);
+    }
+
+    /// Counts a tunnel that was let in, as `weir_tunnels`. It is no decision: what comes out of it is judged by itself.
+    pub fn count_tunnel(&self, host: &impl Hostcalls) {
+        increment(host, *self.tunnels.get_or_init(|| host.define_counter("weir_tunnels").ok()));
+    }
+}
+
+fn increment(host: &impl Hostcalls, id: Option<CounterId>) {
+    if let Some(id) = id {
+        // Without the stream that was just counted there is nobody left to tell.
+        let _ = host.increment_counter(id);
     }
 }
 

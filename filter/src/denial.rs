@@ -73,7 +73,11 @@ fn hint(ruling: &Ruling<'_>) -> String {
             | Reason::AddressNotAllowed
             | Reason::DnsFailure
             | Reason::CertificateNotVerified
-            | Reason::UpstreamUnreachable => Ok(()),
+            | Reason::UpstreamUnreachable
+            | Reason::MalformedRequest
+            | Reason::RequestTooLarge
+            | Reason::UnsupportedRequest
+            | Reason::Overloaded => Ok(()),
         };
     }
     hint.push_str(decision.reason.hint());

@@ -66,7 +66,11 @@ impl Judge {
         }
         match gathered.and_then(|()| allow(host, &ruling)) {
             Ok(()) => {
-                self.instance.counters.count(host, Effect::Allow, ruling.decision.reason);
+                if facts.asks_for_tunnel() {
+                    self.instance.counters.count_tunnel(host);
+                } else {
+                    self.instance.counters.count(host, Effect::Allow, ruling.decision.reason);
+                }
                 Verdict::Continue
             }
             Err(failure) => {
@@ -320,6 +324,7 @@ rules:
         let host = connect("Unknown.example:443");
         allowed(&judge(), &host);
         assert_eq!(host.header("x-envoy-upstream-rq-timeout-ms"), None);
+        assert_eq!(host.counter("weir_tunnels"), 1, "no decision: what comes out of it is judged by itself");
         assert_eq!(denied(&judge_with(1), &connect("unknown.example:443")).1, "host_not_allowed");
         allowed(&judge_with(1), &connect("a.example:443"));
         assert_eq!(denied(&judge(), &connect("a.example:22")).1, "port_not_allowed");

@@ -49,11 +49,20 @@ pub enum Reason {
     CertificateNotVerified,
     /// No connection to the upstream, or it broke. Answered by Envoy.
     UpstreamUnreachable,
+    /// The bytes are no request, or contradict themselves. Answered by Envoy.
+    MalformedRequest,
+    /// The headers or the URL are longer than Envoy reads. Answered by Envoy.
+    RequestTooLarge,
+    /// A request that no proxy of this kind passes on: another upgrade than WebSocket, `OPTIONS *`, a transfer coding.
+    /// Answered by Envoy.
+    UnsupportedRequest,
+    /// A limit of the proxy's own was reached: names, connections, requests that wait. Answered by Envoy.
+    Overloaded,
 }
 
 impl Reason {
     /// Every reason, in the order of the list above.
-    pub const ALL: [Reason; 22] = [
+    pub const ALL: [Reason; 26] = [
         Reason::Allowed,
         Reason::OpenMode,
         Reason::HostNotAllowed,
@@ -76,6 +85,10 @@ impl Reason {
         Reason::DnsFailure,
         Reason::CertificateNotVerified,
         Reason::UpstreamUnreachable,
+        Reason::MalformedRequest,
+        Reason::RequestTooLarge,
+        Reason::UnsupportedRequest,
+        Reason::Overloaded,
     ];
 
     /// The word in bodies, headers, logs and metrics.
@@ -104,6 +117,10 @@ impl Reason {
             Reason::DnsFailure => "dns_failure",
             Reason::CertificateNotVerified => "certificate_not_verified",
             Reason::UpstreamUnreachable => "upstream_unreachable",
+            Reason::MalformedRequest => "malformed_request",
+            Reason::RequestTooLarge => "request_too_large",
+            Reason::UnsupportedRequest => "unsupported_request",
+            Reason::Overloaded => "overloaded",
         }
     }
 
@@ -114,13 +131,20 @@ impl Reason {
     }
 
     /// The HTTP status of the answer: 421 where connection and request do not belong together (RFC 9110, section
-    /// 15.5.20), 503 where Envoy could not reach the upstream, else 403. An allowed request has no answer of ours: 200.
+    /// 15.5.20), 400, 431 or 501 where there is no request to judge, 503 where Envoy could not reach the upstream, else
+    /// 403. An allowed request has no answer of ours: 200.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
             Reason::Allowed | Reason::OpenMode => 200,
             Reason::MissingSni | Reason::SniMismatch | Reason::TunnelMismatch => 421,
-            Reason::DnsFailure | Reason::CertificateNotVerified | Reason::UpstreamUnreachable => 503,
+            Reason::DnsFailure
+            | Reason::CertificateNotVerified
+            | Reason::UpstreamUnreachable
+            | Reason::Overloaded => 503,
+            Reason::MalformedRequest => 400,
+            Reason::RequestTooLarge => 431,
+            Reason::UnsupportedRequest => 501,
             Reason::HostNotAllowed
             | Reason::TlsNotAllowed
             | Reason::SchemeNotAllowed
@@ -196,6 +220,16 @@ impl Reason {
                 "the upstream showed a certificate that is not valid for this name: do not go around it, tell its owner"
             }
             Reason::UpstreamUnreachable => "the upstream did not answer: try again later",
+            Reason::MalformedRequest => {
+                "send a request as HTTP defines it: one Host, one length, a path that begins with a slash, no control characters"
+            }
+            Reason::RequestTooLarge => {
+                "send less: URL and headers together may be 60 KiB, and there may be 100 headers"
+            }
+            Reason::UnsupportedRequest => {
+                "do without: no upgrade but WebSocket is passed on, no `OPTIONS *`, no transfer coding but chunked"
+            }
+            Reason::Overloaded => "try again later: the proxy is at a limit of its own",
         }
     }
 }

@@ -258,12 +258,20 @@ impl Gateway {
 
     /// A counter or gauge of its Envoy, by its name in Envoy's `/stats`.
     pub fn envoy_stat(&self, name: &str) -> Result<u64> {
+        let found = self.envoy_stats(name)?.into_iter().find(|(found, _)| found == name);
+        found.map(|(_, value)| value).with_context(|| format!("no counter `{name}`"))
+    }
+
+    /// The counters and gauges of its Envoy whose names begin so.
+    pub fn envoy_stats(&self, beginning: &str) -> Result<Vec<(String, u64)>> {
         let socket = self.run.find_socket("admin.sock")?;
-        let response = Client::on_socket(&socket).get(format!("http://envoy/stats?filter=^{name}$"))?;
-        let value = response.content.trim().strip_prefix(&format!("{name}: "));
-        value
-            .and_then(|value| value.parse().ok())
-            .with_context(|| format!("no counter `{name}`: {response:?}"))
+        let response = Client::on_socket(&socket).get(format!("http://envoy/stats?filter=^{beginning}"))?;
+        let mut stats = Vec::new();
+        for line in response.content.lines() {
+            let (name, value) = line.split_once(": ").with_context(|| format!("no counter: `{line}`"))?;
+            stats.push((name.to_owned(), value.parse().with_context(|| format!("no number: `{line}`"))?));
+        }
+        Ok(stats)
     }
 
     /// Sends it a signal.

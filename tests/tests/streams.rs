@@ -1,7 +1,6 @@
 //! Streams live through interception: bytes go on as they come, in both directions and both versions of HTTP.
 
 mod curl;
-mod http2;
 mod pattern;
 mod websocket;
 
@@ -12,11 +11,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{EnvoyBinary, Front, Gateway, Head, Origin, Request, ServerOptions, TlsRelay, UpstreamHosts, Wire};
+use e2e::{
+    EnvoyBinary, Front, Gateway, Head, Http2, Origin, Request, ServerOptions, TlsRelay, UpstreamHosts, Wire,
+};
 use tempfile::TempDir;
 
 use curl::Curl;
-use http2::Http2;
 use pattern::Pattern;
 
 /// How long a test waits for what must come.

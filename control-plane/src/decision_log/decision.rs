@@ -10,11 +10,14 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use weir_policy::Reason;
 
+use crate::invalid_request::InvalidRequest;
 use crate::resources::names;
 use crate::upstream_failure::UpstreamFailure;
 
 /// A certificate may have thousands of names.
 pub const MOST_NAMES: usize = 16;
+/// Characters that are shown of a host or a path that the filter has not seen, and so not cut.
+const LONGEST_TEXT: usize = 256;
 
 /// What the filter writes of a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +101,9 @@ impl Decision {
             } else if let Some(failure) = UpstreamFailure::find(&flags, &details, transport) {
                 record.reason = failure.reason.as_str().to_owned();
                 cause = Some(failure.cause);
+            } else if let Some(request) = InvalidRequest::find(&details) {
+                // It went wrong behind its headers.
+                record.reason = request.reason.as_str().to_owned();
             }
         }
         Some(Self {
@@ -163,23 +169,28 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
         Reason::PolicyMissing
     } else if details == names::HTTPS_IN_THE_CLEAR {
         Reason::SchemeNotAllowed
+    } else if let Some(request) = InvalidRequest::find(details) {
+        request.reason
     } else if status == 503 || status == 500 {
         Reason::FilterFailure
+    } else if (400..500).contains(&status) {
+        // Refused before the filter, so for what the request itself is.
+        Reason::MalformedRequest
     } else {
         return None;
     };
-    let path = request.path.split('?').next().unwrap_or_default();
+    let cut = |text: &str| text.chars().take(LONGEST_TEXT).collect();
     Some(Record {
         effect: "deny".to_owned(),
         reason: reason.as_str().to_owned(),
         rule: None,
         decision_id: String::new(),
         policy_version: String::new(),
-        host: request.authority.clone(),
+        host: cut(&request.authority),
         port: None,
-        scheme: request.scheme.clone(),
+        scheme: cut(&request.scheme),
         method: String::new(),
-        path: path.to_owned(),
+        path: cut(request.path.split('?').next().unwrap_or_default()),
         would_deny: false,
     })
 }

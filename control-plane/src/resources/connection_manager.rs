@@ -120,6 +120,8 @@ fn manager(
             allow_absolute_url: bool_value(true),
             accept_http_10: true,
             enable_trailers: true,
+            // As over HTTP/2: which methods there are is the policy's word.
+            allow_custom_methods: true,
             ..Http1ProtocolOptions::default()
         }),
         http2_protocol_options: Some(Http2ProtocolOptions {

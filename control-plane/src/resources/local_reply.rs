@@ -18,12 +18,15 @@ use weir_policy::Reason;
 
 use super::names;
 use super::protobuf::{inline_string, number};
+use crate::invalid_request::InvalidRequest;
 use crate::upstream_failure::{Sign, UpstreamFailure};
 
 /// The `error` of a body: nothing went out.
 const DENIED: &str = "denied_by_policy";
 /// The policy allows it, and the upstream could not be had.
 const FAILED: &str = "upstream_failure";
+/// There was no request to judge.
+const INVALID: &str = "invalid_request";
 
 /// Before the policy filter has seen a request, its host is whatever the client sent.
 const UNJUDGED_REQUEST: &str = "";
@@ -58,6 +61,7 @@ pub(super) fn config() -> LocalReplyConfig {
         },
     ];
     mappers.extend(UpstreamFailure::ALL.iter().map(failed));
+    mappers.extend(InvalidRequest::ALL.iter().map(invalid));
     LocalReplyConfig { mappers, body_format: None }
 }
 
@@ -72,6 +76,14 @@ fn failed(failure: &UpstreamFailure) -> ResponseMapper {
     };
     let request = format!("\"cause\":\"{}\",{JUDGED_REQUEST}", failure.cause);
     mapper(filter, FAILED, &request, failure.reason)
+}
+
+/// There was no request for the filter to judge.
+fn invalid(request: &InvalidRequest) -> ResponseMapper {
+    ResponseMapper {
+        status_code: number(u32::from(request.reason.status())),
+        ..mapper(cel(&request.expression()), INVALID, UNJUDGED_REQUEST, request.reason)
+    }
 }
 
 fn mapper(filter: FilterSpecifier, error: &str, request: &str, reason: Reason) -> ResponseMapper {

@@ -1,9 +1,8 @@
 //! WebSockets (RFC 6455), shaken by hand.
 
 use anyhow::{Result, bail, ensure};
-use e2e::{EnvoyBinary, Front, Head, TlsRelay, Wire};
+use e2e::{EnvoyBinary, Front, Head, Http2, TlsRelay, Wire};
 
-use super::http2::Http2;
 use super::{connect, start};
 
 /// The example of RFC 6455, 1.3.

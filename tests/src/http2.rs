@@ -1,7 +1,8 @@
 //! A client of HTTP/2 (RFC 9113) with one stream, whose frames the test times itself.
 
 use anyhow::{Result, ensure};
-use e2e::Wire;
+
+use crate::Wire;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -13,7 +14,8 @@ const CONNECTION: u8 = 0;
 const STREAM: u8 = 1;
 
 /// A connection.
-pub(super) struct Http2 {
+#[derive(Debug)]
+pub struct Http2 {
     wire: Wire,
     ended: bool,
 }
@@ -25,7 +27,7 @@ struct Frame {
 
 impl Http2 {
     /// Greets over a connection that agreed on h2.
-    pub(super) fn open(mut wire: Wire) -> Result<Self> {
+    pub fn open(mut wire: Wire) -> Result<Self> {
         wire.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
         let mut http2 = Self { wire, ended: false };
         http2.send(SETTINGS, 0, CONNECTION, &[])?;
@@ -33,7 +35,7 @@ impl Http2 {
     }
 
     /// What the server says of itself first: numbers and values.
-    pub(super) fn settings(&mut self) -> Result<Vec<(u16, u32)>> {
+    pub fn settings(&mut self) -> Result<Vec<(u16, u32)>> {
         let frame = self.receive()?;
         ensure!(frame.kind == SETTINGS, "the first frame is of kind {}", frame.kind);
         let setting = |bytes: &[u8]| match *bytes {
@@ -43,40 +45,45 @@ impl Http2 {
         Ok(frame.content.chunks(6).filter_map(setting).collect())
     }
 
-    /// Begins a POST.
-    pub(super) fn post(&mut self, authority: &str, path: &str) -> Result<()> {
+    /// Begins a request of these header fields.
+    pub fn begin(&mut self, fields: &[(&str, &[u8])]) -> Result<()> {
         let mut block = Vec::new();
-        let fields = [
-            (":method", "POST"),
-            (":scheme", "https"),
-            (":authority", authority),
-            (":path", path),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-        ];
         for (name, value) in fields {
             // A literal, not for the table, not compressed (RFC 7541, 6.2.2).
             block.push(0);
-            for text in [name, value] {
+            for text in [name.as_bytes(), value] {
+                // An integer with a prefix of seven bits (5.1); no text here needs more.
                 block.push(u8::try_from(text.len())?);
-                block.extend(text.bytes());
+                block.extend(text);
             }
         }
         self.send(HEADERS, END_HEADERS, STREAM, &block)
     }
 
+    /// Begins a POST.
+    pub fn post(&mut self, authority: &str, path: &str) -> Result<()> {
+        self.begin(&[
+            (":method", b"POST"),
+            (":scheme", b"https"),
+            (":authority", authority.as_bytes()),
+            (":path", path.as_bytes()),
+            ("content-type", b"application/grpc"),
+            ("te", b"trailers"),
+        ])
+    }
+
     /// Sends content.
-    pub(super) fn write(&mut self, content: &[u8]) -> Result<()> {
+    pub fn write(&mut self, content: &[u8]) -> Result<()> {
         self.send(DATA, 0, STREAM, content)
     }
 
     /// Ends the request.
-    pub(super) fn end(&mut self) -> Result<()> {
+    pub fn end(&mut self) -> Result<()> {
         self.send(DATA, END_STREAM, STREAM, &[])
     }
 
     /// Reads so much of the answer's content.
-    pub(super) fn read(&mut self, count: usize) -> Result<Vec<u8>> {
+    pub fn read(&mut self, count: usize) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         while content.len() < count {
             let frame = self.receive()?;
@@ -88,8 +95,20 @@ impl Http2 {
         Ok(content)
     }
 
+    /// Reads all content of the answer, to its end or the connection's.
+    pub fn read_content(&mut self) -> Vec<u8> {
+        let mut content = Vec::new();
+        while !self.ended {
+            let Ok(frame) = self.receive() else { break };
+            if frame.kind == DATA {
+                content.extend(frame.content);
+            }
+        }
+        content
+    }
+
     /// Reads to the end of the answer, without more content. True if trailers ended it.
-    pub(super) fn read_end(&mut self) -> Result<bool> {
+    pub fn read_end(&mut self) -> Result<bool> {
         loop {
             let frame = self.receive()?;
             ensure!(frame.kind != DATA || frame.content.is_empty(), "more content: {:?}", frame.content);
