@@ -1,26 +1,33 @@
-//! The interception CA: root (on disk, made once) → intermediate (in memory, made at start) → a leaf per name.
+//! The interception CA: root (on disk, made once, or brought by the operator) → intermediate (in memory, made at start) →
+//! a leaf per name.
 //!
-//! Clients trust the root, so its key is the one secret that matters: it is read from a folder that only its owner
-//! can reach and never leaves this process. Envoy is given leaf keys only, each good for one name and a few hours.
+//! Clients trust the root, so its key is the one secret that matters: it is read from a file that only its owner
+//! can read and never leaves this process. Envoy is given leaf keys only, each good for one name and a few hours.
 
+pub mod authority;
+mod brought;
+pub mod certificate;
 pub mod intermediate;
 pub mod leaf;
 pub mod leaves;
+pub mod name_constraints;
 pub mod private_key;
 pub mod root;
 mod token_bucket;
 pub mod validity;
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use weir_policy::Host;
 
 use crate::state_folder::{StateFolder, StateFolderError};
+use authority::Authority;
+pub use brought::CaFiles;
 use intermediate::Intermediate;
 use leaf::Leaf;
-use root::Root;
+use name_constraints::NameConstraints;
 
 /// How long certificates live. A leaf never outlives its intermediate, nor an intermediate the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +47,22 @@ impl Default for Lifetimes {
 /// Mints certificates that chain to the root. Shared between threads.
 #[derive(Debug)]
 pub struct Ca {
-    root: Root,
+    place: Place,
     lifetimes: Lifetimes,
-    intermediate: Mutex<Arc<Intermediate>>,
+    signing: Mutex<Signing>,
+}
+
+/// Where the key and the certificate are.
+#[derive(Debug)]
+enum Place {
+    Folder(StateFolder),
+    Files(CaFiles),
+}
+
+#[derive(Debug)]
+struct Signing {
+    authority: Arc<Authority>,
+    intermediate: Arc<Intermediate>,
 }
 
 /// Why there is no certificate. Every message says what to do next.
@@ -129,6 +149,27 @@ pub enum CaError {
         /// When it begins.
         not_before: SystemTime,
     },
+    /// The file of older roots is damaged.
+    #[error(
+        "`{}` does not hold older roots: {why}\n\
+         help: remove it; clients that trust an older root alone must then be told to trust the new one", path.display()
+    )]
+    OldRoots {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file of the CA that the operator brings cannot be used.
+    #[error("`{}`: {why}\nhelp: {help}", path.display())]
+    Brought {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        help: String,
+    },
     /// A key or a signature could not be made.
     #[error("cannot make a certificate for `{subject}`: {cause}")]
     Sign {
@@ -139,21 +180,52 @@ pub enum CaError {
     },
 }
 
+impl CaError {
+    fn brought(path: &Path, why: String, help: &str) -> Self {
+        Self::Brought { path: path.to_owned(), why, help: help.to_owned() }
+    }
+}
+
 impl Ca {
     /// Opens the CA in the state folder, making its root on first use; two processes that do so at once make one.
     ///
     /// # Errors
     /// When the folder or its files are open to others, or what they hold is not a CA that is valid at `now`.
     pub fn open(folder: &StateFolder, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
-        let root = Root::open(folder, now)?;
-        let intermediate = Mutex::new(Arc::new(Intermediate::make(&root, lifetimes.intermediate, now)?));
-        Ok(Self { root, lifetimes, intermediate })
+        Self::new(Place::Folder(folder.clone()), lifetimes, now)
     }
 
-    /// The certificate that clients must trust.
+    /// Opens a CA that the operator brings.
+    ///
+    /// # Errors
+    /// When the key is open to others, or they are not a CA that is valid at `now` and may sign an intermediate.
+    pub fn bring(files: CaFiles, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
+        Self::new(Place::Files(files), lifetimes, now)
+    }
+
+    fn new(place: Place, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
+        let signing = Mutex::new(Signing::load(&place, lifetimes, now)?);
+        Ok(Self { place, lifetimes, signing })
+    }
+
+    /// What signs now, and what clients must trust.
     #[must_use]
-    pub fn root(&self) -> &Root {
-        &self.root
+    pub fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.signing().authority)
+    }
+
+    /// Whether leaves and trust files must be made anew because the files hold another CA than before.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; then the CA stays what it was.
+    pub fn reload(&self, now: SystemTime) -> Result<bool, CaError> {
+        let loaded = Signing::load(&self.place, self.lifetimes, now)?;
+        let mut signing = self.signing();
+        let changed = *loaded.authority != *signing.authority;
+        if changed {
+            *signing = loaded;
+        }
+        Ok(changed)
     }
 
     /// A certificate and a fresh key for exactly one name.
@@ -161,18 +233,58 @@ impl Ca {
     /// # Errors
     /// When the root is past its end at `now`, or the name cannot stand in a certificate.
     pub fn mint(&self, name: &Host, now: SystemTime) -> Result<Leaf, CaError> {
-        let intermediate = self.intermediate(now)?;
+        let intermediate = {
+            let mut signing = self.signing();
+            if now >= signing.intermediate.renew_at() {
+                let renewed = Intermediate::make(&signing.authority, self.lifetimes.intermediate, now)?;
+                signing.intermediate = Arc::new(renewed);
+            }
+            Arc::clone(&signing.intermediate)
+        };
         Leaf::make(name, &intermediate, self.lifetimes.leaf, now)
     }
 
-    fn intermediate(&self, now: SystemTime) -> Result<Arc<Intermediate>, CaError> {
-        // The guarded value is replaced whole, so it is right also after a panic elsewhere.
-        let mut intermediate = self.intermediate.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= intermediate.renew_at() {
-            *intermediate = Arc::new(Intermediate::make(&self.root, self.lifetimes.intermediate, now)?);
-        }
-        Ok(Arc::clone(&intermediate))
+    /// Whether a leaf need not be replaced yet.
+    #[must_use]
+    pub fn is_current(&self, leaf: &Leaf, now: SystemTime) -> bool {
+        now < leaf.renew_at() && leaf.chain_identity() == self.signing().intermediate.chain_identity()
     }
+
+    /// How often leaves that are due should be looked for, so that none comes near its end.
+    #[must_use]
+    pub fn renewal_interval(&self) -> Duration {
+        (self.lifetimes.leaf / 20).min(Duration::from_mins(1))
+    }
+
+    fn signing(&self) -> MutexGuard<'_, Signing> {
+        // The guarded values are replaced whole, so they are right also after a panic elsewhere.
+        self.signing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Signing {
+    fn load(place: &Place, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
+        let authority = match place {
+            Place::Folder(folder) => root::open(folder, now)?,
+            Place::Files(files) => files.open(now)?,
+        };
+        let intermediate = Intermediate::make(&authority, lifetimes.intermediate, now)?;
+        Ok(Self { authority: Arc::new(authority), intermediate: Arc::new(intermediate) })
+    }
+}
+
+/// Makes a new root in the state folder that may sign within these constraints; the old one stays trusted for `keep`, and
+/// for as long leaves of the new one verify for who trusts the old one alone. Not at all if `keep` is zero.
+///
+/// # Errors
+/// As [`Ca::open`].
+pub fn rotate(
+    folder: &StateFolder,
+    keep: Duration,
+    constraints: &NameConstraints,
+    now: SystemTime,
+) -> Result<Authority, CaError> {
+    root::rotate(folder, keep, constraints, now)
 }
 
 fn cannot_sign(subject: &str) -> impl FnOnce(rcgen::Error) -> CaError {
@@ -201,12 +313,17 @@ pub(crate) mod tests {
 
     /// Verifies as a TLS client does: chain to the root, purpose, time, name.
     fn verify(ca: &Ca, leaf: &Leaf, name: &str, at: SystemTime) -> Result<(), String> {
+        let authority = ca.authority();
+        verify_by(authority.roots()[0].certificate.der(), leaf, name, at)
+    }
+
+    pub(super) fn verify_by(root: &[u8], leaf: &Leaf, name: &str, at: SystemTime) -> Result<(), String> {
         let chain: Vec<CertificateDer<'_>> = pem::parse_many(leaf.certificate_chain())
             .unwrap()
             .into_iter()
             .map(|block| block.into_contents().into())
             .collect();
-        let root = CertificateDer::from(ca.root().der().to_vec());
+        let root = CertificateDer::from(root);
         let anchor = webpki::anchor_from_trusted_cert(&root).unwrap();
         let end_entity = webpki::EndEntityCert::try_from(&chain[0]).unwrap();
         let at = UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).unwrap());
@@ -296,8 +413,61 @@ pub(crate) mod tests {
     #[test]
     fn no_certificate_is_minted_after_the_end_of_the_root() {
         let (_folder, ca) = ca();
-        let error = ca.mint(&host("a.example"), ca.root().not_after() + Duration::from_secs(1)).unwrap_err();
+        let error = ca.mint(&host("a.example"), end(&ca) + Duration::from_secs(1)).unwrap_err();
         assert!(matches!(error, CaError::Expired { .. }), "{error}");
+    }
+
+    fn end(ca: &Ca) -> SystemTime {
+        ca.authority().roots()[0].until
+    }
+
+    const WEEK: Duration = Duration::from_hours(7 * 24);
+
+    #[test]
+    fn after_rotations_leaves_verify_for_who_trusts_any_of_the_roots_until_its_end() {
+        let (_parent, folder) = temporary();
+        let ca = Ca::open(&folder, Lifetimes::default(), now()).unwrap();
+        let before = ca.mint(&host("a.example"), now()).unwrap();
+        for _ in 0..2 {
+            rotate(&folder, WEEK, &NameConstraints::default(), now()).unwrap();
+        }
+        assert!(ca.is_current(&before, now()));
+        assert!(ca.reload(now()).unwrap() && !ca.reload(now()).unwrap());
+        assert!(!ca.is_current(&before, now()));
+        let authority = ca.authority();
+        let roots: Vec<&[u8]> = authority.roots().iter().map(|root| root.certificate.der()).collect();
+        assert_eq!(roots.len(), 3);
+        let verified = |at| {
+            let leaf = ca.mint(&host("a.example"), at).unwrap();
+            let verified = roots.iter().map(|root| verify_by(root, &leaf, "a.example", at).is_ok());
+            verified.collect::<Vec<_>>()
+        };
+        assert_eq!(verified(now()), [true, true, true]);
+        assert_eq!(verified(now() + WEEK), [true, true, true]);
+        assert!(ca.reload(now() + WEEK + Duration::from_secs(1)).unwrap());
+        assert_eq!(verified(now() + WEEK + Duration::from_secs(1)), [true, false, false]);
+    }
+
+    #[test]
+    fn a_constrained_root_vouches_for_the_names_below_and_for_no_address() {
+        let (_parent, folder) = temporary();
+        let constraints = NameConstraints::permitting(&[host("a.example"), host("b.example")]);
+        rotate(&folder, Duration::ZERO, &constraints, now()).unwrap();
+        let ca = Ca::open(&folder, Lifetimes::default(), now()).unwrap();
+        assert!(ca.authority().is_constrained());
+        for (name, verifies) in [
+            ("a.example", true),
+            ("x.b.example", true),
+            ("c.example", false),
+            ("xa.example", false),
+            ("192.0.2.1", false),
+        ] {
+            let leaf = ca.mint(&host(name), now()).unwrap();
+            assert_eq!(verify(&ca, &leaf, name, now()).is_ok(), verifies, "{name}");
+            if !host(name).is_address() {
+                assert_eq!(ca.authority().permits(&host(name)), verifies, "{name}");
+            }
+        }
     }
 
     #[test]

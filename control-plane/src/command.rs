@@ -1,6 +1,8 @@
 //! The commands of `weir`, one module each.
 
+pub mod ca;
 pub mod check;
+mod duration;
 pub mod explain;
 pub mod run;
 pub mod test;

@@ -67,6 +67,11 @@ impl ControlPlane {
         self.catalogue.send_replace(Arc::new(Catalogue::of(gateway.clone())));
     }
 
+    /// Renews the leaves that every connected Envoy holds. To be called when the CA is another one.
+    pub fn authority_changed(&self) {
+        self.secrets.authority_changed();
+    }
+
     /// The connected Envoys.
     pub fn nodes(&self) -> &NodeRegistry {
         &self.nodes

@@ -5,6 +5,7 @@
 
 mod java;
 mod java_truststore;
+mod pkcs12;
 mod trust_files;
 
 use std::ffi::{OsStr, OsString};
@@ -12,7 +13,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 
-pub use trust_files::{SystemRoots, TrustFiles};
+pub use trust_files::{SystemRoots, TrustFiles, bundle, java_truststore, pkcs12_truststore};
 
 /// A variable that some runtime reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum Value {
     NoProxy,
     /// A PEM file of Weir's root and the system's roots, for runtimes that trust this file alone.
     Bundle,
-    /// A PEM file of Weir's root, for runtimes that trust it beside what they have built in.
+    /// A PEM file of Weir's roots alone, for runtimes that trust it beside what they have built in.
     Root,
     /// `1`.
     On,
@@ -150,7 +151,7 @@ pub fn markdown_table() -> String {
             Value::Proxy => "the explicit listener",
             Value::NoProxy => "this machine",
             Value::Bundle => "`ca-bundle.pem`",
-            Value::Root => "`root.pem`",
+            Value::Root => "`roots.pem`",
             Value::On => "`1`",
             Value::JavaOptions => "proxy and `truststore.jks`",
         };
@@ -167,7 +168,7 @@ mod tests {
 
     fn environment(folder: &str) -> Environment {
         let trust = TrustFiles {
-            root: format!("{folder}/root.pem").into(),
+            root: format!("{folder}/roots.pem").into(),
             bundle: format!("{folder}/ca-bundle.pem").into(),
             java_truststore: format!("{folder}/truststore.jks").into(),
         };

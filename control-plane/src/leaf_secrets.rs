@@ -15,10 +15,10 @@ use crate::ca::leaves::{Leaves, Renewal, Standing};
 use crate::decision_log::Decision;
 use crate::resources::secret;
 use crate::snapshot::Resource;
-use crate::xds::source::{RenewedSecret, Secrets};
+use crate::xds::source::{RenewedSecret, SecretEvent, Secrets};
 
-/// Withdrawals that a slow stream may be behind.
-const PENDING_WITHDRAWALS: usize = 256;
+/// Events that a slow stream may be behind.
+const PENDING_EVENTS: usize = 256;
 /// How often idle names are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 /// The time between two withdrawals that make room for nobody: many at once would stall Envoy.
@@ -29,14 +29,14 @@ const BETWEEN_WITHDRAWALS: Duration = Duration::from_millis(5);
 pub struct LeafSecrets {
     leaves: Leaves,
     policy: watch::Receiver<Arc<Policy>>,
-    withdrawals: broadcast::Sender<Arc<str>>,
+    events: broadcast::Sender<SecretEvent>,
 }
 
 impl LeafSecrets {
     /// Leaves for the names of whatever policy is in the channel, and a few for others.
     pub fn new(leaves: Leaves, policy: watch::Receiver<Arc<Policy>>) -> Self {
-        let (withdrawals, _) = broadcast::channel(PENDING_WITHDRAWALS);
-        Self { leaves, policy, withdrawals }
+        let (events, _) = broadcast::channel(PENDING_EVENTS);
+        Self { leaves, policy, events }
     }
 
     /// Sorts the names anew. To be called when the policy has changed.
@@ -45,6 +45,11 @@ impl LeafSecrets {
         self.leaves.reclassify(|name| {
             Host::parse(name.as_bytes()).map_or(Standing::Other, |host| standing(&policy, name, &host))
         });
+    }
+
+    /// Has every leaf looked at that somebody holds. To be called when the CA is another one.
+    pub fn authority_changed(&self) {
+        self.tell(SecretEvent::Renewal);
     }
 
     /// Takes back the leaves of names that are not used, for as long as decisions come.
@@ -78,8 +83,18 @@ impl LeafSecrets {
     }
 
     fn withdraw(&self, name: Arc<str>) {
-        // Nobody listening means that nobody holds it.
-        let _ = self.withdrawals.send(name);
+        self.tell(SecretEvent::Withdrawn(name));
+    }
+
+    fn tell(&self, event: SecretEvent) {
+        // Nobody listening means that nobody holds anything.
+        let _ = self.events.send(event);
+    }
+
+    /// The host that a server name spells, if it can have a certificate.
+    fn certifiable(&self, name: &str) -> Option<Host> {
+        let host = Host::parse(name.as_bytes()).ok().filter(|host| !host.is_address())?;
+        self.leaves.ca().authority().permits(&host).then_some(host)
     }
 
     fn standing(&self, name: &str, host: &Host) -> Standing {
@@ -97,8 +112,8 @@ impl Secrets for LeafSecrets {
                 "no certificate for this server name"
             );
         };
-        let Some(host) = certifiable(name) else {
-            refused("it is no host name");
+        let Some(host) = self.certifiable(name) else {
+            refused("it is no host name, or the CA may not sign for it");
             return None;
         };
         let issued = self
@@ -117,13 +132,13 @@ impl Secrets for LeafSecrets {
     }
 
     fn readmit(&self, name: &str) {
-        if let Some(host) = certifiable(name) {
+        if let Some(host) = self.certifiable(name) {
             self.leaves.readmit(name, self.standing(name, &host), SystemTime::now());
         }
     }
 
     fn renewed(&self, name: &str) -> RenewedSecret {
-        let Some(host) = certifiable(name) else { return RenewedSecret::Gone };
+        let Some(host) = self.certifiable(name) else { return RenewedSecret::Gone };
         match self.leaves.renewed(name, &host, SystemTime::now()) {
             Ok(Renewal::Leaf(leaf)) => RenewedSecret::Current(Arc::new(secret::resource(name, &leaf))),
             Ok(Renewal::Later) => RenewedSecret::Later,
@@ -139,14 +154,13 @@ impl Secrets for LeafSecrets {
         self.leaves.last_use(name)
     }
 
-    fn withdrawals(&self) -> broadcast::Receiver<Arc<str>> {
-        self.withdrawals.subscribe()
+    fn renewal_interval(&self) -> Duration {
+        self.leaves.ca().renewal_interval()
     }
-}
 
-/// The host that a server name spells, if it can have a certificate.
-fn certifiable(name: &str) -> Option<Host> {
-    Host::parse(name.as_bytes()).ok().filter(|host| !host.is_address())
+    fn events(&self) -> broadcast::Receiver<SecretEvent> {
+        self.events.subscribe()
+    }
 }
 
 /// Whether the name is spelled canonically and any rule allows anything over TLS on any port of the host.
@@ -199,6 +213,10 @@ mod tests {
         Limits { listed: limit(listed), other: limit(other), ..Limits::default() }
     }
 
+    fn gone_is(name: &str) -> SecretEvent {
+        SecretEvent::Withdrawn(name.into())
+    }
+
     /// `count` ways of writing one name in upper and lower case, none of them the canonical one.
     fn spellings(count: u32) -> impl Iterator<Item = String> {
         (1..=count).map(|bits| {
@@ -213,31 +231,31 @@ mod tests {
     #[test]
     fn other_spellings_are_bounded_make_room_for_each_other_and_never_for_the_canonical_one() {
         let (_folder, _policy, secrets) = secrets(few(1, 4));
-        let mut withdrawn = secrets.withdrawals();
+        let mut withdrawn = secrets.events();
         assert!(secrets.secret("a.example").is_some());
         let spelled: Vec<String> = spellings(64).collect();
         let served: Vec<_> = spelled.iter().filter(|name| secrets.secret(name).is_some()).collect();
         assert_eq!(served.len(), 8, "four, and four that took their places at once");
         let gone: Vec<_> = std::iter::from_fn(|| withdrawn.try_recv().ok()).collect();
-        assert_eq!(gone.iter().map(|name| &**name).collect::<Vec<_>>(), served[..4]);
+        assert_eq!(gone, served[..4].iter().map(|name| gone_is(name)).collect::<Vec<_>>());
         assert!(matches!(secrets.renewed("a.example"), RenewedSecret::Current(_)));
     }
 
     #[test]
     fn names_outside_the_policy_make_room_for_each_other_only() {
         let (_folder, _policy, secrets) = secrets(few(2, 1));
-        let mut withdrawn = secrets.withdrawals();
+        let mut withdrawn = secrets.events();
         for name in ["a.example", "b.example", "x.example", "y.example"] {
             secrets.secret(name).unwrap();
         }
-        assert_eq!(&*withdrawn.try_recv().unwrap(), "x.example");
+        assert_eq!(withdrawn.try_recv().unwrap(), gone_is("x.example"));
         assert!(withdrawn.try_recv().is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_policy_that_drops_names_takes_their_leaves_back() {
         let (_folder, policies, secrets) = secrets(few(2, 1));
-        let mut withdrawn = secrets.withdrawals();
+        let mut withdrawn = secrets.events();
         secrets.secret("a.example").unwrap();
         secrets.secret("b.example").unwrap();
         policies.send_replace(policy("allowed_domains: []"));
@@ -246,7 +264,7 @@ mod tests {
         let reaped = async { withdrawn.recv().await.unwrap() };
         tokio::select! {
             () = secrets.reap(decisions) => panic!("the reaper ended"),
-            name = reaped => assert_eq!(&*name, "a.example"),
+            event = reaped => assert_eq!(event, gone_is("a.example")),
         }
         assert!(withdrawn.try_recv().is_err());
         assert!(matches!(secrets.renewed("b.example"), RenewedSecret::Current(_)));

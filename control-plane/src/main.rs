@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
-use weir::command::{check, explain, run, test};
+use weir::command::{ca, check, explain, run, test};
 use weir::exit_code::ExitCode as Outcome;
 use weir::process::tether;
 
@@ -25,6 +25,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what would be decided of a request, and why
     Explain(explain::Arguments),
+    /// Show, export or replace the CA that clients behind Weir trust
+    Ca(ca::Arguments),
     /// Run the decision cases that stand beside policies
     Test(test::Arguments),
 }
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Ca(arguments) => ca::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
     match outcome {

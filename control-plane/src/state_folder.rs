@@ -14,7 +14,7 @@ const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 
 /// A folder that nobody but its owner can read or write, with atomic writes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StateFolder {
     path: PathBuf,
 }
@@ -147,7 +147,7 @@ impl StateFolder {
         let Some(mut file) = open_existing(&path)? else { return Ok(None) };
         // Of the open file, not of the path: what is checked is what is read.
         let metadata = file.metadata().map_err(|cause| failed("look at", &path, cause))?;
-        assert_private(&path, &metadata, SECRET_MODE)?;
+        assert_secret(&path, &metadata)?;
         let mut content = Zeroizing::new(String::new());
         file.read_to_string(&mut content).map_err(|cause| failed("read", &path, cause))?;
         Ok(Some(content))
@@ -181,6 +181,18 @@ impl StateFolder {
         self.write(name, content, PUBLIC_MODE)
     }
 
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn remove(&self, name: &str) -> Result<(), StateFolderError> {
+        let path = self.file(name);
+        match std::fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, cause)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn write(&self, name: &str, content: &[u8], mode: u32) -> Result<PathBuf, StateFolderError> {
         let path = self.file(name);
         let write = || {
@@ -206,6 +218,11 @@ fn open_existing(path: &Path) -> Result<Option<File>, StateFolderError> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(failed("open", path, cause)),
     }
+}
+
+/// That a file is of mode 0600 or less, and ours.
+pub(crate) fn assert_secret(path: &Path, metadata: &Metadata) -> Result<(), StateFolderError> {
+    assert_private(path, metadata, SECRET_MODE)
 }
 
 fn assert_private(path: &Path, metadata: &Metadata, wanted: u32) -> Result<(), StateFolderError> {

@@ -4,6 +4,7 @@
 mod each_envoy;
 
 mod address_guard;
+mod certificates;
 mod command;
 mod context_per_host;
 mod control_plane;

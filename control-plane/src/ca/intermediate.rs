@@ -9,23 +9,25 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256,
 };
 
-use super::root::{Root, distinguished_name};
+use super::authority::{Authority, ChainIdentity};
+use super::root::distinguished_name;
 use super::validity::{Validity, x509_time};
 use super::{CaError, cannot_sign};
 
 /// An intermediate CA certificate with its key.
 pub struct Intermediate {
-    pem: String,
+    chain: String,
+    chain_identity: ChainIdentity,
     validity: Validity,
     renew_at: SystemTime,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Intermediate {
-    /// A new key and a certificate for it, signed by the root: may sign leaves for TLS servers and nothing else.
-    pub(super) fn make(root: &Root, lifetime: Duration, now: SystemTime) -> Result<Self, CaError> {
+    /// A new key and a certificate for it, signed by the CA: may sign leaves for TLS servers and nothing else.
+    pub(super) fn make(authority: &Authority, lifetime: Duration, now: SystemTime) -> Result<Self, CaError> {
         let failed = || cannot_sign("an intermediate");
-        root.assert_valid(now)?;
+        authority.assert_valid(now)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed())?;
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name =
@@ -34,18 +36,25 @@ impl Intermediate {
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         parameters.use_authority_key_identifier_extension = true;
-        let validity = Validity::new(now, lifetime, Some(root.validity()));
+        let validity = Validity::new(now, lifetime, Some(authority.validity()));
         parameters.not_before = x509_time(validity.not_before);
         parameters.not_after = x509_time(validity.not_after);
-        let pem = parameters.signed_by(&key, root.issuer()).map_err(failed())?.pem();
+        let chain =
+            parameters.signed_by(&key, authority.issuer()).map_err(failed())?.pem() + &authority.chain_pem();
         let issuer = Issuer::new(parameters, key);
-        Ok(Self { pem, validity, renew_at: validity.renew_at(now), issuer })
+        let (chain_identity, renew_at) = (authority.chain_identity(), validity.renew_at(now));
+        Ok(Self { chain, chain_identity, validity, renew_at, issuer })
     }
 
-    /// The certificate in PEM.
+    /// Its certificate and those that follow it on the wire, in PEM.
     #[must_use]
-    pub fn pem(&self) -> &str {
-        &self.pem
+    pub fn chain_pem(&self) -> &str {
+        &self.chain
+    }
+
+    /// Of the authority that signed it.
+    pub(super) fn chain_identity(&self) -> ChainIdentity {
+        self.chain_identity
     }
 
     /// From when on a new one should sign.

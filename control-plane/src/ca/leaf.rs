@@ -9,6 +9,7 @@ use rcgen::{
 };
 use weir_policy::Host;
 
+use super::authority::ChainIdentity;
 use super::intermediate::Intermediate;
 use super::private_key::PrivateKey;
 use super::validity::{Validity, x509_time};
@@ -25,6 +26,7 @@ const LONGEST_COMMON_NAME: usize = 64;
 pub struct Leaf {
     certificate_chain: String,
     private_key: PrivateKey,
+    chain_identity: ChainIdentity,
     not_after: SystemTime,
     renew_at: SystemTime,
 }
@@ -55,14 +57,15 @@ impl Leaf {
         // Left to rcgen, the serial is 159 bits of a hash of the fresh public key, and so as random as the key.
         let certificate = parameters.signed_by(&key, intermediate.issuer()).map_err(failed())?;
         Ok(Self {
-            certificate_chain: certificate.pem() + intermediate.pem(),
+            certificate_chain: certificate.pem() + intermediate.chain_pem(),
+            chain_identity: intermediate.chain_identity(),
             private_key: PrivateKey::from(&key),
             not_after: validity.not_after,
             renew_at: validity.renew_at(now) - jitter(key.public_key_raw(), validity.left(now)),
         })
     }
 
-    /// The leaf's and the intermediate's certificate, in that order, in PEM.
+    /// The leaf's and the intermediate's certificate and what leads from there to a root, in that order, in PEM.
     #[must_use]
     pub fn certificate_chain(&self) -> &str {
         &self.certificate_chain
@@ -72,6 +75,11 @@ impl Leaf {
     #[must_use]
     pub fn private_key(&self) -> &PrivateKey {
         &self.private_key
+    }
+
+    /// Of the authority that it chains to.
+    pub(super) fn chain_identity(&self) -> ChainIdentity {
+        self.chain_identity
     }
 
     /// The last second in which the certificate is valid.

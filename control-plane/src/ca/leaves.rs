@@ -145,6 +145,12 @@ impl Leaves {
         Self { ca, limits, state: Mutex::new(state) }
     }
 
+    /// The CA that signs them.
+    #[must_use]
+    pub fn ca(&self) -> &Ca {
+        &self.ca
+    }
+
     /// The leaf of `name`, which is a spelling of `host`: the one in use, or a new one if there is none or it is time
     /// to renew it. At the limit the name that was used least goes; `None` if too many have gone already.
     ///
@@ -182,7 +188,7 @@ impl Leaves {
         };
         let held = lock(&slot).as_ref().map(Arc::clone);
         match held {
-            Some(leaf) if now < leaf.renew_at() => Ok(Renewal::Leaf(leaf)),
+            Some(leaf) if self.ca.is_current(&leaf, now) => Ok(Renewal::Leaf(leaf)),
             Some(_) | None if !self.state().renewals.take(now) => Ok(Renewal::Later),
             Some(_) | None => self.current(&slot, host, now).map(Renewal::Leaf),
         }
@@ -241,7 +247,7 @@ impl Leaves {
     /// The leaf in a slot, made or renewed if need be, once for all who wait for it.
     fn current(&self, slot: &Slot, host: &Host, now: SystemTime) -> Result<Arc<Leaf>, CaError> {
         let mut held = lock(slot);
-        if let Some(leaf) = held.as_ref().filter(|leaf| now < leaf.renew_at()) {
+        if let Some(leaf) = held.as_ref().filter(|leaf| self.ca.is_current(leaf, now)) {
             return Ok(Arc::clone(leaf));
         }
         Ok(Arc::clone(held.insert(Arc::new(self.ca.mint(host, now)?))))

@@ -1,164 +1,173 @@
-//! The root: the certificate that clients trust, made once and kept in the state folder.
+//! The root that Weir makes: kept in the state folder, made once, and replaced only when somebody asks for it.
+//!
+//! When it is replaced, the old key signs a certificate for the new one (a cross certificate, RFC 4949) that is valid for
+//! as long as the old root is to be trusted, and is thrown away. Leaves of the new root carry that certificate, so a
+//! client that trusts the old root alone verifies them until then, and none need be restarted.
 
-use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
-use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::authority::{Authority, Origin, TrustedRoot};
+use super::certificate::CaCertificate;
+use super::name_constraints::NameConstraints;
 use super::private_key::PrivateKey;
 use super::validity::{Validity, x509_time};
 use super::{CaError, cannot_sign};
-use crate::state_folder::StateFolder;
+use crate::state_folder::{Lock, StateFolder};
 
 /// The file of the root's certificate in the state folder (PEM).
 pub const CERTIFICATE_FILE: &str = "root.pem";
 /// The file of the root's private key in the state folder (PEM, PKCS #8, mode 0600).
 pub const KEY_FILE: &str = "root.key";
+/// The file of older roots, each followed by the cross certificate by which it vouches for the next (PEM).
+const OLD_FILE: &str = "old-roots.pem";
 
 // Long, because every change of the root is work for people; what it signs lives for hours.
 const LIFETIME: Duration = Duration::from_hours(5 * 365 * 24);
 
-/// The CA's root certificate with its key.
-pub struct Root {
-    der: Vec<u8>,
-    pem: String,
-    validity: Validity,
-    issuer: Issuer<'static, KeyPair>,
-    folder: std::path::PathBuf,
+/// Loads the root, or makes it if the folder holds none. A key alone gets a new certificate: either nobody has trusted it
+/// yet (the key is written first), or somebody removed the certificate to have it made again.
+pub(super) fn open(folder: &StateFolder, now: SystemTime) -> Result<Authority, CaError> {
+    open_locked(folder, &folder.lock()?, now)
 }
 
-impl Root {
-    /// Loads the root, or makes it if the folder holds none. A key alone gets a new certificate: either nobody has
-    /// trusted it yet (the key is written first), or somebody removed the certificate to have it made again.
-    pub(super) fn open(folder: &StateFolder, now: SystemTime) -> Result<Self, CaError> {
-        let _lock = folder.lock()?;
-        let key = folder.read_secret(KEY_FILE)?;
-        let certificate = folder.read_public(CERTIFICATE_FILE)?;
-        let key = match key {
-            Some(key) => KeyPair::from_pem(&key).map_err(|cause| CaError::NotAKey {
-                path: folder.file(KEY_FILE),
-                other: folder.file(CERTIFICATE_FILE),
-                why: cause.to_string(),
-            })?,
-            None if certificate.is_some() => {
-                let (path, missing) = (folder.file(CERTIFICATE_FILE), folder.file(KEY_FILE));
-                return Err(CaError::KeyMissing { path, missing });
-            }
-            None => {
-                let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(cannot_sign("the root"))?;
-                folder.write_secret(KEY_FILE, PrivateKey::from(&key).as_pem().as_bytes())?;
-                key
-            }
-        };
-        let root = match certificate {
-            Some(certificate) => Self::load(folder, certificate, key)?,
-            None => {
-                let certificate = self_signed(&key, now)?;
-                folder.write_public(CERTIFICATE_FILE, certificate.as_bytes())?;
-                Self::load(folder, certificate, key)?
-            }
-        };
-        root.assert_valid(now)?;
-        Ok(root)
-    }
-
-    fn load(folder: &StateFolder, pem: String, key: KeyPair) -> Result<Self, CaError> {
-        let not_a_ca = |why: &str| CaError::NotACaCertificate {
-            path: folder.file(CERTIFICATE_FILE),
-            other: folder.file(KEY_FILE),
-            why: why.to_owned(),
-        };
-        let block = pem::parse(&pem).map_err(|cause| not_a_ca(&cause.to_string()))?;
-        if block.tag() != "CERTIFICATE" {
-            return Err(not_a_ca(&format!("it holds a `{}`", block.tag())));
+fn open_locked(folder: &StateFolder, lock: &Lock, now: SystemTime) -> Result<Authority, CaError> {
+    let key = match (load_key(folder)?, folder.read_public(CERTIFICATE_FILE)?) {
+        (Some(key), Some(pem)) => return load(folder, &pem, key, now),
+        (None, Some(_)) => {
+            let (path, missing) = (folder.file(CERTIFICATE_FILE), folder.file(KEY_FILE));
+            return Err(CaError::KeyMissing { path, missing });
         }
-        let der = block.into_contents();
-        let (_, x509) = X509Certificate::from_der(&der).map_err(|cause| not_a_ca(&cause.to_string()))?;
-        if x509.public_key().raw != key.subject_public_key_info() {
-            return Err(CaError::KeyMismatch {
-                key: folder.file(KEY_FILE),
-                certificate: folder.file(CERTIFICATE_FILE),
-            });
-        }
-        let constraints = x509.basic_constraints().map_err(|cause| not_a_ca(&cause.to_string()))?;
-        let constraints = constraints.filter(|constraints| constraints.value.ca);
-        let Some(constraints) = constraints else { return Err(not_a_ca("it may not sign certificates")) };
-        if constraints.value.path_len_constraint == Some(0) {
-            return Err(not_a_ca("it may not sign an intermediate (path length 0)"));
-        }
-        let usage = x509.key_usage().map_err(|cause| not_a_ca(&cause.to_string()))?;
-        if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
-            return Err(not_a_ca("its key usage does not include signing certificates"));
-        }
-        let seconds = |time: i64| UNIX_EPOCH + Duration::from_secs(time.try_into().unwrap_or_default());
-        let validity = Validity {
-            not_before: seconds(x509.validity().not_before.timestamp()),
-            not_after: seconds(x509.validity().not_after.timestamp()),
-        };
-        let issuer = Issuer::from_ca_cert_der(&der.as_slice().into(), key)
-            .map_err(|cause| not_a_ca(&cause.to_string()))?;
-        Ok(Self { der, pem, validity, issuer, folder: folder.path().to_owned() })
-    }
-
-    /// The certificate in DER.
-    #[must_use]
-    pub fn der(&self) -> &[u8] {
-        &self.der
-    }
-
-    /// The certificate in PEM.
-    #[must_use]
-    pub fn pem(&self) -> &str {
-        &self.pem
-    }
-
-    /// The last second in which it is valid.
-    #[must_use]
-    pub fn not_after(&self) -> SystemTime {
-        self.validity.not_after
-    }
-
-    pub(super) fn validity(&self) -> Validity {
-        self.validity
-    }
-
-    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
-        &self.issuer
-    }
-
-    pub(super) fn assert_valid(&self, now: SystemTime) -> Result<(), CaError> {
-        let path = self.folder.join(CERTIFICATE_FILE);
-        if now > self.validity.not_after {
-            let key = self.folder.join(KEY_FILE);
-            return Err(CaError::Expired { path, key, not_after: self.validity.not_after });
-        }
-        if now < self.validity.not_before {
-            return Err(CaError::NotYetValid { path, not_before: self.validity.not_before });
-        }
-        Ok(())
-    }
+        (Some(key), None) => key,
+        (None, None) => new_key(folder, lock)?,
+    };
+    make_certificate(folder, lock, key, &NameConstraints::default(), now)
 }
 
-impl fmt::Debug for Root {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Root").field("validity", &self.validity).finish_non_exhaustive()
+/// Replaces the root by a new one, which may sign within these constraints. The old ones stay trusted for `keep`, or
+/// longer if that was promised before; for none at all if it is zero.
+pub(super) fn rotate(
+    folder: &StateFolder,
+    keep: Duration,
+    constraints: &NameConstraints,
+    now: SystemTime,
+) -> Result<Authority, CaError> {
+    let lock = folder.lock()?;
+    let old = open_locked(folder, &lock, now)?;
+    let new = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(cannot_sign("the root"))?;
+    let mut kept = String::new();
+    if !keep.is_zero() {
+        let promised = old.roots().iter().skip(1).map(|root| root.until);
+        let until = promised.fold(now + keep, SystemTime::max).min(old.validity().not_after);
+        let validity = Validity { not_before: Validity::new(now, keep, None).not_before, not_after: until };
+        let cross = parameters(&new, constraints, validity)
+            .signed_by(&new, old.issuer())
+            .map_err(cannot_sign("a cross certificate"))?;
+        kept = old.certificate().pem() + &cross.pem() + &folder.read_public(OLD_FILE)?.unwrap_or_default();
     }
+    // In this order a crash leaves a root that clients trust: what is kept is of use to the new key alone, and a key
+    // without its certificate gets one that verifies like the one before.
+    folder.write_public(OLD_FILE, kept.as_bytes())?;
+    folder.remove(CERTIFICATE_FILE)?;
+    folder.write_secret(KEY_FILE, PrivateKey::from(&new).as_pem().as_bytes())?;
+    make_certificate(folder, &lock, new, constraints, now)
 }
 
-fn self_signed(key: &KeyPair, now: SystemTime) -> Result<String, CaError> {
+fn load_key(folder: &StateFolder) -> Result<Option<KeyPair>, CaError> {
+    let Some(pem) = folder.read_secret(KEY_FILE)? else { return Ok(None) };
+    KeyPair::from_pem(&pem).map(Some).map_err(|cause| CaError::NotAKey {
+        path: folder.file(KEY_FILE),
+        other: folder.file(CERTIFICATE_FILE),
+        why: cause.to_string(),
+    })
+}
+
+fn new_key(folder: &StateFolder, _lock: &Lock) -> Result<KeyPair, CaError> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(cannot_sign("the root"))?;
+    folder.write_secret(KEY_FILE, PrivateKey::from(&key).as_pem().as_bytes())?;
+    Ok(key)
+}
+
+fn make_certificate(
+    folder: &StateFolder,
+    _lock: &Lock,
+    key: KeyPair,
+    constraints: &NameConstraints,
+    now: SystemTime,
+) -> Result<Authority, CaError> {
+    let parameters = parameters(&key, constraints, Validity::new(now, LIFETIME, None));
+    let pem = parameters.self_signed(&key).map_err(cannot_sign("the root"))?.pem();
+    folder.write_public(CERTIFICATE_FILE, pem.as_bytes())?;
+    load(folder, &pem, key, now)
+}
+
+fn load(folder: &StateFolder, pem: &str, key: KeyPair, now: SystemTime) -> Result<Authority, CaError> {
+    let not_a_ca = |why: String| CaError::NotACaCertificate {
+        path: folder.file(CERTIFICATE_FILE),
+        other: folder.file(KEY_FILE),
+        why,
+    };
+    let block = pem::parse(pem).map_err(|cause| not_a_ca(cause.to_string()))?;
+    if block.tag() != "CERTIFICATE" {
+        return Err(not_a_ca(format!("it holds a `{}`", block.tag())));
+    }
+    let certificate = CaCertificate::parse(block.into_contents()).map_err(not_a_ca)?;
+    if !certificate.has_key(&key.subject_public_key_info()) {
+        return Err(CaError::KeyMismatch {
+            key: folder.file(KEY_FILE),
+            certificate: folder.file(CERTIFICATE_FILE),
+        });
+    }
+    if certificate.path_length() == Some(0) {
+        return Err(not_a_ca("it may not sign an intermediate (path length 0)".to_owned()));
+    }
+    let mut roots =
+        vec![TrustedRoot { until: certificate.validity().not_after, certificate: certificate.clone() }];
+    let mut above = Vec::new();
+    for (old, cross) in old_roots(folder)? {
+        let newest = above.last().map_or(&certificate, |(_, old): &(CaCertificate, CaCertificate)| old);
+        let until = cross.validity().not_after;
+        if !cross.is_of_the_ca_of(newest) || now > until {
+            break;
+        }
+        roots.push(TrustedRoot { certificate: old.clone(), until });
+        above.push((cross, old));
+    }
+    let above = above.into_iter().map(|(cross, _)| cross).collect();
+    let origin = Origin::Made { certificate: folder.file(CERTIFICATE_FILE), key: folder.file(KEY_FILE) };
+    let authority = Authority::new(certificate, key, above, roots, origin)
+        .map_err(|cause| not_a_ca(cause.to_string()))?;
+    authority.assert_valid(now)?;
+    Ok(authority)
+}
+
+/// Older roots and what they signed for the next, the newest first.
+fn old_roots(folder: &StateFolder) -> Result<Vec<(CaCertificate, CaCertificate)>, CaError> {
+    let not_roots = |why: String| CaError::OldRoots { path: folder.file(OLD_FILE), why };
+    let pem = folder.read_public(OLD_FILE)?.unwrap_or_default();
+    let blocks = pem::parse_many(pem).map_err(|cause| not_roots(cause.to_string()))?;
+    let certificates = blocks.into_iter().map(|block| CaCertificate::parse(block.into_contents()));
+    let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(not_roots)?;
+    let pairs =
+        certificates.chunks_exact(2).filter_map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone())));
+    Ok(pairs.collect())
+}
+
+/// The path length is not bounded: below a root that was replaced stand all that came after it, and the intermediate.
+fn parameters(key: &KeyPair, constraints: &NameConstraints, validity: Validity) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = distinguished_name("Weir root", &parameters.key_identifier(key));
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let validity = Validity::new(now, LIFETIME, None);
+    parameters.name_constraints = constraints.for_certificate();
+    parameters.use_authority_key_identifier_extension = true;
     parameters.not_before = x509_time(validity.not_before);
     parameters.not_after = x509_time(validity.not_after);
-    let certificate = parameters.self_signed(key).map_err(cannot_sign("the root"))?;
-    Ok(certificate.pem())
+    parameters
 }
 
 /// A name that no other CA of ours has: trust stores that find an issuer by name would take the wrong one of two
@@ -177,25 +186,26 @@ mod tests {
     use super::*;
     use crate::state_folder::tests::temporary;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use x509_parser::prelude::{FromDer, X509Certificate};
 
     #[test]
     fn the_root_is_made_once_and_loaded_afterwards() {
         let (_parent, folder) = temporary();
-        let made = Root::open(&folder, now()).unwrap();
-        let loaded = Root::open(&folder, now() + Duration::from_hours(24)).unwrap();
-        assert_eq!(made.der(), loaded.der());
-        assert_eq!(std::fs::read_to_string(folder.file(CERTIFICATE_FILE)).unwrap(), made.pem());
+        let made = open(&folder, now()).unwrap();
+        let loaded = open(&folder, now() + Duration::from_hours(24)).unwrap();
+        assert_eq!(made.certificate().der(), loaded.certificate().der());
+        assert_eq!(std::fs::read_to_string(folder.file(CERTIFICATE_FILE)).unwrap(), made.roots_pem());
         assert_eq!(folder.file(KEY_FILE).metadata().unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]
-    fn the_root_may_sign_one_level_of_cas_and_nothing_else() {
+    fn the_root_may_sign_cas_and_nothing_else() {
         let (_parent, folder) = temporary();
-        let root = Root::open(&folder, now()).unwrap();
-        let (_, x509) = X509Certificate::from_der(root.der()).unwrap();
+        let root = open(&folder, now()).unwrap();
+        let (_, x509) = X509Certificate::from_der(root.certificate().der()).unwrap();
         let constraints = x509.basic_constraints().unwrap().unwrap();
         assert!(constraints.critical && constraints.value.ca);
-        assert_eq!(constraints.value.path_len_constraint, Some(1));
+        assert_eq!(constraints.value.path_len_constraint, None);
         assert_eq!(x509.key_usage().unwrap().unwrap().value.to_string(), "Key Cert Sign, CRL Sign");
         assert!(x509.subject().to_string().starts_with("O=Weir, CN=Weir root "), "{}", x509.subject());
     }
@@ -204,8 +214,9 @@ mod tests {
     fn many_threads_at_once_make_one_root() {
         let (_parent, folder) = temporary();
         let roots: Vec<Vec<u8>> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| Root::open(&folder, now()).unwrap().der().to_vec())).collect();
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| open(&folder, now()).unwrap().certificate().der().to_vec()))
+                .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(roots.windows(2).all(|pair| pair[0] == pair[1]));
@@ -214,62 +225,119 @@ mod tests {
     #[test]
     fn a_key_that_others_can_read_is_refused() {
         let (_parent, folder) = temporary();
-        Root::open(&folder, now()).unwrap();
+        open(&folder, now()).unwrap();
         let key = folder.file(KEY_FILE);
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let error = Root::open(&folder, now()).unwrap_err().to_string();
+        let error = open(&folder, now()).unwrap_err().to_string();
         assert!(error.contains(&format!("help: run `chmod 600 {}`", key.display())), "{error}");
     }
 
     #[test]
     fn a_certificate_of_another_key_is_refused() {
         let ((_one, one), (_two, two)) = (temporary(), temporary());
-        Root::open(&one, now()).unwrap();
-        Root::open(&two, now()).unwrap();
+        open(&one, now()).unwrap();
+        open(&two, now()).unwrap();
         std::fs::copy(one.file(CERTIFICATE_FILE), two.file(CERTIFICATE_FILE)).unwrap();
-        let error = Root::open(&two, now()).unwrap_err();
+        let error = open(&two, now()).unwrap_err();
         assert!(matches!(error, CaError::KeyMismatch { .. }), "{error}");
     }
 
     #[test]
     fn a_certificate_without_its_key_is_refused_and_a_key_without_its_certificate_gets_one() {
         let (_parent, folder) = temporary();
-        let made = Root::open(&folder, now()).unwrap();
+        let made = open(&folder, now()).unwrap();
         std::fs::remove_file(folder.file(CERTIFICATE_FILE)).unwrap();
-        let again = Root::open(&folder, now() + Duration::from_hours(1)).unwrap();
-        assert_eq!(made.issuer.key().serialized_der(), again.issuer.key().serialized_der());
-        assert_ne!(made.der(), again.der());
+        let again = open(&folder, now() + Duration::from_hours(1)).unwrap();
+        assert_eq!(made.issuer().key().serialized_der(), again.issuer().key().serialized_der());
+        assert_ne!(made.certificate().der(), again.certificate().der());
         std::fs::remove_file(folder.file(KEY_FILE)).unwrap();
-        let error = Root::open(&folder, now()).unwrap_err();
+        let error = open(&folder, now()).unwrap_err();
         assert!(matches!(error, CaError::KeyMissing { .. }), "{error}");
     }
 
     #[test]
     fn a_root_outside_its_time_is_refused() {
         let (_parent, folder) = temporary();
-        let not_after = Root::open(&folder, now()).unwrap().not_after();
-        let error = Root::open(&folder, not_after + Duration::from_secs(1)).unwrap_err();
+        let not_after = open(&folder, now()).unwrap().validity().not_after;
+        let error = open(&folder, not_after + Duration::from_secs(1)).unwrap_err();
         assert!(matches!(error, CaError::Expired { .. }), "{error}");
-        let error = Root::open(&folder, now() - Duration::from_hours(2)).unwrap_err();
+        let error = open(&folder, now() - Duration::from_hours(2)).unwrap_err();
         assert!(matches!(error, CaError::NotYetValid { .. }), "{error}");
     }
 
     #[test]
     fn files_that_hold_something_else_are_refused() {
         let (_parent, folder) = temporary();
-        let root = Root::open(&folder, now()).unwrap();
+        let root = open(&folder, now()).unwrap();
         let key = folder.read_secret(KEY_FILE).unwrap().unwrap();
         folder.write_public(CERTIFICATE_FILE, b"nothing").unwrap();
-        assert!(matches!(Root::open(&folder, now()), Err(CaError::NotACaCertificate { .. })));
+        assert!(matches!(open(&folder, now()), Err(CaError::NotACaCertificate { .. })));
         folder.write_public(CERTIFICATE_FILE, key.as_bytes()).unwrap();
-        let error = Root::open(&folder, now()).unwrap_err().to_string();
+        let error = open(&folder, now()).unwrap_err().to_string();
         assert!(error.contains("it holds a `PRIVATE KEY`"), "{error}");
         let leaf = CertificateParams::new(["a.example".to_owned()]).unwrap();
-        let leaf = leaf.signed_by(root.issuer.key(), root.issuer()).unwrap();
+        let leaf = leaf.signed_by(root.issuer().key(), root.issuer()).unwrap();
         folder.write_public(CERTIFICATE_FILE, leaf.pem().as_bytes()).unwrap();
-        let error = Root::open(&folder, now()).unwrap_err().to_string();
+        let error = open(&folder, now()).unwrap_err().to_string();
         assert!(error.contains("it may not sign certificates"), "{error}");
         folder.write_secret(KEY_FILE, b"nothing").unwrap();
-        assert!(matches!(Root::open(&folder, now()), Err(CaError::NotAKey { .. })));
+        assert!(matches!(open(&folder, now()), Err(CaError::NotAKey { .. })));
+    }
+
+    fn day(number: u64) -> SystemTime {
+        now() + Duration::from_hours(24 * number)
+    }
+
+    fn rotated(folder: &StateFolder, keep: u64, at: u64) -> Authority {
+        rotate(folder, Duration::from_hours(24 * keep), &NameConstraints::default(), day(at)).unwrap()
+    }
+
+    #[test]
+    fn an_old_root_stays_trusted_for_as_long_as_was_said() {
+        let (_parent, folder) = temporary();
+        let old = open(&folder, now()).unwrap();
+        let new = rotated(&folder, 7, 1);
+        assert_ne!(new.certificate(), old.certificate());
+        let until: Vec<_> = new.roots().iter().map(|root| (root.certificate.clone(), root.until)).collect();
+        let ends = [(new.certificate().clone(), day(1) + LIFETIME), (old.certificate().clone(), day(8))];
+        assert_eq!(until, ends);
+        assert_eq!(new, open(&folder, day(8)).unwrap());
+        let later = open(&folder, day(8) + Duration::from_secs(1)).unwrap();
+        assert_eq!(later.roots().len(), 1);
+        assert_ne!(
+            later.chain_identity(),
+            new.chain_identity(),
+            "leaves no longer carry the cross certificate"
+        );
+    }
+
+    #[test]
+    fn a_second_rotation_keeps_what_the_first_one_promised_unless_nothing_is_to_be_kept() {
+        let (_parent, folder) = temporary();
+        open(&folder, now()).unwrap();
+        rotated(&folder, 7, 0);
+        let third = rotated(&folder, 1, 2);
+        assert_eq!(third.roots().iter().map(|root| root.until).collect::<Vec<_>>()[1..], [day(7), day(7)]);
+        assert_eq!(rotated(&folder, 0, 3).roots().len(), 1);
+        assert_eq!(open(&folder, day(3)).unwrap().roots().len(), 1);
+    }
+
+    #[test]
+    fn a_rotation_that_crashes_leaves_a_root_that_clients_trust() {
+        let (_parent, folder) = temporary();
+        let old = open(&folder, now()).unwrap();
+        let old_key = folder.read_secret(KEY_FILE).unwrap().unwrap();
+        let new = rotated(&folder, 7, 0);
+        let new_key = folder.read_secret(KEY_FILE).unwrap().unwrap();
+        // Before the new key was written: the old one, which gets its certificate again.
+        folder.write_secret(KEY_FILE, old_key.as_bytes()).unwrap();
+        folder.remove(CERTIFICATE_FILE).unwrap();
+        let again = open(&folder, now()).unwrap();
+        assert!(again.certificate().is_of_the_ca_of(old.certificate()) && again.roots().len() == 1);
+        // After it: the new one.
+        folder.remove(CERTIFICATE_FILE).unwrap();
+        folder.write_secret(KEY_FILE, new_key.as_bytes()).unwrap();
+        let again = open(&folder, now()).unwrap();
+        assert!(again.certificate().is_of_the_ca_of(new.certificate()) && again.roots().len() == 2);
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn x509_time(time: SystemTime) -> OffsetDateTime {
 }
 
 /// A point of time for a person: `2026-11-23 20:05 UTC`.
-pub(super) fn date(time: SystemTime) -> String {
+pub(crate) fn date(time: SystemTime) -> String {
     let time = x509_time(time);
     format!("{} {:02}:{:02} UTC", time.date(), time.hour(), time.minute())
 }

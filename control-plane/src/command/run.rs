@@ -1,5 +1,6 @@
 //! `weir run`: a control plane and a local Envoy, and a command that can reach only what the policy allows.
 
+mod certificates;
 mod error;
 mod output;
 mod policy_file;
@@ -14,24 +15,25 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bootstrap::Bootstrap;
-use crate::ca::{Ca, Lifetimes};
+use crate::ca::{CaFiles, Lifetimes};
 use crate::capabilities::{Protocol, UpstreamTlsChoice};
+use crate::command::duration;
 use crate::control_plane::ControlPlane;
-use crate::environment::{Environment, SystemRoots, TrustFiles};
+use crate::environment::{Environment, SystemRoots};
 use crate::envoy::Envoy;
 use crate::exit_code::ExitCode;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
 use crate::resources::Gateway;
 use crate::runtime_folder::RuntimeFolder;
-use crate::state_folder::StateFolder;
 use crate::xds::host_contexts::Limits;
+use certificates::Certificates;
 use error::RunError;
 use output::Output;
 use policy_file::PolicyFile;
@@ -75,14 +77,33 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDR")]
     dns: Option<SocketAddr>,
     /// Where the CA is kept [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "ca_certificate")]
     state: Option<PathBuf>,
+    /// A CA of your own in place of Weir's: its certificate, then those above it up to the root (PEM)
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    ca_certificate: Option<PathBuf>,
+    /// Its private key (PEM, PKCS #8), mode 0600
+    #[arg(long, value_name = "FILE", requires = "ca_certificate")]
+    ca_key: Option<PathBuf>,
+    /// How long the certificates that clients see live: 10m to 30d
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = leaf_lifetime)]
+    leaf_lifetime: Duration,
     /// Print decisions as JSON, one a line
     #[arg(long)]
     json: bool,
     /// The command to run with the proxy and CA variables set; without one, weir stays and shows decisions
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
+}
+
+/// Shorter and renewing is most of the work; longer and the intermediate, which lives 30 days, cuts it anyway.
+fn leaf_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = duration::parse(text)?;
+    if (Duration::from_mins(10)..=Duration::from_hours(30 * 24)).contains(&lifetime) {
+        Ok(lifetime)
+    } else {
+        Err("it must be from 10m to 30d".to_owned())
+    }
 }
 
 /// Runs until the command has ended, or we are told to end.
@@ -104,12 +125,14 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::Invalid);
     };
     let binary = settings::envoy_binary(arguments.envoy.as_deref())?;
-    let state = StateFolder::open(&settings::state_path(arguments.state.as_deref())?)?;
-    let ca = Arc::new(Ca::open(&state, Lifetimes::default(), SystemTime::now())?);
     let runtime = RuntimeFolder::new()?;
+    let files = arguments.ca_certificate.zip(arguments.ca_key);
+    let files = files.map(|(certificate, key)| CaFiles { certificate, key });
+    let lifetimes = Lifetimes { leaf: arguments.leaf_lifetime, ..Lifetimes::default() };
     let system = SystemRoots::load();
-    let mut upstream_roots = UpstreamRoots::open(&system, &ca, arguments.upstream_ca)?;
-    let trust = TrustFiles::write(&state, ca.root(), &system)?;
+    let mut certificates =
+        Certificates::open(files, arguments.state.as_deref(), lifetimes, &runtime, system)?;
+    let mut upstream_roots = UpstreamRoots::open(&certificates, arguments.upstream_ca)?;
     let listen = settings::free_address("--listen", arguments.listen)?;
     let transparent = arguments.transparent.iter();
     let transparent = transparent
@@ -126,7 +149,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         upstream_tls: arguments.upstream_tls,
         host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
     };
-    let control_plane = ControlPlane::new(gateway, Arc::clone(&ca));
+    let control_plane = ControlPlane::new(gateway, Arc::clone(&certificates.ca));
     let mut envoy = start(&control_plane, &runtime, &binary)?;
     let probed = tokio::select! {
         ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen, arguments.upstream_tls)) => match ready {
@@ -138,7 +161,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
     };
 
-    let environment = Environment::new(listen, &trust, |name| std::env::var_os(name));
+    let environment = Environment::new(listen, &certificates.trust, |name| std::env::var_os(name));
     let output = Output::new(arguments.json, arguments.command.is_empty(), probed);
     let mut decisions = control_plane.decisions().subscribe();
     let mut command = match arguments.command.split_first() {
@@ -169,6 +192,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     control_plane.replace_upstream_roots(roots);
                 }
             }
+            () = certificates.changed() => if certificates.reload() {
+                control_plane.authority_changed();
+            },
             // A terminal sends Ctrl-C to the command as well, and the command decides what it means.
             _ = interrupt.recv() => if command.is_none() { break ExitCode::Ok },
             _ = terminate.recv() => match &mut command {

@@ -11,12 +11,11 @@ const MAGIC: u32 = 0xFEED_FEED;
 const VERSION: u32 = 2;
 const TRUSTED_CERTIFICATE: u32 = 2;
 
-/// The store's bytes, the same for the same certificates (DER). The aliases are `weir-root`, then `system-1` and so on.
-pub(super) fn jks<'a>(root: &'a [u8], others: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+/// The store's bytes, the same for the same certificates (DER) with their aliases.
+pub(super) fn jks<'a>(certificates: impl Iterator<Item = (String, &'a [u8])>) -> Vec<u8> {
     let mut entries = Vec::new();
     let mut count: u32 = 0;
-    for certificate in std::iter::once(root).chain(others) {
-        let alias = if count == 0 { "weir-root".to_owned() } else { format!("system-{count}") };
+    for (alias, certificate) in certificates {
         entries.extend(TRUSTED_CERTIFICATE.to_be_bytes());
         write_text(&mut entries, &alias);
         // Milliseconds since 1970 of the entry's making: none, so that equal stores are equal files.
@@ -53,11 +52,12 @@ mod tests {
 
     #[test]
     fn a_store_is_laid_out_as_java_reads_it() {
-        let store = jks(b"one", [b"second".as_slice()].into_iter());
+        let aliased = [("weir-1", b"one".as_slice()), ("system-1", b"second")];
+        let store = jks(aliased.into_iter().map(|(alias, certificate)| (alias.to_owned(), certificate)));
         let entries: &[&[u8]] = &[
             &[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2, 0, 0, 0, 2],
-            &[0, 0, 0, 2, 0, 9],
-            b"weir-root",
+            &[0, 0, 0, 2, 0, 6],
+            b"weir-1",
             &[0, 0, 0, 0, 0, 0, 0, 0, 0, 5],
             b"X.509",
             &[0, 0, 0, 3],

@@ -1,22 +1,24 @@
-//! The files of trusted certificates in the state folder: Weir's root with the system's roots, in the forms that
-//! runtimes read. With the system's roots, because many runtimes trust such a file *instead of* their own, and hosts
+//! The files of trusted certificates: Weir's root, and older ones that are still trusted, with the system's roots, in the
+//! forms that runtimes read. With the system's roots, because many runtimes trust such a file *instead of* their own, and hosts
 //! that are reached directly must verify as before.
 
 use std::path::PathBuf;
 
 use super::java_truststore::jks;
-use crate::ca::root::{CERTIFICATE_FILE, Root};
+use super::pkcs12::pkcs12;
+use crate::ca::authority::Authority;
 use crate::state_folder::{StateFolder, StateFolderError};
 
+const ROOTS_FILE: &str = "roots.pem";
 const BUNDLE_FILE: &str = "ca-bundle.pem";
 const JAVA_TRUSTSTORE_FILE: &str = "truststore.jks";
 
 /// Absolute paths of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustFiles {
-    /// Weir's root alone (PEM).
+    /// Weir's roots alone (PEM).
     pub root: PathBuf,
-    /// Weir's root and the system's roots (PEM).
+    /// Weir's roots and the system's (PEM).
     pub bundle: PathBuf,
     /// The same for Java (JKS).
     pub java_truststore: PathBuf,
@@ -41,6 +43,13 @@ impl SystemRoots {
             problems: found.errors.iter().map(ToString::to_string).collect(),
         }
     }
+
+    /// Those that are not Weir's. A system may trust Weir's roots already, as inside another `weir run`.
+    pub fn others(&self, authority: &Authority) -> impl Iterator<Item = &[u8]> {
+        let is_ours =
+            |certificate: &&[u8]| authority.roots().iter().any(|root| root.certificate.der() == *certificate);
+        self.certificates.iter().map(Vec::as_slice).filter(move |certificate| !is_ours(certificate))
+    }
 }
 
 impl TrustFiles {
@@ -48,21 +57,48 @@ impl TrustFiles {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn write(folder: &StateFolder, root: &Root, system: &SystemRoots) -> Result<Self, StateFolderError> {
-        // A system that trusts Weir's root already, as inside another `weir run`, must not list it twice.
-        let mut others: Vec<&[u8]> = system.certificates.iter().map(Vec::as_slice).collect();
-        others.retain(|certificate| *certificate != root.der());
-        let blocks = others.iter().map(|certificate| pem::Pem::new("CERTIFICATE", *certificate));
-        let line_feeds = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        let bundle =
-            root.pem().to_owned() + &pem::encode_many_config(&blocks.collect::<Vec<_>>(), line_feeds);
-        let java_truststore = jks(root.der(), others.into_iter());
+    pub fn write(
+        folder: &StateFolder,
+        authority: &Authority,
+        system: &SystemRoots,
+    ) -> Result<Self, StateFolderError> {
         Ok(Self {
-            root: folder.file(CERTIFICATE_FILE),
-            bundle: replace(folder, BUNDLE_FILE, bundle.as_bytes())?,
-            java_truststore: replace(folder, JAVA_TRUSTSTORE_FILE, &java_truststore)?,
+            root: replace(folder, ROOTS_FILE, authority.roots_pem().as_bytes())?,
+            bundle: replace(folder, BUNDLE_FILE, bundle(authority, system).as_bytes())?,
+            java_truststore: replace(folder, JAVA_TRUSTSTORE_FILE, &java_truststore(authority, system))?,
         })
     }
+}
+
+/// Weir's roots and the system's in PEM.
+#[must_use]
+pub fn bundle(authority: &Authority, system: &SystemRoots) -> String {
+    let blocks = system.others(authority).map(|certificate| pem::Pem::new("CERTIFICATE", certificate));
+    let line_feeds = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    authority.roots_pem() + &pem::encode_many_config(&blocks.collect::<Vec<_>>(), line_feeds)
+}
+
+/// The same for Java (JKS).
+#[must_use]
+pub fn java_truststore(authority: &Authority, system: &SystemRoots) -> Vec<u8> {
+    jks(aliased(authority, system))
+}
+
+/// The same as PKCS #12.
+#[must_use]
+pub fn pkcs12_truststore(authority: &Authority, system: &SystemRoots) -> Vec<u8> {
+    pkcs12(aliased(authority, system))
+}
+
+/// The roots, `weir-1` and so on, and the system's, `system-1` and so on.
+fn aliased<'a>(
+    authority: &'a Authority,
+    system: &'a SystemRoots,
+) -> impl Iterator<Item = (String, &'a [u8])> {
+    let ours = authority.roots().iter().map(|root| root.certificate.der());
+    let ours = ours.enumerate().map(|(index, certificate)| (format!("weir-{}", index + 1), certificate));
+    let others = system.others(authority).enumerate();
+    ours.chain(others.map(|(index, certificate)| (format!("system-{}", index + 1), certificate)))
 }
 
 /// Equal content stays as it is: writing through to the disk takes longer than all the rest.
@@ -86,21 +122,21 @@ mod tests {
     fn the_bundle_holds_our_root_once_and_then_the_systems_roots() {
         let (_parent, folder) = temporary();
         let ca = Ca::open(&folder, Lifetimes::default(), SystemTime::now()).unwrap();
-        let root = ca.root().der().to_vec();
+        let root = ca.authority().certificate().der().to_vec();
         let system =
             SystemRoots { certificates: vec![b"a".to_vec(), root.clone(), b"b".to_vec()], problems: vec![] };
-        let files = TrustFiles::write(&folder, ca.root(), &system).unwrap();
+        let files = TrustFiles::write(&folder, &ca.authority(), &system).unwrap();
         let bundle = pem::parse_many(std::fs::read(&files.bundle).unwrap()).unwrap();
         let certificates: Vec<&[u8]> = bundle.iter().map(pem::Pem::contents).collect();
         assert_eq!(certificates, [root.as_slice(), b"a", b"b"]);
-        assert_eq!(std::fs::read_to_string(&files.root).unwrap(), ca.root().pem());
+        assert_eq!(std::fs::read_to_string(&files.root).unwrap(), ca.authority().roots_pem());
     }
 
     #[test]
     fn files_that_would_not_change_are_left_alone() {
         let (_parent, folder) = temporary();
         let ca = Ca::open(&folder, Lifetimes::default(), SystemTime::now()).unwrap();
-        let write = |system: &SystemRoots| TrustFiles::write(&folder, ca.root(), system).unwrap();
+        let write = |system: &SystemRoots| TrustFiles::write(&folder, &ca.authority(), system).unwrap();
         let inode = |files: &TrustFiles| {
             [&files.bundle, &files.java_truststore].map(|path| path.metadata().unwrap().ino())
         };

@@ -21,7 +21,7 @@ use super::ResourceType;
 use super::delta::DeltaStream;
 use super::host_contexts::{HostContexts, Limits};
 use super::node_status::{ConnectedNode, NodeRegistry, NodeStatus};
-use super::source::{Catalogue, Secrets, Source};
+use super::source::{Catalogue, SecretEvent, Secrets, Source};
 use super::state_of_the_world::StateOfTheWorldStream;
 use super::stream::StreamState;
 use crate::ca::leaves::LISTED;
@@ -32,9 +32,7 @@ use crate::snapshot::Snapshot;
 
 /// Responses that may wait for a slow node before its requests wait too.
 const PENDING_RESPONSES: usize = 16;
-/// How often leaves near their end are looked for.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
-/// How often the next of them are made, if there are more than may be made at once.
+/// How often the next secrets are renewed, if there are more than may be made at once.
 const RENEWAL_STEP: Duration = Duration::from_millis(20);
 
 /// Serves every Envoy from one catalogue.
@@ -116,10 +114,10 @@ impl DiscoveryServer {
         };
         stream.on_request(first).await?;
         let on_demand = capabilities.leaf_delivery == LeafDelivery::OnDemand;
-        let mut renewal = tokio::time::interval(RENEWAL_INTERVAL);
+        let mut renewal = tokio::time::interval(self.secrets.renewal_interval());
         let mut step = tokio::time::interval(RENEWAL_STEP);
         step.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut withdrawals = self.secrets.withdrawals();
+        let mut events = self.secrets.events();
         loop {
             let expiry = stream.hosts.next_expiry();
             tokio::select! {
@@ -145,17 +143,16 @@ impl DiscoveryServer {
                 () = until(expiry) => if stream.hosts.expire(Instant::now()) {
                     stream.refresh().await?;
                 },
-                withdrawn = withdrawals.recv(), if on_demand => match withdrawn {
-                    Ok(name) => stream.withdraw(&name).await?,
-                    Err(broadcast::error::RecvError::Lagged(_)) => stream.state.begin_renewals(),
+                event = events.recv() => match event {
+                    Ok(SecretEvent::Withdrawn(name)) => if on_demand {
+                        stream.withdraw(&name).await?;
+                    },
+                    Ok(SecretEvent::Renewal) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                        stream.look_for_renewals(on_demand).await?;
+                    }
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
-                _ = renewal.tick() => if on_demand {
-                    stream.state.begin_renewals();
-                } else {
-                    // What comes in advance is in use, and no handshake would ask for it again.
-                    stream.push_secrets().await?;
-                },
+                _ = renewal.tick() => stream.look_for_renewals(on_demand).await?,
                 _ = step.tick(), if stream.state.is_renewing() => stream.renew().await?,
             }
         }
@@ -269,7 +266,12 @@ impl<S: StreamState> Connected<'_, S> {
         Ok(())
     }
 
-    async fn push_secrets(&mut self) -> Result<(), Status> {
+    async fn look_for_renewals(&mut self, on_demand: bool) -> Result<(), Status> {
+        if on_demand {
+            self.state.begin_renewals();
+            return Ok(());
+        }
+        // What comes in advance is in use, and no handshake would ask for it again.
         let response = self.state.changes(ResourceType::Secret, &self.source);
         self.send(response).await
     }

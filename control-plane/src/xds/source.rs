@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 use weir_policy::Host;
@@ -29,8 +30,20 @@ pub trait Secrets: Send + Sync {
     /// Orders names by their last use: higher is later, and zero is never.
     fn last_use(&self, name: &str) -> u64;
 
-    /// Hears of the names that must be withdrawn from every node.
-    fn withdrawals(&self) -> broadcast::Receiver<Arc<str>>;
+    /// How often secrets that are to be renewed should be looked for unasked.
+    fn renewal_interval(&self) -> Duration;
+
+    /// Hears of what every node must do with what it holds.
+    fn events(&self) -> broadcast::Receiver<SecretEvent>;
+}
+
+/// What is to become of secrets that nodes hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretEvent {
+    /// This one must be withdrawn.
+    Withdrawn(Arc<str>),
+    /// All may have to be renewed.
+    Renewal,
 }
 
 /// What has become of a secret that a node holds.
@@ -199,7 +212,11 @@ pub(super) mod tests {
             u64::from(name.as_bytes()[0])
         }
 
-        fn withdrawals(&self) -> broadcast::Receiver<Arc<str>> {
+        fn renewal_interval(&self) -> Duration {
+            Duration::from_mins(1)
+        }
+
+        fn events(&self) -> broadcast::Receiver<SecretEvent> {
             broadcast::channel(1).1
         }
     }

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::certificates::Certificates;
 use super::error::RunError;
 use super::watched_files::WatchedFiles;
-use crate::ca::Ca;
 use crate::certificate_file::{self, CertificateFileError};
-use crate::environment::SystemRoots;
 
 #[derive(Debug)]
 pub(super) struct UpstreamRoots {
@@ -20,13 +19,13 @@ pub(super) struct UpstreamRoots {
 impl UpstreamRoots {
     /// Reads the file, and watches it from then on. Weir's own root, which a system may trust, is never one of them:
     /// upstreams are not ours to vouch for.
-    pub(super) fn open(system: &SystemRoots, ca: &Ca, added: Option<PathBuf>) -> Result<Self, RunError> {
-        for problem in &system.problems {
+    pub(super) fn open(certificates: &Certificates, added: Option<PathBuf>) -> Result<Self, RunError> {
+        for problem in &certificates.system.problems {
             tracing::warn!(problem, "not all of the system's roots could be read");
         }
-        let roots = system.certificates.iter().filter(|certificate| *certificate != ca.root().der());
-        let blocks: Vec<_> =
-            roots.map(|certificate| pem::Pem::new("CERTIFICATE", certificate.as_slice())).collect();
+        let authority = certificates.ca.authority();
+        let roots = certificates.system.others(&authority);
+        let blocks: Vec<_> = roots.map(|certificate| pem::Pem::new("CERTIFICATE", certificate)).collect();
         let mut files = WatchedFiles::none();
         files.set(added.as_deref());
         let mut roots = Self { system: pem::encode_many(&blocks), added, all: Arc::default(), files };
