@@ -4,5 +4,6 @@ pub mod ca;
 pub mod check;
 mod duration;
 pub mod explain;
+pub mod redirect;
 pub mod run;
 pub mod test;

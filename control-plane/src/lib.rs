@@ -20,6 +20,7 @@ pub mod invalid_request;
 pub mod leaf_secrets;
 pub mod policy_document;
 pub mod process;
+pub mod redirection;
 pub mod report;
 pub mod resources;
 pub mod runtime_folder;

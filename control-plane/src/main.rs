@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
-use weir::command::{ca, check, explain, run, test};
+use weir::command::{ca, check, explain, redirect, run, test};
 use weir::exit_code::ExitCode as Outcome;
 use weir::process::tether;
 
@@ -27,6 +27,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Show, export or replace the CA that clients behind Weir trust
     Ca(ca::Arguments),
+    /// Print the rules that leave a workload no other way out
+    Redirect(redirect::Arguments),
     /// Run the decision cases that stand beside policies
     Test(test::Arguments),
 }
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Ca(arguments) => ca::run(&arguments),
+        Command::Redirect(arguments) => redirect::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
     match outcome {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,6 +25,7 @@ pub struct Client {
     socket: Option<PathBuf>,
     server: Option<String>,
     insecure: bool,
+    user: Option<u32>,
 }
 
 /// One request. Made by [`Request::get`], changed field by field.
@@ -159,6 +161,12 @@ impl Client {
         self
     }
 
+    /// As another user, which needs root.
+    pub fn of_user(mut self, uid: u32) -> Self {
+        self.user = Some(uid);
+        self
+    }
+
     /// GETs one URL.
     pub fn get(&self, url: impl Into<String>) -> Result<Response> {
         self.send(&Request::get(url))
@@ -173,13 +181,23 @@ impl Client {
     /// Sends the requests one after the other with one curl, which uses a connection again where it may.
     pub fn send_all(&self, requests: &[Request]) -> Result<Vec<Response>> {
         let directory = TempDir::new()?;
-        let mut command = Command::new(require_program("curl")?);
+        let mut client = self.clone();
+        let mut command =
+            Command::new(require_program(if self.user.is_some() { "setpriv" } else { "curl" })?);
+        if let Some(uid) = self.user {
+            let uid = uid.to_string();
+            command
+                .args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "--"])
+                .arg(require_program("curl")?);
+            client.authority =
+                self.authority.as_deref().map(|file| hand_over(file, &directory)).transpose()?;
+        }
         command.env_clear().arg("--disable");
         for (index, request) in requests.iter().enumerate() {
             if index > 0 {
                 command.arg("--next");
             }
-            self.add(&mut command, request, &content_file(&directory, index));
+            client.add(&mut command, request, &content_file(&directory, index));
         }
         let output = command.output().context("cannot run curl")?;
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -246,6 +264,15 @@ impl Client {
         });
         command.arg("--url").arg(OsStr::new(&request.url));
     }
+}
+
+/// Copies a file into the folder, and lets every user read it and write beside it.
+fn hand_over(file: &Path, directory: &TempDir) -> Result<PathBuf> {
+    let copy = directory.path().join("authority");
+    fs::copy(file, &copy).with_context(|| format!("cannot copy `{}`", file.display()))?;
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o644))?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777))?;
+    Ok(copy)
 }
 
 fn content_file(directory: &TempDir, index: usize) -> PathBuf {

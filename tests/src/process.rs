@@ -115,6 +115,11 @@ impl ProcessId {
         Self { number, started: Stat::read(number).map(|stat| stat.started) }
     }
 
+    /// The number.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// True while it runs; a zombie that nobody reaped has ended.
     pub fn is_running(&self) -> bool {
         Stat::read(self.number)

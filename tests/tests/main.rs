@@ -23,6 +23,7 @@ mod policy_change;
 mod programs;
 mod protocols;
 mod quiet;
+mod redirection;
 mod refusals;
 mod served_envoy;
 mod smuggling;

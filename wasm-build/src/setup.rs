@@ -16,12 +16,15 @@ const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const CURL: Program = Program { name: "curl", package: "curl" };
 const GIT: Program = Program { name: "git", package: "git" };
 
+const NFT: Program = Program { name: "nft", package: "nftables" };
+const IP: Program = Program { name: "ip", package: "iproute2" };
+
 /// All that `cargo xtask` may ever ask for.
 pub(crate) fn everything() -> Result<WasmTarget> {
     step("set-up", || {
         let target = wasm_target::ensure()?;
         envoy::ensure_all_pinned()?;
-        debian_package::ensure(&[NGINX, CURL, GIT])?;
+        debian_package::ensure(&[NGINX, CURL, GIT, NFT, IP])?;
         opa::ensure()?;
         Ok(target)
     })

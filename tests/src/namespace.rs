@@ -1,0 +1,227 @@
+//! A network of one machine alone: a namespace for the workload, and a namespace for all that is outside of it.
+//!
+//! A cable (veth) joins the two, and nothing else. Calls run inside of one with the sockets, the threads and the
+//! children that they make.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_res_gid, set_thread_res_uid};
+
+use crate::{Deadline, Process, require_program};
+
+/// How long a silent server is waited for.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Addresses outside (documentation space, RFC 5737 and 3849), one of each family.
+pub const OUTSIDE: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, 0, 0, 0, 7))];
+
+/// The two namespaces. They end with this value.
+#[derive(Debug)]
+pub struct Network {
+    inside: Namespace,
+    outside: Namespace,
+}
+
+#[derive(Debug)]
+struct Namespace {
+    holder: Process,
+    handle: File,
+}
+
+/// TCP or UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP
+    Tcp,
+    /// UDP
+    Udp,
+}
+
+/// What a client saw of a server that sends back what it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The echo.
+    Echo,
+    /// A refusal: a reset, or an ICMP error.
+    Refused,
+    /// The kernel did not even send it.
+    Forbidden,
+    /// Nothing.
+    Silence,
+}
+
+impl Network {
+    /// Makes both and joins them. Needs root.
+    pub fn new() -> Result<Self> {
+        let (inside, outside) = (Namespace::new()?, Namespace::new()?);
+        let outside_pid = outside.holder.id().number().to_string();
+        inside.run(|| {
+            ip("link add weir0 type veth peer name weir1 netns", &[&outside_pid])?;
+            ip("link set lo up", &[])?;
+            ip("link set weir0 up", &[])?;
+            ip("address add 198.18.0.1/24 dev weir0", &[])?;
+            ip("address add fd00:198:18::1/64 dev weir0 nodad", &[])
+        })?;
+        outside.run(|| {
+            ip("link set lo up", &[])?;
+            ip("link set weir1 up", &[])?;
+            ip("address add 198.18.0.2/24 dev weir1", &[])?;
+            ip("address add fd00:198:18::2/64 dev weir1 nodad", &[])?;
+            OUTSIDE.iter().try_for_each(|address| ip("address add dev lo", &[&address.to_string()]))
+        })?;
+        inside.run(|| {
+            ip("route add default via 198.18.0.2", &[])?;
+            ip("route add default via fd00:198:18::2", &[])
+        })?;
+        Ok(Self { inside, outside })
+    }
+
+    /// Calls this where the workload is.
+    pub fn inside<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.inside.run(call)
+    }
+
+    /// Calls this on the other end of the cable.
+    pub fn outside<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.outside.run(call)
+    }
+
+    /// Loads an nftables ruleset where the workload is.
+    pub fn load(&self, ruleset: &[u8]) -> Result<()> {
+        self.inside(|| {
+            let mut command = Command::new(require_program("nft")?);
+            let mut nft = command.args(["-f", "-"]).stdin(Stdio::piped()).spawn()?;
+            nft.stdin.take().context("nft has no standard input")?.write_all(ruleset)?;
+            let status = nft.wait()?;
+            ensure!(
+                status.success(),
+                "nft refused the ruleset ({status}):\n{}",
+                String::from_utf8_lossy(ruleset)
+            );
+            Ok(())
+        })
+    }
+}
+
+impl Namespace {
+    fn new() -> Result<Self> {
+        let mut command = Process::command(require_program("unshare")?);
+        let mut holder = Process::start("unshare", command.args(["--net", "sleep", "infinity"]))?;
+        let path = format!("/proc/{}/ns/net", holder.id().number());
+        let ours = std::fs::read_link("/proc/self/ns/net")?;
+        let handle = Deadline::seconds(10).poll("a network namespace", || {
+            if let Some(status) = holder.ended()? {
+                let stderr = holder.stderr().text();
+                anyhow::bail!("no network namespace ({status}): {stderr}\nhelp: run the tests as root");
+            }
+            Ok(if std::fs::read_link(&path)? == ours { None } else { Some(File::open(&path)?) })
+        })?;
+        Ok(Self { holder, handle })
+    }
+
+    fn run<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        let ours = File::open("/proc/thread-self/ns/net")?;
+        enter(&self.handle)?;
+        let result = call();
+        enter(&ours)?;
+        result
+    }
+}
+
+fn enter(namespace: &File) -> Result<()> {
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+        .context("cannot enter a network namespace\nhelp: run the tests as root")
+}
+
+fn ip(words: &str, more: &[&str]) -> Result<()> {
+    let mut command = Command::new(require_program("ip")?);
+    let output = command.args(words.split(' ')).args(more).output()?;
+    ensure!(output.status.success(), "ip {words} {more:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Sends back what comes to this address, until the test ends. To be called in the server's namespace.
+pub fn echo(transport: Transport, address: SocketAddr) -> Result<()> {
+    match transport {
+        Transport::Tcp => {
+            let listener = TcpListener::bind(address)?;
+            thread::spawn(move || {
+                while let Ok((mut stream, _)) = listener.accept() {
+                    thread::spawn(move || {
+                        let mut byte = [0];
+                        while stream.read_exact(&mut byte).and_then(|()| stream.write_all(&byte)).is_ok() {}
+                    });
+                }
+            });
+        }
+        Transport::Udp => {
+            let socket = UdpSocket::bind(address)?;
+            thread::spawn(move || {
+                let mut byte = [0];
+                while let Ok((count, client)) = socket.recv_from(&mut byte) {
+                    socket.send_to(&byte[..count], client).ok();
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Calls this as another user. To be called in the user's namespace.
+pub fn as_user<T: Send>(uid: u32, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    // Credentials are a thread's own.
+    thread::scope(|scope| {
+        let user = scope.spawn(|| {
+            let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
+            set_thread_res_gid(group, group, group)?;
+            set_thread_res_uid(user, user, user)?;
+            call()
+        });
+        user.join().map_err(|_| anyhow::anyhow!("the user's thread panicked"))?
+    })
+}
+
+/// Sends one byte to a server that should send it back.
+pub fn try_echo(transport: Transport, address: SocketAddr) -> Result<Reached> {
+    let exchange = || match transport {
+        Transport::Tcp => exchange(&mut TcpStream::connect_timeout(&address, SILENCE)?),
+        Transport::Udp => {
+            let any: IpAddr =
+                if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let socket = UdpSocket::bind((any, 0))?;
+            socket.connect(address)?;
+            socket.set_read_timeout(Some(SILENCE))?;
+            socket.send(b"x")?;
+            socket.recv(&mut [0]).map(drop)
+        }
+    };
+    let error = match exchange() {
+        Ok(()) => return Ok(Reached::Echo),
+        Err(error) => error,
+    };
+    if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) {
+        Ok(Reached::Refused)
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        Ok(Reached::Forbidden)
+    } else if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) {
+        Ok(Reached::Silence)
+    } else {
+        Err(error).with_context(|| format!("{transport:?} to {address}"))
+    }
+}
+
+/// The same over a connection that is there.
+pub fn exchange(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.write_all(b"x")?;
+    stream.read_exact(&mut [0])
+}
