@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::decision::Effect;
-use crate::document::{PolicyDocument, RuleDocument, yaml};
+use crate::document::{PolicyDocument, REGO_RULE, RegoFiles, RuleDocument, yaml};
 use crate::fault::{At, Collector, Faults};
 use crate::git::GitScope;
 use crate::mode::Mode;
@@ -39,6 +39,7 @@ use places::Places;
 /// | `ports` | default: the scheme's own for allow, all for deny |
 /// | `methods` | default: any |
 /// | `paths` | default: any; `/exact`, `/prefix/*` (everything below, `/prefix/` included), `/a/{one-segment}/b` |
+/// | `rego` | the names of the files of a Rego policy; it must agree to what the rules allow. In a document that allows nothing itself, it becomes an allow rule of that id for every name on the default ports |
 /// | `addresses` | allow only: ranges that the names may resolve to although they are not public |
 /// | `tls` | allow only: `intercept` (default), or `passthrough`: connections to these hosts are not opened. Such a rule has no methods and no paths, and is about https alone |
 /// | `upstream` | allow only: where the requests go, and how that server is verified: `host`, `port`, `sni`, `names`, `ca`, `client_certificate`, `client_key`, `sessions: resume` or `none`; of what is passed through `host` and `port` |
@@ -51,24 +52,48 @@ use places::Places;
 /// # Errors
 /// Every fault of the document at once.
 pub fn compile(source: &str) -> Result<Policy, Faults> {
+    compile_document(source).map(|compiled| compiled.policy)
+}
+
+/// What a document becomes.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Its rules.
+    pub policy: Policy,
+    /// The files of the Rego policy without which [`Compiled::policy`] allows nothing, if it has one.
+    pub rego: Option<RegoFiles>,
+}
+
+/// [`compile`], with what the document says of a Rego policy.
+///
+/// # Errors
+/// Every fault of the document at once.
+pub fn compile_document(source: &str) -> Result<Compiled, Faults> {
     let mut faults = Collector::default();
-    let (drafts, mode) = drafts(source, &mut faults);
-    let mut policy = Policy::deny_all();
+    let (Drafts { rules, mode, rego }, mut policy) = (drafts(source, &mut faults), Policy::deny_all());
     if faults.is_empty() {
-        let written = writer::write(&drafts, mode).map_err(|error| error.to_string());
+        let written = writer::write(&rules, mode, rego.is_some()).map_err(|error| error.to_string());
         match written.and_then(|bytes| Policy::from_bytes(bytes).map_err(|error| error.to_string())) {
             Ok(compiled) => policy = compiled,
             Err(error) => faults.report(0..0, &At::Root, error, None),
         }
     }
-    faults.finish(source, policy)
+    faults.finish(source, Compiled { policy, rego })
+}
+
+/// The rules of a document, and what holds for all of them.
+#[derive(Default)]
+struct Drafts<'s> {
+    rules: Vec<Draft<'s>>,
+    mode: Mode,
+    rego: Option<RegoFiles>,
 }
 
 /// The rules of a document; only meaningful when no fault was found.
-pub(crate) fn drafts<'s>(source: &'s str, faults: &mut Collector) -> (Vec<Draft<'s>>, Mode) {
-    let Some(root) = yaml::read(source, faults) else { return (Vec::new(), Mode::Enforce) };
+fn drafts<'s>(source: &'s str, faults: &mut Collector) -> Drafts<'s> {
+    let Some(root) = yaml::read(source, faults) else { return Drafts::default() };
     root.inspect(&At::Root, faults);
-    let PolicyDocument { mode, allowed_domains, unrestricted_domains, github, aws, rules } =
+    let PolicyDocument { mode, allowed_domains, unrestricted_domains, github, aws, rego, rules } =
         PolicyDocument::read(&root, faults);
     let data = [
         domains("allowed_domains", allowed_domains, words(&["GET", "HEAD"])),
@@ -76,6 +101,12 @@ pub(crate) fn drafts<'s>(source: &'s str, faults: &mut Collector) -> (Vec<Draft<
     ];
     let data = data.into_iter().flatten().chain(github::rules(github)).chain(aws::rule(aws));
     let mut drafts: Vec<Draft<'_>> = data.map(|draft| Draft { mode, ..draft }).collect();
+    let fences = |rule: &RuleDocument<'_>| {
+        rule.effect == Some(Effect::Allow) && rule.tls.unwrap_or_default() == Tls::Intercept
+    };
+    if rego.is_some() && drafts.is_empty() && !rules.iter().any(fences) {
+        drafts.push(Draft { mode, ..left_to_rego() });
+    }
     let first = drafts.len();
     let ids: Vec<Range<usize>> =
         rules.iter().map(|rule| rule.id.as_ref().map_or(0..0, |id| id.span.clone())).collect();
@@ -89,7 +120,16 @@ pub(crate) fn drafts<'s>(source: &'s str, faults: &mut Collector) -> (Vec<Draft<
             places.refuse_shadowed(shadow, faults);
         }
     }
-    (drafts, mode)
+    Drafts { rules: drafts, mode, rego }
+}
+
+/// Where the document allows nothing itself, its Rego policy alone allows: every name, on the ports of the schemes.
+fn left_to_rego() -> Draft<'static> {
+    Draft {
+        hosts: None,
+        schemes: BTreeSet::from(Scheme::ALL),
+        ..allow_https(REGO_RULE, Vec::new(), BTreeSet::new())
+    }
 }
 
 fn words<'s>(words: &[&'static str]) -> BTreeSet<Cow<'s, str>> {

@@ -11,6 +11,7 @@ mod nearest;
 mod network;
 pub(crate) mod node;
 mod path;
+mod rego;
 mod rule;
 pub(crate) mod scalar;
 mod upstream;
@@ -27,6 +28,7 @@ use host::Kinds;
 use node::{Node, Value};
 
 pub(crate) use data_keys::{AwsKeys, GithubKeys};
+pub use rego::{RegoFiles, Written};
 pub(crate) use rule::RuleDocument;
 
 /// What was written, with every value canonical.
@@ -42,6 +44,8 @@ pub(crate) struct PolicyDocument<'s> {
     pub(crate) github: GithubKeys<'s>,
     /// Services of AWS.
     pub(crate) aws: AwsKeys<'s>,
+    /// The Rego policy that must agree.
+    pub(crate) rego: Option<RegoFiles>,
     /// In the document's order.
     pub(crate) rules: Vec<RuleDocument<'s>>,
 }
@@ -57,10 +61,13 @@ const DATA_KEYS: [&str; 7] = [
     "aws_allowed_services",
 ];
 
+/// The rule that leaves the allowing to a Rego policy.
+pub(crate) const REGO_RULE: &str = "rego";
+
 const KEYS: Known = {
-    const KEYS: [&str; 9] = {
+    const KEYS: [&str; 10] = {
         let [a, b, c, d, e, f, g] = DATA_KEYS;
-        [a, b, c, d, e, f, g, "mode", "rules"]
+        [a, b, c, d, e, f, g, "mode", "rego", "rules"]
     };
     Known { keys: &KEYS }
 };
@@ -82,6 +89,9 @@ impl<'s> PolicyDocument<'s> {
         }
         if let Some(node) = fields.get("mode") {
             document.mode = mode(node, &At::Key(&at, "mode"), faults).unwrap_or_default();
+        }
+        if let Some(node) = fields.get("rego") {
+            document.rego = RegoFiles::read(node, &At::Key(&at, "rego"), faults);
         }
         document.github = GithubKeys::read(&fields, &at, faults);
         document.aws = AwsKeys::read(&fields, &at, faults);

@@ -53,6 +53,12 @@
 //! A rule with `tls: passthrough` allows TLS connections by their server name and port ([`Policy::pass`]), and no request.
 //! A deny rule that could be about something inside denies the whole.
 //!
+//! # Rego
+//!
+//! Where the document names a Rego policy, what step 4 allows is asked of it ([`Policy::decide_with_rego`]): only what
+//! both allow goes out. A document that allows nothing itself leaves the allowing to Rego; its deny rules hold all the
+//! same. Without the Rego policy such a policy allows nothing. What is passed through is not asked of it.
+//!
 //! # Modes
 //!
 //! The mode that counts is that of the rule that a denial names, and the document's where it names none. `enforce`: the
@@ -107,8 +113,10 @@ mod wire;
 pub use address_set::AddressSet;
 pub use authority::Authority;
 #[cfg(feature = "compile")]
-pub use compile::compile;
+pub use compile::{Compiled, compile, compile_document};
 pub use decision::{Decision, Effect};
+#[cfg(feature = "compile")]
+pub use document::{RegoFiles, Written};
 #[cfg(feature = "compile")]
 pub use fault::{Fault, Faults};
 pub use host::{Host, InvalidHost};
@@ -116,7 +124,7 @@ pub use host_pattern::HostPattern;
 pub use method::{InvalidMethod, Method};
 pub use mode::Mode;
 pub use path::{InvalidPath, Path};
-pub use policy::{Outcome, Policy, PolicyVersion, Port, Step, Trace};
+pub use policy::{Canonical, Outcome, Policy, PolicyVersion, Port, Step, Trace};
 pub use reason::Reason;
 pub use request::{Connection, Request, Tunnel};
 pub use rule::Rule;

@@ -8,6 +8,8 @@ use crate::decision::{Decision, Effect};
 use crate::host::Host;
 use crate::host_pattern::HostPattern;
 use crate::mode::Mode;
+use crate::path::Path;
+use crate::reason::Reason;
 use crate::request::{Connection, Request, Tunnel};
 use crate::scheme::Scheme;
 use crate::tls::Tls;
@@ -28,6 +30,15 @@ pub use trace::{Step, Trace};
 #[derive(Clone)]
 pub struct Policy {
     image: Image,
+}
+
+/// What a Rego policy is asked about, in canonical form.
+#[derive(Clone, Copy, Debug)]
+pub struct Canonical<'a> {
+    /// Host and port.
+    pub authority: &'a Authority,
+    /// None when an encoded separator or escape leaves open what it is.
+    pub path: Option<&'a Path<'a>>,
 }
 
 /// The hash of a policy's content: the same for the same policy, on every machine.
@@ -80,14 +91,42 @@ impl Policy {
     /// doubled slashes or parameters (`;`).
     #[must_use]
     pub fn decide<'p>(&'p self, request: &Request<'_>) -> Decision<'p> {
-        decide::evaluate(self, request, &mut ())
+        self.decide_with_rego(request, |_| Err(Reason::RegoError))
+    }
+
+    /// Decides a request, and asks `rego` about what the rules allow, where the policy needs it
+    /// ([`Policy::needs_rego`]). Its reason is one of [`Reason::DeniedByRego`], [`Reason::RegoError`] and
+    /// [`Reason::AmbiguousPath`]; the mode of the rule that allows, or of the document, is for it as well.
+    #[must_use]
+    pub fn decide_with_rego<'p>(
+        &'p self,
+        request: &Request<'_>,
+        rego: impl FnOnce(&Canonical<'_>) -> Result<(), Reason>,
+    ) -> Decision<'p> {
+        decide::evaluate(self, request, &mut (), rego)
+    }
+
+    /// Whether a Rego policy must agree. Asked without one ([`Policy::decide`]), this one allows nothing (`rego_error`).
+    #[must_use]
+    pub fn needs_rego(&self) -> bool {
+        self.image.needs_rego()
     }
 
     /// Decides a request and says what was asked on the way: the same evaluation, watched.
     #[must_use]
     pub fn explain<'p>(&'p self, request: &Request<'_>) -> (Decision<'p>, Trace<'p>) {
+        self.explain_with_rego(request, |_| Err(Reason::RegoError))
+    }
+
+    /// [`Policy::decide_with_rego`] with what was asked on the way.
+    #[must_use]
+    pub fn explain_with_rego<'p>(
+        &'p self,
+        request: &Request<'_>,
+        rego: impl FnOnce(&Canonical<'_>) -> Result<(), Reason>,
+    ) -> (Decision<'p>, Trace<'p>) {
         let mut trace = Trace::default();
-        let decision = decide::evaluate(self, request, &mut trace);
+        let decision = decide::evaluate(self, request, &mut trace, rego);
         trace.find_near(self, decision.authority.as_ref());
         (decision, trace)
     }

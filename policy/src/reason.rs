@@ -22,6 +22,10 @@ pub enum Reason {
     PathNotAllowed,
     /// A deny rule matched.
     DeniedByRule,
+    /// The Rego policy says no.
+    DeniedByRego,
+    /// The Rego policy gave no answer: undefined, a failure, too long, or nothing that is an answer.
+    RegoError,
     /// The authority is no host: user information, odd bytes, an address in an old notation, a bad port.
     InvalidHost,
     /// The host is an address and no rule lists it.
@@ -62,7 +66,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the list above.
-    pub const ALL: [Reason; 26] = [
+    pub const ALL: [Reason; 28] = [
         Reason::Allowed,
         Reason::OpenMode,
         Reason::HostNotAllowed,
@@ -72,6 +76,8 @@ impl Reason {
         Reason::MethodNotAllowed,
         Reason::PathNotAllowed,
         Reason::DeniedByRule,
+        Reason::DeniedByRego,
+        Reason::RegoError,
         Reason::InvalidHost,
         Reason::AddressLiteral,
         Reason::InvalidMethod,
@@ -104,6 +110,8 @@ impl Reason {
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::PathNotAllowed => "path_not_allowed",
             Reason::DeniedByRule => "denied_by_rule",
+            Reason::DeniedByRego => "denied_by_rego",
+            Reason::RegoError => "rego_error",
             Reason::InvalidHost => "invalid_host",
             Reason::AddressLiteral => "address_literal",
             Reason::InvalidMethod => "invalid_method",
@@ -152,6 +160,8 @@ impl Reason {
             | Reason::MethodNotAllowed
             | Reason::PathNotAllowed
             | Reason::DeniedByRule
+            | Reason::DeniedByRego
+            | Reason::RegoError
             | Reason::InvalidHost
             | Reason::AddressLiteral
             | Reason::InvalidMethod
@@ -188,6 +198,12 @@ impl Reason {
             }
             Reason::DeniedByRule => {
                 "a deny rule forbids this: no other rule can allow it, only its owner can change it"
+            }
+            Reason::DeniedByRego => {
+                "the Rego policy forbids this: read what it says, or ask its owner to allow it"
+            }
+            Reason::RegoError => {
+                "the Rego policy gave no answer to this request: tell its owner the decision id"
             }
             Reason::InvalidHost => {
                 "write the host as plain lower-case name, without user information and in ASCII"

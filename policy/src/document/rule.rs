@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::fields::{Fields, Known, choice, filled_list, text};
 use super::host::{self, Kinds};
 use super::node::{Node, Spanned, Value};
-use super::{DATA_KEYS, network, path, upstream};
+use super::{DATA_KEYS, REGO_RULE, network, path, upstream};
 use crate::decision::Effect;
 use crate::fault::{At, Collector};
 use crate::limits;
@@ -196,7 +196,9 @@ pub(super) fn set<'s, T: Ord>(
 
 fn rule_id<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Spanned<Cow<'s, str>>> {
     let id = text(node, at, faults)?;
-    let (message, help) = if DATA_KEYS.contains(&id.value.split('/').next().unwrap_or_default()) {
+    let (message, help) = if id.value == REGO_RULE
+        || DATA_KEYS.contains(&id.value.split('/').next().unwrap_or_default())
+    {
         (
             format!("`{}` is an id of the rules that data keys become", id.value),
             "choose another id".to_owned(),

@@ -18,7 +18,7 @@ fn policy(drafts: &[Draft<'_>]) -> Policy {
 }
 
 fn policy_in(mode: Mode, drafts: &[Draft<'_>]) -> Policy {
-    Policy::from_bytes(writer::write(drafts, mode).expect("within limits"))
+    Policy::from_bytes(writer::write(drafts, mode, false).expect("within limits"))
         .expect("what is written can be read")
 }
 

@@ -120,7 +120,7 @@ proptest! {
             drafts.remove(shadow.rule);
         }
         let policy = compile(&print(&drafts)).map_err(|faults| TestCaseError::fail(faults.to_string()))?;
-        prop_assert_eq!(policy.as_bytes(), &*writer::write(&drafts, Mode::Enforce).expect("within limits"));
+        prop_assert_eq!(policy.as_bytes(), &*writer::write(&drafts, Mode::Enforce, false).expect("within limits"));
     }
 
     #[test]

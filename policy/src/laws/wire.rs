@@ -9,7 +9,7 @@ use crate::wire::writer::{self, Draft};
 use crate::{InvalidPolicyBytes, Policy};
 
 fn write(drafts: &[Draft<'_>]) -> Box<[u8]> {
-    writer::write(drafts, Mode::Enforce).expect("within limits")
+    writer::write(drafts, Mode::Enforce, false).expect("within limits")
 }
 
 /// Makes the checksum right again, so that what lies behind it is reached.

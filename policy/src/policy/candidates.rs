@@ -2,6 +2,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+use crate::decision::Effect;
 use crate::host::Host;
 use crate::host_pattern::HostPattern;
 use crate::wire::Image;
@@ -12,7 +13,11 @@ use crate::wire::Image;
 /// One probe of the host table for the name, and one for each parent at a depth at which some pattern ends: at most
 /// [`crate::limits::HOST_LABELS`].
 pub(super) fn for_each(image: &Image, host: &Host, mut visit: impl FnMut(u16)) {
-    image.rules_everywhere().for_each(&mut visit);
+    // Allowing every name is not allowing every address.
+    let is_meant = |index: &u16| {
+        !host.is_address() || image.rule(*index).is_some_and(|rule| rule.effect == Effect::Deny)
+    };
+    image.rules_everywhere().filter(is_meant).for_each(&mut visit);
     image.rules_of(HostPattern::Exact(host.as_str())).for_each(&mut visit);
     for parent in parents(host) {
         if has_depth(image.below_depths(), parent.depth) {

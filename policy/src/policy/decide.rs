@@ -3,8 +3,8 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use super::Policy;
 use super::judge::{Facts, Observer, Seen, SeenRequest, judge};
+use super::{Canonical, Policy};
 use crate::authority::Authority;
 use crate::decision::Decision;
 use crate::git::GitUse;
@@ -19,6 +19,7 @@ pub(super) fn evaluate<'p>(
     policy: &'p Policy,
     request: &Request<'_>,
     observer: &mut impl Observer<'p>,
+    rego: impl FnOnce(&Canonical<'_>) -> Result<(), Reason>,
 ) -> Decision<'p> {
     let Request { scheme, authority, method, path, sni, tunnel } = *request;
     let Ok(authority) = Authority::parse(authority, scheme.default_port()) else {
@@ -52,7 +53,11 @@ pub(super) fn evaluate<'p>(
         without_parameters: without_parameters.as_ref(),
         git: GitUse::of(path.as_ref(), raw_path),
     });
-    judge(policy, &authority, &Facts { scheme, port: authority.port, seen }, observer)
+    let agree = || match policy.needs_rego() {
+        true => rego(&Canonical { authority: &authority, path: path.as_ref() }),
+        false => Ok(()),
+    };
+    judge(policy, &authority, &Facts { scheme, port: authority.port, seen }, observer, agree)
 }
 
 /// Connection and request must name the same host.

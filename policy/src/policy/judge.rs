@@ -140,11 +140,13 @@ impl SeenRequest<'_> {
 }
 
 /// Deny overrides, also where it cannot be said whether the deny rule's paths are meant; among rules that say the same, the first of the document counts.
+/// What no deny rule denies and an allow rule allows, `agree` is asked about, and it may have another reason to deny.
 pub(super) fn judge<'p>(
     policy: &'p Policy,
     authority: &Authority,
     facts: &Facts<'_>,
     observer: &mut impl Observer<'p>,
+    agree: impl FnOnce() -> Result<(), Reason>,
 ) -> Decision<'p> {
     let image = policy.image();
     // The furthest outcome of a deny rule that decides, and the first rule that came so far.
@@ -178,6 +180,7 @@ pub(super) fn judge<'p>(
         (nearest, _) => nearest.map_or(image.mode(), |(_, index)| rule(index).mode()),
     };
     let miss = match nearest {
+        Some((Outcome::Matched, _)) => agree().err(),
         Some((outcome, _)) => outcome.reason_of_miss(),
         None if authority.host.is_address() => Some(Reason::AddressLiteral),
         None => Some(Reason::HostNotAllowed),

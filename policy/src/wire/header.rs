@@ -90,6 +90,8 @@ pub(super) struct Header {
     pub(super) homes: u32,
     /// The mode where no rule's counts.
     pub(super) mode: Mode,
+    /// Whether a Rego policy must agree to what the rules allow.
+    pub(super) rego: bool,
     /// Rule list of the rules without hosts.
     pub(super) everywhere: Option<u16>,
     /// Where each section lies.
@@ -109,7 +111,7 @@ impl Header {
         let (everywhere, rest) = rest.split_first_chunk::<4>()?;
         let mut sections: [Range<usize>; SECTIONS] = core::array::from_fn(|_| 0..0);
         let (pairs, rest) = rest.as_chunks::<8>();
-        let [mode, 0, 0, 0] = rest else { return None };
+        let [mode, rego @ (0 | 1), 0, 0] = rest else { return None };
         for (section, [a, b, c, d, e, f, g, h]) in sections.iter_mut().zip(pairs) {
             let start = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).ok()?;
             let length = usize::try_from(u32::from_le_bytes([*e, *f, *g, *h])).ok()?;
@@ -120,6 +122,7 @@ impl Header {
             longest_walk: u32::from_le_bytes(*longest_walk),
             homes: u32::from_le_bytes(*homes),
             mode: Mode::from_byte(*mode)?,
+            rego: *rego == 1,
             everywhere: match u32::from_le_bytes(*everywhere) {
                 u32::MAX => None,
                 list => Some(u16::try_from(list).ok()?),
@@ -145,6 +148,7 @@ impl Header {
             bytes.extend_from_slice(&u32::try_from(section.len()).unwrap_or(u32::MAX).to_le_bytes());
         }
         bytes.push(self.mode.byte());
+        bytes.push(u8::from(self.rego));
         bytes.resize(HEADER_BYTES, 0);
         bytes.extend_from_slice(body);
         let checksum = checksum(&bytes);

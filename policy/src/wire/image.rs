@@ -30,6 +30,7 @@ impl Image {
             homes: 0,
             everywhere: None,
             mode: Mode::Enforce,
+            rego: false,
             sections: core::array::from_fn(|_| end()),
         };
         let bytes = header.seal(&[]);
@@ -48,6 +49,11 @@ impl Image {
     /// The mode where no rule's counts.
     pub(crate) fn mode(&self) -> Mode {
         self.header.mode
+    }
+
+    /// Whether a Rego policy must agree to what the rules allow.
+    pub(crate) fn needs_rego(&self) -> bool {
+        self.header.rego
     }
 
     /// Bit n: some `*.` pattern has n labels after the star.

@@ -155,7 +155,8 @@ impl Image {
             return Err(Malformed("rule list"));
         }
         let mut everywhere = self.rules_everywhere().map(|index| self.rule(index));
-        if everywhere.any(|rule| rule.is_none_or(|rule| rule.effect == Effect::Allow)) {
+        let rego = self.needs_rego();
+        if everywhere.any(|rule| rule.is_none_or(|rule| rule.effect == Effect::Allow && !rego)) {
             return Err(Malformed("rule without hosts"));
         }
         Ok(())

@@ -96,12 +96,12 @@ pub(crate) enum TooLarge {
     Bytes,
 }
 
-/// Writes rules, in the order in which they are to be asked, and the mode where no rule's counts.
-pub(crate) fn write(drafts: &[Draft<'_>], mode: Mode) -> Result<Box<[u8]>, TooLarge> {
+/// Writes rules, in the order in which they are to be asked, the mode where no rule's counts, and whether Rego must agree.
+pub(crate) fn write(drafts: &[Draft<'_>], mode: Mode, rego: bool) -> Result<Box<[u8]>, TooLarge> {
     if drafts.len() > limits::RULES {
         return Err(TooLarge::Rules);
     }
-    let mut writer = Writer { mode, ..Writer::default() };
+    let mut writer = Writer { mode, rego, ..Writer::default() };
     let methods: BTreeSet<&str> = drafts.iter().flat_map(|draft| &draft.methods).map(AsRef::as_ref).collect();
     writer.methods(&methods)?;
     for draft in drafts {
@@ -123,6 +123,7 @@ struct Writer<'s> {
     longest_walk: u32,
     homes: u32,
     mode: Mode,
+    rego: bool,
     everywhere: Option<u16>,
 }
 
@@ -444,6 +445,7 @@ impl<'s> Writer<'s> {
             longest_walk: self.longest_walk,
             homes: self.homes,
             mode: self.mode,
+            rego: self.rego,
             everywhere: self.everywhere,
             sections: ranges,
         };

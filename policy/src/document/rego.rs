@@ -1,0 +1,64 @@
+//! The key `rego`: which Rego policy must agree.
+
+use core::ops::Range;
+use std::borrow::Cow;
+
+use super::fields::{Fields, Known, filled_list, text};
+use super::node::{Node, Spanned, Value};
+use crate::fault::{At, Collector};
+
+const KEYS: Known = Known { keys: &["policy", "data", "query"] };
+
+/// The Rego policy of a document, as names of files: the document holds none of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegoFiles {
+    /// The `.rego` files; at least one.
+    pub policy: Vec<Written>,
+    /// The files of JSON whose objects together are `data`.
+    pub data: Vec<Written>,
+    /// The rule that is asked, as `data.…`.
+    pub query: Option<Written>,
+}
+
+/// A text of a document, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The text.
+    pub text: String,
+    /// Where, in bytes of the document.
+    pub span: Range<usize>,
+}
+
+impl RegoFiles {
+    pub(super) fn read(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<RegoFiles> {
+        let fields = Fields::read(node, at, &KEYS, faults)?;
+        let policy = fields.require("policy", node, at, faults);
+        let policy = policy.map(|node| one_or_more(node, &At::Key(at, "policy"), faults));
+        let data = fields.get("data").map(|node| one_or_more(node, &At::Key(at, "data"), faults));
+        let query = fields.get("query").and_then(|node| text(node, &At::Key(at, "query"), faults));
+        if let Some(query) = &query
+            && !query.value.starts_with("data.")
+        {
+            let help = format!("write the path of a rule: `data.{}`", query.value);
+            let message = format!("`{}` is not below `data`", query.value);
+            faults.report(query.span.clone(), &At::Key(at, "query"), message, Some(help));
+        }
+        Some(RegoFiles { policy: policy?, data: data.unwrap_or_default(), query: query.map(written) })
+    }
+}
+
+/// A text, or a list of some.
+fn one_or_more(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Vec<Written> {
+    if let Value::List(_) = &node.value {
+        let items = filled_list(node, at, faults).unwrap_or_default().iter().enumerate();
+        return items
+            .filter_map(|(index, node)| text(node, &At::Index(at, index), faults))
+            .map(written)
+            .collect();
+    }
+    text(node, at, faults).map(written).into_iter().collect()
+}
+
+fn written(text: Spanned<Cow<'_, str>>) -> Written {
+    Written { text: text.value.into_owned(), span: text.span }
+}
