@@ -1,5 +1,6 @@
 //! The plugin configuration: what the control plane sends with each policy, as one run of bytes.
 
+use crate::rego::{Engine, InvalidRego, Rego};
 use thiserror::Error;
 use weir_policy::{InvalidPolicyBytes, Policy};
 
@@ -7,10 +8,13 @@ use weir_policy::{InvalidPolicyBytes, Policy};
 const MAGIC: &[u8; 8] = b"WEIRCFG1";
 /// Flags byte, bit 0: [`Configuration::judge_connect_host`].
 const JUDGE_CONNECT_HOST: u8 = 1;
+/// Flags byte, bit 1: a Rego policy follows the policy.
+const WITH_REGO: u8 = 2;
 
 /// What the filter enforces.
 ///
-/// On the wire: `WEIRCFG1`, a byte of flags, seven bytes of zero, then the policy's own bytes to the end.
+/// On the wire: `WEIRCFG1`, a byte of flags, three bytes of zero, the length of the Rego policy (4, little-endian; 0
+/// without one), then the policy's own bytes, then the Rego policy's to the end.
 #[derive(Debug)]
 pub struct Configuration {
     /// Decides.
@@ -18,6 +22,8 @@ pub struct Configuration {
     /// Whether a CONNECT is refused for its host already: this Envoy holds no certificate for a host that the policy
     /// does not name, so the request inside could not be refused readably.
     pub judge_connect_host: bool,
+    /// Must agree to what the policy allows; there if and only if the policy needs it.
+    pub rego: Option<Rego>,
 }
 
 /// Why bytes are not a configuration.
@@ -35,22 +41,39 @@ pub enum InvalidConfiguration {
     /// The policy is not valid.
     #[error("plugin configuration: {0}")]
     Policy(#[from] InvalidPolicyBytes),
+    /// The Rego policy is not valid, or not for this filter.
+    #[error("plugin configuration: {0}")]
+    Rego(#[from] InvalidRego),
+    /// A policy that needs Rego without one, or the other way round.
+    #[error("plugin configuration: the policy and the Rego policy do not belong together")]
+    Mismatch,
 }
 
 impl TryFrom<&[u8]> for Configuration {
     type Error = InvalidConfiguration;
 
     fn try_from(bytes: &[u8]) -> Result<Self, InvalidConfiguration> {
-        let (header, policy) =
+        let (header, rest) =
             bytes.split_first_chunk::<16>().ok_or(InvalidConfiguration::Short(bytes.len()))?;
-        let [magic @ .., flags, _, _, _, _, _, _, _] = header;
+        let [magic @ .., flags, x, y, z, a, b, c, d] = header;
         if magic != MAGIC {
             return Err(InvalidConfiguration::Magic);
         }
-        if flags & !JUDGE_CONNECT_HOST != 0 || !header.ends_with(&[0; 7]) {
+        let length = u32::from_le_bytes([*a, *b, *c, *d]);
+        let with_rego = flags & WITH_REGO != 0;
+        if flags & !(JUDGE_CONNECT_HOST | WITH_REGO) != 0 || [x, y, z] != [&0; 3] || with_rego != (length > 0)
+        {
             return Err(InvalidConfiguration::Reserved);
         }
-        Ok(Self { policy: Policy::from_bytes(policy)?, judge_connect_host: flags & JUDGE_CONNECT_HOST != 0 })
+        let end = usize::try_from(length).ok().and_then(|length| rest.len().checked_sub(length));
+        let (policy, rego) =
+            end.and_then(|end| rest.split_at_checked(end)).ok_or(InvalidConfiguration::Mismatch)?;
+        let policy = Policy::from_bytes(policy)?;
+        let rego = with_rego.then(|| Rego::load(rego)).transpose()?;
+        if policy.needs_rego() != rego.is_some() {
+            return Err(InvalidConfiguration::Mismatch);
+        }
+        Ok(Self { policy, judge_connect_host: flags & JUDGE_CONNECT_HOST != 0, rego })
     }
 }
 

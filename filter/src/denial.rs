@@ -3,35 +3,47 @@
 use crate::hostcalls::LocalResponse;
 use crate::json::Object;
 use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
+use std::borrow::Cow;
 use std::fmt::Write;
 use weir_policy::{Authority, Reason, Rule};
 
 /// Answers a denied request in the upstream's place.
 pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
     let reason = ruling.decision.reason;
+    let words = ruling.words();
+    let own = [
+        ("content-type", "application/json"),
+        ("cache-control", "no-store"),
+        ("x-weir-decision", reason.as_str()),
+    ];
+    let own = own.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
+    let said = words.iter().flat_map(|words| words.headers.clone());
     LocalResponse {
-        status: reason.status(),
-        headers: vec![
-            ("content-type", "application/json"),
-            ("cache-control", "no-store"),
-            ("x-weir-decision", reason.as_str()),
-        ],
+        status: words.and_then(|words| words.status).unwrap_or(reason.status()),
+        headers: own.into_iter().chain(said.map(|(name, value)| (name.into(), value.into()))).collect(),
         body: body(ruling),
     }
 }
 
 fn body(ruling: &Ruling<'_>) -> Vec<u8> {
     let decision = &ruling.decision;
-    let mut body = Object::new()
-        .text("error", "denied_by_policy")
+    let mut body = Object::new();
+    body.text("error", "denied_by_policy")
         .text("reason", decision.reason.as_str())
         .optional_text("rule", decision.rule.as_ref().map(Rule::id))
         .bytes("host", ruling.host(), HOST_LIMIT)
         .bytes("method", &ruling.facts.method, METHOD_LIMIT)
         .bytes("path", ruling.path(), PATH_LIMIT)
         .text("decision_id", &ruling.id.to_string())
-        .text("hint", &hint(ruling))
-        .finish();
+        .text("hint", &hint(ruling));
+    if let Some(words) = ruling.words() {
+        for (key, said) in [("rego_reason", &words.reason), ("rego_body", &words.body)] {
+            if let Some(said) = said {
+                body.text(key, said);
+            }
+        }
+    }
+    let mut body = body.finish();
     body.push(b'\n');
     body
 }
@@ -62,6 +74,8 @@ fn hint(ruling: &Ruling<'_>) -> String {
             Reason::Allowed
             | Reason::OpenMode
             | Reason::DeniedByRule
+            | Reason::DeniedByRego
+            | Reason::RegoError
             | Reason::InvalidHost
             | Reason::InvalidMethod
             | Reason::AmbiguousPath

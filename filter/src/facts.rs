@@ -41,14 +41,30 @@ pub struct Facts {
     pub to_proxy: bool,
     /// Names of the headers that must not go on, each once.
     pub unwanted_headers: Vec<String>,
+    /// The headers that go on, if they were asked for.
+    pub headers: Vec<Header>,
+}
+
+/// What is kept of a request's headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// What every decision needs.
+    Facts,
+    /// All that go on as well.
+    Headers,
 }
 
 impl Facts {
     /// Asks the host: one call for all headers, two to four for the connection.
     pub fn gather(host: &impl Hostcalls) -> Result<Self, FailedCall> {
+        Self::gather_with(host, Keep::Facts)
+    }
+
+    /// [`Self::gather`], and what it keeps of the headers.
+    pub fn gather_with(host: &impl Hostcalls, keep: Keep) -> Result<Self, FailedCall> {
         let mut facts = Self::default();
         for header in host.request_headers()? {
-            facts.take(header);
+            facts.take(header, keep);
         }
         facts.sni = host.property(&["connection", "requested_server_name"])?;
         // A server name means a ClientHello, and HTTP could be read only because its TLS ended here. Without one,
@@ -90,7 +106,7 @@ impl Facts {
         }
     }
 
-    fn take(&mut self, Header { name, value }: Header) {
+    fn take(&mut self, Header { name, value }: Header, keep: Keep) {
         match name.as_str() {
             // Envoy joins two Host headers with a comma, which no policy takes for a host. Should one ever come
             // through as two entries, joining them here keeps it so.
@@ -98,9 +114,12 @@ impl Facts {
             ":method" => join(&mut self.method, value),
             ":path" => join(&mut self.path, value),
             ":scheme" => join(&mut self.claimed_scheme, value),
-            _ if is_unwanted(&name) && !self.unwanted_headers.contains(&name) => {
-                self.unwanted_headers.push(name);
+            _ if is_unwanted(&name) => {
+                if !self.unwanted_headers.contains(&name) {
+                    self.unwanted_headers.push(name);
+                }
             }
+            _ if keep == Keep::Headers => self.headers.push(Header { name, value }),
             _ => {}
         }
     }

@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod in_memory;
 
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// The host of one request: Envoy, through proxy-wasm or later through a dynamic module.
@@ -56,7 +57,7 @@ pub struct LocalResponse {
     /// HTTP status.
     pub status: u16,
     /// Name and value pairs.
-    pub headers: Vec<(&'static str, &'static str)>,
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// The whole body.
     pub body: Vec<u8>,
 }

@@ -5,8 +5,9 @@
 use crate::configuration::Configuration;
 use crate::counters::Counters;
 use crate::decision_id::{DecisionId, DecisionIds};
-use crate::facts::Facts;
+use crate::facts::{Facts, Keep};
 use crate::hostcalls::{FailedCall, Hostcalls};
+use crate::rego::{Engine, Rego};
 use crate::ruling::Ruling;
 use crate::{denial, record, upstream};
 use std::rc::Rc;
@@ -56,11 +57,13 @@ impl Judge {
     /// Decides on the request of `host` and carries the decision out.
     pub fn judge(&self, host: &impl Hostcalls) -> Verdict {
         let id = self.instance.ids.draw();
-        let (facts, gathered) = match Facts::gather(host) {
+        let rego = self.configuration.as_ref().and_then(|configuration| configuration.rego.as_ref());
+        let keep = if rego.is_some_and(Rego::reads_headers) { Keep::Headers } else { Keep::Facts };
+        let (facts, gathered) = match Facts::gather_with(host, keep) {
             Ok(facts) => (facts, Ok(())),
             Err(failure) => (Facts::default(), Err(Failure::from(failure))),
         };
-        let mut ruling = self.rule(id, &facts);
+        let mut ruling = self.rule(host, id, &facts);
         if gathered.is_ok() && ruling.decision.effect == Effect::Deny {
             return self.deny(host, &ruling);
         }
@@ -81,20 +84,30 @@ impl Judge {
         }
     }
 
-    fn rule<'a>(&'a self, id: DecisionId, facts: &'a Facts) -> Ruling<'a> {
-        let Some(Configuration { policy, judge_connect_host }) = &self.configuration else {
+    fn rule<'a>(&'a self, host: &impl Hostcalls, id: DecisionId, facts: &'a Facts) -> Ruling<'a> {
+        let Some(Configuration { policy, judge_connect_host, rego }) = &self.configuration else {
             let decision = Decision::deny(Reason::PolicyMissing, None, None);
-            return Ruling { id, policy_version: None, facts, decision };
+            return Ruling { id, policy_version: None, facts, decision, words: None };
         };
-        let mut decision = if facts.asks_for_tunnel() {
-            policy.admit(&Tunnel { authority: &facts.authority, judge_host: *judge_connect_host })
-        } else {
-            policy.decide(&facts.request())
+        let mut words = None;
+        let mut decision = match rego {
+            _ if facts.asks_for_tunnel() => {
+                policy.admit(&Tunnel { authority: &facts.authority, judge_host: *judge_connect_host })
+            }
+            Some(rego) => {
+                let opinion = rego.decide(policy, facts);
+                if let Some(failure) = opinion.failure {
+                    host.warn(&format!("decision {id}: the Rego policy gave no answer: {failure}"));
+                }
+                words = opinion.words;
+                opinion.decision
+            }
+            None => policy.decide(&facts.request()),
         };
         if decision.effect == Effect::Allow && facts.claims_https_without_tls() && !facts.asks_for_tunnel() {
             decision = decision.overruled(Reason::SchemeNotAllowed);
         }
-        Ruling { id, policy_version: Some(policy.version()), facts, decision }
+        Ruling { id, policy_version: Some(policy.version()), facts, decision, words }
     }
 
     fn deny(&self, host: &impl Hostcalls, ruling: &Ruling<'_>) -> Verdict {
@@ -169,7 +182,7 @@ rules:
             }
             assert!(!body["hint"].as_str().unwrap().is_empty());
             let reason = body["reason"].as_str().unwrap();
-            assert!(response.headers.contains(&("x-weir-decision", reason)));
+            assert!(response.headers.contains(&("x-weir-decision".into(), reason.to_owned().into())));
         }
         verdict
     }

@@ -28,5 +28,6 @@ pub mod judge;
 #[cfg(target_family = "wasm")]
 mod plugin;
 pub mod record;
+pub mod rego;
 pub mod ruling;
 pub mod upstream;

@@ -17,7 +17,14 @@ thread_local! {
     static INSTANCE: Rc<Instance> = Rc::default();
 }
 
+/// Counts, so that an evaluation can be ended before memory is. A limit of its own would trap.
+#[cfg(feature = "rego")]
+#[global_allocator]
+static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
+
 proxy_wasm::main! {{
+    #[cfg(feature = "rego")]
+    weir_rego::count_memory(|| ALLOCATOR.allocated());
     // Also makes a panic leave its message in Envoy's log.
     proxy_wasm::set_log_level(LogLevel::Warn);
     proxy_wasm::set_root_context(|_| Box::new(Plugin { judge: judge(None) }));
@@ -127,7 +134,8 @@ impl Hostcalls for Envoy {
 
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {
         let LocalResponse { status, headers, body } = response;
-        hostcalls::send_http_response(u32::from(*status), headers.clone(), Some(body))
+        let headers = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        hostcalls::send_http_response(u32::from(*status), headers, Some(body))
             .map_err(failed("send_local_response"))
     }
 

@@ -2,7 +2,8 @@
 
 use crate::decision_id::DecisionId;
 use crate::facts::Facts;
-use weir_policy::{Decision, PolicyVersion};
+use crate::rego::Words;
+use weir_policy::{Decision, PolicyVersion, Reason};
 
 /// Longest method that is shown.
 pub(crate) const METHOD_LIMIT: usize = 32;
@@ -22,12 +23,19 @@ pub struct Ruling<'a> {
     pub facts: &'a Facts,
     /// Effect, reason and rule.
     pub decision: Decision<'a>,
+    /// What the Rego policy said to its denial.
+    pub words: Option<Words>,
 }
 
 impl Ruling<'_> {
     /// The canonical host; where the authority names none, the authority as it was sent.
     pub fn host(&self) -> &[u8] {
         self.decision.authority.as_ref().map_or(&self.facts.authority, |authority| authority.host.as_bytes())
+    }
+
+    /// What the Rego policy said, if that is why the request is denied.
+    pub fn words(&self) -> Option<&Words> {
+        self.words.as_ref().filter(|_| self.decision.reason == Reason::DeniedByRego)
     }
 
     /// The path as it was sent, without its query: queries carry secrets.

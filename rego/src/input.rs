@@ -63,6 +63,10 @@ impl InputMaker {
         }
     }
 
+    pub(crate) fn reads_headers(&self) -> bool {
+        self.parts.iter().any(|(part, _)| *part == Part::Headers)
+    }
+
     pub(crate) fn make(&self, input: &Input<'_>) -> Result<Value, InvalidInput> {
         let mut budget = Budget { left: limits::INPUT_BYTES };
         let mut root = Branch::default();

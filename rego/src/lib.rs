@@ -64,6 +64,7 @@ mod meter;
 mod parts;
 mod plan;
 mod program;
+mod ruling;
 
 pub use answer::{Answer, InvalidAnswer};
 pub use bundle::{Bundle, DEFAULT_QUERY, Module};
@@ -73,3 +74,4 @@ pub use input::{Input, InvalidInput};
 pub use meter::{MemoryInUse, count_memory};
 pub use plan::{Engine, InvalidPlanBytes, Plan};
 pub use program::{EvaluationError, LoadError, Program};
+pub use ruling::{Ruling, decide, explain};

@@ -61,6 +61,12 @@ impl Program {
         Ok(Program { input: InputMaker::of(plan), query: plan.query.clone(), machine: RefCell::new(machine) })
     }
 
+    /// Whether it reads any header.
+    #[must_use]
+    pub fn reads_headers(&self) -> bool {
+        self.input.reads_headers()
+    }
+
     /// Asks the policy.
     ///
     /// # Errors

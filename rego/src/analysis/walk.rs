@@ -303,7 +303,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 any = true;
                 self.analysis.parts.add(part);
                 if part == Part::Headers {
-                    self.header(path.get(keys.len()));
+                    self.header(span, path.get(keys.len()));
                 }
             }
         }
@@ -313,7 +313,15 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    fn header(&mut self, name: Option<&&str>) {
+    fn header(&mut self, span: &Span, name: Option<&&str>) {
+        if let Some(name) = name
+            && !name.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+            })
+        {
+            let help = "names of headers are in lower case here, and what HTTP/2 writes as `:path` is `input.attributes.request.http.path`";
+            self.fault(span, format!("there is never a header `{name}`"), help);
+        }
         match (name, &mut self.analysis.headers) {
             (Some(name), Some(headers)) => {
                 headers.insert((*name).to_owned());

@@ -1,0 +1,39 @@
+//! The engine of `weir-rego`.
+
+use super::{Engine, InvalidRego, Opinion, Words};
+use crate::facts::Facts;
+use weir_policy::{Policy, Reason};
+use weir_rego::{Plan, Program, Ruling};
+
+/// A Rego policy that is loaded.
+#[derive(Debug)]
+pub struct Rego(Program);
+
+impl Engine for Rego {
+    fn load(bytes: &[u8]) -> Result<Self, InvalidRego> {
+        let plan = Plan::from_bytes(bytes).map_err(|error| InvalidRego::Refused(error.to_string()))?;
+        Program::load(&plan).map(Rego).map_err(|error| InvalidRego::Refused(error.to_string()))
+    }
+
+    fn reads_headers(&self) -> bool {
+        self.0.reads_headers()
+    }
+
+    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts) -> Opinion<'p> {
+        let headers: Vec<(&str, &[u8])> =
+            facts.headers.iter().map(|header| (header.name.as_str(), header.value.as_slice())).collect();
+        let Ruling { decision, answer } = weir_rego::decide(policy, &self.0, &facts.request(), &headers);
+        let (words, failure) = match answer {
+            Some(Ok(answer)) if decision.reason == Reason::DeniedByRego => (Some(answer), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+            Some(Ok(_)) | None => (None, None),
+        };
+        let words = words.map(|answer| Words {
+            reason: answer.reason,
+            status: answer.status,
+            body: answer.body,
+            headers: answer.headers,
+        });
+        Opinion { decision, words, failure }
+    }
+}
