@@ -106,6 +106,12 @@ impl Facts {
         }
     }
 
+    fn refuse(&mut self, name: String) {
+        if !self.unwanted_headers.contains(&name) {
+            self.unwanted_headers.push(name);
+        }
+    }
+
     fn take(&mut self, Header { name, value }: Header, keep: Keep) {
         match name.as_str() {
             // Envoy joins two Host headers with a comma, which no policy takes for a host. Should one ever come
@@ -114,11 +120,7 @@ impl Facts {
             ":method" => join(&mut self.method, value),
             ":path" => join(&mut self.path, value),
             ":scheme" => join(&mut self.claimed_scheme, value),
-            _ if is_unwanted(&name) => {
-                if !self.unwanted_headers.contains(&name) {
-                    self.unwanted_headers.push(name);
-                }
-            }
+            _ if is_unwanted(&name) => self.refuse(name),
             _ if keep == Keep::Headers => self.headers.push(Header { name, value }),
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use weir_policy::{Canonical, Decision, Policy, Reason, Request, Scheme, Trace};
+use weir_policy::{Canonical, Decision, Path, Policy, Reason, Request, Scheme, Trace};
 
 use crate::answer::Answer;
 use crate::input::{Input, InvalidInput};
@@ -82,7 +82,7 @@ fn evaluate(
         host,
         principal: (request.scheme == Scheme::Https).then_some(name),
         path: path.as_deref(),
-        decoded_path: canonical.path.map(|path| path.as_bytes()),
+        decoded_path: canonical.path.map(Path::as_bytes),
         query: query.and_then(|mark| request.path.get(mark.saturating_add(1)..)),
         headers,
     })

@@ -117,3 +117,15 @@ fn a_list_that_is_searched_is_keyed() {
         assert!(!answer.is_ok_and(|answer| answer.allowed), "{text}");
     }
 }
+
+#[test]
+fn the_predecessors_policy_is_evaluated_by_the_fast_engine() {
+    let read = |name: &str| {
+        let path =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/predecessor").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let found = check(&bundle(&read("policy.rego"), &read("data.json"), "data.intercept.allow"));
+    let checked = found.unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(checked.slow, None);
+}

@@ -1,5 +1,6 @@
 //! What the names in a policy stand for.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use regorus::unstable::{AssignOp, Expr, Literal, Module as Ast, Query, Ref, Rule, RuleHead};
@@ -10,6 +11,8 @@ use crate::fault::Fault;
 /// The rules of all modules, and the imports of each.
 pub(super) struct Names<'a> {
     pub(super) rules: Rules<'a>,
+    /// Rules that only give a part of the input another name, with what stands below `input`.
+    pub(super) aliases: BTreeMap<Vec<String>, Vec<Step>>,
     /// By module: what an imported name stands for.
     pub(super) imports: Vec<BTreeMap<String, Vec<String>>>,
     /// By module: its package below `data`.
@@ -26,14 +29,28 @@ pub(super) enum Step {
 
 impl<'a> Names<'a> {
     pub(super) fn of(modules: &'a [Parsed], faults: &mut Vec<Fault>) -> Names<'a> {
-        let mut names = Names { rules: BTreeMap::new(), imports: Vec::new(), packages: Vec::new() };
+        let mut names = Names {
+            rules: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            imports: Vec::new(),
+            packages: Vec::new(),
+        };
         for (index, Parsed { ast }) in modules.iter().enumerate() {
             let package = keys(&ast.package.refr).unwrap_or_default();
             names.imports.push(imports(index, ast, faults));
             for rule in &ast.policy {
                 if let Some(name) = head_name(rule) {
-                    let path = package.iter().cloned().chain([name]).collect();
-                    names.rules.entry(path).or_insert((index, rule));
+                    let path: Vec<String> = package.iter().cloned().chain([name]).collect();
+                    match names.rules.entry(path.clone()) {
+                        Entry::Vacant(entry) => {
+                            entry.insert((index, rule));
+                            names.aliases.extend(alias(rule).map(|steps| (path, steps)));
+                        }
+                        // What has two definitions is more than another name.
+                        Entry::Occupied(_) => {
+                            names.aliases.remove(&path);
+                        }
+                    }
                 }
             }
             names.packages.push(package);
@@ -112,6 +129,17 @@ pub(super) fn head_name(rule: &Ref<Rule>) -> Option<String> {
         | Rule::Default { refr, .. } => refr,
     };
     chain(refr).map(|(root, _)| root)
+}
+
+/// What a rule without a condition names, if it is a part of the input.
+fn alias(rule: &Ref<Rule>) -> Option<Vec<Step>> {
+    let Rule::Spec { head: RuleHead::Compr { refr, assign: Some(assign), .. }, bodies, .. } = rule.as_ref()
+    else {
+        return None;
+    };
+    let (root, steps) = chain(&assign.value)?;
+    let plain = matches!(refr.as_ref(), Expr::Var { .. }) && bodies.is_empty() && root == "input";
+    (plain && steps.iter().all(|step| *step != Step::Unknown)).then_some(steps)
 }
 
 /// The keys of a path that has only keys.

@@ -78,6 +78,8 @@ impl<'w, 'a> Walk<'w, 'a> {
                     }
                 }
                 match head {
+                    // What is read of it is seen where it is used.
+                    RuleHead::Compr { .. } if self.names.aliases.contains_key(&self.rule) => {}
                     RuleHead::Compr { refr, assign, .. } | RuleHead::Func { refr, assign, .. } => {
                         self.indexes(refr);
                         assign.iter().for_each(|assign| self.expression(&assign.value));
@@ -104,7 +106,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let mut definition =
             Definition::of(assign.as_ref().map(|assign| &assign.value), bodies, &self.locals);
         if let Some(value) = assign.as_ref().map(|assign| &assign.value)
-            && self.names.resolve(self.module, &self.locals, value).is_some_and(|(root, _)| root == "input")
+            && self.is_of_input(value)
         {
             // It is never `false`: nothing in the input is.
             definition.holds.push(value.span().text().to_owned());
@@ -117,6 +119,15 @@ impl<'w, 'a> Walk<'w, 'a> {
         others.push(definition);
         if !agree {
             self.distrust(span, "definitions of one rule that may contradict one another");
+        }
+    }
+
+    /// Whether it is a part of the input, or another name for one.
+    fn is_of_input(&self, value: &Ref<Expr>) -> bool {
+        match self.names.resolve(self.module, &self.locals, value) {
+            Some((root, _)) if root == "input" => true,
+            Some((_, steps)) => self.names.aliases.contains_key(&known(&steps)),
+            None => false,
         }
     }
 
@@ -277,6 +288,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         let path = known(steps);
         let rule = (1..=path.len()).find_map(|end| path.get(..end).filter(|path| self.is_rule(path)));
         if let Some(rule) = rule {
+            if let Some(alias) = self.names.aliases.get(rule) {
+                let below = steps.get(rule.len()..).unwrap_or_default();
+                let path: Vec<Step> = alias.iter().chain(below).cloned().collect();
+                self.input(span, &path);
+            }
             self.found.calls.entry(self.rule.clone()).or_default().insert(rule.to_vec());
         } else if self.touches_rules(&path) {
             self.fault(
