@@ -112,9 +112,8 @@ pub fn with_hosts<'h>(
 /// none. Envoy refuses a listener without any certificate, so there is one for clients that send no name.
 fn leaf_names(policy: &Policy) -> BTreeSet<String> {
     let exact = policy.hosts().filter_map(|pattern| match pattern {
-        HostPattern::Exact(host) => Some(host.to_owned()),
-        HostPattern::Below(_) => None,
+        HostPattern::Exact(host) if !host.is_address() => Some(host.to_string()),
+        HostPattern::Exact(_) | HostPattern::Below(_) => None,
     });
-    let names = exact.filter(|host| Host::parse(host.as_bytes()).is_ok_and(|host| !host.is_address()));
-    names.take(leaves::LISTED).chain([names::NO_SERVER_NAME.to_owned()]).collect()
+    exact.take(leaves::LISTED).chain([names::NO_SERVER_NAME.to_owned()]).collect()
 }

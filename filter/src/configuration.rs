@@ -49,13 +49,13 @@ pub enum InvalidConfiguration {
     Mismatch,
 }
 
-impl TryFrom<&[u8]> for Configuration {
+impl TryFrom<Vec<u8>> for Configuration {
     type Error = InvalidConfiguration;
 
-    fn try_from(bytes: &[u8]) -> Result<Self, InvalidConfiguration> {
-        let (header, rest) =
-            bytes.split_first_chunk::<16>().ok_or(InvalidConfiguration::Short(bytes.len()))?;
-        let [magic @ .., flags, x, y, z, a, b, c, d] = header;
+    /// Takes the bytes over: a second copy of a large policy would stay in the VM's memory for good.
+    fn try_from(mut bytes: Vec<u8>) -> Result<Self, InvalidConfiguration> {
+        let header = *bytes.first_chunk::<16>().ok_or(InvalidConfiguration::Short(bytes.len()))?;
+        let [magic @ .., flags, x, y, z, a, b, c, d] = &header;
         if magic != MAGIC {
             return Err(InvalidConfiguration::Magic);
         }
@@ -65,11 +65,12 @@ impl TryFrom<&[u8]> for Configuration {
         {
             return Err(InvalidConfiguration::Reserved);
         }
-        let end = usize::try_from(length).ok().and_then(|length| rest.len().checked_sub(length));
-        let (policy, rego) =
-            end.and_then(|end| rest.split_at_checked(end)).ok_or(InvalidConfiguration::Mismatch)?;
-        let policy = Policy::from_bytes(policy)?;
-        let rego = with_rego.then(|| Rego::load(rego)).transpose()?;
+        let end = usize::try_from(length).ok().and_then(|length| bytes.len().checked_sub(length));
+        let end = end.filter(|end| *end >= header.len()).ok_or(InvalidConfiguration::Mismatch)?;
+        let rego = with_rego.then(|| Rego::load(bytes.get(end..).unwrap_or_default())).transpose()?;
+        bytes.truncate(end);
+        bytes.drain(..header.len());
+        let policy = Policy::from_bytes(bytes)?;
         if policy.needs_rego() != rego.is_some() {
             return Err(InvalidConfiguration::Mismatch);
         }
@@ -95,20 +96,20 @@ pub(crate) mod tests {
 
     #[test]
     fn policy_and_flags_arrive() {
-        let configuration = Configuration::try_from(allow_one().as_slice()).unwrap();
+        let configuration = Configuration::try_from(allow_one()).unwrap();
         assert!(!configuration.judge_connect_host);
         let same = weir_policy::compile("allowed_domains: [a.example]").unwrap();
         assert_eq!(configuration.policy.as_bytes(), same.as_bytes());
 
         let judging = plugin_configuration("allowed_domains: [a.example]", 1);
-        assert!(Configuration::try_from(judging.as_slice()).unwrap().judge_connect_host);
+        assert!(Configuration::try_from(judging).unwrap().judge_connect_host);
     }
 
     #[test]
     fn every_truncation_is_refused() {
         let whole = allow_one();
         for end in 0..whole.len() {
-            assert!(Configuration::try_from(&whole[..end]).is_err(), "{end} bytes");
+            assert!(Configuration::try_from(whole[..end].to_vec()).is_err(), "{end} bytes");
         }
     }
 
@@ -117,7 +118,7 @@ pub(crate) mod tests {
         for (index, value) in [(0, b'V'), (7, b'2'), (8, 2), (8, 0x80), (9, 1), (15, 1)] {
             let mut bytes = allow_one();
             bytes[index] = value;
-            assert!(Configuration::try_from(bytes.as_slice()).is_err(), "byte {index}");
+            assert!(Configuration::try_from(bytes).is_err(), "byte {index}");
         }
     }
 }

@@ -157,8 +157,7 @@ rules:
 ";
 
     fn judge_with(flags: u8) -> Judge {
-        let configuration =
-            Configuration::try_from(plugin_configuration(DOCUMENT, flags).as_slice()).unwrap();
+        let configuration = Configuration::try_from(plugin_configuration(DOCUMENT, flags)).unwrap();
         Judge::new(Some(configuration), Rc::default())
     }
 
@@ -496,7 +495,7 @@ rules:
 - {id: a, effect: allow, hosts: [a.example], methods: [GET], addresses: [10.0.0.0/8]}
 - {id: never, effect: deny, paths: [/never], mode: enforce}
 ";
-        let configuration = Configuration::try_from(plugin_configuration(document, 0).as_slice()).unwrap();
+        let configuration = Configuration::try_from(plugin_configuration(document, 0)).unwrap();
         let judge = Judge::new(Some(configuration), Rc::default());
         let request = |method: &[u8], path: &[u8]| {
             InMemory::tls(Some(b"a.example")).with_header(":method", method).with_header(":path", path)

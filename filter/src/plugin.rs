@@ -45,7 +45,7 @@ impl RootContext for Plugin {
     /// False refuses the update, and the configuration before it stays.
     fn on_configure(&mut self, size: usize) -> bool {
         let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
-        match Configuration::try_from(bytes.unwrap_or_default().as_slice()) {
+        match Configuration::try_from(bytes.unwrap_or_default()) {
             Ok(configuration) => {
                 self.judge = judge(Some(configuration));
                 true

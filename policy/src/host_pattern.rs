@@ -2,29 +2,31 @@
 
 use core::fmt;
 
+use crate::host::Host;
+
 /// A pattern of hosts, in canonical form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HostPattern<'p> {
+pub enum HostPattern {
     /// This name or address alone.
-    Exact(&'p str),
+    Exact(Host),
     /// `*.` and this name: one or more labels below it, never the name itself.
-    Below(&'p str),
+    Below(Host),
 }
 
-impl<'p> HostPattern<'p> {
+impl HostPattern {
     /// The name without `*.`.
     #[must_use]
-    pub fn name(&self) -> &'p str {
+    pub fn name(&self) -> &Host {
         match self {
             HostPattern::Exact(name) | HostPattern::Below(name) => name,
         }
     }
 }
 
-impl fmt::Display for HostPattern<'_> {
+impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HostPattern::Exact(name) => f.write_str(name),
+            HostPattern::Exact(name) => name.fmt(f),
             HostPattern::Below(name) => write!(f, "*.{name}"),
         }
     }

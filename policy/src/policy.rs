@@ -184,17 +184,17 @@ impl Policy {
     }
 
     /// Every host pattern whose requests an allow rule judges, once each, in an order that is stable but means nothing.
-    pub fn hosts(&self) -> impl Iterator<Item = HostPattern<'_>> {
+    pub fn hosts(&self) -> impl Iterator<Item = HostPattern> {
         self.hosts_over(Tls::Intercept)
     }
 
     /// Every host pattern whose TLS connections are passed through, once each, in a stable order. No host is named both
     /// here and, as it is or by a narrower pattern, in [`Policy::hosts`] for https; a wider pattern there may cover it.
-    pub fn passthrough_hosts(&self) -> impl Iterator<Item = HostPattern<'_>> {
+    pub fn passthrough_hosts(&self) -> impl Iterator<Item = HostPattern> {
         self.hosts_over(Tls::Passthrough)
     }
 
-    fn hosts_over(&self, tls: Tls) -> impl Iterator<Item = HostPattern<'_>> {
+    fn hosts_over(&self, tls: Tls) -> impl Iterator<Item = HostPattern> {
         self.image.patterns().filter_map(move |(pattern, mut rules)| {
             rules.any(|index| self.allows(index, tls)).then_some(pattern)
         })

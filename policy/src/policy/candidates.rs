@@ -4,7 +4,6 @@
 
 use crate::decision::Effect;
 use crate::host::Host;
-use crate::host_pattern::HostPattern;
 use crate::wire::Image;
 
 /// Calls `visit` with each rule that names the host, that names everything below one of its parents, or that has no
@@ -18,10 +17,10 @@ pub(super) fn for_each(image: &Image, host: &Host, mut visit: impl FnMut(u16)) {
         !host.is_address() || image.rule(*index).is_some_and(|rule| rule.effect == Effect::Deny)
     };
     image.rules_everywhere().filter(is_meant).for_each(&mut visit);
-    image.rules_of(HostPattern::Exact(host.as_str())).for_each(&mut visit);
+    image.rules_of_name(host.as_str()).for_each(&mut visit);
     for parent in parents(host) {
         if has_depth(image.below_depths(), parent.depth) {
-            image.rules_of(HostPattern::Below(parent.name)).for_each(&mut visit);
+            image.rules_below(parent.name).for_each(&mut visit);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::judge::{Observer, Outcome};
 use super::{Policy, candidates};
 use crate::authority::Authority;
+use crate::host::Host;
 use crate::host_pattern::HostPattern;
 use crate::path::Path;
 use crate::rule::Rule;
@@ -27,7 +28,7 @@ pub struct Trace<'p> {
     pub path: Option<String>,
     /// Patterns of the policy that nearly name the host: a name above it, everything below it, or a name beside it
     /// that differs by `www.`. They had no part in the decision.
-    pub near: Vec<HostPattern<'p>>,
+    pub near: Vec<HostPattern>,
 }
 
 impl<'p> Observer<'p> for Trace<'p> {
@@ -53,14 +54,12 @@ impl<'p> Trace<'p> {
             Some(bare) => bare.to_owned(),
             None => format!("www.{name}"),
         };
-        let wanted = [HostPattern::Below(name), HostPattern::Exact(&www)]
-            .into_iter()
-            .chain(candidates::parents(&host).map(|parent| HostPattern::Exact(parent.name)));
-        for pattern in wanted {
-            if let Some(found) = policy.image().pattern(pattern)
-                && !self.near.contains(&found)
-            {
-                self.near.push(found);
+        let parse = |name: &str| Host::parse(name.as_bytes()).ok();
+        let wanted = [Some(HostPattern::Below(host)), parse(&www).map(HostPattern::Exact)].into_iter();
+        let above = candidates::parents(&host).map(|parent| parse(parent.name).map(HostPattern::Exact));
+        for pattern in wanted.chain(above).flatten() {
+            if policy.image().names(&pattern) && !self.near.contains(&pattern) {
+                self.near.push(pattern);
             }
         }
     }

@@ -5,13 +5,13 @@ use core::ops::Range;
 use crate::mode::Mode;
 
 pub(super) const MAGIC: [u8; 8] = *b"WEIRPOL\0";
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 pub(super) const HEADER_BYTES: usize = 160;
 /// The checksum covers everything from here.
 pub(super) const COVERED_FROM: usize = 24;
 
 /// How many parts there are.
-pub(super) const SECTIONS: usize = 13;
+pub(super) const SECTIONS: usize = 14;
 
 /// The parts of a policy's bytes, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,10 @@ pub(crate) enum Section {
     ListItems,
     /// Start and count of each rule list.
     Lists,
-    /// The host table.
+    /// The entries of the host table, bucket after bucket.
     Hosts,
+    /// Where in the entries each bucket starts (4 bytes).
+    Buckets,
     /// Texts of the methods; a rule names them by bit.
     Methods,
     /// Texts and kinds of the path patterns.
@@ -51,6 +53,7 @@ impl Section {
         Section::ListItems,
         Section::Lists,
         Section::Hosts,
+        Section::Buckets,
         Section::Methods,
         Section::Paths,
         Section::Ports,
@@ -64,12 +67,11 @@ impl Section {
     /// Bytes of one record.
     pub(super) fn record_bytes(self) -> usize {
         match self {
-            Section::Text => 1,
+            Section::Text | Section::Hosts => 1,
             Section::Rules | Section::Upstreams => 40,
             Section::ListItems | Section::Ports => 2,
-            Section::OpenPorts => 4,
+            Section::OpenPorts | Section::Buckets => 4,
             Section::Lists
-            | Section::Hosts
             | Section::Methods
             | Section::Paths
             | Section::AddressSets
@@ -84,10 +86,6 @@ impl Section {
 pub(super) struct Header {
     /// Bit n: some `*.` pattern has n labels after the star.
     pub(super) below_depths: u128,
-    /// Longest walk of a lookup in the host table.
-    pub(super) longest_walk: u32,
-    /// Home slots of the host table; the rest of its slots are the overflow behind the last home.
-    pub(super) homes: u32,
     /// The mode where no rule's counts.
     pub(super) mode: Mode,
     /// Whether a Rego policy must agree to what the rules allow.
@@ -106,8 +104,6 @@ impl Header {
     /// Reads the fields behind the checksum; the caller has checked magic, format, length and checksum.
     pub(super) fn read(bytes: &[u8]) -> Option<Header> {
         let (below_depths, rest) = bytes.get(COVERED_FROM..HEADER_BYTES)?.split_first_chunk::<16>()?;
-        let (longest_walk, rest) = rest.split_first_chunk::<4>()?;
-        let (homes, rest) = rest.split_first_chunk::<4>()?;
         let (everywhere, rest) = rest.split_first_chunk::<4>()?;
         let mut sections: [Range<usize>; SECTIONS] = core::array::from_fn(|_| 0..0);
         let (pairs, rest) = rest.as_chunks::<8>();
@@ -119,8 +115,6 @@ impl Header {
         }
         Some(Header {
             below_depths: u128::from_le_bytes(*below_depths),
-            longest_walk: u32::from_le_bytes(*longest_walk),
-            homes: u32::from_le_bytes(*homes),
             mode: Mode::from_byte(*mode)?,
             rego: *rego == 1,
             everywhere: match u32::from_le_bytes(*everywhere) {
@@ -140,8 +134,6 @@ impl Header {
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes.extend_from_slice(&[0; 8]);
         bytes.extend_from_slice(&self.below_depths.to_le_bytes());
-        bytes.extend_from_slice(&self.longest_walk.to_le_bytes());
-        bytes.extend_from_slice(&self.homes.to_le_bytes());
         bytes.extend_from_slice(&self.everywhere.map_or(u32::MAX, u32::from).to_le_bytes());
         for section in &self.sections {
             bytes.extend_from_slice(&u32::try_from(section.start).unwrap_or(u32::MAX).to_le_bytes());

@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 
 use super::header::{Header, Section};
-use super::records::{HostSlot, RuleRecord, Span, TextRecord, UpstreamRecord, read_net};
-use super::{hash_host, home_slot, slot_tag};
+use super::hosts::{self, Entries, Entry};
+use super::records::{RuleRecord, Span, TextRecord, UpstreamRecord, read_net};
 use crate::host_pattern::HostPattern;
 use crate::mode::Mode;
 
@@ -26,8 +26,6 @@ impl Image {
         let end = || super::header::HEADER_BYTES..super::header::HEADER_BYTES;
         let header = Header {
             below_depths: 0,
-            longest_walk: 0,
-            homes: 0,
             everywhere: None,
             mode: Mode::Enforce,
             rego: false,
@@ -65,7 +63,7 @@ impl Image {
         self.bytes.get(self.header.section(section)).unwrap_or_default()
     }
 
-    fn records<const N: usize>(&self, section: Section) -> &[[u8; N]] {
+    pub(super) fn records<const N: usize>(&self, section: Section) -> &[[u8; N]] {
         self.section(section).as_chunks::<N>().0
     }
 
@@ -153,9 +151,14 @@ impl Image {
         self.rule_list(self.header.everywhere)
     }
 
-    /// The rules that name this very pattern, in the document's order.
-    pub(crate) fn rules_of(&self, pattern: HostPattern<'_>) -> impl Iterator<Item = u16> + '_ {
-        self.rule_list(self.find(pattern).map(|slot| slot.list))
+    /// The rules that name this very host, in the document's order.
+    pub(crate) fn rules_of_name(&self, name: &str) -> impl Iterator<Item = u16> + '_ {
+        self.rule_list(self.find(name, false))
+    }
+
+    /// The rules that name everything below this name, in the document's order.
+    pub(crate) fn rules_below(&self, name: &str) -> impl Iterator<Item = u16> + '_ {
+        self.rule_list(self.find(name, true))
     }
 
     fn rule_list(&self, list: Option<u16>) -> impl Iterator<Item = u16> + '_ {
@@ -164,40 +167,40 @@ impl Image {
         items.unwrap_or_default().iter().map(|item| u16::from_le_bytes(*item))
     }
 
-    /// The pattern as the policy holds it, if it does.
-    pub(crate) fn pattern(&self, pattern: HostPattern<'_>) -> Option<HostPattern<'_>> {
-        self.find(pattern).map(|slot| self.slot_pattern(&slot))
+    /// Whether some rule names this very pattern.
+    pub(crate) fn names(&self, pattern: &HostPattern) -> bool {
+        let below = matches!(pattern, HostPattern::Below(_));
+        self.find(pattern.name().as_str(), below).is_some()
     }
 
-    fn find(&self, pattern: HostPattern<'_>) -> Option<HostSlot> {
-        let text = pattern.name().as_bytes();
-        let hash = hash_host(text);
-        let tag = slot_tag(hash, matches!(pattern, HostPattern::Below(_)));
-        let home = usize::try_from(home_slot(hash, self.header.homes)).unwrap_or(usize::MAX);
-        let walk = usize::try_from(self.header.longest_walk).unwrap_or(usize::MAX);
-        let slots = self.records::<8>(Section::Hosts).get(home..).unwrap_or_default();
-        for slot in slots.iter().take(walk) {
-            // Entries lie in the order of their homes without gaps, so an empty slot ends the search.
-            let slot = HostSlot::read(slot)?;
-            if slot.tag == tag && self.text(slot.text) == text {
-                return Some(slot);
-            }
-        }
-        None
+    /// The rule list of a pattern.
+    fn find(&self, name: &str, below: bool) -> Option<u16> {
+        let text = name.as_bytes();
+        let hash = hosts::hash(text);
+        let tag = hosts::tag(hash, text, below);
+        let buckets = u32::try_from(self.records::<4>(Section::Buckets).len()).unwrap_or(0);
+        let mut entries = self.bucket(hosts::bucket(hash, buckets));
+        entries.find(|entry| entry.tag == tag && entry.is(text)).map(|entry| entry.list)
+    }
+
+    /// The entries of a bucket.
+    pub(super) fn bucket(&self, bucket: u32) -> Entries<'_> {
+        let bucket = usize::try_from(bucket).unwrap_or(usize::MAX);
+        let starts = self.records::<4>(Section::Buckets);
+        let at = |bucket: usize| {
+            let start = starts.get(bucket).map(|start| u32::from_le_bytes(*start));
+            start.and_then(|start| usize::try_from(start).ok())
+        };
+        let entries = self.section(Section::Hosts);
+        let end = at(bucket.saturating_add(1)).unwrap_or(entries.len());
+        Entries(at(bucket).and_then(|start| entries.get(start..end)).unwrap_or_default())
     }
 
     /// Every host pattern with the rules that name it, in the table's order.
     pub(crate) fn patterns(
         &self,
-    ) -> impl Iterator<Item = (HostPattern<'_>, impl Iterator<Item = u16> + '_)> + '_ {
-        self.records::<8>(Section::Hosts)
-            .iter()
-            .filter_map(HostSlot::read)
-            .map(|slot| (self.slot_pattern(&slot), self.rule_list(Some(slot.list))))
-    }
-
-    fn slot_pattern(&self, slot: &HostSlot) -> HostPattern<'_> {
-        let name = core::str::from_utf8(self.text(slot.text)).unwrap_or_default();
-        if slot.is_below() { HostPattern::Below(name) } else { HostPattern::Exact(name) }
+    ) -> impl Iterator<Item = (HostPattern, impl Iterator<Item = u16> + '_)> + '_ {
+        let entries = Entries(self.section(Section::Hosts));
+        entries.filter_map(|entry: Entry<'_>| Some((entry.pattern()?, self.rule_list(Some(entry.list)))))
     }
 }

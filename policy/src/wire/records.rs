@@ -235,28 +235,6 @@ fn write_short_span(span: Span) -> [u8; 6] {
     [a, b, c, d, e, f]
 }
 
-/// A slot of the host table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HostSlot {
-    pub(crate) text: Span,
-    /// Kind bit and 7 bits of the hash.
-    pub(crate) tag: u8,
-    pub(crate) list: u16,
-}
-
-impl HostSlot {
-    /// None for an empty slot.
-    pub(crate) fn read([a, b, c, d, length, tag, e, f]: &[u8; 8]) -> Option<HostSlot> {
-        let text = Span { start: u32::from_le_bytes([*a, *b, *c, *d]), count: u32::from(*length) };
-        (*length != 0).then_some(HostSlot { text, tag: *tag, list: u16::from_le_bytes([*e, *f]) })
-    }
-
-    /// Whether it stands for the names below its text.
-    pub(crate) fn is_below(&self) -> bool {
-        self.tag & 0x80 != 0
-    }
-}
-
 /// A text with a byte of flags: a method (flags zero) or a path pattern.
 ///
 /// Offset (4), length (2), flags (1), zero (1).

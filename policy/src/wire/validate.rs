@@ -3,8 +3,9 @@
 //! Bounded by the length of the bytes and without an allocation.
 
 use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC, Section, checksum};
+use super::hosts;
 use super::image::Image;
-use super::records::{HostSlot, Ports, RuleRecord, Span, TextRecord, UpstreamRecord, read_net};
+use super::records::{Ports, RuleRecord, Span, TextRecord, UpstreamRecord, read_net};
 use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::host::Host;
@@ -72,10 +73,6 @@ impl Image {
         self.section(section).len().checked_div(section.record_bytes()).unwrap_or(0)
     }
 
-    fn chunks<const N: usize>(&self, section: Section) -> &[[u8; N]] {
-        self.section(section).as_chunks::<N>().0
-    }
-
     /// Sections follow each other without gap from the header to the end, each a whole number of records.
     fn check_sections(&self) -> Result<(), InvalidPolicyBytes> {
         let mut end = HEADER_BYTES;
@@ -100,13 +97,13 @@ impl Image {
     /// All text is UTF-8, and methods and paths lie within it.
     fn check_texts(&self) -> Result<(), InvalidPolicyBytes> {
         let text = core::str::from_utf8(self.section(Section::Text)).map_err(|_| Malformed("text"))?;
-        for record in self.chunks::<8>(Section::Methods) {
+        for record in self.records::<8>(Section::Methods) {
             let record = TextRecord::read(record).ok_or(Malformed("method"))?;
             if record.flags != 0 || text.get(record.text.range()).is_none_or(str::is_empty) {
                 return Err(Malformed("method"));
             }
         }
-        for record in self.chunks::<8>(Section::Paths) {
+        for record in self.records::<8>(Section::Paths) {
             let record = TextRecord::read(record).ok_or(Malformed("path"))?;
             let pattern = text.get(record.text.range()).ok_or(Malformed("path"))?;
             let kind = record.pattern_kind().ok_or(Malformed("path"))?;
@@ -122,7 +119,7 @@ impl Image {
         let (paths, ports) = (self.count(Section::Paths), self.count(Section::Ports));
         let methods = self.count(Section::Methods);
         let sets = self.count(Section::AddressSets);
-        for record in self.chunks::<40>(Section::Rules) {
+        for record in self.records::<40>(Section::Rules) {
             let rule = RuleRecord::read(record).ok_or(Malformed("rule"))?;
             let id = text.get(rule.id.range()).ok_or(Malformed("rule id"))?;
             let known_methods =
@@ -143,11 +140,11 @@ impl Image {
             }
         }
         let rules = self.count(Section::Rules);
-        let items = self.chunks::<2>(Section::ListItems);
+        let items = self.records::<2>(Section::ListItems);
         if items.iter().any(|item| usize::from(u16::from_le_bytes(*item)) >= rules) {
             return Err(Malformed("rule list"));
         }
-        let lists = self.chunks::<8>(Section::Lists);
+        let lists = self.records::<8>(Section::Lists);
         if lists.iter().any(|list| Span::read(list).range().end > items.len()) {
             return Err(Malformed("rule list"));
         }
@@ -162,42 +159,36 @@ impl Image {
         Ok(())
     }
 
-    /// Each entry lies in the text and can be found: within the walk, in a run without gap from its home.
+    /// Buckets follow each other without gap, and each entry is text of a host where a lookup finds it.
     fn check_hosts(&self) -> Result<(), InvalidPolicyBytes> {
-        let text = self.section(Section::Text);
         let lists = self.count(Section::Lists);
-        let homes = usize::try_from(self.header.homes).map_err(|_| Malformed("host table"))?;
-        let walk = usize::try_from(self.header.longest_walk).map_err(|_| Malformed("host table"))?;
-        let slots = self.chunks::<8>(Section::Hosts);
-        if homes > slots.len() || walk > slots.len() {
-            return Err(Malformed("host table"));
-        }
-        let mut run_start = 0usize;
-        for (place, slot) in slots.iter().enumerate() {
-            let Some(slot) = HostSlot::read(slot) else {
-                if slot != &[0; 8] {
-                    return Err(Malformed("host slot"));
+        let buckets = u32::try_from(self.count(Section::Buckets)).map_err(|_| Malformed("buckets"))?;
+        let mut buffer = [0; 255];
+        let mut end = 0usize;
+        for (number, start) in (0u32..).zip(self.records::<4>(Section::Buckets)) {
+            if usize::try_from(u32::from_le_bytes(*start)) != Ok(end) {
+                return Err(Malformed("buckets"));
+            }
+            let mut entries = self.bucket(number);
+            end = end.saturating_add(entries.0.len());
+            for entry in entries.by_ref() {
+                let name = entry.text(&mut buffer).ok_or(Malformed("host"))?;
+                let hash = hosts::hash(name);
+                let sound = usize::from(entry.list) < lists
+                    && hosts::bucket(hash, buckets) == number
+                    && entry.tag == hosts::tag(hash, name, entry.is_below());
+                if !sound {
+                    return Err(Malformed("host"));
                 }
-                run_start = place.saturating_add(1);
-                continue;
-            };
-            let name = text.get(slot.text.range()).ok_or(Malformed("host"))?;
-            let hash = super::hash_host(name);
-            let home =
-                usize::try_from(super::home_slot(hash, self.header.homes)).map_err(|_| Malformed("host"))?;
-            let sound = name.is_ascii()
-                && usize::from(slot.list) < lists
-                && slot.tag == super::slot_tag(hash, slot.is_below())
-                && (run_start..=place).contains(&home)
-                && place.saturating_sub(home) < walk;
-            if !sound {
+                if entry.is_below() && !self.has_depth_of(name) {
+                    return Err(Malformed("host depths"));
+                }
+            }
+            if !entries.0.is_empty() {
                 return Err(Malformed("host"));
             }
-            if slot.is_below() && !self.has_depth_of(name) {
-                return Err(Malformed("host depths"));
-            }
         }
-        Ok(())
+        (end == self.section(Section::Hosts).len()).then_some(()).ok_or(Malformed("buckets"))
     }
 
     /// What is passed through is allowed, over https, by nothing that is inside of it; and what is denied goes nowhere.
@@ -223,11 +214,11 @@ impl Image {
     fn check_upstreams(&self) -> Result<(), InvalidPolicyBytes> {
         let text = core::str::from_utf8(self.section(Section::Text)).map_err(|_| Malformed("text"))?;
         let is_host = |name: &str| Host::parse(name.as_bytes()).is_ok_and(|host| host.as_str() == name);
-        let names = self.chunks::<8>(Section::UpstreamNames);
+        let names = self.records::<8>(Section::UpstreamNames);
         if names.iter().any(|name| !text.get(Span::read(name).range()).is_some_and(is_host)) {
             return Err(Malformed("upstream name"));
         }
-        for record in self.chunks::<40>(Section::Upstreams) {
+        for record in self.records::<40>(Section::Upstreams) {
             let upstream = UpstreamRecord::read(record).ok_or(Malformed("upstream"))?;
             let mut hosts = [upstream.host, upstream.sni].into_iter().flatten();
             let sound = upstream.texts().all(|span| text.get(span.range()).is_some())
@@ -248,15 +239,15 @@ impl Image {
     }
 
     fn check_nets(&self) -> Result<(), InvalidPolicyBytes> {
-        let nets = self.chunks::<18>(Section::Nets);
+        let nets = self.records::<18>(Section::Nets);
         if nets.iter().any(|net| read_net(net).is_none()) {
             return Err(Malformed("address"));
         }
-        let sets = self.chunks::<8>(Section::AddressSets);
+        let sets = self.records::<8>(Section::AddressSets);
         if sets.iter().any(|set| Span::read(set).range().end > nets.len()) {
             return Err(Malformed("address set"));
         }
-        let open = self.chunks::<4>(Section::OpenPorts);
+        let open = self.records::<4>(Section::OpenPorts);
         if open.iter().any(|[_, _, schemes, zero]| !(1..=3).contains(schemes) || *zero != 0) {
             return Err(Malformed("port"));
         }

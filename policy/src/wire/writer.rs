@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ipnet::IpNet;
 
 use super::header::{HEADER_BYTES, Header, SECTIONS, Section};
+use super::hosts::{self, HOSTS_A_BUCKET};
+use super::packing;
 use super::records::{Ports, RuleRecord, Span, UpstreamRecord};
-use super::{hash_host, home_slot, slot_tag};
 use crate::decision::Effect;
 use crate::git::GitScope;
-use crate::host_pattern::HostPattern;
 use crate::limits;
 use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
@@ -63,8 +63,7 @@ pub(crate) struct DraftHost<'s> {
 
 impl fmt::Display for DraftHost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pattern = if self.below { HostPattern::Below } else { HostPattern::Exact };
-        pattern(&self.name).fmt(f)
+        write!(f, "{}{}", if self.below { "*." } else { "" }, self.name)
     }
 }
 
@@ -92,6 +91,8 @@ pub(crate) enum TooLarge {
     AddressSets,
     #[error("the policy has more than {} different `upstream`s", limits::UPSTREAMS)]
     Upstreams,
+    #[error("a host is longer than a name can be, or has other characters")]
+    Host,
     #[error("the compiled policy is larger than {} bytes", limits::POLICY_BYTES)]
     Bytes,
 }
@@ -120,8 +121,6 @@ struct Writer<'s> {
     address_sets: BTreeMap<&'s BTreeSet<IpNet>, u16>,
     upstreams: BTreeMap<&'s DraftUpstream<'s>, u16>,
     below_depths: u128,
-    longest_walk: u32,
-    homes: u32,
     mode: Mode,
     rego: bool,
     everywhere: Option<u16>,
@@ -140,6 +139,7 @@ impl<'s> Writer<'s> {
             items,
             lists,
             hosts,
+            buckets,
             methods,
             paths,
             ports,
@@ -155,6 +155,7 @@ impl<'s> Writer<'s> {
             Section::ListItems => items,
             Section::Lists => lists,
             Section::Hosts => hosts,
+            Section::Buckets => buckets,
             Section::Methods => methods,
             Section::Paths => paths,
             Section::Ports => ports,
@@ -356,54 +357,39 @@ impl<'s> Writer<'s> {
 
         let mut entries = Vec::with_capacity(named.len());
         let mut rules: Vec<u16> = Vec::new();
-        let mut last: Option<(&str, Span)> = None;
         for group in named.chunk_by(|(one, _), (other, _)| one == other) {
             let Some((host, _)) = group.first() else { continue };
             rules.clear();
             rules.extend(group.iter().map(|(_, rule)| *rule));
             let list = self.list(&rules)?;
-            let text = match last {
-                Some((name, text)) if name == host.name => text,
-                Some(_) | None => self.append(&host.name),
-            };
-            last = Some((&host.name, text));
             if host.below {
                 let labels = narrow(host.name.split('.').count());
                 self.below_depths |= 1u128.checked_shl(labels).unwrap_or(0);
             }
-            entries.push(Entry { hash: hash_host(host.name.as_bytes()), below: host.below, text, list });
+            entries.push(Entry { hash: hosts::hash(host.name.as_bytes()), host, list });
         }
         self.host_table(&mut entries)
     }
 
-    fn host_table(&mut self, entries: &mut [Entry]) -> Result<(), TooLarge> {
-        let homes = entries.len().saturating_mul(4).div_ceil(3);
-        self.homes = u32::try_from(homes).map_err(|_| TooLarge::Bytes)?;
-        let homes = self.homes;
-        // Entries come sorted by name; a stable sort keeps that order within a home.
-        entries.sort_by_key(|entry| home_slot(entry.hash, homes));
-        let mut next = 0u32;
-        for entry in entries {
-            let home = home_slot(entry.hash, homes);
-            let place = next.max(home);
-            self.longest_walk = self.longest_walk.max(place.saturating_sub(home).saturating_add(1));
-            self.pad_hosts(place);
-            let slots = self.section(Section::Hosts);
-            slots.extend_from_slice(&entry.text.start.to_le_bytes());
-            slots.push(u8::try_from(entry.text.count).unwrap_or(0));
-            slots.push(slot_tag(entry.hash, entry.below));
-            slots.extend_from_slice(&entry.list.to_le_bytes());
-            next = place.saturating_add(1);
+    fn host_table(&mut self, entries: &mut [Entry<'_>]) -> Result<(), TooLarge> {
+        let buckets = u32::try_from(entries.len().div_ceil(HOSTS_A_BUCKET)).map_err(|_| TooLarge::Bytes)?;
+        // Entries come sorted by name; a stable sort keeps that order within a bucket.
+        entries.sort_by_key(|entry| hosts::bucket(entry.hash, buckets));
+        let mut rest = entries.iter().peekable();
+        for bucket in 0..buckets {
+            let start = narrow(self.section(Section::Hosts).len());
+            self.section(Section::Buckets).extend_from_slice(&start.to_le_bytes());
+            while let Some(entry) = rest.next_if(|entry| hosts::bucket(entry.hash, buckets) == bucket) {
+                let Entry { hash, host, list } = entry;
+                let name = host.name.as_bytes();
+                let section = self.section(Section::Hosts);
+                section.push(hosts::tag(*hash, name, host.below));
+                section.push(u8::try_from(name.len()).map_err(|_| TooLarge::Host)?);
+                section.extend_from_slice(&list.to_le_bytes());
+                packing::pack(name, section).ok_or(TooLarge::Host)?;
+            }
         }
-        self.pad_hosts(next.max(homes));
         Ok(())
-    }
-
-    /// Fills up with empty slots to this many.
-    fn pad_hosts(&mut self, slots: u32) {
-        let bytes =
-            usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(Section::Hosts.record_bytes());
-        self.section(Section::Hosts).resize(bytes, 0);
     }
 
     fn open_ports(&mut self, drafts: &[Draft<'_>]) {
@@ -442,8 +428,6 @@ impl<'s> Writer<'s> {
         }
         let header = Header {
             below_depths: self.below_depths,
-            longest_walk: self.longest_walk,
-            homes: self.homes,
             mode: self.mode,
             rego: self.rego,
             everywhere: self.everywhere,
@@ -454,9 +438,8 @@ impl<'s> Writer<'s> {
 }
 
 /// A host pattern on its way into the table.
-struct Entry {
+struct Entry<'d> {
     hash: u64,
-    below: bool,
-    text: Span,
+    host: &'d DraftHost<'d>,
     list: u16,
 }
