@@ -14,7 +14,8 @@
 //! | 40 | 4 | rule list of the rules without hosts, or `u32::MAX` |
 //! | 44 | 112 | offset and length of each section, in the order of `Section` |
 //! | 156 | 1 | mode: 0 enforce, 1 report, 2 open |
-//! | 157 | 3 | zero |
+//! | 157 | 1 | 1: a Rego policy must agree |
+//! | 158 | 2 | zero |
 //!
 //! # The host table
 //!
