@@ -125,6 +125,7 @@ struct Transfer {
     exitcode: i32,
     errormsg: Option<String>,
     num_connects: u32,
+    urlnum: usize,
 }
 
 impl Client {
@@ -180,6 +181,16 @@ impl Client {
 
     /// Sends the requests one after the other with one curl, which uses a connection again where it may.
     pub fn send_all(&self, requests: &[Request]) -> Result<Vec<Response>> {
+        self.transfer(requests, &[])
+    }
+
+    /// Sends the requests with one curl, so many at a time, each over a connection of its own.
+    pub fn send_at_once(&self, requests: &[Request], most: usize) -> Result<Vec<Response>> {
+        let most = most.to_string();
+        self.transfer(requests, &["--parallel", "--parallel-immediate", "--parallel-max", &most])
+    }
+
+    fn transfer(&self, requests: &[Request], options: &[&str]) -> Result<Vec<Response>> {
         let directory = TempDir::new()?;
         let mut client = self.clone();
         let mut command =
@@ -192,7 +203,7 @@ impl Client {
             client.authority =
                 self.authority.as_deref().map(|file| hand_over(file, &directory)).transpose()?;
         }
-        command.env_clear().arg("--disable");
+        command.env_clear().arg("--disable").args(options);
         for (index, request) in requests.iter().enumerate() {
             if index > 0 {
                 command.arg("--next");
@@ -203,12 +214,13 @@ impl Client {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let mut values =
             serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
-        let mut responses = Vec::new();
+        // At once, they come in the order of their ends.
+        let mut responses = BTreeMap::new();
         while let (Some(transfer), Some(headers)) = (values.next(), values.next()) {
             let transfer: Transfer = serde_json::from_value(transfer?)?;
             let headers = serde_json::from_value(headers?)?;
-            let content = fs::read(content_file(&directory, responses.len())).unwrap_or_default();
-            responses.push(Response {
+            let content = fs::read(content_file(&directory, transfer.urlnum)).unwrap_or_default();
+            let response = Response {
                 status: transfer.http_code,
                 connect_status: transfer.http_connect,
                 version: transfer.http_version,
@@ -217,7 +229,8 @@ impl Client {
                 exit_code: transfer.exitcode,
                 error: transfer.errormsg.unwrap_or_default(),
                 connections: transfer.num_connects,
-            });
+            };
+            responses.insert(transfer.urlnum, response);
         }
         ensure!(
             responses.len() == requests.len(),
@@ -225,7 +238,7 @@ impl Client {
             responses.len(),
             requests.len()
         );
-        Ok(responses)
+        Ok(responses.into_values().collect())
     }
 
     /// Adds one transfer. After `--next` curl forgets most options, so each transfer has them all.

@@ -16,6 +16,7 @@ mod nginx;
 mod origin;
 mod process;
 mod static_envoy;
+mod tls_matrix;
 mod tls_relay;
 mod wire;
 
@@ -33,5 +34,6 @@ pub use nginx::{Nginx, ServedRequest, ServerOptions, Site, TlsVersions};
 pub use origin::{Front, ORIGIN, Origin};
 pub use process::{Process, ProcessId, find_program, require_program};
 pub use static_envoy::{Forwarded, StaticEnvoy};
+pub use tls_matrix::{CONTROL_VERSIONS, Cell, Outcome, Strategy, control};
 pub use tls_relay::TlsRelay;
 pub use wire::{Head, Wire};

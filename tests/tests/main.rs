@@ -29,6 +29,7 @@ mod served_envoy;
 mod smuggling;
 mod start_errors;
 mod streams;
+mod tls_matrix;
 mod transparent;
 mod trap;
 mod trapping_filter;

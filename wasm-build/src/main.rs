@@ -51,8 +51,11 @@ struct TestArguments {
     /// Leave out the end-to-end tests, and the Envoys and programs that only they need
     #[arg(long)]
     fast: bool,
+    /// The TLS matrix alone, on every Envoy: half an hour. Writes `docs/tls-matrix.md`
+    #[arg(long, conflicts_with = "fast")]
+    matrix: bool,
     /// Passed on to the runner of the end-to-end tests: names of tests, `--nocapture`, …
-    #[arg(last = true, conflicts_with = "fast")]
+    #[arg(last = true, conflicts_with_all = ["fast", "matrix"])]
     end_to_end: Vec<String>,
 }
 
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         }
         Command::Lint => lint::run_alone().map(|()| ExitCode::SUCCESS),
         Command::Test(arguments) if arguments.fast => test::fast().map(|()| ExitCode::SUCCESS),
+        Command::Test(arguments) if arguments.matrix => test::matrix().map(|()| ExitCode::SUCCESS),
         Command::Test(arguments) => test::all(&arguments.end_to_end).map(|()| ExitCode::SUCCESS),
         Command::Bench { name, arguments } => bench::measure(name, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run_all(),

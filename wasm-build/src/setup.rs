@@ -30,6 +30,13 @@ pub(crate) fn everything() -> Result<WasmTarget> {
     })
 }
 
+/// The same, and the Envoys that only the TLS matrix runs on.
+pub(crate) fn for_the_matrix() -> Result<WasmTarget> {
+    let target = everything()?;
+    step("set-up of the matrix", envoy::ensure_those_of_the_matrix)?;
+    Ok(target)
+}
+
 /// What the demo needs, and the Envoy that it is to use.
 pub(crate) fn for_the_demo() -> Result<(WasmTarget, envoy::Chosen)> {
     step("set-up", || {

@@ -26,6 +26,20 @@ pub(crate) fn all(end_to_end: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The TLS matrix, written to its page.
+pub(crate) fn matrix() -> Result<()> {
+    wasm::build(&setup::for_the_matrix()?)?;
+    step("build weir", || run(&mut cargo(["build", "--package", "weir", "--bin", "weir"])))?;
+    step("TLS matrix", || {
+        let mut matrix = cargo(["run", "--package", "e2e", "--bin", "matrix", "--"]);
+        matrix
+            .arg(checkout::root().join("docs/tls-matrix.md"))
+            .env("WEIR_BIN", checkout::target_directory()?.join("debug/weir"))
+            .env("WEIR_ENVOYS", checkout::envoys());
+        run(&mut matrix)
+    })
+}
+
 /// Everything but the end-to-end tests, which need Envoys and nginx.
 pub(crate) fn fast() -> Result<()> {
     let start = Instant::now();

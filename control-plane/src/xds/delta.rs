@@ -199,12 +199,15 @@ impl DeltaStream {
         if changes.resources.is_empty() && changes.removed.is_empty() {
             return None;
         }
-        if kind == ResourceType::Secret
-            && let Some(subscription) = self.subscriptions.get_mut(&kind)
-        {
+        if let Some(subscription) = self.subscriptions.get_mut(&kind) {
             for name in &changes.removed {
-                subscription.names.remove(name);
-                subscription.held.remove(name);
+                if kind == ResourceType::Secret {
+                    subscription.names.remove(name);
+                }
+                // A name that nobody subscribes to by itself is not worth remembering once it is gone.
+                if !subscription.names.contains(name) {
+                    subscription.held.remove(name);
+                }
             }
         }
         self.sent += 1;
@@ -323,6 +326,9 @@ mod tests {
         let response = stream.changes(ResourceType::Cluster, &source(&["b", "c"])).unwrap();
         assert_eq!(names(&response), ["c"]);
         assert_eq!(response.removed_resources, ["a"]);
+        let held = stream.subscriptions[&ResourceType::Cluster].held.keys();
+        assert_eq!(held.collect::<Vec<_>>(), ["b", "c"], "what is gone is forgotten");
+        assert!(stream.changes(ResourceType::Cluster, &source(&["b", "c"])).is_none());
     }
 
     #[test]

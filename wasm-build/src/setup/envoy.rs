@@ -64,6 +64,11 @@ pub(crate) fn ensure_all_pinned() -> Result<()> {
     Ok(())
 }
 
+/// The versions that only the TLS matrix runs on.
+pub(crate) fn ensure_those_of_the_matrix() -> Result<()> {
+    pin::OF_THE_MATRIX.iter().try_for_each(ensure)
+}
+
 fn path_of(pin: &Pin) -> PathBuf {
     checkout::envoys().join(pin.version).join("envoy")
 }

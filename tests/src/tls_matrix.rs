@@ -1,0 +1,247 @@
+//! The TLS matrix: whether every host on one address is verified as itself and resumes its own sessions, on one Envoy,
+//! with one strategy, TLS version and version of HTTP; held against what the server saw and what Envoy counted.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    ALPHA, BETA, Client, Deadline, EnvoyBinary, Gateway, Request, Response, Run, ServedRequest,
+    ServerOptions, Site, StaticEnvoy, TlsVersions, UpstreamHosts,
+};
+
+/// Hosts on one address, at the most.
+const HOSTS: usize = 50;
+/// Requests at one time.
+const AT_ONCE: usize = 16;
+/// Rounds over all hosts that are counted once sessions can be expected.
+const COUNTED_ROUNDS: usize = 2;
+/// Of the connections that are counted, how many must have resumed a session.
+const RESUMED: f64 = 0.95;
+/// How long it may take until every host's sessions are resumed. Far above what it takes, two cores are busy.
+const WARM: Duration = Duration::from_secs(120);
+
+/// Versions of Envoy on which the naive cluster is tried.
+pub const CONTROL_VERSIONS: [&str; 5] = ["1.36.2", "1.37.0", "1.38.2", "1.39.3", "1.40.0"];
+
+/// How the hosts are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// One context without sessions.
+    NoSessions,
+    /// A context for each host in use.
+    ContextPerHost,
+    /// One context, in which Envoy scopes sessions by SNI.
+    SniScopedSessions,
+}
+
+impl Strategy {
+    /// Those that are right on an Envoy.
+    pub fn right_on(version: &str) -> &'static [Self] {
+        let all = &[Self::NoSessions, Self::ContextPerHost, Self::SniScopedSessions];
+        if version < "1.40" { &all[..2] } else { all }
+    }
+
+    /// As `--upstream-tls` takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSessions => "no_sessions",
+            Self::ContextPerHost => "context_per_host",
+            Self::SniScopedSessions => "sni_scoped_sessions",
+        }
+    }
+
+    fn resumes(self) -> bool {
+        self != Self::NoSessions
+    }
+}
+
+/// One cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// Of Envoy.
+    pub version: &'static str,
+    /// Weir's.
+    pub strategy: Strategy,
+    /// What the hosts speak.
+    pub tls: TlsVersions,
+    /// Whether the hosts offer h2.
+    pub http2: bool,
+    /// The hosts are asked in the other order.
+    pub reversed: bool,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, strategy, tls, http2, reversed } = self;
+        let http = if *http2 { "h2" } else { "HTTP/1.1" };
+        let order = if *reversed { "the last host first" } else { "the first host first" };
+        write!(f, "Envoy {version}, {}, {}, {http}, {order}", strategy.as_str(), tls_text(*tls))
+    }
+}
+
+/// What a cell showed. Everything that must be so has been checked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// Requests, each over a connection of its own.
+    pub requests: usize,
+    /// Connections that were counted, and those of them that resumed a session.
+    pub counted: usize,
+    /// Those that resumed a session.
+    pub resumed: usize,
+}
+
+impl Cell {
+    /// Asks two hosts in turns, then fifty, sixteen at a time, then all of them one by one.
+    ///
+    /// # Errors
+    /// A request without its host's own answer; a server name that is not the host's; a resumed session where there
+    /// must be none, or too few where there should be; statistics of Envoy that do not agree with the server's log.
+    pub fn run(self) -> Result<Outcome> {
+        self.checked().with_context(|| self.to_string())
+    }
+
+    fn checked(self) -> Result<Outcome> {
+        let mut names: Vec<String> = (0..HOSTS).map(|number| format!("h{number:02}.weir.test")).collect();
+        let options = ServerOptions { tls: self.tls, http2: self.http2, connection_per_request: true };
+        let hosts = UpstreamHosts::start_with(options, |authority| {
+            let site =
+                |name: &String| Ok(Site { name: name.clone(), certificate: authority.issue(&[name])? });
+            names.iter().map(site).collect()
+        })?;
+        if self.reversed {
+            names.reverse();
+        }
+        let mut run = Run::new(&EnvoyBinary::version(self.version)?, &hosts, &policy(&names, hosts.port()))?;
+        run.upstream_tls = Some(self.strategy.as_str().to_owned());
+        let gateway = run.start()?;
+        let client = gateway.client();
+
+        let (first, second) = (&names[0], &names[1]);
+        for name in [first, second, first, second, first, second] {
+            ask(&client, &hosts, name)?;
+        }
+        let requests: Vec<_> = names.iter().map(|name| Request::get(hosts.url(name, "/"))).collect();
+        for (name, response) in names.iter().zip(client.send_at_once(&requests, AT_ONCE)?) {
+            check(name, &response)?;
+        }
+        let mut requests = 6 + names.len();
+        hosts.nginx.wait_served(requests)?;
+        if self.strategy.resumes() {
+            Deadline::after(WARM).poll("a resumed session of each host", || {
+                let round = self.round(&client, &hosts, &names, &mut requests)?;
+                Ok(round.iter().all(ServedRequest::is_resumed).then_some(()))
+            })?;
+        }
+        let mut resumed = 0;
+        for _ in 0..COUNTED_ROUNDS {
+            let round = self.round(&client, &hosts, &names, &mut requests)?;
+            resumed += round.iter().filter(|request| request.is_resumed()).count();
+        }
+        let outcome = Outcome { requests, counted: COUNTED_ROUNDS * names.len(), resumed };
+        self.check(&hosts.nginx.wait_served(requests)?, outcome)?;
+        agree(&gateway, &hosts.nginx.served()?)?;
+        Ok(outcome)
+    }
+
+    /// Asks every host once, one after the other.
+    fn round(
+        self,
+        client: &Client,
+        hosts: &UpstreamHosts,
+        names: &[String],
+        requests: &mut usize,
+    ) -> Result<Vec<ServedRequest>> {
+        let round: Vec<_> = names.iter().map(|name| Request::get(hosts.url(name, "/"))).collect();
+        for (name, response) in names.iter().zip(client.send_all(&round)?) {
+            check(name, &response)?;
+        }
+        *requests += names.len();
+        Ok(hosts.nginx.wait_served(*requests)?.split_off(*requests - names.len()))
+    }
+
+    fn check(self, served: &[ServedRequest], outcome: Outcome) -> Result<()> {
+        for request in served {
+            ensure!(request.sni == request.host, "a server name that is not the host's: {request:?}");
+            ensure!(request.tls == tls_text(self.tls), "another version of TLS: {request:?}");
+            let protocol = if self.http2 { "HTTP/2.0" } else { "HTTP/1.1" };
+            ensure!(request.protocol == protocol, "another version of HTTP: {request:?}");
+        }
+        let resumed = served.iter().filter(|request| request.is_resumed()).count();
+        if self.strategy.resumes() {
+            #[expect(clippy::cast_precision_loss, reason = "hundreds")]
+            let rate = outcome.resumed as f64 / outcome.counted as f64;
+            ensure!(rate >= RESUMED, "{} of {} sessions were resumed", outcome.resumed, outcome.counted);
+        } else {
+            ensure!(resumed == 0, "{resumed} sessions were resumed");
+        }
+        Ok(())
+    }
+}
+
+fn ask(client: &Client, hosts: &UpstreamHosts, name: &str) -> Result<()> {
+    check(name, &client.get(hosts.url(name, "/"))?)
+}
+
+fn check(name: &str, response: &Response) -> Result<()> {
+    let right = response.status == 200 && response.content == format!("{name} says hello\n");
+    ensure!(right, "{name}: {response:?}");
+    Ok(())
+}
+
+/// Envoy counts the handshakes and the sessions that the server saw, and not one certificate that did not verify.
+fn agree(gateway: &Gateway, served: &[ServedRequest]) -> Result<()> {
+    let resumed = served.iter().filter(|request| request.is_resumed()).count();
+    for (name, expected) in [
+        ("handshake", served.len()),
+        ("session_reused", resumed),
+        ("fail_verify_error", 0),
+        ("fail_verify_san", 0),
+        ("connection_error", 0),
+    ] {
+        let name = format!("cluster.dynamic_forward_proxy_cluster_https.ssl.{name}");
+        Deadline::seconds(10).poll_eq(&name, &(expected as u64), || gateway.envoy_stat(&name))?;
+    }
+    Ok(())
+}
+
+/// The naive cluster, without Weir: the statuses of two hosts asked in turns, twice each.
+///
+/// # Errors
+/// Before 1.40, a second host that answers, or fails for another reason; from 1.40 on, a host that does not answer.
+pub fn control(version: &str, tls: TlsVersions, reversed: bool) -> Result<Vec<u16>> {
+    let options = ServerOptions { tls, connection_per_request: true, ..ServerOptions::default() };
+    let hosts = UpstreamHosts::start(options)?;
+    let envoy = StaticEnvoy::start(&EnvoyBinary::version(version)?, &hosts)?;
+    let order = if reversed { [BETA, ALPHA] } else { [ALPHA, BETA] };
+    for host in [order, order].concat() {
+        envoy.get(host, hosts.port())?;
+    }
+    let forwarded = envoy.wait_forwarded(2 * order.len())?;
+    let statuses: Vec<u16> = forwarded.iter().map(|request| request.status).collect();
+    if version < "1.40" {
+        let failure = forwarded[1].failure.as_deref().unwrap_or_default();
+        let fault = statuses[0] == 200 && statuses[1] == 503 && failure.contains("CERTIFICATE_VERIFY_FAILED");
+        ensure!(fault, "Envoy {version} without Weir does not show the fault: {forwarded:#?}");
+    } else {
+        ensure!(statuses.iter().all(|status| *status == 200), "Envoy {version}: {forwarded:#?}");
+    }
+    Ok(statuses)
+}
+
+fn tls_text(tls: TlsVersions) -> &'static str {
+    match tls {
+        TlsVersions::Only12 => "TLSv1.2",
+        TlsVersions::Only13 => "TLSv1.3",
+        TlsVersions::Both => "TLSv1.2 or TLSv1.3",
+    }
+}
+
+fn policy(names: &[String], port: u16) -> String {
+    let names = names.join(", ");
+    format!(
+        "rules:\n  - id: hosts\n    effect: allow\n    hosts: [{names}]\n    ports: [{port}]\n    \
+         addresses: [127.0.0.1/32]\n"
+    )
+}
