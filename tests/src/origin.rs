@@ -65,7 +65,7 @@ impl Origin {
         let (front, address) = match front {
             Front::Plain => (None, own_address),
             Front::Http1 => {
-                let relay = TlsRelay::serve(&chain, &key, own_address)?;
+                let relay = TlsRelay::serve(&chain, &key, "http/1.1", own_address)?;
                 let address = relay.address();
                 (Some(RunningFront::Http1(relay)), address)
             }

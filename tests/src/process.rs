@@ -132,6 +132,14 @@ impl ProcessId {
         Some(path.file_name()?.to_string_lossy().into_owned())
     }
 
+    /// The most memory that it ever had resident, in bytes (`VmHWM` of proc(5)).
+    pub fn peak_memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.number))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        let kibibytes: u64 = peak.context("no VmHWM in /proc")?.parse()?;
+        Ok(kibibytes * 1024)
+    }
+
     /// Its children and theirs, from /proc.
     pub fn descendants(&self) -> Result<Vec<Self>> {
         let mut parents = Vec::new();

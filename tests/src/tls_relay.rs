@@ -20,11 +20,11 @@ pub struct TlsRelay {
 }
 
 impl TlsRelay {
-    /// Takes TLS with this certificate (ALPN: HTTP/1.1 alone) and goes on to the plain `server`.
-    pub fn serve(certificate: &Path, key: &Path, server: SocketAddr) -> Result<Self> {
+    /// Takes TLS with this certificate, which offers one `protocol` by ALPN, and goes on to the plain `server`.
+    pub fn serve(certificate: &Path, key: &Path, protocol: &str, server: SocketAddr) -> Result<Self> {
         Self::start(
             "serve",
-            ["http/1.1".as_ref(), server.to_string().as_ref(), certificate.as_os_str(), key.as_os_str()],
+            [protocol.as_ref(), server.to_string().as_ref(), certificate.as_os_str(), key.as_os_str()],
         )
     }
 

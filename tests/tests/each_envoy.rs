@@ -15,6 +15,13 @@ macro_rules! on_oldest_and_newest_envoy {
     };
 }
 
+/// The same for the newest version alone: for what is long, and does not depend on the version.
+macro_rules! on_newest_envoy {
+    ($($name:ident),+ $(,)?) => {
+        each_version!([$($name),+] envoy_1_40_0 = "1.40.0");
+    };
+}
+
 macro_rules! each_version {
     ($names:tt $($module:ident = $version:literal),+) => { $(each_version!(@module $names $module $version);)+ };
     (@module [$($name:ident),+] $module:ident $version:literal) => {

@@ -1,6 +1,7 @@
 //! Streams live through interception: bytes go on as they come, in both directions and both versions of HTTP.
 
 mod curl;
+mod grpc;
 mod pattern;
 mod websocket;
 
@@ -8,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -215,6 +217,71 @@ fn sixty_four_mebibytes_go_up_byte_for_byte(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
+fn a_gibibyte_each_way_takes_little_memory(envoy: &EnvoyBinary) -> Result<()> {
+    const LENGTH: u64 = 1024 * MIB;
+    const MOST: u64 = 32 * MIB;
+    let (_hosts, origins, gateway) = start(envoy, &OVER_TLS, || {
+        |head: &Head, wire: &mut Wire| {
+            let mut length = 0;
+            wire.read_content(head, |piece| length += piece.len() as u64)?;
+            if length == LENGTH {
+                return wire.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            }
+            wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n"))?;
+            Pattern::of(LENGTH).try_for_each(|block| wire.write(block))
+        }
+    })?;
+    let folder = TempDir::new()?;
+    let file = folder.path().join("content");
+    // It takes no place on the disk.
+    fs::File::create(&file)?.set_len(LENGTH)?;
+    let id = gateway.envoy()?;
+    for (origin, version) in origins.iter().zip(VERSIONS) {
+        let before = id.peak_memory()?;
+        let upload =
+            ["--upload-file", file.to_str().context("the path is not UTF-8")?, "--header", "expect:"];
+        for (upload, up, down) in [(upload.as_slice(), LENGTH, 0), (&[], 0, LENGTH)] {
+            let said = ["--output", "/dev/null", "--write-out", "%{size_upload} %{size_download}\\n"];
+            let curl = Curl::new(&gateway)?.args([version, "--max-time", "300"]);
+            let mut curl = curl.args(said).args(upload.iter().copied()).start(&origin.url("/"))?;
+            curl.succeed_within(300)?;
+            curl.wait_line(&format!("{up} {down}"))?;
+        }
+        let grown = id.peak_memory()?.saturating_sub(before);
+        assert!(grown < MOST, "{version}: {} MiB more", grown / MIB);
+    }
+    Ok(())
+}
+
+/// A stream is silent for longer than a request, a handshake or a client's first bytes may take, whatever the clients
+/// and the upstreams speak. How long it may be silent at most is held in `idle`.
+fn an_event_arrives_after_a_long_silence(envoy: &EnvoyBinary) -> Result<()> {
+    const SILENCE: Duration = Duration::from_secs(35);
+    let fronts = [Front::Plain, Front::Http1, Front::Http2];
+    let (_hosts, origins, gateway) = start(envoy, &fronts, || {
+        |_: &Head, wire: &mut Wire| {
+            wire.write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: first\n\n")?;
+            // Not a wait for something: the passing of this time is what is tested.
+            thread::sleep(SILENCE);
+            wire.write("data: second\n\n")?;
+            wire.end()
+        }
+    })?;
+    let curls = pairs(&origins).map(|(origin, version)| {
+        let arguments = [version, "--no-buffer", "--max-time", "120"];
+        Curl::new(&gateway)?.args(arguments).start(&origin.url("/events"))
+    });
+    let mut curls = curls.collect::<Result<Vec<_>>>()?;
+    for curl in &mut curls {
+        curl.wait_line("data: first")?;
+    }
+    for curl in &mut curls {
+        curl.succeed_within(90)?;
+        curl.wait_line("data: second")?;
+    }
+    Ok(())
+}
+
 fn a_client_that_expects_to_be_told_to_continue_is_told(envoy: &EnvoyBinary) -> Result<()> {
     let (tell, told) = channel();
     let (_hosts, origins, gateway) = start(envoy, &OVER_TLS, || tell_pieces(tell.clone()))?;
@@ -367,6 +434,7 @@ on_oldest_and_newest_envoy!(
     messages_take_turns_within_h2,
     sixty_four_mebibytes_come_down_byte_for_byte,
     sixty_four_mebibytes_go_up_byte_for_byte,
+    an_event_arrives_after_a_long_silence,
     a_client_that_expects_to_be_told_to_continue_is_told,
     a_client_of_http_1_0_reads_the_content_to_the_end_of_the_connection,
     answers_without_content_leave_the_connection_in_step,
@@ -374,3 +442,8 @@ on_oldest_and_newest_envoy!(
     trailers_arrive_over_http_1,
     twenty_requests_go_at_once_over_one_connection,
 );
+mod gibibyte {
+    use super::a_gibibyte_each_way_takes_little_memory;
+
+    on_newest_envoy!(a_gibibyte_each_way_takes_little_memory);
+}

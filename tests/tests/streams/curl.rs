@@ -48,7 +48,12 @@ impl Running {
 
     /// Waits for its end, which must be without an error.
     pub(super) fn succeed(&mut self) -> Result<()> {
-        let status = self.0.wait(Deadline::seconds(35))?;
+        self.succeed_within(35)
+    }
+
+    /// The same within so many seconds.
+    pub(super) fn succeed_within(&mut self, seconds: u64) -> Result<()> {
+        let status = self.0.wait(Deadline::seconds(seconds))?;
         ensure!(status.success(), "curl ended with {status}: {}", self.0.stderr().text());
         Ok(())
     }

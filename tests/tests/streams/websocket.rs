@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use e2e::{EnvoyBinary, Front, Head, Http2, TlsRelay, Wire};
 
-use super::{connect, start};
+use super::{MIB, Pattern, connect, start};
 
 /// The example of RFC 6455, 1.3.
 const SOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -18,12 +18,17 @@ fn echo_messages(head: &Head, wire: &mut Wire) -> Result<()> {
     ))?;
     wire.write(b"\x81\x07welcome")?;
     loop {
-        // A short message of a client: opcode, length, mask, content (RFC 6455, 5.2).
-        let [opcode, length] = *wire.read(2)?.as_slice() else { bail!("two bytes are not two") };
+        // A message of a client in one frame: opcode, length, mask, content (RFC 6455, 5.2).
+        let [opcode, short] = *wire.read(2)?.as_slice() else { bail!("two bytes are not two") };
+        let length = match short & 0x7f {
+            126 => bail!("no test sends so much"),
+            127 => usize::try_from(u64::from_be_bytes(wire.read(8)?.try_into().expect("eight bytes")))?,
+            length => usize::from(length),
+        };
         let mask = wire.read(4)?;
-        let mut message = wire.read(usize::from(length & 0x7f))?;
+        let mut message = wire.read(length)?;
         message.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-        wire.write([opcode, length & 0x7f])?;
+        wire.write(frame_head(opcode, length))?;
         wire.write(message)?;
         if opcode == 0x88 {
             return wire.end();
@@ -31,11 +36,21 @@ fn echo_messages(head: &Head, wire: &mut Wire) -> Result<()> {
     }
 }
 
-fn message(opcode: u8, text: &str) -> Vec<u8> {
+/// The head of a frame without a mask. No test sends what has a length of two bytes.
+fn frame_head(opcode: u8, length: usize) -> Vec<u8> {
+    match u8::try_from(length) {
+        Ok(short) if short < 126 => vec![opcode, short],
+        Ok(_) | Err(_) => [&[opcode, 127], (length as u64).to_be_bytes().as_slice()].concat(),
+    }
+}
+
+fn message(opcode: u8, content: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
-    let length = u8::try_from(text.len()).expect("a short message");
-    let masked = text.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
-    [opcode, 0x80 | length].into_iter().chain(mask).chain(masked).collect()
+    let mut frame = frame_head(opcode, content.len());
+    frame[1] |= 0x80;
+    frame.extend(mask);
+    frame.extend(content.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
 }
 
 fn a_websocket_carries_messages_both_ways(envoy: &EnvoyBinary) -> Result<()> {
@@ -55,11 +70,16 @@ fn a_websocket_carries_messages_both_ways(envoy: &EnvoyBinary) -> Result<()> {
         assert_eq!(wire.read(9)?, b"\x81\x07welcome");
         for round in 0..20 {
             let text = format!("message {round}");
-            wire.write(message(0x81, &text))?;
+            wire.write(message(0x81, text.as_bytes()))?;
             assert_eq!(wire.read(2)?, [0x81, text.len() as u8]);
             assert_eq!(wire.read(text.len())?, text.as_bytes());
         }
-        wire.write(message(0x88, ""))?;
+        // Binary, and larger than any buffer on the way.
+        let large: Vec<u8> = Pattern::of(8 * MIB).flatten().collect();
+        wire.write(message(0x82, &large))?;
+        assert_eq!(wire.read(10)?, frame_head(0x82, large.len()));
+        assert!(wire.read(large.len())? == large, "{front:?}: other bytes");
+        wire.write(message(0x88, b""))?;
         assert_eq!(wire.read_to_end()?, [0x88, 0]);
     }
     Ok(())
