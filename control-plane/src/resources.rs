@@ -23,6 +23,7 @@ mod policy_filter;
 mod protobuf;
 mod route;
 pub mod secret;
+pub mod timeouts;
 mod upstream_secret;
 mod upstream_tls;
 
@@ -36,6 +37,8 @@ use crate::ca::leaves;
 use crate::capabilities::{Capabilities, LeafDelivery, UpstreamTlsChoice};
 use crate::snapshot::{InconsistentSnapshot, References, Resource, Snapshot};
 use crate::xds::{ResourceType, host_contexts};
+
+use timeouts::Timeouts;
 
 /// What to serve, whatever the node.
 #[derive(Debug, Clone)]
@@ -57,6 +60,8 @@ pub struct Gateway {
     /// The hosts with a context of their own, with
     /// [`UpstreamTlsStrategy::ContextPerHost`](crate::capabilities::UpstreamTlsStrategy).
     pub host_contexts: host_contexts::Limits,
+    /// How long connections and streams may be silent.
+    pub timeouts: Timeouts,
 }
 
 /// Builds everything that a node with these capabilities is served.
@@ -79,9 +84,10 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
             .map(|(listener, references)| {
                 (ResourceType::Listener, Resource::new(listener.name.clone(), &listener), references)
             });
-    let routes = [route::explicit(), route::intercepted_tls([]), route::intercepted_plain()].map(|table| {
-        (ResourceType::Route, Resource::new(table.name.clone(), &table), route::references(&table))
-    });
+    let routes = [route::explicit(gateway.timeouts), route::intercepted_tls([]), route::intercepted_plain()]
+        .map(|table| {
+            (ResourceType::Route, Resource::new(table.name.clone(), &table), route::references(&table))
+        });
     let configs = [policy_filter::resource(gateway, capabilities), address_guard::resource(gateway)]
         .map(|config| (ResourceType::ExtensionConfig, config, References::new()));
     Snapshot::new(secrets.into_iter().chain(clusters).chain(listeners).chain(routes).chain(configs))

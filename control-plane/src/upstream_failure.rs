@@ -76,7 +76,7 @@ const fn failure(sign: Sign, reason: Reason, cause: &'static str) -> UpstreamFai
 
 impl UpstreamFailure {
     /// Every failure; the first whose sign is there is the one.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         failure(Sign::Details("dns_cache_overflow"), Reason::Overloaded, "too many names are in use"),
         failure(
             Sign::Details("dns_cache_pending_requests_overflow"),
@@ -138,6 +138,11 @@ impl UpstreamFailure {
             Sign::Details("connection_timeout"),
             Reason::UpstreamUnreachable,
             "it did not take the connection in time",
+        ),
+        failure(
+            Sign::Details("stream_idle_timeout"),
+            Reason::UpstreamUnreachable,
+            "neither it nor the client said anything for too long",
         ),
         failure(
             Sign::Flag(Flag::ConnectionFailure),

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use weir::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
+use weir::resources::timeouts::Timeouts;
 use weir::resources::{self, Gateway};
 use weir::snapshot::{Resource, Snapshot};
 use weir::xds::ResourceType;
@@ -48,6 +49,7 @@ fn gateway() -> Gateway {
         resolver: Some("127.0.0.1:5353".parse().unwrap()),
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: Limits::DEFAULT,
+        timeouts: Timeouts::DEFAULT,
     }
 }
 

@@ -11,6 +11,7 @@ mod control_plane;
 mod demo;
 mod harness;
 mod hostile_bytes;
+mod idle;
 mod invalid_requests;
 mod leaks;
 mod lifetime;

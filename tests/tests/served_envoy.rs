@@ -1,7 +1,7 @@
 //! An Envoy that is no child of its control plane, so that the tests can give it another configuration than `weir run`
 //! would, and take the control plane away.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use weir::ca::{Ca, Lifetimes};
 use weir::capabilities::{Protocol, UpstreamTlsChoice};
 use weir::control_plane::ControlPlane;
 use weir::resources::Gateway;
+use weir::resources::timeouts::Timeouts;
 use weir::state_folder::StateFolder;
 use weir::xds::host_contexts::Limits;
 
@@ -36,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) upstream_tls: UpstreamTlsChoice,
     pub(crate) host_contexts: Limits,
     pub(crate) protocol: Protocol,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Options {
@@ -47,6 +49,7 @@ impl Options {
             upstream_tls: UpstreamTlsChoice::Auto,
             host_contexts: Limits::DEFAULT,
             protocol: Protocol::Delta,
+            timeouts: Timeouts::DEFAULT,
         })
     }
 }
@@ -66,6 +69,7 @@ impl ServedEnvoy {
             resolver: Some(hosts.dns.address()),
             upstream_tls: options.upstream_tls,
             host_contexts: options.host_contexts,
+            timeouts: options.timeouts,
         };
         let control_plane = serve(&gateway, directory.path())?;
         let bootstrap = Bootstrap {
@@ -133,6 +137,11 @@ impl ServedEnvoy {
     pub(crate) fn admin(&self, page: &str) -> Result<String> {
         let client = Client::on_socket(&admin(self.directory.path()));
         Ok(client.get(format!("http://envoy/{page}"))?.content)
+    }
+
+    /// Where its explicit proxy listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.gateway.listen
     }
 
     fn proxy(&self) -> String {

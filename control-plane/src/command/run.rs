@@ -31,6 +31,7 @@ use crate::exit_code::ExitCode;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
 use crate::resources::Gateway;
+use crate::resources::timeouts::Timeouts;
 use crate::runtime_folder::RuntimeFolder;
 use crate::xds::host_contexts::Limits;
 use certificates::Certificates;
@@ -148,6 +149,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         resolver: arguments.dns,
         upstream_tls: arguments.upstream_tls,
         host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
+        timeouts: Timeouts::DEFAULT,
     };
     let control_plane = ControlPlane::new(gateway, Arc::clone(&certificates.ca));
     let mut envoy = start(&control_plane, &runtime, &binary)?;

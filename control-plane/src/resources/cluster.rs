@@ -32,6 +32,10 @@ use crate::snapshot::Resource;
 const CONNECT_TIMEOUT_SECONDS: i64 = 10;
 const IDLE_TIMEOUT_SECONDS: i64 = 600;
 const MAX_CONNECTIONS: u32 = 2048;
+/// What an upstream may send ahead of its client over HTTP/2, in bytes, on a stream and on a connection. Envoy holds all
+/// of it, and its own choice is 16 and 24 MiB. With 4 MiB a stream brings 40 MB/s over 100 ms.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
 
 pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
     let tls = upstream_tls::shared(gateway, capabilities.upstream_tls);
@@ -63,7 +67,11 @@ pub(super) fn of_host(gateway: &Gateway, host: &Host) -> Resource {
 fn either() -> UpstreamProtocolOptions {
     UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
         http_protocol_options: Some(trailers()),
-        http2_protocol_options: Some(Http2ProtocolOptions::default()),
+        http2_protocol_options: Some(Http2ProtocolOptions {
+            initial_stream_window_size: number(STREAM_WINDOW),
+            initial_connection_window_size: number(CONNECTION_WINDOW),
+            ..Http2ProtocolOptions::default()
+        }),
         ..AutoHttpConfig::default()
     })
 }

@@ -2,7 +2,7 @@
 
 use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::core::v3::{
-    ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, SubstitutionFormatString,
+    ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions, SubstitutionFormatString,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
 use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3::{
@@ -22,12 +22,14 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
 
-use super::protobuf::{ads, bool_value, inline_string, seconds};
+use super::protobuf::{ads, bool_value, duration, inline_string, number, seconds};
 use super::{Gateway, address_guard, decision_log, dns_cache, local_reply, names, policy_filter};
 use crate::capabilities::Capabilities;
 
-/// How long a stream may be silent in both directions. Streams have no other limit.
-const STREAM_IDLE_SECONDS: i64 = 600;
+/// What a client may send ahead of its upstream over HTTP/2, in bytes, on a stream and on a connection. Envoy holds all
+/// of it, and its own choice is 16 and 24 MiB; clients are near, so that little keeps the way full.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
 /// How long the headers of a request may take.
 const REQUEST_HEADERS_SECONDS: i64 = 30;
 
@@ -38,6 +40,7 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> Filter 
     let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, router];
     manager(
         names::EXPLICIT_LISTENER,
+        gateway,
         capabilities,
         names::EXPLICIT_ROUTES,
         filters,
@@ -47,12 +50,26 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> Filter 
 
 /// TLS terminated, on the listener of this name.
 pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> Filter {
-    manager(listener, capabilities, names::INTERCEPTED_TLS_ROUTES, policed(gateway).into(), &["websocket"])
+    manager(
+        listener,
+        gateway,
+        capabilities,
+        names::INTERCEPTED_TLS_ROUTES,
+        policed(gateway).into(),
+        &["websocket"],
+    )
 }
 
 /// Plain HTTP that is no proxy request, on the listener of this name.
 pub(super) fn intercepted_plain(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> Filter {
-    manager(listener, capabilities, names::INTERCEPTED_PLAIN_ROUTES, policed(gateway).into(), &["websocket"])
+    manager(
+        listener,
+        gateway,
+        capabilities,
+        names::INTERCEPTED_PLAIN_ROUTES,
+        policed(gateway).into(),
+        &["websocket"],
+    )
 }
 
 /// The chain of every listener: decide, resolve, look at the address, send.
@@ -99,6 +116,7 @@ fn mark_tunnel() -> HttpFilter {
 /// `routes` is its route table, and its own name in statistics.
 fn manager(
     listener: &str,
+    gateway: &Gateway,
     capabilities: Capabilities,
     routes: &str,
     filters: Vec<HttpFilter>,
@@ -128,6 +146,8 @@ fn manager(
             // Also what offers clients a WebSocket within h2 (RFC 8441). It has no `sec-websocket-key`, and an upgrade
             // goes out over HTTP/1.1, where servers refuse one without: so it is offered to tunnels alone.
             allow_connect: upgrades.contains(&"CONNECT"),
+            initial_stream_window_size: number(STREAM_WINDOW),
+            initial_connection_window_size: number(CONNECTION_WINDOW),
             ..Http2ProtocolOptions::default()
         }),
         // What the policy judges and what the upstream reads must be one path: dot segments are resolved before
@@ -139,7 +159,11 @@ fn manager(
         skip_xff_append: true,
         generate_request_id: bool_value(false),
         server_header_transformation: ServerHeaderTransformation::PassThrough as i32,
-        stream_idle_timeout: seconds(STREAM_IDLE_SECONDS),
+        stream_idle_timeout: duration(gateway.timeouts.stream),
+        common_http_protocol_options: Some(CommonHttpOptions {
+            idle_timeout: duration(gateway.timeouts.connection),
+            ..CommonHttpOptions::default()
+        }),
         request_headers_timeout: seconds(REQUEST_HEADERS_SECONDS),
         ..HttpConnectionManager::default()
     };

@@ -16,6 +16,11 @@ pub(super) fn seconds(seconds: i64) -> Option<Duration> {
     Some(Duration { seconds, nanos: 0 })
 }
 
+pub(super) fn duration(duration: std::time::Duration) -> Option<Duration> {
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    Some(Duration { seconds, nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(0) })
+}
+
 pub(super) fn bool_value(value: bool) -> Option<BoolValue> {
     Some(BoolValue { value })
 }

@@ -13,7 +13,8 @@ use envoy_types::util::pack_any;
 use weir_policy::Host;
 
 use super::names;
-use super::protobuf::{bool_value, seconds};
+use super::protobuf::{bool_value, duration, seconds};
+use super::timeouts::Timeouts;
 use crate::snapshot::References;
 use crate::xds::ResourceType;
 
@@ -34,7 +35,7 @@ const REQUEST_HEADERS_REMOVED: [&str; 9] = [
 const RESPONSE_HEADERS_REMOVED: [&str; 2] = ["alt-svc", "x-weir-decision"];
 
 /// The explicit listener: tunnels go inward, absolute-form goes out in plain.
-pub(super) fn explicit() -> RouteConfiguration {
+pub(super) fn explicit(timeouts: Timeouts) -> RouteConfiguration {
     let tunnel = Route {
         r#match: Some(RouteMatch {
             path_specifier: Some(PathSpecifier::ConnectMatcher(ConnectMatcher {})),
@@ -46,6 +47,7 @@ pub(super) fn explicit() -> RouteConfiguration {
                 connect_config: Some(ConnectConfig::default()),
                 ..UpgradeConfig::default()
             }],
+            idle_timeout: duration(timeouts.tunnel()),
             ..action(names::INTERCEPT_CLUSTER)
         })),
         // A tunnel has no upstream address of its own; what comes out of it is guarded inside.
