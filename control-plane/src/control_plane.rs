@@ -72,6 +72,11 @@ impl ControlPlane {
         self.secrets.authority_changed();
     }
 
+    /// The policy in force.
+    pub fn policy(&self) -> watch::Receiver<Arc<Policy>> {
+        self.policy.subscribe()
+    }
+
     /// The connected Envoys.
     pub fn nodes(&self) -> &NodeRegistry {
         &self.nodes

@@ -5,6 +5,7 @@
 //!                        ca → leaf_secrets ↗
 //! ```
 
+pub mod address_space;
 pub mod bootstrap;
 pub mod ca;
 pub mod capabilities;
@@ -12,6 +13,7 @@ pub mod certificate_file;
 pub mod command;
 pub mod control_plane;
 pub mod decision_log;
+pub mod dns;
 pub mod environment;
 pub mod envoy;
 pub mod envoy_version;

@@ -5,12 +5,10 @@
 //!        └── absolute-form ──→ policy → forward proxy → address guard → http
 //! ```
 //! What depends on the policy travels as extension configs (the policy filter, the address guard), so that a new
-//! policy touches no listener, no cluster and no connection. There are two exceptions: a policy that lists other
-//! addresses than the last one, which changes what may be resolved, and an Envoy that takes its certificates in
-//! advance ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
+//! policy touches no listener, no cluster and no connection. The exception is an Envoy that takes its
+//! certificates in advance ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
 
 mod address_guard;
-mod address_space;
 mod cluster;
 mod connection_manager;
 mod decision_log;
@@ -53,7 +51,8 @@ pub struct Gateway {
     pub transparent: Vec<SocketAddr>,
     /// The roots that upstreams are verified by, in PEM.
     pub upstream_roots: Arc<str>,
-    /// The DNS resolver; Envoy's own choice (the system's) when absent.
+    /// The resolver that Envoy asks, which must give no address that a rule of the name could refuse
+    /// ([`dns`](crate::dns)). Envoy's own choice (the system's) when absent.
     pub resolver: Option<SocketAddr>,
     /// How hosts that share an address are kept apart.
     pub upstream_tls: UpstreamTlsChoice,

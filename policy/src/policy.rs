@@ -229,6 +229,16 @@ impl Policy {
         (0..self.image.rules()).map(|index| crate::Rule::new(self, index))
     }
 
+    /// Every rule that speaks about a host, in order, once each.
+    #[must_use]
+    pub fn rules_for(&self, host: &Host) -> Vec<crate::Rule<'_>> {
+        let mut indices = std::collections::BTreeSet::new();
+        candidates::for_each(&self.image, host, |index| {
+            indices.insert(index);
+        });
+        indices.into_iter().map(|index| crate::Rule::new(self, index)).collect()
+    }
+
     /// What becomes of a request that no rule names.
     #[must_use]
     pub fn mode(&self) -> Mode {

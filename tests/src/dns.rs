@@ -11,7 +11,7 @@ use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, Record, RecordType};
 
 /// Seconds that an answer may be kept.
-const TTL: u32 = 60;
+const TTL: u32 = 5;
 /// Longer than any query over UDP without EDNS.
 const LONGEST_QUERY: usize = 4096;
 

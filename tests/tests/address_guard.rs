@@ -1,9 +1,10 @@
 //! A name that leads inward is refused unless its rule lists the address; Weir's own doors are closed even then.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 
 use anyhow::{Result, ensure};
-use e2e::{EnvoyBinary, INWARD, Run, ServerOptions, UpstreamHosts};
+use e2e::{ALPHA, Deadline, EnvoyBinary, INWARD, Run, ServerOptions, UpstreamHosts};
 
 /// Loopback in each of its spellings, private, link-local and metadata space.
 const INWARD_ADDRESSES: [IpAddr; 9] = [
@@ -42,23 +43,87 @@ fn a_name_that_leads_inward_is_refused(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// Envoy tries a name's addresses one after the other (happy eyeballs), and the guard must hold for each of them,
-/// not for the first alone. `127.0.0.2` stands for an address that may be reached; nothing listens there.
+/// `127.0.0.2` stands for an address that may be reached; nothing listens there, so Envoy goes on to the next one
+/// (happy eyeballs). The hosts listen on `127.0.0.1`.
+const LISTED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// The guard sees the first address alone, so the others must be kept from Envoy, also where another rule lists them,
+/// and over plain http, where no certificate stands in the way.
 fn an_address_that_is_not_allowed_is_not_reached_behind_one_that_is(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    let listed = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-    for others in [[IpAddr::V4(Ipv4Addr::LOCALHOST)], [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3))]] {
-        hosts.dns.set(INWARD, [&[listed], others.as_slice()].concat());
-        let policy = policy(&[INWARD.to_owned()], hosts.port(), "https", Some("127.0.0.2/32"));
-        let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
-        let response = gateway.client().get(hosts.url(INWARD, "/"))?;
-        if envoy.version.as_str() < "1.39" && others == [IpAddr::V4(Ipv4Addr::LOCALHOST)] {
-            // The limit that SECURITY.md states: these Envoys cannot be told to forget an address.
-            assert_eq!(response.status, 200, "better than documented: {response:#?}");
-        } else {
-            assert_eq!(response.status, 503, "{response:#?}");
+    let mapped = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+    let name = |index: usize| format!("n{index}.{INWARD}");
+    let inner =
+        [vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], vec![mapped], vec![mapped, IpAddr::V4(Ipv4Addr::LOCALHOST)]];
+    for (index, inner) in inner.iter().enumerate() {
+        hosts.dns.set(&name(index), [&[LISTED], inner.as_slice()].concat());
+    }
+    let names: Vec<_> = (0..inner.len()).map(name).collect();
+    let rule = |id: &str, hosts: &str, addresses: &str, ports: &str| {
+        format!(
+            "  - {{id: {id}, effect: allow, hosts: [{hosts}], schemes: [http, https], ports: [{ports}], addresses: [{addresses}]}}\n"
+        )
+    };
+    let ports = format!("{}, {}", hosts.port(), hosts.plain_port());
+    let policy = format!(
+        "rules:\n{}{}",
+        rule("inward", &names.join(", "), "127.0.0.2", &ports),
+        rule("other", ALPHA, "127.0.0.1", &ports),
+    );
+    let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
+    let plain = |name: &str| format!("http://{name}:{}/", hosts.plain_port());
+    for name in &names {
+        for url in [hosts.url(name, "/"), plain(name)] {
+            let response = gateway.client().get(&url)?;
+            assert_eq!(
+                (response.status, response.header("x-weir-decision")),
+                (503, Some("upstream_unreachable")),
+                "{url}: {response:#?}"
+            );
         }
     }
+    assert_eq!(hosts.nginx.served()?, []);
+    // What the other rule lists is reached by its own name.
+    assert_eq!(gateway.client().get(plain(ALPHA))?.status, 200);
+    Ok(())
+}
+
+fn of_two_rules_for_a_name_neither_reaches_what_the_other_lists(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    hosts.dns.set(INWARD, vec![LISTED, IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+    let port = hosts.plain_port();
+    let rule = |id: &str, address: &str| {
+        format!(
+            "  - {{id: {id}, effect: allow, hosts: [{INWARD}], paths: [/{id}], schemes: [http], ports: [{port}], addresses: [{address}]}}\n"
+        )
+    };
+    let policy = format!("rules:\n{}{}", rule("first", "127.0.0.2"), rule("second", "127.0.0.1"));
+    let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
+    for (path, reason) in [("first", "upstream_unreachable"), ("second", "address_not_allowed")] {
+        let response = gateway.client().get(format!("http://{INWARD}:{port}/{path}"))?;
+        assert_eq!(response.header("x-weir-decision"), Some(reason), "{path}: {response:#?}");
+    }
+    assert_eq!(hosts.nginx.served()?, []);
+    Ok(())
+}
+
+/// Envoy asks for a name again after 30 seconds; whatever the answer says then, no byte of it is reached.
+fn a_name_that_moves_inward_between_two_requests_is_refused(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let port = hosts.plain_port();
+    let inner = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 3), port))?;
+    inner.set_nonblocking(true)?;
+    let gateway =
+        Run::new(envoy, &hosts, &policy(&[INWARD.to_owned()], port, "http", Some("127.0.0.1")))?.start()?;
+    let ask = || gateway.client().get(format!("http://{INWARD}:{port}/"));
+    assert_eq!(ask()?.status, 200);
+    hosts.dns.set(INWARD, vec![inner.local_addr()?.ip()]);
+    Deadline::seconds(120).poll_eq("the answer", &Some("address_not_allowed".to_owned()), || {
+        let response = ask()?;
+        ensure!(matches!(response.status, 200 | 403), "{response:#?}");
+        Ok(response.header("x-weir-decision").map(str::to_owned))
+    })?;
+    assert_eq!(inner.accept().map(drop).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
     Ok(())
 }
 
@@ -128,6 +193,8 @@ fn policy(names: &[String], port: u16, scheme: &str, addresses: Option<&str>) ->
 on_oldest_and_newest_envoy!(
     a_name_that_leads_inward_is_refused,
     an_address_that_is_not_allowed_is_not_reached_behind_one_that_is,
+    of_two_rules_for_a_name_neither_reaches_what_the_other_lists,
+    a_name_that_moves_inward_between_two_requests_is_refused,
     a_name_that_does_not_exist_says_so,
     a_tunnel_to_an_address_that_no_rule_lists_is_refused,
     weirs_own_port_is_closed_even_to_a_rule_that_lists_it,

@@ -25,6 +25,8 @@ use crate::ca::{CaFiles, Lifetimes};
 use crate::capabilities::{Protocol, UpstreamTlsChoice};
 use crate::command::duration;
 use crate::control_plane::ControlPlane;
+use crate::dns::Resolver;
+use crate::dns::name_servers::NameServers;
 use crate::environment::{Environment, SystemRoots};
 use crate::envoy::Envoy;
 use crate::exit_code::ExitCode;
@@ -139,6 +141,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let transparent = transparent
         .map(|address| settings::free_address("--transparent", *address))
         .collect::<Result<_, _>>()?;
+    let resolver = Resolver::bind().await?;
 
     let gateway = Gateway {
         policy,
@@ -146,12 +149,13 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         listen,
         transparent,
         upstream_roots: upstream_roots.pem(),
-        resolver: arguments.dns,
+        resolver: Some(resolver.address()),
         upstream_tls: arguments.upstream_tls,
         host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
         timeouts: Timeouts::DEFAULT,
     };
     let control_plane = ControlPlane::new(gateway, Arc::clone(&certificates.ca));
+    resolve(resolver, &control_plane, NameServers::new(arguments.dns)?);
     let mut envoy = start(&control_plane, &runtime, &binary)?;
     let probed = tokio::select! {
         ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen, arguments.upstream_tls)) => match ready {
@@ -212,6 +216,16 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     envoy.stop().await?;
     Ok(code)
+}
+
+/// Answers Envoy's questions for names, by the policy in force.
+fn resolve(resolver: Resolver, control_plane: &ControlPlane, servers: NameServers) {
+    let serving = resolver.serve(control_plane.policy(), servers);
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "names are no longer resolved");
+        }
+    });
 }
 
 /// Serves the control plane on a socket that only we can open, and starts Envoy on it.

@@ -5,9 +5,8 @@
 //! request is denied. It trusts the filter state that the policy filter wrote, never a header.
 //!
 //! It sees the first address of a name only, and Envoy goes on to the others when that one does not answer (happy
-//! eyeballs). So Envoy is also told to forget the addresses that no rule lists when it resolves a name
-//! ([`dns_cache`](super::dns_cache)), which Envoys before 1.39 do not know how to. What is left open is in SECURITY.md:
-//! the addresses that another rule lists.
+//! eyeballs). So the resolver that Envoy asks gives it no address that some rule of the name could refuse
+//! ([`dns`](crate::dns)).
 
 use envoy_types::pb::envoy::config::core::v3::{ExtensionConfigSource, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, permission};
@@ -24,7 +23,8 @@ use ipnet::IpNet;
 use prost::{Message, Name};
 
 use super::protobuf::{ads, cidr, extension};
-use super::{Gateway, address_space, names};
+use super::{Gateway, names};
+use crate::address_space;
 use crate::snapshot::Resource;
 
 /// Envoy's admin, Weir's listeners and the control plane: never reachable through Weir, whatever a rule lists.

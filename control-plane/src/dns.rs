@@ -1,0 +1,113 @@
+//! The resolver that Envoy asks: it passes questions on, and answers with no address that a rule could refuse.
+//!
+//! The address guard inside Envoy judges the first address of a name, and Envoy goes on to the next one when that does
+//! not answer. So what must not be reached is not given to Envoy at all ([`admitted`]). Only names that the policy sends
+//! requests to are resolved, only addresses are asked for, and answers are short enough for a datagram, so there is
+//! nothing to speak TCP for.
+//!
+//! It trusts the operator's name servers to be reachable, and nothing that they say.
+
+mod admitted;
+mod lookups;
+mod message;
+pub mod name_servers;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::UdpSocket;
+use tokio::sync::{Semaphore, watch};
+use weir_policy::{Host, Policy};
+
+use admitted::Admitted;
+use lookups::{Found, Lookups};
+use message::{Answer, Family, Question};
+use name_servers::NameServers;
+
+/// Questions that are worked on at a time. What is more is dropped, and Envoy asks again.
+const MOST_AT_ONCE: usize = 1024;
+/// No question that Envoy asks is longer (RFC 1035, section 4.2.1).
+const LONGEST_QUESTION: usize = 512;
+
+/// A resolver on a free UDP port of the loopback interface.
+#[derive(Debug)]
+pub struct Resolver {
+    socket: Arc<UdpSocket>,
+    address: SocketAddr,
+}
+
+impl Resolver {
+    /// Takes the port; nothing is answered until [`Resolver::serve`].
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn bind() -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket: Arc::new(socket), address })
+    }
+
+    /// Where it is asked.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers by the newest policy until it is dropped.
+    ///
+    /// # Errors
+    /// When the socket fails for good.
+    pub async fn serve(self, policy: watch::Receiver<Arc<Policy>>, servers: NameServers) -> io::Result<()> {
+        let lookups = Arc::new(Lookups::new(servers));
+        let permits = Arc::new(Semaphore::new(MOST_AT_ONCE));
+        let mut buffer = [0; LONGEST_QUESTION];
+        loop {
+            let (length, client) = match self.socket.recv_from(&mut buffer).await {
+                Ok(received) => received,
+                // An earlier answer found nobody: Linux says so here.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                Err(error) => return Err(error),
+            };
+            // What is no question gets no answer.
+            let Some(question) = buffer.get(..length).and_then(Question::parse) else { continue };
+            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+            let (socket, lookups) = (Arc::clone(&self.socket), Arc::clone(&lookups));
+            let policy = policy.clone();
+            tokio::spawn(async move {
+                let answer = answer(&question, &policy, &lookups).await;
+                if let Err(error) = socket.send_to(&question.answered(&answer), client).await {
+                    tracing::debug!(%error, "an answer could not be sent");
+                }
+                drop(permit);
+            });
+        }
+    }
+}
+
+async fn answer(question: &Question, policy: &watch::Receiver<Arc<Policy>>, lookups: &Lookups) -> Answer {
+    let host = question.name().and_then(|name| Host::parse(name.as_bytes()).ok());
+    let Some(host) = host.filter(|host| !host.is_address()) else { return Answer::Refused };
+    if Admitted::of(&policy.borrow(), &host).is_none() {
+        return Answer::Refused;
+    }
+    let Some(family) = question.family() else { return Answer::addresses(Vec::new(), Duration::ZERO) };
+    match &*lookups.find(&host).await {
+        Found::Addresses { addresses, until } => {
+            // Judged by the policy of now, however old the lookup is.
+            let policy = policy.borrow();
+            let Some(admitted) = Admitted::of(&policy, &host) else { return Answer::Refused };
+            let given = admitted.filter(addresses);
+            if given != *addresses {
+                tracing::info!(%host, ?addresses, ?given, "some addresses of the name are kept from Envoy");
+            }
+            let given = given.into_iter().filter(|address| address.is_ipv4() == (family == Family::V4));
+            Answer::addresses(given.collect(), until.saturating_duration_since(Instant::now()))
+        }
+        Found::Nothing { .. } => Answer::NoSuchName,
+        Found::Failed { .. } => Answer::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Which of a name's addresses Envoy may know.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use weir_policy::{Effect, Host, Mode, Policy};
+
+use crate::address_space;
+
+/// Given in place of addresses that no rule admits: the guard refuses it, so that the client reads why, and nobody
+/// answers there (RFC 7600, section 4.8: the IPv4 dummy address; RFC 6666: the discard prefix).
+const NOWHERE: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)), IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1))];
+
+/// What the allow rules of a name admit beside public addresses, rule by rule.
+pub(super) struct Admitted {
+    rules: Vec<Vec<IpNet>>,
+}
+
+impl Admitted {
+    /// None for a name that the policy sends nothing to.
+    pub(super) fn of(policy: &Policy, host: &Host) -> Option<Self> {
+        let sends = |rule: &weir_policy::Rule<'_>| rule.effect() == Effect::Allow;
+        let mut rules: Vec<_> = policy.rules_for(host).into_iter().filter(sends).collect();
+        if policy.upstreams().any(|upstream| upstream.host() == Some(host.as_str())) {
+            let goes = |rule: &weir_policy::Rule<'_>| {
+                rule.upstream().and_then(|upstream| upstream.host()) == Some(host.as_str())
+            };
+            rules.extend(policy.rules().filter(goes));
+        }
+        if rules.is_empty() && policy.mode() == Mode::Enforce {
+            return None;
+        }
+        let sets: Vec<Vec<IpNet>> = policy.address_sets().map(|set| set.nets().collect()).collect();
+        let listed = |rule: weir_policy::Rule<'_>| {
+            rule.address_set().and_then(|set| sets.get(usize::from(set))).cloned().unwrap_or_default()
+        };
+        Some(Self { rules: rules.into_iter().map(listed).collect() })
+    }
+
+    /// What Envoy is given of both families together. Envoy may connect to any of it whichever rule decides, so it is
+    /// what every rule admits; and all of it is listed or all of it public, because the guard judges them differently.
+    /// Where nothing is left it is one address that some rule admits: alone, it is judged by the guard. Where no rule
+    /// admits any it is an address that every guard refuses.
+    pub(super) fn filter(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let lists =
+            |rule: &Vec<IpNet>, address: &IpAddr| rule.iter().any(|network| network.contains(address));
+        let by_all =
+            |address: &IpAddr| !self.rules.is_empty() && self.rules.iter().all(|rule| lists(rule, address));
+        let (public, inner): (Vec<IpAddr>, Vec<IpAddr>) =
+            addresses.iter().copied().partition(|address| address_space::is_public(*address));
+        let listed: Vec<IpAddr> = inner.iter().copied().filter(by_all).collect();
+        if !listed.is_empty() {
+            return listed;
+        }
+        if !public.is_empty() || addresses.is_empty() {
+            return public;
+        }
+        let by_some = |address: &&IpAddr| self.rules.iter().any(|rule| lists(rule, address));
+        match inner.iter().find(by_some) {
+            Some(address) => vec![*address],
+            None => NOWHERE.to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = "
+allowed_domains: [public.example]
+rules:
+  - {id: own, effect: allow, hosts: [own.example], addresses: [10.1.0.0/16, 'fd00::/8']}
+  - {id: other, effect: allow, hosts: [other.example], addresses: [127.0.0.1]}
+  - {id: wide, effect: allow, hosts: [two.example], paths: [/a], addresses: [10.1.0.0/16, 10.2.0.1]}
+  - {id: narrow, effect: allow, hosts: [two.example], paths: [/b], addresses: [10.2.0.1]}
+  - {id: forbidden, effect: deny, hosts: [denied.example]}
+  - {id: moved, effect: allow, hosts: [front.example], addresses: [10.3.0.1], upstream: {host: back.example}}
+";
+
+    fn policy(source: &str) -> Policy {
+        weir_policy::compile(source).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    fn filtered(policy: &Policy, host: &str, addresses: &[&str]) -> Option<Vec<String>> {
+        let host = Host::parse(host.as_bytes()).unwrap();
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let given = Admitted::of(policy, &host)?.filter(&addresses);
+        Some(given.iter().map(ToString::to_string).collect())
+    }
+
+    fn is(host: &str, addresses: &[&str], given: &[&str]) {
+        let given = given.iter().map(ToString::to_string).collect();
+        assert_eq!(filtered(&policy(POLICY), host, addresses), Some(given), "{host} {addresses:?}");
+    }
+
+    #[test]
+    fn public_addresses_are_kept_and_all_others_are_not() {
+        let inward = [
+            "127.0.0.1",
+            "10.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "fe80::1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "fd00::1",
+            "192.0.0.8",
+            "100::1",
+        ];
+        is("public.example", &["8.8.8.8", "2606:4700::1111"], &["8.8.8.8", "2606:4700::1111"]);
+        for address in inward {
+            is("public.example", &["8.8.8.8", address], &["8.8.8.8"]);
+            is("public.example", &[address, "2606:4700::1111"], &["2606:4700::1111"]);
+            is("public.example", &[address], &["192.0.0.8", "100::1"]);
+        }
+        is("public.example", &[], &[]);
+    }
+
+    #[test]
+    fn what_a_rule_lists_is_kept_for_its_own_names_alone() {
+        is("own.example", &["10.1.2.3", "10.2.0.1", "fd00::1", "127.0.0.1"], &["10.1.2.3", "fd00::1"]);
+        is("own.example", &["8.8.8.8", "10.1.2.3", "::ffff:10.1.2.3"], &["10.1.2.3"]);
+        is("own.example", &["2606:4700::1111", "10.2.0.1"], &["2606:4700::1111"]);
+        is("other.example", &["10.1.2.3", "127.0.0.1", "127.0.0.2"], &["127.0.0.1"]);
+        is("public.example", &["8.8.8.8", "127.0.0.1", "10.1.2.3"], &["8.8.8.8"]);
+    }
+
+    #[test]
+    fn of_two_rules_for_a_name_both_must_admit_an_address_or_it_comes_alone() {
+        is("two.example", &["10.1.2.3", "10.2.0.1"], &["10.2.0.1"]);
+        is("two.example", &["10.1.2.3", "8.8.8.8"], &["8.8.8.8"]);
+        is("two.example", &["10.1.2.3", "10.1.2.4"], &["10.1.2.3"]);
+        is("two.example", &["10.9.0.1"], &["192.0.0.8", "100::1"]);
+    }
+
+    #[test]
+    fn the_host_of_an_upstream_is_judged_by_the_rule_that_goes_there() {
+        is("back.example", &["10.3.0.1", "127.0.0.1"], &["10.3.0.1"]);
+    }
+
+    #[test]
+    fn names_that_the_policy_sends_nothing_to_are_not_resolved() {
+        for host in ["unlisted.example", "denied.example", "www.public.example"] {
+            assert_eq!(filtered(&policy(POLICY), host, &["8.8.8.8"]), None, "{host}");
+        }
+        let open = policy(&format!("mode: open\n{POLICY}"));
+        let given = filtered(&open, "unlisted.example", &["8.8.8.8", "10.1.2.3", "127.0.0.1"]);
+        assert_eq!(given, Some(vec!["8.8.8.8".to_owned()]));
+        let given = filtered(&open, "unlisted.example", &["127.0.0.1"]);
+        assert_eq!(given, Some(vec!["192.0.0.8".to_owned(), "100::1".to_owned()]));
+    }
+}
