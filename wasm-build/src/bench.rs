@@ -1,14 +1,19 @@
 //! Measurements: what one needs, then the program `bench` of the end-to-end package, in release.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::setup::wasm_target::{TARGET, WasmTarget};
 use crate::step::{cargo, run, step};
 use crate::{checkout, setup, wasm};
 
 /// What can be measured; the program of that name has one file for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bench {
+    /// Processor time a request in an Envoy: ours, nothing, and the alternatives
+    Filter,
     /// Nanoseconds a decision, bytes a host and loading time, natively and in Envoy's V8
     Policy,
 }
@@ -17,14 +22,16 @@ impl Bench {
     /// Whether it starts `weir`, whose release build takes minutes.
     fn needs_weir(self) -> bool {
         match self {
-            Bench::Policy => false,
+            Bench::Filter | Bench::Policy => false,
         }
     }
 }
 
 /// Sets up, builds in release, and measures; `arguments` go to the program.
 pub(crate) fn measure(bench: Bench, arguments: &[String]) -> Result<()> {
-    wasm::build(&setup::everything()?)?;
+    let wasm_target = setup::everything()?;
+    wasm::build(&wasm_target)?;
+    let plugin = build_plugin(&wasm_target)?;
     if bench.needs_weir() {
         step("build weir in release", || {
             run(&mut cargo(["build", "--release", "--package", "weir", "--bin", "weir"]))
@@ -41,5 +48,17 @@ pub(crate) fn measure(bench: Bench, arguments: &[String]) -> Result<()> {
         .args(arguments)
         .env("WEIR_BIN", programs.join("weir"))
         .env("WEIR_FILTER_WASM", target.join("wasm/weir_filter.wasm"))
+        .env("WEIR_BENCH_PLUGIN", plugin)
         .env("WEIR_ENVOYS", checkout::envoys()))
+}
+
+/// Builds the module that measures inside Envoy, and gives its path.
+fn build_plugin(target: &WasmTarget) -> Result<PathBuf> {
+    step("build the bench plugin", || {
+        let own = checkout::target_directory()?.join("filter");
+        let mut cargo = target.cargo_build();
+        cargo.args(["--package", "bench-plugin", "--profile", "wasm", "--target-dir"]).arg(&own);
+        run(&mut cargo)?;
+        Ok(own.join(TARGET).join("wasm/bench_plugin.wasm"))
+    })
 }

@@ -2,6 +2,8 @@
 //!
 //! Times on a shared machine say little: what is compared is measured side by side in one run, and given as a ratio.
 
+mod envoy;
+mod filter;
 mod policy;
 
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
 fn measure(arguments: &[String]) -> Result<()> {
     let Some((name, arguments)) = arguments.split_first() else { bail!("which bench?") };
     match name.as_str() {
+        "filter" => filter::measure(arguments),
         "policy" => policy::measure(arguments),
         other => bail!("there is no bench `{other}`"),
     }

@@ -19,7 +19,7 @@ pub(super) fn measure(workload: &Workload) -> Result<Measured> {
     let policy = Policy::from_bytes(bytes)?;
     let load = processor_time() - start;
     let decisions = Kind::ALL.into_iter().map(|kind| time(&policy, workload, kind));
-    Ok(Measured { load, decisions: decisions.collect::<Result<_>>()? })
+    Ok(Measured { load, memory: None, decisions: decisions.collect::<Result<_>>()? })
 }
 
 fn time(policy: &Policy, workload: &Workload, kind: Kind) -> Result<f64> {

@@ -1,0 +1,147 @@
+//! An Envoy with a static configuration and one worker, and the processor time that it takes.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use e2e::{Deadline, EnvoyBinary, Lines, Process};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A running Envoy; dropping it ends it.
+pub(crate) struct Envoy {
+    process: Process,
+    directory: TempDir,
+}
+
+impl Envoy {
+    /// Starts it; `bootstrap` is given a folder for its sockets and files.
+    pub(crate) fn start(
+        binary: &EnvoyBinary,
+        bootstrap: impl FnOnce(&Path) -> Result<Value>,
+    ) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let file = directory.path().join("bootstrap.json");
+        std::fs::write(&file, bootstrap(directory.path())?.to_string())?;
+        let mut command = Process::command(&binary.path);
+        command.arg("--config-path").arg(&file);
+        command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"]);
+        Ok(Self { process: Process::start("envoy", &mut command)?, directory })
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> &Lines {
+        self.process.stderr()
+    }
+
+    /// Waits until `probe` finds something; an Envoy that ends before that is an error with its log.
+    pub(crate) fn wait<T>(&mut self, what: &str, mut probe: impl FnMut(&Self) -> Option<T>) -> Result<T> {
+        Deadline::seconds(120).poll(what, || {
+            if let Some(status) = self.process.ended()? {
+                bail!("Envoy ended with {status}:\n{}", self.log().text());
+            }
+            Ok(probe(self))
+        })
+    }
+
+    /// Nanoseconds of processor time that its threads took so far.
+    pub(crate) fn processor_time(&self) -> Result<u64> {
+        let tasks = format!("/proc/{}/task", self.process.id().number());
+        let mut total = 0;
+        for task in std::fs::read_dir(&tasks).with_context(|| tasks.clone())? {
+            let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            let time = text.split(' ').next().and_then(|time| time.parse::<u64>().ok());
+            total += time.context("schedstat")?;
+        }
+        Ok(total)
+    }
+
+    /// Bytes of memory that it holds now.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().number()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024)
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // It holds nothing worth a graceful end.
+        self.process.signal(Signal::KILL).ok();
+    }
+}
+
+/// A wasm filter from a file, with this configuration.
+pub(crate) fn wasm_filter(module: &Path, configuration: &[u8]) -> Value {
+    json!({
+        "name": "wasm",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "bench",
+                "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module}}},
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.BytesValue",
+                    "value": base64(configuration),
+                },
+            },
+        },
+    })
+}
+
+/// A listener on the socket `listener` of the folder, ending TLS with `server.crt` and `server.key` there if it has them,
+/// that answers what its filters let through.
+pub(crate) fn answering(directory: &Path, filters: Vec<Value>) -> Value {
+    let router = json!({"name": "router", "typed_config":
+        {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
+    let filters: Vec<Value> = filters.into_iter().chain([router]).collect();
+    let manager = json!({
+        "@type":
+            "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "bench",
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes":
+            [{"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}}]}]},
+        "http_filters": filters,
+    });
+    let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
+    let certificate = directory.join("server.crt");
+    if certificate.is_file() {
+        chain["transport_socket"] = json!({"name": "tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {"tls_certificates": [{
+                "certificate_chain": {"filename": certificate},
+                "private_key": {"filename": directory.join("server.key")},
+            }]},
+        }});
+    }
+    json!({"static_resources": {"listeners": [{
+        "name": "bench",
+        "address": {"pipe": {"path": directory.join("listener")}},
+        "listener_filters": [{"name": "tls_inspector", "typed_config":
+            {"@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}],
+        "filter_chains": [chain],
+    }]}})
+}
+
+/// As protobuf's JSON wants bytes.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let number = group
+            .iter()
+            .chain([0; 2].iter())
+            .take(3)
+            .fold(0u32, |number, byte| number << 8 | u32::from(*byte));
+        for place in 0..4 {
+            let letter = LETTERS[(number >> (18 - 6 * place) & 0x3f) as usize];
+            text.push(if place <= group.len() { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}

@@ -1,0 +1,80 @@
+//! A client that asks one thing again and again over a few connections.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use e2e::CertificateAuthority;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// Connections that take turns.
+const CONNECTIONS: usize = 4;
+
+type Connection = BufReader<StreamOwned<ClientConnection, UnixStream>>;
+
+/// Open connections, and what is asked over them.
+pub(super) struct Load {
+    connections: Vec<Connection>,
+    request: String,
+}
+
+impl Load {
+    /// Connects to a socket, by this name and verified by this authority.
+    pub(super) fn connect(socket: &Path, host: &str, authority: &CertificateAuthority) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes())?)?;
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let config = Arc::new(config);
+        let connect = |_| {
+            let tls = ClientConnection::new(Arc::clone(&config), ServerName::try_from(host.to_owned())?)?;
+            Ok(BufReader::new(StreamOwned::new(tls, UnixStream::connect(socket)?)))
+        };
+        let connections = (0..CONNECTIONS).map(connect).collect::<Result<_>>()?;
+        let request = format!(
+            "GET /v1/items?page=2 HTTP/1.1\r\nhost: {host}\r\nuser-agent: bench/1.0\r\naccept: */*\r\n\
+             accept-encoding: gzip, deflate\r\nauthorization: Bearer 0123456789abcdef0123456789abcdef\r\n\r\n"
+        );
+        Ok(Self { connections, request })
+    }
+
+    /// Asks this often, each time for an answer of this status.
+    pub(super) fn send(&mut self, requests: usize, status: u16) -> Result<()> {
+        for _ in 0..requests / CONNECTIONS {
+            for connection in &mut self.connections {
+                connection.get_mut().write_all(self.request.as_bytes())?;
+            }
+            for connection in &mut self.connections {
+                let answered = read_answer(connection)?;
+                ensure!(answered == status, "status {answered} instead of {status}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads an answer with a `content-length`, and gives its status.
+fn read_answer(connection: &mut Connection) -> Result<u16> {
+    let (mut line, mut status, mut length) = (String::new(), None, 0);
+    loop {
+        line.clear();
+        ensure!(connection.read_line(&mut line)? > 0, "the connection ended");
+        let text = line.trim_end();
+        if text.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = text.split_once(": ") {
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.parse()?;
+            }
+        } else {
+            status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body)?;
+    status.context("no status line")
+}

@@ -1,0 +1,109 @@
+//! What stands in front of the router.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::module;
+use crate::envoy::wasm_filter;
+
+/// The host that is asked for.
+pub(super) const HOST: &str = "api.service.example";
+
+/// Lists for the alternatives, whose cost grows with them.
+const LISTED: usize = 1_000;
+
+/// A filter, or none.
+pub(super) struct Variant {
+    pub(super) name: String,
+    pub(super) filters: Vec<Value>,
+    /// The status of its answer.
+    pub(super) status: u16,
+}
+
+impl Variant {
+    /// Every variant, that without a filter first.
+    pub(super) fn all() -> Result<Vec<Variant>> {
+        let allow = |name: &str, filters| Variant { name: name.to_owned(), filters, status: 200 };
+        let nothing = module("WEIR_BENCH_PLUGIN").context("WEIR_BENCH_PLUGIN names no file")?;
+        let ours = module("WEIR_FILTER_WASM").context("WEIR_FILTER_WASM names no file")?;
+        let mut all = vec![
+            allow("none", Vec::new()),
+            allow("wasm that does nothing", vec![wasm_filter(&nothing, &[])]),
+        ];
+        for hosts in [10, 1_000, 1_000_000] {
+            let configuration = configuration(&listed(hosts, true))?;
+            all.push(allow(&format!("Weir, allow, {hosts} hosts"), vec![wasm_filter(&ours, &configuration)]));
+        }
+        let configuration = configuration(&listed(10, false))?;
+        let filters = vec![wasm_filter(&ours, &configuration)];
+        all.push(Variant { name: "Weir, deny, 10 hosts".to_owned(), filters, status: 403 });
+        all.push(allow(&format!("RBAC, list of {LISTED}"), vec![rbac_list(&listed(LISTED, true))]));
+        all.push(allow(&format!("RBAC, matcher tree of {LISTED}"), vec![rbac_tree(&listed(LISTED, true))]));
+        all.push(allow(&format!("Lua, table of {LISTED}"), vec![lua(&listed(LISTED, true))]));
+        Ok(all)
+    }
+}
+
+/// Names, with the host that is asked for in their middle or not at all.
+fn listed(count: usize, with_host: bool) -> Vec<String> {
+    let mut names: Vec<String> =
+        (0..count).map(|name| format!("service-{name}.region-{}.cloud.example", name % 97)).collect();
+    if with_host && let Some(name) = names.get_mut(count / 2) {
+        *name = HOST.to_owned();
+    }
+    names
+}
+
+/// The filter's configuration for a policy that allows GET to these hosts.
+fn configuration(hosts: &[String]) -> Result<Vec<u8>> {
+    let document =
+        format!("rules: [{{id: listed, effect: allow, methods: [GET], hosts: [{}]}}]", hosts.join(","));
+    let policy = weir_policy::compile(&document)?;
+    Ok([b"WEIRCFG1\0\0\0\0\0\0\0\0", policy.as_bytes()].concat())
+}
+
+fn rbac_list(hosts: &[String]) -> Value {
+    let rule = |host: &String| json!({"header": {"name": ":authority", "string_match": {"exact": host}}});
+    json!({"name": "rbac", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+        "rules": {"action": "ALLOW", "policies": {"listed": {
+            "permissions": hosts.iter().map(rule).collect::<Vec<_>>(),
+            "principals": [{"any": true}],
+        }}},
+    }})
+}
+
+fn rbac_tree(hosts: &[String]) -> Value {
+    let allow = json!({"action": {"name": "listed", "typed_config":
+        {"@type": "type.googleapis.com/envoy.config.rbac.v3.Action", "name": "listed", "action": "ALLOW"}}});
+    let map: serde_json::Map<String, Value> =
+        hosts.iter().map(|host| (host.clone(), allow.clone())).collect();
+    json!({"name": "rbac", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+        "matcher": {"matcher_tree": {
+            "input": {"name": "authority", "typed_config": {
+                "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
+                "header_name": ":authority",
+            }},
+            "exact_match_map": {"map": map},
+        }},
+    }})
+}
+
+fn lua(hosts: &[String]) -> Value {
+    let table: Vec<String> = hosts.iter().map(|host| format!("[\"{host}\"]=true")).collect();
+    let script = format!(
+        "local listed = {{{}}}\n\
+         function envoy_on_request(handle)\n\
+           local headers = handle:headers()\n\
+           if not listed[headers:get(\":authority\")] or headers:get(\":method\") ~= \"GET\" then\n\
+             handle:respond({{[\":status\"] = \"403\"}}, \"denied\")\n\
+           end\n\
+         end",
+        table.join(",")
+    );
+    json!({"name": "lua", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": script},
+    }})
+}
