@@ -1,6 +1,7 @@
 //! Certificates in a file, checked before Envoy is given them: it would refuse the whole cluster.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -40,14 +41,27 @@ pub enum CertificateFileError {
     },
 }
 
+/// The longest file of certificates or keys: some thousand of them.
+pub const MOST_BYTES: u64 = 4 << 20;
+
+/// Reads a file that may be the wrong one, such as a device without an end.
+///
+/// # Errors
+/// It cannot be read, or is longer.
+pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
 /// Reads a file of certificates, at least one, and gives them in PEM without what stands between them.
 ///
 /// # Errors
 /// It cannot be read, or is not that.
 pub fn read(path: &Path) -> Result<String, CertificateFileError> {
     let path = || path.to_owned();
-    let text =
-        std::fs::read(path()).map_err(|cause| CertificateFileError::Unreadable { path: path(), cause })?;
+    let text = read_bounded(&path(), MOST_BYTES)
+        .map_err(|cause| CertificateFileError::Unreadable { path: path(), cause })?;
     let blocks =
         pem::parse_many(text).map_err(|cause| CertificateFileError::NotPem { path: path(), cause })?;
     if blocks.is_empty() {

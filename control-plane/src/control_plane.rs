@@ -13,6 +13,7 @@ use crate::ca::leaves::{Leaves, Limits};
 use crate::decision_log::server::DecisionLog;
 use crate::leaf_secrets::LeafSecrets;
 use crate::resources::Gateway;
+use crate::upstream_files::UpstreamFiles;
 use crate::xds::node_status::NodeRegistry;
 use crate::xds::server::DiscoveryServer;
 use crate::xds::source::Catalogue;
@@ -48,11 +49,11 @@ impl ControlPlane {
         }
     }
 
-    /// Puts another policy into force on every connected Envoy.
-    pub fn replace_policy(&self, policy: Arc<Policy>) {
+    /// Puts another policy into force on every connected Envoy, with the files that its upstreams name.
+    pub fn replace_policy(&self, policy: Arc<Policy>, files: Arc<UpstreamFiles>) {
         self.policy.send_replace(Arc::clone(&policy));
         self.secrets.policy_changed();
-        self.change(|gateway| gateway.policy = policy);
+        self.change(|gateway| (gateway.policy, gateway.upstream_files) = (policy, files));
     }
 
     /// Verifies upstreams by these roots (PEM) from now on. Connections that were verified by others end.

@@ -30,4 +30,5 @@ pub mod shell;
 pub mod snapshot;
 pub mod state_folder;
 pub mod upstream_failure;
+pub mod upstream_files;
 pub mod xds;

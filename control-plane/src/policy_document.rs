@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 
 use weir_policy::{Fault, Faults, Policy, limits};
 
+use crate::upstream_files::{self, UpstreamFiles};
+
 /// The text of a policy document, and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyDocument {
     name: String,
+    /// Where the files are relative to that it names.
+    folder: PathBuf,
     text: String,
     /// Set when the bytes after `text` are no text, and so the document is none.
     cut: bool,
@@ -31,13 +35,14 @@ impl PolicyDocument {
     pub fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyDocumentError> {
         let failed = |cause| PolicyDocumentError { path: path.to_owned(), cause };
         if path == Path::new("-") {
-            return Self::read_all("<stdin>".to_owned(), input).map_err(failed);
+            return Self::read_all("<stdin>".to_owned(), PathBuf::new(), input).map_err(failed);
         }
         let mut file = File::open(path).map_err(failed)?;
-        Self::read_all(path.display().to_string(), &mut file).map_err(failed)
+        let folder = path.parent().unwrap_or(path).to_owned();
+        Self::read_all(path.display().to_string(), folder, &mut file).map_err(failed)
     }
 
-    fn read_all(name: String, from: &mut dyn Read) -> io::Result<Self> {
+    fn read_all(name: String, folder: PathBuf, from: &mut dyn Read) -> io::Result<Self> {
         let mut bytes = Vec::new();
         // One byte more than a document may have, so that the compiler sees that it is too long; and no more, because
         // a path may name something without an end.
@@ -51,7 +56,7 @@ impl PolicyDocument {
                 (String::from_utf8_lossy(&bytes).into_owned(), true)
             }
         };
-        Ok(Self { name, text, cut })
+        Ok(Self { name, folder, text, cut })
     }
 
     /// What to call it: its path, or `<stdin>`.
@@ -72,6 +77,24 @@ impl PolicyDocument {
     /// Every fault of the document at once.
     pub fn compile(&self) -> Result<Policy, Faults> {
         self.parse(weir_policy::compile)
+    }
+
+    /// The policy, and what the files hold that it names.
+    ///
+    /// # Errors
+    /// Every fault of the document at once; if it has none, every fault of the files.
+    pub fn load(&self) -> Result<(Policy, UpstreamFiles), Faults> {
+        let policy = self.compile()?;
+        match UpstreamFiles::read(&policy, &self.folder) {
+            Ok(files) => Ok((policy, files)),
+            Err(faults) => Err(weir_policy::file_faults(&self.text, &faults)
+                .unwrap_or(Faults { list: Vec::new(), omitted: faults.len() })),
+        }
+    }
+
+    /// The files that a policy of this document names.
+    pub fn files<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = PathBuf> + 'a {
+        upstream_files::named(policy).map(|file| self.folder.join(file))
     }
 
     /// What the document means to one of the readers of documents.

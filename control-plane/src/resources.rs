@@ -5,8 +5,9 @@
 //!        └── absolute-form ──→ policy → forward proxy → address guard → http
 //! ```
 //! What depends on the policy travels as extension configs (the policy filter, the address guard), so that a new
-//! policy touches no listener, no cluster and no connection. The exception is an Envoy that takes its
-//! certificates in advance ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
+//! policy touches no listener, no cluster and no connection. There are exceptions: a policy whose rules have other
+//! upstreams of their own, which are clusters; and an Envoy that takes its certificates in advance
+//! ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
 
 mod address_guard;
 mod cluster;
@@ -17,6 +18,7 @@ mod downstream_tls;
 mod listener;
 mod local_reply;
 pub mod names;
+mod own_upstream;
 mod policy_filter;
 mod protobuf;
 mod route;
@@ -34,6 +36,7 @@ use weir_policy::{Host, HostPattern, Policy};
 use crate::ca::leaves;
 use crate::capabilities::{Capabilities, LeafDelivery, UpstreamTlsChoice};
 use crate::snapshot::{InconsistentSnapshot, References, Resource, Snapshot};
+use crate::upstream_files::UpstreamFiles;
 use crate::xds::{ResourceType, host_contexts};
 
 use timeouts::Timeouts;
@@ -51,6 +54,8 @@ pub struct Gateway {
     pub transparent: Vec<SocketAddr>,
     /// The roots that upstreams are verified by, in PEM.
     pub upstream_roots: Arc<str>,
+    /// What the files hold that the policy's own upstreams name.
+    pub upstream_files: Arc<UpstreamFiles>,
     /// The resolver that Envoy asks, which must give no address that a rule of the name could refuse
     /// ([`dns`](crate::dns)). Envoy's own choice (the system's) when absent.
     pub resolver: Option<SocketAddr>,
@@ -89,7 +94,10 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
         });
     let configs = [policy_filter::resource(gateway, capabilities), address_guard::resource(gateway)]
         .map(|config| (ResourceType::ExtensionConfig, config, References::new()));
-    Snapshot::new(secrets.into_iter().chain(clusters).chain(listeners).chain(routes).chain(configs))
+    let own = own_upstream::resources(gateway, capabilities);
+    Snapshot::new(
+        own.into_iter().chain(secrets).chain(clusters).chain(listeners).chain(routes).chain(configs),
+    )
 }
 
 /// The cluster of a host that has a TLS context of its own.

@@ -46,6 +46,7 @@ fn gateway() -> Gateway {
         listen: "127.0.0.1:15001".parse().unwrap(),
         transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
         upstream_roots: "roots in PEM".into(),
+        upstream_files: Arc::default(),
         resolver: Some("127.0.0.1:5353".parse().unwrap()),
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: Limits::DEFAULT,

@@ -39,6 +39,8 @@ pub struct Facts {
     pub tunnel: Option<Vec<u8>>,
     /// Whether the client speaks to the explicit proxy, and not to a host through it or by a redirection.
     pub to_proxy: bool,
+    /// Whether it asks for a WebSocket.
+    pub upgrades_to_websocket: bool,
     /// Names of the headers that must not go on, each once.
     pub unwanted_headers: Vec<String>,
     /// The headers that go on, if they were asked for.
@@ -113,6 +115,9 @@ impl Facts {
     }
 
     fn take(&mut self, Header { name, value }: Header, keep: Keep) {
+        if name == "upgrade" {
+            self.upgrades_to_websocket = value.eq_ignore_ascii_case(b"websocket");
+        }
         match name.as_str() {
             // Envoy joins two Host headers with a comma, which no policy takes for a host. Should one ever come
             // through as two entries, joining them here keeps it so.

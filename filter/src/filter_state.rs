@@ -7,14 +7,24 @@ const SERVER_NAME: &str = "envoy.network.upstream_server_name";
 /// Subject names of which the upstream's certificate must have one; Envoy splits the value on commas.
 const SUBJECT_NAMES: &str = "envoy.network.upstream_subject_alt_names";
 
+/// Host and port to connect to, in place of the authority's.
+const DYNAMIC_HOST: &str = "envoy.upstream.dynamic_host";
+const DYNAMIC_PORT: &str = "envoy.upstream.dynamic_port";
+
 /// Sets the upstream's server name for this stream.
 pub fn set_server_name(host: &impl Hostcalls, name: &str) -> Result<(), FailedCall> {
     set(host, SERVER_NAME, name)
 }
 
-/// Sets the one name to verify for this stream.
-pub fn set_subject_name(host: &impl Hostcalls, name: &str) -> Result<(), FailedCall> {
-    set(host, SUBJECT_NAMES, name)
+/// Sets the names to verify for this stream, with commas between them.
+pub fn set_subject_names(host: &impl Hostcalls, names: &str) -> Result<(), FailedCall> {
+    set(host, SUBJECT_NAMES, names)
+}
+
+/// Sets where this stream's upstream is looked for. The authority stays what it is.
+pub fn set_address(host: &impl Hostcalls, name: &str, port: u16) -> Result<(), FailedCall> {
+    set(host, DYNAMIC_HOST, name)?;
+    set(host, DYNAMIC_PORT, &port.to_string())
 }
 
 fn set(host: &impl Hostcalls, key: &str, value: &str) -> Result<(), FailedCall> {

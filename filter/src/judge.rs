@@ -9,7 +9,8 @@ use crate::facts::{Facts, Keep};
 use crate::hostcalls::{FailedCall, Hostcalls};
 use crate::rego::{Engine, Rego};
 use crate::ruling::Ruling;
-use crate::{denial, record, upstream};
+use crate::upstream::{self, Destination};
+use crate::{denial, record};
 use std::rc::Rc;
 use thiserror::Error;
 use weir_policy::{Decision, Effect, Reason, Tunnel};
@@ -44,7 +45,7 @@ enum Failure {
     Call(#[from] FailedCall),
     #[error("a request was allowed without an authority to send it to")]
     NoAuthority,
-    #[error("the rule has an `upstream`, and this filter knows no way there")]
+    #[error("a request was allowed to go to an upstream that its rule does not have")]
     Upstream,
 }
 
@@ -129,10 +130,13 @@ fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
     let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
     if ruling.facts.asks_for_tunnel() {
         upstream::prepare_tunnel(host, ruling.facts, authority)?;
-    } else if decision.upstream.is_some() {
-        return Err(Failure::Upstream);
     } else {
-        upstream::prepare(host, ruling.facts, authority, decision.address_set)?;
+        let upstream = ruling.upstream();
+        if upstream.is_some() != decision.upstream.is_some() {
+            return Err(Failure::Upstream);
+        }
+        let address_set = decision.address_set;
+        upstream::prepare(host, ruling.facts, &Destination { authority, upstream, address_set })?;
     }
     record::export(host, ruling)?;
     Ok(())
@@ -153,7 +157,9 @@ rules:
 - {id: api, effect: allow, hosts: [api.example], ports: [443, 8443], methods: [GET], paths: [/v1/*]}
 - {id: lab, effect: allow, hosts: [lab.example], schemes: [http, https], addresses: [10.0.0.0/8]}
 - {id: never, effect: deny, hosts: [api.example], paths: [/v1/secret]}
-- {id: elsewhere, effect: allow, hosts: [elsewhere.example], upstream: {host: inner.example}}
+- {id: elsewhere, effect: allow, hosts: [elsewhere.example], schemes: [http, https], upstream: {host: inner.example, port: 8443}}
+- {id: renamed, effect: allow, hosts: [renamed.example], upstream: {sni: sni.example, names: [z.example, y.example]}}
+- {id: pinned, effect: allow, hosts: [pinned.example], upstream: {ca: own.pem}}
 ";
 
     fn judge_with(flags: u8) -> Judge {
@@ -381,8 +387,54 @@ rules:
 
     #[test]
     fn what_has_an_upstream_of_its_own_goes_nowhere_else() {
-        let host = InMemory::tls(Some(b"elsewhere.example")).with_header(":authority", b"elsewhere.example");
-        assert_eq!(denied(&judge(), &host), (403, "filter_failure".to_owned()));
+        // Host and port to connect to, server name, names to verify.
+        for (name, expected) in [
+            ("elsewhere.example", ["inner.example", "8443", "inner.example", "inner.example"]),
+            ("renamed.example", ["renamed.example", "443", "sni.example", "y.example,z.example"]),
+            ("pinned.example", ["pinned.example", "443", "pinned.example", "pinned.example"]),
+        ] {
+            let host = InMemory::tls(Some(name.as_bytes())).with_header(":authority", name.as_bytes());
+            allowed(&judge(), &host);
+            let state = |key: &str| host.filter_state(key).unwrap();
+            let set = [
+                state("envoy.upstream.dynamic_host"),
+                state("envoy.upstream.dynamic_port"),
+                state("envoy.network.upstream_server_name"),
+                state("envoy.network.upstream_subject_alt_names"),
+            ];
+            assert_eq!(set, expected, "{name}");
+            assert_eq!(host.header(":authority").as_deref(), Some(name.as_bytes()));
+            assert_eq!(host.record().unwrap()["upstream"], format!("{}:{}", expected[0], expected[1]));
+        }
+        let other = InMemory::tls(Some(b"a.example"));
+        allowed(&judge(), &other);
+        assert_eq!(other.filter_state("envoy.upstream.dynamic_host"), None);
+        assert_eq!(other.header("x-weir-upstream"), None);
+    }
+
+    #[test]
+    fn the_cluster_of_an_upstream_is_named_by_the_filter_alone() {
+        let key = {
+            let policy = weir_policy::compile(DOCUMENT).unwrap();
+            policy.upstreams().next().unwrap().key()
+        };
+        let tls = || InMemory::tls(Some(b"elsewhere.example"));
+        for (host, kind) in [
+            (tls(), "https"),
+            (tls().with_header("upgrade", b"WebSocket"), "https_upgrade"),
+            (tls().with_header("upgrade", b"h2c"), "https"),
+            (InMemory::plain(), "http"),
+        ] {
+            let host = host
+                .with_header(":authority", b"elsewhere.example")
+                .also_header("x-weir-upstream", b"forged");
+            allowed(&judge(), &host);
+            let cluster = format!("weir_upstream_{key:016x}_{kind}");
+            assert_eq!(host.header("x-weir-upstream"), Some(cluster.into_bytes()));
+        }
+        let forged = InMemory::tls(Some(b"a.example")).also_header("x-weir-upstream", b"forged");
+        allowed(&judge(), &forged);
+        assert_eq!(forged.header("x-weir-upstream"), None);
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub fn export(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), FailedCa
     host.set_property(KEY, &encode(ruling))
 }
 
-/// The record: a JSON object with these keys in this order, `rego_reason` only where the Rego policy
-/// gave one, and `would_deny` only where it is true.
+/// The record: a JSON object with these keys in this order, `upstream` only where the rule has one, `rego_reason` only
+/// where the Rego policy gave one, and `would_deny` only where it is true.
 fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
     let Decision { effect, reason, rule, authority, would_deny, address_set: _, upstream: _ } =
         &ruling.decision;
@@ -31,6 +31,11 @@ fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
         .text("scheme", ruling.facts.scheme().as_str())
         .bytes("method", &ruling.facts.method, METHOD_LIMIT)
         .bytes("path", ruling.path(), PATH_LIMIT);
+    if let (Some(upstream), Some(authority)) = (ruling.upstream(), authority) {
+        let (host, port) =
+            (upstream.host().unwrap_or(authority.host.as_str()), upstream.port().unwrap_or(authority.port));
+        record.text("upstream", &format!("{host}:{port}"));
+    }
     if let Some(reason) = ruling.words().and_then(|words| words.reason.as_ref()) {
         record.bytes("rego_reason", reason.as_bytes(), PATH_LIMIT);
     }

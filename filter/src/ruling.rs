@@ -3,7 +3,7 @@
 use crate::decision_id::DecisionId;
 use crate::facts::Facts;
 use crate::rego::Words;
-use weir_policy::{Decision, PolicyVersion, Reason};
+use weir_policy::{Decision, PolicyVersion, Reason, Upstream};
 
 /// Longest method that is shown.
 pub(crate) const METHOD_LIMIT: usize = 32;
@@ -27,7 +27,12 @@ pub struct Ruling<'a> {
     pub words: Option<Words>,
 }
 
-impl Ruling<'_> {
+impl<'a> Ruling<'a> {
+    /// Where its rule sends it instead of to its host.
+    pub fn upstream(&self) -> Option<Upstream<'a>> {
+        self.decision.upstream.and(self.decision.rule?.upstream())
+    }
+
     /// The canonical host; where the authority names none, the authority as it was sent.
     pub fn host(&self) -> &[u8] {
         self.decision.authority.as_ref().map_or(&self.facts.authority, |authority| authority.host.as_bytes())

@@ -4,22 +4,41 @@
 use crate::facts::Facts;
 use crate::filter_state;
 use crate::hostcalls::{FailedCall, Hostcalls};
-use weir_policy::{Authority, Scheme};
+use weir_policy::{Authority, Scheme, Upstream};
 
 /// Becomes filter state `wasm.weir_addresses`, on which the address guard matches.
 const ADDRESS_SET: &str = "weir_addresses";
+/// Names the cluster of a rule's own upstream to the route, which takes it off again.
+const UPSTREAM_HEADER: &str = "x-weir-upstream";
 
-/// Makes the request of `facts` go to `authority` and to nobody else, over the scheme that it came in on.
+/// Where an allowed request goes.
+#[derive(Debug)]
+pub struct Destination<'a> {
+    /// The host and port that it names.
+    pub authority: &'a Authority,
+    /// What its rule sends it to instead.
+    pub upstream: Option<Upstream<'a>>,
+    /// The number of the addresses that its rule lists.
+    pub address_set: Option<u16>,
+}
+
+/// Makes the request of `facts` go to its destination and to nobody else, over the scheme that it came in on.
 ///
 /// Any error leaves the request half prepared: it must not go on then.
-pub fn prepare(
-    host: &impl Hostcalls,
-    facts: &Facts,
-    authority: &Authority,
-    address_set: Option<u16>,
-) -> Result<(), FailedCall> {
+pub fn prepare(host: &impl Hostcalls, facts: &Facts, to: &Destination<'_>) -> Result<(), FailedCall> {
+    let Destination { authority, upstream, address_set } = to;
+    // Before any header is set here that a client might have set as well.
+    strip(host, facts)?;
+    // The names in certificates have no brackets around an IPv6 address.
+    let own_name = authority.host.as_str().trim_start_matches('[').trim_end_matches(']');
+    if let Some(upstream) = upstream {
+        let named = upstream.host().unwrap_or(authority.host.as_str());
+        filter_state::set_address(host, named, upstream.port().unwrap_or(authority.port))?;
+        host.set_request_header(UPSTREAM_HEADER, cluster_of(upstream, facts).as_bytes())?;
+    }
     if facts.scheme() == Scheme::Https {
-        name_upstream(host, authority)?;
+        let server_name = upstream.as_ref().and_then(Upstream::server_name).unwrap_or(own_name);
+        name_upstream(host, server_name, upstream.as_ref())?;
     }
     if let Some(set) = address_set {
         host.set_property(ADDRESS_SET, set.to_string().as_bytes())?;
@@ -34,7 +53,18 @@ pub fn prepare(
     if facts.claimed_scheme != scheme.as_bytes() {
         host.set_request_header(":scheme", scheme.as_bytes())?;
     }
-    strip(host, facts)
+    Ok(())
+}
+
+/// The name of the cluster that leads to a rule's own upstream. An h2 connection carries no WebSocket through Envoy, so
+/// there is another for these.
+fn cluster_of(upstream: &Upstream<'_>, facts: &Facts) -> String {
+    let kind = match facts.scheme() {
+        Scheme::Http => "http",
+        Scheme::Https if facts.upgrades_to_websocket => "https_upgrade",
+        Scheme::Https => "https",
+    };
+    format!("weir_upstream_{:016x}_{kind}", upstream.key())
 }
 
 /// `host`, or `host:port` where the port is not the scheme's own.
@@ -59,9 +89,16 @@ fn strip(host: &impl Hostcalls, facts: &Facts) -> Result<(), FailedCall> {
 
 /// Sets SNI and subject names, always both: one alone gives an error, or a connection that nobody verified and that a
 /// later request may share.
-fn name_upstream(host: &impl Hostcalls, authority: &Authority) -> Result<(), FailedCall> {
-    // The names in certificates have no brackets around an IPv6 address.
-    let name = authority.host.as_str().trim_start_matches('[').trim_end_matches(']');
-    filter_state::set_server_name(host, name)?;
-    filter_state::set_subject_name(host, name)
+fn name_upstream(
+    host: &impl Hostcalls,
+    server_name: &str,
+    upstream: Option<&Upstream<'_>>,
+) -> Result<(), FailedCall> {
+    filter_state::set_server_name(host, server_name)?;
+    let names: Vec<&str> = upstream.into_iter().flat_map(Upstream::names).collect();
+    if names.is_empty() {
+        filter_state::set_subject_names(host, server_name)
+    } else {
+        filter_state::set_subject_names(host, &names.join(","))
+    }
 }

@@ -90,6 +90,8 @@ mod decision;
 mod document;
 #[cfg(feature = "compile")]
 mod fault;
+#[cfg(feature = "compile")]
+mod file_fault;
 mod git;
 mod host;
 mod host_pattern;
@@ -119,6 +121,8 @@ pub use decision::{Decision, Effect};
 pub use document::{RegoFiles, Written};
 #[cfg(feature = "compile")]
 pub use fault::{Fault, Faults};
+#[cfg(feature = "compile")]
+pub use file_fault::{FileFault, file_faults};
 pub use host::{Host, InvalidHost};
 pub use host_pattern::HostPattern;
 pub use method::{InvalidMethod, Method};

@@ -224,6 +224,17 @@ impl Policy {
         self.image.upstreams().map(|record| Upstream::new(&self.image, record))
     }
 
+    /// Every host pattern of the rules that send what they judge to this [`Policy::upstreams`], once each.
+    pub fn hosts_of_upstream(&self, number: u16) -> impl Iterator<Item = HostPattern> {
+        let leads_there = move |index| {
+            let rule = self.image.rule(index);
+            rule.is_some_and(|rule| rule.upstream == Some(number) && rule.tls == Tls::Intercept)
+        };
+        self.image
+            .patterns()
+            .filter_map(move |(pattern, mut rules)| rules.any(leads_there).then_some(pattern))
+    }
+
     /// Every rule, in order.
     pub fn rules(&self) -> impl Iterator<Item = crate::Rule<'_>> {
         (0..self.image.rules()).map(|index| crate::Rule::new(self, index))

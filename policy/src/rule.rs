@@ -3,6 +3,7 @@
 use crate::decision::Effect;
 use crate::mode::Mode;
 use crate::policy::Policy;
+use crate::scheme::Scheme;
 use crate::tls::Tls;
 use crate::upstream::Upstream;
 
@@ -46,6 +47,12 @@ impl<'p> Rule<'p> {
     #[must_use]
     pub fn tls(&self) -> Tls {
         self.policy.image().rule(self.index).map_or(Tls::Intercept, |record| record.tls)
+    }
+
+    /// The schemes that it is about.
+    pub fn schemes(&self) -> impl Iterator<Item = Scheme> + use<> {
+        let schemes = self.policy.image().rule(self.index).map_or(0, |record| record.schemes);
+        Scheme::ALL.into_iter().filter(move |scheme| schemes & scheme.bit() != 0)
     }
 
     /// Where what it allows goes, if it says so.

@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::host::Host;
 use crate::wire::{Image, UpstreamRecord};
 
 /// Whether TLS sessions with an upstream are resumed.
@@ -62,14 +65,22 @@ impl<'p> Upstream<'p> {
         self.record.port
     }
 
-    /// The server name to send, canonical; else the request's host.
+    /// The server name to send as written, canonical.
     #[must_use]
     pub fn sni(&self) -> Option<&'p str> {
         self.image.optional_text(self.record.sni)
     }
 
-    /// The names of which the server's certificate must carry one, canonical and sorted; if there are none, the
-    /// request's host.
+    /// The server name that is sent whatever the request: [`Self::sni`], else the host to connect to, unless that is an
+    /// address.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&'p str> {
+        let named = |host: &&str| Host::parse(host.as_bytes()).is_ok_and(|host| !host.is_address());
+        self.sni().or_else(|| self.host().filter(named))
+    }
+
+    /// The names of which the server's certificate must carry one, as written, canonical and sorted. If there are none,
+    /// it must carry the server name: [`Self::server_name`], else the request's host.
     pub fn names(&self) -> impl Iterator<Item = &'p str> + use<'p> {
         self.image.upstream_names(&self.record)
     }
@@ -90,6 +101,28 @@ impl<'p> Upstream<'p> {
     #[must_use]
     pub fn client_key(&self) -> Option<&'p str> {
         self.image.optional_text(self.record.client_key)
+    }
+
+    /// A number that an equal upstream has in every policy, and another one has not.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        let port = self.port().map(|port| port.to_string());
+        let one_each = [
+            self.host(),
+            port.as_deref(),
+            self.sni(),
+            self.ca(),
+            self.client_certificate(),
+            self.client_key(),
+        ];
+        for text in one_each.into_iter().chain(self.names().map(Some)) {
+            // No text has a NUL in it, and none is empty.
+            hash.update(text.unwrap_or_default().as_bytes());
+            hash.update(&[0]);
+        }
+        hash.update(&[self.sessions().byte()]);
+        hash.digest()
     }
 
     /// Whether sessions with it are resumed.
@@ -126,5 +159,58 @@ impl fmt::Debug for Upstream<'_> {
             .field("client_key", &self.client_key())
             .field("sessions", &self.sessions())
             .finish()
+    }
+}
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use std::collections::HashSet;
+
+    use crate::compile;
+
+    /// The keys of a policy of rules with these upstreams.
+    fn keys(upstreams: &[&str]) -> Vec<u64> {
+        let rule = |(index, upstream): (usize, &&str)| {
+            format!(
+                "- {{id: r{index}, effect: allow, hosts: [h{index}.example], upstream: {{{upstream}}}}}\n"
+            )
+        };
+        let document = format!("rules:\n{}", upstreams.iter().enumerate().map(rule).collect::<String>());
+        compile(&document).unwrap().upstreams().map(|upstream| upstream.key()).collect()
+    }
+
+    #[test]
+    fn a_key_follows_the_upstream_and_not_its_place() {
+        let different = [
+            "host: a.example",
+            "sni: a.example",
+            "names: [a.example]",
+            "host: a.example, sni: b.example",
+            "sni: a.example, names: [b.example]",
+            "names: [a.example, b.example]",
+            "port: 443",
+            "ca: a.example",
+            "sessions: none",
+            "host: a.example, port: 443, sessions: none",
+        ];
+        let forth = keys(&different);
+        let back = keys(&different.iter().copied().rev().collect::<Vec<_>>());
+        assert_eq!(forth, back.into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(forth.iter().collect::<HashSet<_>>().len(), different.len());
+    }
+
+    #[test]
+    fn an_address_is_no_server_name() {
+        let policy = compile(
+            "rules:
+- {id: a, effect: allow, hosts: [a.example], upstream: {host: 10.0.0.1}}
+- {id: b, effect: allow, hosts: [b.example], upstream: {host: c.example}}
+- {id: c, effect: allow, hosts: [c.example], upstream: {host: c.example, sni: d.example}}
+- {id: d, effect: allow, hosts: [d.example], upstream: {port: 8443}}
+",
+        );
+        let names: Vec<_> =
+            policy.unwrap().upstreams().map(|upstream| upstream.server_name().map(str::to_owned)).collect();
+        assert_eq!(names, [None, Some("c.example".to_owned()), Some("d.example".to_owned()), None]);
     }
 }

@@ -42,6 +42,13 @@ impl CertificateAuthority {
         self.sign(&params)
     }
 
+    /// A certificate with which a client of this name proves who it is.
+    pub fn issue_client(&self, name: &str) -> Result<ServerCertificate> {
+        let mut params = leaf(&[name])?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(&params)
+    }
+
     fn sign(&self, params: &CertificateParams) -> Result<ServerCertificate> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;

@@ -256,6 +256,12 @@ impl Gateway {
         self.decisions(1)?.pop().context("no decision")
     }
 
+    /// What its Envoy's admin interface says to this path.
+    pub fn envoy_admin(&self, path: &str) -> Result<String> {
+        let socket = self.run.find_socket("admin.sock")?;
+        Ok(Client::on_socket(&socket).get(format!("http://envoy{path}"))?.content)
+    }
+
     /// A counter or gauge of its Envoy, by its name in Envoy's `/stats`.
     pub fn envoy_stat(&self, name: &str) -> Result<u64> {
         let found = self.envoy_stats(name)?.into_iter().find(|(found, _)| found == name);
@@ -264,10 +270,8 @@ impl Gateway {
 
     /// The counters and gauges of its Envoy whose names begin so.
     pub fn envoy_stats(&self, beginning: &str) -> Result<Vec<(String, u64)>> {
-        let socket = self.run.find_socket("admin.sock")?;
-        let response = Client::on_socket(&socket).get(format!("http://envoy/stats?filter=^{beginning}"))?;
         let mut stats = Vec::new();
-        for line in response.content.lines() {
+        for line in self.envoy_admin(&format!("/stats?filter=^{beginning}"))?.lines() {
             let (name, value) = line.split_once(": ").with_context(|| format!("no counter: `{line}`"))?;
             stats.push((name.to_owned(), value.parse().with_context(|| format!("no number: `{line}`"))?));
         }
@@ -326,6 +330,8 @@ pub struct Decision {
     pub upstream_names: Vec<String>,
     /// The version of TLS that the upstream spoke.
     pub upstream_tls: Option<String>,
+    /// Host and port of the rule's own upstream.
+    pub upstream: Option<String>,
     /// Why the upstream gave no whole answer.
     pub cause: Option<String>,
     /// Why the upstream's transport failed.

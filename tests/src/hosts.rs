@@ -49,11 +49,11 @@ impl UpstreamHosts {
         let beta_authority = CertificateAuthority::new("Beta Root")?;
         let beta = beta_authority.issue(&[BETA])?;
         let mut sites = vec![
-            Site { name: ALPHA.to_owned(), certificate: alpha_authority.issue(&[ALPHA])? },
-            Site { name: BETA.to_owned(), certificate: beta.clone() },
-            Site { name: IMPOSTOR.to_owned(), certificate: beta },
-            Site { name: UNLISTED.to_owned(), certificate: alpha_authority.issue(&[UNLISTED])? },
-            Site { name: INWARD.to_owned(), certificate: alpha_authority.issue(&[INWARD])? },
+            Site::new(ALPHA, alpha_authority.issue(&[ALPHA])?),
+            Site::new(BETA, beta.clone()),
+            Site::new(IMPOSTOR, beta),
+            Site::new(UNLISTED, alpha_authority.issue(&[UNLISTED])?),
+            Site::new(INWARD, alpha_authority.issue(&[INWARD])?),
         ];
         sites.extend(more(&alpha_authority)?);
         let nginx = Nginx::start(&sites, options)?;

@@ -23,6 +23,15 @@ pub struct Site {
     pub name: String,
     /// Presented when a client asks for that name.
     pub certificate: ServerCertificate,
+    /// The root, in PEM, that must have signed the certificates of its clients; none need one without it.
+    pub clients: Option<String>,
+}
+
+impl Site {
+    /// One that takes every client.
+    pub fn new(name: &str, certificate: ServerCertificate) -> Self {
+        Self { name: name.to_owned(), certificate, clients: None }
+    }
 }
 
 /// The TLS versions a server accepts.
@@ -99,6 +108,9 @@ impl Nginx {
         fs::create_dir(directory.path().join("files"))?;
         for site in sites {
             write_certificate(&directory, &site.name, &site.certificate)?;
+            if let Some(root) = &site.clients {
+                fs::write(directory.path().join(format!("{}.clients", site.name)), root)?;
+            }
         }
         fs::write(directory.path().join("access.jsonl"), "")?;
         let configuration = directory.path().join("nginx.conf");
@@ -225,6 +237,10 @@ http {{
     );
     for site in sites {
         let name = &site.name;
+        let clients = site.clients.as_ref();
+        let clients =
+            clients.map(|_| format!("ssl_client_certificate {name}.clients; ssl_verify_client on;"));
+        let clients = clients.unwrap_or_default();
         write!(
             text,
             r#"
@@ -234,6 +250,7 @@ http {{
     server_name {name};
     ssl_certificate {name}.crt;
     ssl_certificate_key {name}.key;
+    {clients}
     location / {{ return 200 "{name} says hello\n"; }}
     location /files/ {{ alias files/; }}
   }}

@@ -106,8 +106,7 @@ impl Cell {
         let mut names: Vec<String> = (0..HOSTS).map(|number| format!("h{number:02}.weir.test")).collect();
         let options = ServerOptions { tls: self.tls, http2: self.http2, connection_per_request: true };
         let hosts = UpstreamHosts::start_with(options, |authority| {
-            let site =
-                |name: &String| Ok(Site { name: name.clone(), certificate: authority.issue(&[name])? });
+            let site = |name: &String| Ok(Site::new(name, authority.issue(&[name])?));
             names.iter().map(site).collect()
         })?;
         if self.reversed {

@@ -19,6 +19,7 @@ mod main_job;
 mod metrics;
 mod modes;
 mod negative_control;
+mod own_upstream;
 mod plain_http;
 mod policy_change;
 mod programs;

@@ -66,6 +66,7 @@ impl ServedEnvoy {
             listen,
             transparent: Vec::new(),
             upstream_roots: std::fs::read_to_string(hosts.roots())?.into(),
+            upstream_files: Arc::default(),
             resolver: Some(hosts.dns.address()),
             upstream_tls: options.upstream_tls,
             host_contexts: options.host_contexts,
@@ -128,7 +129,7 @@ impl ServedEnvoy {
     pub(crate) fn replace_policy(&mut self, policy: &str) -> Result<()> {
         let policy = compile(policy)?;
         let (control_plane, _) = self.control_plane.as_ref().context("there is no control plane")?;
-        control_plane.replace_policy(Arc::clone(&policy));
+        control_plane.replace_policy(Arc::clone(&policy), Arc::default());
         self.gateway.policy = policy;
         Ok(())
     }

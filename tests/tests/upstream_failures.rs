@@ -62,11 +62,10 @@ fn assert_failures(
 fn a_certificate_that_does_not_verify_is_told_with_its_fault(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start_with(ServerOptions::default(), |authority| {
         let unknown = CertificateAuthority::new("Unknown Root")?;
-        let site = |name: &str, certificate| Site { name: name.to_owned(), certificate };
         Ok(vec![
-            site(EXPIRED, authority.issue_expired(&[EXPIRED])?),
-            site(SELF_SIGNED, ServerCertificate::self_signed(&[SELF_SIGNED])?),
-            site(UNKNOWN_ISSUER, unknown.issue(&[UNKNOWN_ISSUER])?),
+            Site::new(EXPIRED, authority.issue_expired(&[EXPIRED])?),
+            Site::new(SELF_SIGNED, ServerCertificate::self_signed(&[SELF_SIGNED])?),
+            Site::new(UNKNOWN_ISSUER, unknown.issue(&[UNKNOWN_ISSUER])?),
         ])
     })?;
     let gateway = start(envoy, &hosts, &[EXPIRED, SELF_SIGNED, UNKNOWN_ISSUER], &[hosts.port()])?;

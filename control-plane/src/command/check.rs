@@ -42,7 +42,7 @@ fn check(
     let mut code = ExitCode::Ok;
     for path in &arguments.files {
         let file = PolicyDocument::read(path, input);
-        let outcome = file.as_ref().map(|file| (file, file.compile()));
+        let outcome = file.as_ref().map(|file| (file, file.load().map(|(policy, _)| policy)));
         if arguments.json {
             writeln!(out, "{}", object(path, &outcome))?;
         } else {

@@ -123,7 +123,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let Some((mut policy_file, policy)) = PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
+    let Some((mut policy_file, loaded)) = PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
     else {
         return Ok(ExitCode::Invalid);
     };
@@ -144,7 +144,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let resolver = Resolver::bind().await?;
 
     let gateway = Gateway {
-        policy,
+        policy: loaded.policy,
+        upstream_files: loaded.files,
         filter: FILTER.into(),
         listen,
         transparent,
@@ -189,8 +190,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             decision = decisions.recv() => { output.decision(decision); }
             () = policy_file.changed() => {
-                if let Some(policy) = policy_file.reload() {
-                    control_plane.replace_policy(policy);
+                if let Some(loaded) = policy_file.reload() {
+                    control_plane.replace_policy(loaded.policy, loaded.files);
                 }
             }
             () = upstream_roots.changed() => {

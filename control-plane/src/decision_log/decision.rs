@@ -43,6 +43,9 @@ pub struct Record {
     pub method: String,
     /// The path, without its query.
     pub path: String,
+    /// Host and port of the rule's own upstream, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
     /// It went out only because of report mode.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub would_deny: bool,
@@ -66,7 +69,8 @@ pub struct Decision {
     /// Where the request went.
     pub upstream_address: Option<String>,
     /// The DNS names in the upstream's certificate, as Envoy read them: those that cover the host first, and no more
-    /// than [`MOST_NAMES`]. Envoy before 1.37 does not tell them; there it is the name that was verified.
+    /// than [`MOST_NAMES`]. Envoy before 1.37 does not tell them; there it is the name that was verified, or none where the
+    /// rule has an upstream of its own.
     pub upstream_names: Vec<String>,
     /// The version of TLS that the upstream spoke, such as `TLSv1.3`. Envoy before 1.37 does not tell it.
     pub upstream_tls: Option<String>,
@@ -129,8 +133,9 @@ fn upstream_names(common: &AccessLogCommon, record: &Record, details: &str) -> V
         names.truncate(MOST_NAMES);
         return names;
     }
-    // Envoy verifies the names before a byte of the request goes out, and has answered itself otherwise.
-    let verified = record.scheme == "https" && details == "via_upstream";
+    // Envoy verifies the names before a byte of the request goes out, and has answered itself otherwise. Those of a
+    // rule's own upstream are not in the record.
+    let verified = record.scheme == "https" && details == "via_upstream" && record.upstream.is_none();
     if verified { vec![record.host.clone()] } else { Vec::new() }
 }
 
@@ -191,6 +196,7 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
         scheme: cut(&request.scheme),
         method: String::new(),
         path: cut(request.path.split('?').next().unwrap_or_default()),
+        upstream: None,
         would_deny: false,
     })
 }

@@ -41,8 +41,9 @@ impl HostsInUse {
 /// The host of a request that went over the cluster that all hosts share, or over its own. What a rule sends elsewhere
 /// may have another server name, and is none of them.
 fn host(entry: &HttpAccessLogEntry, decision: &Decision) -> Option<Host> {
-    let name = decision.upstream_names.first()?;
-    let host = Host::parse(name.as_bytes()).ok()?;
+    // There are names only where a certificate was verified; they are the certificate's own, `*.example` among them.
+    decision.upstream_names.first()?;
+    let host = Host::parse(decision.record.host.as_bytes()).ok()?;
     let cluster = entry.common_properties.as_ref()?.upstream_cluster.as_str();
     (cluster == names::HTTPS_CLUSTER || names::host_of_cluster(cluster).as_ref() == Some(&host))
         .then_some(host)

@@ -39,15 +39,31 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 
 pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
     let tls = upstream_tls::shared(gateway, capabilities.upstream_tls);
-    [
-        forward_proxy(gateway, names::HTTPS_CLUSTER, either(), Some(tls.clone())),
-        forward_proxy(gateway, names::HTTPS_UPGRADE_CLUSTER, http1(), Some(tls)),
-        forward_proxy(gateway, names::HTTP_CLUSTER, http1(), None),
-        intercept(),
+    vec![
+        over_tls(gateway, names::HTTPS_CLUSTER, tls.clone()),
+        for_upgrades(gateway, names::HTTPS_UPGRADE_CLUSTER, tls),
+        plain(gateway, names::HTTP_CLUSTER),
+        resource(&intercept()),
     ]
-    .iter()
-    .map(|cluster| Resource::new(cluster.name.clone(), cluster))
-    .collect()
+}
+
+/// A way out over TLS.
+pub(super) fn over_tls(gateway: &Gateway, name: &str, tls: TransportSocket) -> Resource {
+    resource(&forward_proxy(gateway, name, either(), Some(tls)))
+}
+
+/// A way out over TLS for what no h2 connection carries.
+pub(super) fn for_upgrades(gateway: &Gateway, name: &str, tls: TransportSocket) -> Resource {
+    resource(&forward_proxy(gateway, name, http1(), Some(tls)))
+}
+
+/// A way out over plain HTTP.
+pub(super) fn plain(gateway: &Gateway, name: &str) -> Resource {
+    resource(&forward_proxy(gateway, name, http1(), None))
+}
+
+fn resource(cluster: &Cluster) -> Resource {
+    Resource::new(cluster.name.clone(), cluster)
 }
 
 /// The cluster of one host ([`UpstreamTlsStrategy::ContextPerHost`](crate::capabilities::UpstreamTlsStrategy)). What is
@@ -60,7 +76,7 @@ pub(super) fn of_host(gateway: &Gateway, host: &Host) -> Resource {
         alt_stat_name: names::HTTPS_CLUSTER.to_owned(),
         ..forward_proxy(gateway, &names::host_cluster(host), either(), Some(tls))
     };
-    Resource::new(cluster.name.clone(), &cluster)
+    resource(&cluster)
 }
 
 /// ALPN decides between h2 and http/1.1.

@@ -76,8 +76,9 @@ pub(super) fn intercepted_plain(listener: &str, gateway: &Gateway, capabilities:
 fn policed(gateway: &Gateway) -> [HttpFilter; 4] {
     let forward_proxy = FilterConfig {
         save_upstream_address: true,
+        // A rule's own upstream: the policy filter, before this one, says where it is.
+        allow_dynamic_host_from_filter_state: true,
         implementation_specifier: Some(ImplementationSpecifier::DnsCacheConfig(dns_cache::config(gateway))),
-        ..FilterConfig::default()
     };
     // No `x-envoy-*` header is added to what goes out or comes back.
     let router = Router { suppress_envoy_headers: true, ..Router::default() };

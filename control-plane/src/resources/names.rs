@@ -1,6 +1,6 @@
 //! The names by which resources and filter state refer to each other.
 
-use weir_policy::Host;
+use weir_policy::{Host, Upstream};
 
 /// Listener of the explicit proxy: CONNECT and absolute-form.
 pub const EXPLICIT_LISTENER: &str = "weir_explicit";
@@ -38,6 +38,14 @@ pub fn host_of_cluster(cluster: &str) -> Option<Host> {
 
 /// Forward-proxy cluster over plain HTTP (the predecessor's name).
 pub const HTTP_CLUSTER: &str = "dynamic_forward_proxy_cluster_http";
+/// Name of a cluster that leads to a rule's own upstream, as the policy filter names it. The kind is `http`, `https` or,
+/// for WebSockets, `https_upgrade`.
+pub fn upstream_cluster(upstream: &Upstream<'_>, kind: &str) -> String {
+    format!("weir_upstream_{:016x}_{kind}", upstream.key())
+}
+/// Request header in which the policy filter names that cluster to the route.
+pub const UPSTREAM_HEADER: &str = "x-weir-upstream";
+
 /// Cluster of the control plane, in the bootstrap.
 pub const CONTROL_PLANE_CLUSTER: &str = "weir_control_plane";
 

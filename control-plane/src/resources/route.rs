@@ -19,7 +19,8 @@ use crate::snapshot::References;
 use crate::xds::ResourceType;
 
 /// What a proxy adds of itself, or what says how the request came here: none of it is the upstream's business.
-const REQUEST_HEADERS_REMOVED: [&str; 9] = [
+const REQUEST_HEADERS_REMOVED: [&str; 10] = [
+    names::UPSTREAM_HEADER,
     "forwarded",
     "via",
     "x-forwarded-for",
@@ -55,7 +56,7 @@ pub(super) fn explicit(timeouts: Timeouts) -> RouteConfiguration {
             .into(),
         ..Route::default()
     };
-    table(names::EXPLICIT_ROUTES, vec![tunnel, all_to(names::HTTP_CLUSTER)])
+    table(names::EXPLICIT_ROUTES, vec![tunnel, to_own_upstream(), all_to(names::HTTP_CLUSTER)])
 }
 
 /// Inside a tunnel, TLS terminated. The hosts are those that have clusters of their own.
@@ -73,25 +74,37 @@ pub(super) fn intercepted_tls<'h>(hosts: impl IntoIterator<Item = &'h Host>) -> 
 }
 
 fn over_tls(cluster: &str) -> Vec<Route> {
-    let websocket = HeaderMatcher {
-        name: "upgrade".to_owned(),
-        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
-            match_pattern: Some(MatchPattern::Exact("websocket".to_owned())),
-            ignore_case: true,
-        })),
+    let websocket = HeaderMatchSpecifier::StringMatch(StringMatcher {
+        match_pattern: Some(MatchPattern::Exact("websocket".to_owned())),
+        ignore_case: true,
+    });
+    let upgrade = with_header("upgrade", websocket, action(names::HTTPS_UPGRADE_CLUSTER));
+    vec![to_own_upstream(), upgrade, all_to(cluster)]
+}
+
+/// Where the policy filter says that the request goes, if it says so. Comes before every other way out.
+fn to_own_upstream() -> Route {
+    let named = ClusterSpecifier::ClusterHeader(names::UPSTREAM_HEADER.to_owned());
+    let action = RouteAction { cluster_specifier: Some(named), ..action("") };
+    with_header(names::UPSTREAM_HEADER, HeaderMatchSpecifier::PresentMatch(true), action)
+}
+
+fn with_header(name: &str, value: HeaderMatchSpecifier, action: RouteAction) -> Route {
+    let header = HeaderMatcher {
+        name: name.to_owned(),
+        header_match_specifier: Some(value),
         ..HeaderMatcher::default()
     };
-    let upgrade = Route {
-        r#match: Some(RouteMatch { headers: vec![websocket], ..any_path() }),
-        action: Some(route::Action::Route(action(names::HTTPS_UPGRADE_CLUSTER))),
+    Route {
+        r#match: Some(RouteMatch { headers: vec![header], ..any_path() }),
+        action: Some(route::Action::Route(action)),
         ..Route::default()
-    };
-    vec![upgrade, all_to(cluster)]
+    }
 }
 
 /// Inside a tunnel, plain HTTP.
 pub(super) fn intercepted_plain() -> RouteConfiguration {
-    table(names::INTERCEPTED_PLAIN_ROUTES, vec![all_to(names::HTTP_CLUSTER)])
+    table(names::INTERCEPTED_PLAIN_ROUTES, vec![to_own_upstream(), all_to(names::HTTP_CLUSTER)])
 }
 
 /// The clusters that a table names.

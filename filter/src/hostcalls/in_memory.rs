@@ -5,8 +5,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// What Envoy's `set_envoy_filter_state` accepts among its own keys.
-const FILTER_STATE_FACTORIES: [&str; 2] =
-    ["envoy.network.upstream_server_name", "envoy.network.upstream_subject_alt_names"];
+const FILTER_STATE_FACTORIES: [&str; 4] = [
+    "envoy.network.upstream_server_name",
+    "envoy.network.upstream_subject_alt_names",
+    "envoy.upstream.dynamic_host",
+    "envoy.upstream.dynamic_port",
+];
 
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {

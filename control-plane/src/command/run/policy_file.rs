@@ -9,53 +9,69 @@ use weir_policy::Policy;
 use super::watched_files::WatchedFiles;
 use crate::policy_document::{PolicyDocument, PolicyDocumentError};
 use crate::report::{self, Style};
+use crate::upstream_files::UpstreamFiles;
 
 #[derive(Debug)]
 pub(super) struct PolicyFile {
     path: PathBuf,
     document: PolicyDocument,
-    files: WatchedFiles,
+    files: Arc<UpstreamFiles>,
+    watched: WatchedFiles,
+}
+
+/// A policy and what the files hold that it names.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) policy: Arc<Policy>,
+    pub(super) files: Arc<UpstreamFiles>,
 }
 
 impl PolicyFile {
-    /// Reads and compiles the document, and watches it from then on. `None` for one with faults, which are reported
-    /// on stderr.
-    pub(super) fn open(path: &Path) -> Result<Option<(Self, Arc<Policy>)>, PolicyDocumentError> {
+    /// Reads and compiles the document, and watches it and the files that it names from then on. `None` for one with
+    /// faults, which are reported on stderr.
+    pub(super) fn open(path: &Path) -> Result<Option<(Self, Loaded)>, PolicyDocumentError> {
         let document = PolicyDocument::read(path, &mut io::stdin().lock())?;
-        let Some(policy) = compile(&document) else { return Ok(None) };
-        let mut files = WatchedFiles::none();
-        files.set([path]);
-        Ok(Some((Self { path: path.to_owned(), document, files }, policy)))
+        let mut watched = WatchedFiles::none();
+        let Some(loaded) = load(&document, path, &mut watched) else { return Ok(None) };
+        let files = Arc::clone(&loaded.files);
+        Ok(Some((Self { path: path.to_owned(), document, files, watched }, loaded)))
     }
 
-    /// Waits until the file may have changed. May be cancelled.
+    /// Waits until one of the files may have changed. May be cancelled.
     pub(super) async fn changed(&mut self) {
-        self.files.changed().await;
+        self.watched.changed().await;
     }
 
-    /// The new policy, if there is one. A document that cannot be read or compiled is reported, and the last good
-    /// policy stays in force.
-    pub(super) fn reload(&mut self) -> Option<Arc<Policy>> {
+    /// The new policy, if there is one. A document or a file that cannot be used is reported, and the last good policy
+    /// stays in force.
+    pub(super) fn reload(&mut self) -> Option<Loaded> {
         // Between two steps of an editor the file may be gone; the next event tells.
         let document = PolicyDocument::read(&self.path, &mut io::empty())
             .inspect_err(|error| tracing::warn!(%error, "the last good policy stays in force"))
             .ok()?;
-        if document == self.document {
-            return None;
-        }
+        let same = document == self.document;
         self.document = document;
-        let policy = compile(&self.document);
-        match &policy {
-            Some(policy) => tracing::warn!(version = %policy.version(), "the policy changed"),
+        let loaded = load(&self.document, &self.path, &mut self.watched);
+        match &loaded {
+            Some(loaded) if same && loaded.files == self.files => return None,
+            Some(loaded) => {
+                tracing::warn!(version = %loaded.policy.version(), "the policy changed");
+                self.files = Arc::clone(&loaded.files);
+            }
             None => tracing::warn!("the last good policy stays in force"),
         }
-        policy
+        loaded
     }
 }
 
-fn compile(document: &PolicyDocument) -> Option<Arc<Policy>> {
-    let faults = match document.compile() {
-        Ok(policy) => return Some(Arc::new(policy)),
+fn load(document: &PolicyDocument, path: &Path, watched: &mut WatchedFiles) -> Option<Loaded> {
+    // The files of a faulty policy are not known: those of the last one stay watched.
+    if let Ok(policy) = document.compile() {
+        let files: Vec<_> = document.files(&policy).collect();
+        watched.set(files.iter().map(PathBuf::as_path).chain([path]));
+    }
+    let faults = match document.load() {
+        Ok((policy, files)) => return Some(Loaded { policy: Arc::new(policy), files: Arc::new(files) }),
         Err(faults) => faults,
     };
     eprint!("{}", report::faults(document.name(), document.text(), &faults, Style::of_stderr()));
