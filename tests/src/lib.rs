@@ -33,7 +33,7 @@ pub use namespace::{Network, OUTSIDE, Reached, Transport, as_user, echo, exchang
 pub use nginx::{Nginx, ServedRequest, ServerOptions, Site, TlsVersions};
 pub use origin::{Front, ORIGIN, Origin};
 pub use process::{Process, ProcessId, find_program, require_program};
-pub use static_envoy::{Forwarded, StaticEnvoy};
+pub use static_envoy::{Forwarded, STATIC_SNI, StaticEnvoy};
 pub use tls_matrix::{CONTROL_VERSIONS, Cell, Outcome, Strategy, control};
 pub use tls_relay::TlsRelay;
 pub use wire::{Head, Wire};

@@ -1,7 +1,7 @@
 //! An Envoy without Weir: a static bootstrap with the one naive forward-proxy cluster that Weir exists to correct.
 //!
 //! It is the negative control. Its only difference from a right configuration is that the cluster has one TLS context
-//! with the default session cache.
+//! with the default session cache. Without sessions it shows which of the names that an upstream may be given counts.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{Client, Deadline, EnvoyBinary, Process, Request, Response, UpstreamHosts};
+
+/// The server name in the cluster of [`StaticEnvoy::start_named`]; no host's.
+pub const STATIC_SNI: &str = "static.weir.test";
 
 /// A running Envoy that forwards what arrives on a Unix socket over TLS to the host that the request names.
 #[derive(Debug)]
@@ -35,6 +38,30 @@ pub struct Forwarded {
 impl StaticEnvoy {
     /// Starts it with the hosts' name server and roots.
     pub fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts) -> Result<Self> {
+        Self::start_with(envoy, hosts, bootstrap_of)
+    }
+
+    /// Starts one that keeps no TLS sessions, has [`STATIC_SNI`] in its cluster, and takes the names of an upstream from
+    /// the headers `x-sni` and `x-names` into filter state, as Weir's filter sets them.
+    pub fn start_named(envoy: &EnvoyBinary, hosts: &UpstreamHosts) -> Result<Self> {
+        Self::start_with(envoy, hosts, |hosts, listener| {
+            let mut bootstrap = bootstrap_of(hosts, listener);
+            let resources = &mut bootstrap["static_resources"];
+            let tls = &mut resources["clusters"][0]["transport_socket"]["typed_config"];
+            (tls["sni"], tls["max_session_keys"]) = (STATIC_SNI.into(), 0.into());
+            let manager = &mut resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+            if let Some(filters) = manager["http_filters"].as_array_mut() {
+                filters.insert(0, names_from_headers());
+            }
+            bootstrap
+        })
+    }
+
+    fn start_with(
+        envoy: &EnvoyBinary,
+        hosts: &UpstreamHosts,
+        bootstrap_of: impl FnOnce(&UpstreamHosts, &std::path::Path) -> Value,
+    ) -> Result<Self> {
         let directory = TempDir::new()?;
         let bootstrap = directory.path().join("bootstrap.json");
         std::fs::write(&bootstrap, bootstrap_of(hosts, &directory.path().join("listener")).to_string())?;
@@ -54,7 +81,12 @@ impl StaticEnvoy {
 
     /// GETs `/` of this host and port, all requests on one curl.
     pub fn get(&self, host: &str, port: u16) -> Result<Response> {
-        Client::on_socket(&self.listener()).send(&Request::get(format!("http://{host}:{port}/")))
+        self.send(&Request::get(format!("http://{host}:{port}/")))
+    }
+
+    /// Sends a request to it.
+    pub fn send(&self, request: &Request) -> Result<Response> {
+        Client::on_socket(&self.listener()).send(request)
     }
 
     /// Waits until `count` requests are in the access log and returns them.
@@ -86,6 +118,26 @@ impl Drop for StaticEnvoy {
         // It holds nothing worth a graceful end.
         self.process.signal(Signal::KILL).ok();
     }
+}
+
+fn names_from_headers() -> Value {
+    let from_header = |key: &str, header: &str| {
+        json!({
+            "object_key": key,
+            "format_string": {
+                "text_format_source": {"inline_string": format!("%REQ({header})%")},
+                "omit_empty_values": true,
+            },
+            "skip_if_empty": true,
+        })
+    };
+    json!({"name": "names", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+        "on_request_headers": [
+            from_header("envoy.network.upstream_server_name", "x-sni"),
+            from_header("envoy.network.upstream_subject_alt_names", "x-names"),
+        ],
+    }})
 }
 
 fn bootstrap_of(hosts: &UpstreamHosts, listener: &std::path::Path) -> Value {

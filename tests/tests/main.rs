@@ -22,6 +22,7 @@ mod negative_control;
 mod own_upstream;
 mod plain_http;
 mod policy_change;
+mod precedence;
 mod programs;
 mod protocols;
 mod quiet;
