@@ -1,6 +1,6 @@
 //! A name server for the tests' own names: authoritative, over UDP, on loopback, with a count of what it was asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -50,6 +50,11 @@ impl NameServer {
     /// Sets the addresses of a name from now on.
     pub fn set(&self, name: &str, addresses: Vec<IpAddr>) {
         lock(&self.zone).names.insert(name.to_owned(), addresses);
+    }
+
+    /// Every name that was asked for.
+    pub fn asked(&self) -> BTreeSet<String> {
+        lock(&self.zone).queries.keys().cloned().collect()
     }
 
     /// How often `name` was asked for, every record type counted.

@@ -17,6 +17,9 @@ use crate::{Client, Deadline, EnvoyBinary, Process, ProcessId, UpstreamHosts};
 /// How long a gateway may take until it is ready. Far above the two seconds it aims at: the tests share two cores.
 const START: Duration = Duration::from_secs(60);
 
+/// The domain that a resolver tries names in by itself (resolv.conf(5)), set for every run.
+pub const SEARCH_DOMAIN: &str = "search.weir.test";
+
 /// A `weir run` with its arguments, not yet started. Its state folder is its own and ends with it.
 #[derive(Debug)]
 pub struct Run {
@@ -94,7 +97,11 @@ impl Run {
     fn command(&self) -> Result<Command> {
         fs::create_dir_all(self.runtime())?;
         let mut command = weir_command()?;
-        command.args(self.arguments()).env("XDG_RUNTIME_DIR", self.runtime()).stdin(Stdio::null());
+        command
+            .args(self.arguments())
+            .env("XDG_RUNTIME_DIR", self.runtime())
+            .env("LOCALDOMAIN", SEARCH_DOMAIN)
+            .stdin(Stdio::null());
         Ok(command)
     }
 

@@ -1,5 +1,7 @@
 //! A client of HTTP/2 (RFC 9113) with one stream, whose frames the test times itself.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 
 use crate::Wire;
@@ -18,6 +20,7 @@ const STREAM: u8 = 1;
 pub struct Http2 {
     wire: Wire,
     ended: bool,
+    kinds: BTreeSet<u8>,
 }
 
 struct Frame {
@@ -29,7 +32,7 @@ impl Http2 {
     /// Greets over a connection that agreed on h2.
     pub fn open(mut wire: Wire) -> Result<Self> {
         wire.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
-        let mut http2 = Self { wire, ended: false };
+        let mut http2 = Self { wire, ended: false, kinds: BTreeSet::new() };
         http2.send(SETTINGS, 0, CONNECTION, &[])?;
         Ok(http2)
     }
@@ -75,6 +78,11 @@ impl Http2 {
     /// Sends content.
     pub fn write(&mut self, content: &[u8]) -> Result<()> {
         self.send(DATA, 0, STREAM, content)
+    }
+
+    /// The kinds of the frames that came so far.
+    pub fn kinds(&self) -> &BTreeSet<u8> {
+        &self.kinds
     }
 
     /// Ends the request.
@@ -127,6 +135,7 @@ impl Http2 {
         let head = self.wire.read(9)?;
         let [a, b, c, kind, flags, ..] = *head.as_slice() else { unreachable!("nine bytes were read") };
         let content = self.wire.read(u32::from_be_bytes([0, a, b, c]) as usize)?;
+        self.kinds.insert(kind);
         if kind == SETTINGS && flags & ACK == 0 {
             self.send(SETTINGS, ACK, CONNECTION, &[])?;
         }

@@ -25,7 +25,7 @@ pub use client::{Client, HttpVersion, Request, Response};
 pub use deadline::Deadline;
 pub use dns::NameServer;
 pub use envoy::{EnvoyBinary, VERSIONS};
-pub use gateway::{Decision, Gateway, Run, weir_command};
+pub use gateway::{Decision, Gateway, Run, SEARCH_DOMAIN, weir_command};
 pub use hosts::{ALPHA, BETA, IMPOSTOR, INWARD, UNLISTED, UpstreamHosts};
 pub use http2::Http2;
 pub use lines::Lines;

@@ -24,6 +24,8 @@ pub enum Front {
     Plain,
     /// TLS that offers HTTP/1.1 alone. Bytes pass as they are.
     Http1,
+    /// TLS that offers h2 alone. Bytes pass as they are: the head of the first request is HTTP/2's preface.
+    Frames,
     /// A real server that offers h2 beside HTTP/1.1, passes requests on as HTTP/1.1 without buffering, and adds
     /// `x-front-protocol: HTTP/2.0` to them and the trailer `x-front-trailer: end` to answers.
     Http2,
@@ -43,7 +45,7 @@ pub struct Origin {
 
 #[derive(Debug)]
 enum RunningFront {
-    Http1(#[expect(dead_code, reason = "it runs as long as it is held")] TlsRelay),
+    Relay(#[expect(dead_code, reason = "it runs as long as it is held")] TlsRelay),
     Http2(#[expect(dead_code, reason = "it runs as long as it is held")] Http2Front),
 }
 
@@ -64,10 +66,11 @@ impl Origin {
         fs::write(&key, certificate.key_pem)?;
         let (front, address) = match front {
             Front::Plain => (None, own_address),
-            Front::Http1 => {
-                let relay = TlsRelay::serve(&chain, &key, "http/1.1", own_address)?;
+            Front::Http1 | Front::Frames => {
+                let protocol = if front == Front::Frames { "h2" } else { "http/1.1" };
+                let relay = TlsRelay::serve(&chain, &key, protocol, own_address)?;
                 let address = relay.address();
-                (Some(RunningFront::Http1(relay)), address)
+                (Some(RunningFront::Relay(relay)), address)
             }
             Front::Http2 => {
                 let server = Http2Front::start(directory.path(), own_address)?;

@@ -67,12 +67,14 @@ fn what_is_no_request_gets_an_answer_with_the_reason_and_a_decision(envoy: &Envo
         let relay = TlsRelay::dial(&gateway, &origin.authority(), "http/1.1")?;
         let (url, host) = match place {
             Front::Plain => (origin.url(""), format!("host: {}", origin.authority())),
-            Front::Http1 | Front::Http2 => (String::new(), format!("host: {}", origin.authority())),
+            Front::Http1 | Front::Frames | Front::Http2 => {
+                (String::new(), format!("host: {}", origin.authority()))
+            }
         };
         for (what, bytes, reason) in refused(&url, &host) {
             let mut wire = match place {
                 Front::Plain => Wire::connect(gateway.address()?)?,
-                Front::Http1 | Front::Http2 => relay.connect()?,
+                Front::Http1 | Front::Frames | Front::Http2 => relay.connect()?,
             };
             // Envoy may answer, and close, before it has read everything.
             wire.write(&bytes).ok();

@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use e2e::{
-    EnvoyBinary, Front, Gateway, Head, Origin, Request, ServerOptions, TlsRelay, UNLISTED, UpstreamHosts,
-    Wire,
+    EnvoyBinary, Front, Gateway, Head, Http2, ORIGIN, Origin, Request, ServerOptions, TlsRelay, UNLISTED,
+    UpstreamHosts, Wire,
 };
 
 /// What belongs to the two ends.
-const SENT: [&str; 8] = [
+const SENT: [&str; 10] = [
     "accept: text/plain",
     "authorization: Bearer a.b-c_d~e+f/g==",
     "cookie: session=\"a b\"; theme=dark",
+    // Names the client's own trace, not the way here.
+    "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "tracestate: client=1",
     "user-agent: weir-test/1",
     "x-many: 1",
     "x-many: 2",
@@ -181,6 +184,54 @@ fn a_client_reads_what_the_upstream_wrote_without_the_way_to_http_3(envoy: &Envo
     Ok(())
 }
 
+/// Frames that would lead a client around Weir: to HTTP/3 (RFC 7838), and to other hosts on one connection (RFC 8336).
+const ALTSVC: u8 = 10;
+const ORIGINS: u8 = 12;
+
+/// Answers one request over HTTP/2 with such frames before the content.
+fn answer_in_frames(_: &Head, wire: &mut Wire) -> Result<()> {
+    const HEADERS: u8 = 1;
+    let frame = |kind: u8, flags: u8, stream: u8, content: &[u8]| {
+        let [_, a, b, c] = u32::try_from(content.len()).expect("a short frame").to_be_bytes();
+        [&[a, b, c, kind, flags, 0, 0, 0, stream], content].concat()
+    };
+    // The rest of the preface, of which the head was the beginning; then settings of our own.
+    wire.read(6)?;
+    wire.write(frame(4, 0, 0, &[]))?;
+    loop {
+        let head = wire.read(9)?;
+        let [a, b, c, kind, ..] = *head.as_slice() else { unreachable!("nine bytes were read") };
+        wire.read(u32::from_be_bytes([0, a, b, c]) as usize)?;
+        if kind == HEADERS {
+            break;
+        }
+    }
+    wire.write(frame(4, 1, 0, &[]))?;
+    let origin = format!("https://{ORIGIN}");
+    let length = u16::try_from(origin.len())?.to_be_bytes();
+    wire.write(frame(ALTSVC, 0, 0, &[&length, origin.as_bytes(), b"h3=\":443\""].concat()))?;
+    wire.write(frame(ALTSVC, 0, 1, b"\0\0h3=\":443\""))?;
+    wire.write(frame(ORIGINS, 0, 0, &[&length, origin.as_bytes()].concat()))?;
+    // `:status: 200` of HPACK's table (RFC 7541, appendix A), then content that ends the stream.
+    wire.write(frame(HEADERS, 4, 1, &[0x88]))?;
+    wire.write(frame(0, 1, 1, b"yes"))?;
+    wire.read_to_end()?;
+    Ok(())
+}
+
+fn frames_that_lead_around_weir_do_not_reach_the_client(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let origin = Origin::start(&hosts, Front::Frames, answer_in_frames)?;
+    let gateway = Origin::gateway(envoy, &hosts, &[&origin])?;
+    let relay = TlsRelay::dial(&gateway, &origin.authority(), "h2")?;
+    let mut http2 = Http2::open(relay.connect()?)?;
+    http2.post(&origin.authority(), "/")?;
+    http2.end()?;
+    assert_eq!(http2.read_content(), b"yes", "{}", relay.stderr());
+    assert!(!http2.kinds().contains(&ALTSVC) && !http2.kinds().contains(&ORIGINS), "{:?}", http2.kinds());
+    Ok(())
+}
+
 /// Neither what Weir answers itself nor what Envoy does when there is no upstream.
 fn weirs_own_answers_do_not_name_envoy(envoy: &EnvoyBinary) -> Result<()> {
     let (_hosts, origins, gateway) = start(envoy)?;
@@ -207,5 +258,6 @@ on_oldest_and_newest_envoy!(
     header_bytes_that_are_not_utf_8_arrive_as_they_are,
     an_upstream_reads_nothing_else_behind_a_tunnel_or_before_an_upgrade,
     a_client_reads_what_the_upstream_wrote_without_the_way_to_http_3,
+    frames_that_lead_around_weir_do_not_reach_the_client,
     weirs_own_answers_do_not_name_envoy,
 );

@@ -9,6 +9,7 @@ mod command;
 mod context_per_host;
 mod control_plane;
 mod demo;
+mod dns;
 mod harness;
 mod hostile_bytes;
 mod idle;

@@ -52,7 +52,7 @@ fn pairs(origins: &[Origin]) -> impl Iterator<Item = (&Origin, &'static str)> {
 fn connect(gateway: &Gateway, relay: &TlsRelay, origin: &Origin, front: Front) -> Result<(Wire, String)> {
     Ok(match front {
         Front::Plain => (Wire::connect(gateway.address()?)?, origin.url("/")),
-        Front::Http1 | Front::Http2 => (relay.connect()?, "/".to_owned()),
+        Front::Http1 | Front::Frames | Front::Http2 => (relay.connect()?, "/".to_owned()),
     })
 }
 
