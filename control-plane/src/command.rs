@@ -2,6 +2,7 @@
 
 pub mod ca;
 pub mod check;
+pub mod doctor;
 mod duration;
 pub mod explain;
 pub mod redirect;

@@ -7,7 +7,7 @@
 //!
 //! It trusts the operator's name servers to be reachable, and nothing that they say.
 
-mod admitted;
+pub(crate) mod admitted;
 mod lookups;
 mod message;
 pub mod name_servers;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
-use weir::command::{ca, check, explain, redirect, run, test};
+use weir::command::{ca, check, doctor, explain, redirect, run, test};
 use weir::exit_code::ExitCode as Outcome;
 use weir::process::tether;
 
@@ -25,6 +25,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what would be decided of a request, and why
     Explain(explain::Arguments),
+    /// Say what would go wrong: with this policy, on this machine, with this Envoy
+    Doctor(doctor::Arguments),
     /// Show, export or replace the CA that clients behind Weir trust
     Ca(ca::Arguments),
     /// Print the rules that leave a workload no other way out
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Ca(arguments) => ca::run(&arguments),
         Command::Redirect(arguments) => redirect::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -10,6 +10,7 @@ mod context_per_host;
 mod control_plane;
 mod demo;
 mod dns;
+mod doctor;
 mod harness;
 mod hostile_bytes;
 mod idle;

@@ -13,13 +13,13 @@ const NOWHERE: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)), IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1))];
 
 /// What the allow rules of a name admit beside public addresses, rule by rule.
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     rules: Vec<Vec<IpNet>>,
 }
 
 impl Admitted {
     /// None for a name that the policy sends nothing to.
-    pub(super) fn of(policy: &Policy, host: &Host) -> Option<Self> {
+    pub(crate) fn of(policy: &Policy, host: &Host) -> Option<Self> {
         let sends = |rule: &weir_policy::Rule<'_>| rule.effect() == Effect::Allow;
         let mut rules: Vec<_> = policy.rules_for(host).into_iter().filter(sends).collect();
         if policy.upstreams().any(|upstream| upstream.host() == Some(host.as_str())) {
@@ -42,7 +42,7 @@ impl Admitted {
     /// what every rule admits; and all of it is listed or all of it public, because the guard judges them differently.
     /// Where nothing is left it is one address that some rule admits: alone, it is judged by the guard. Where no rule
     /// admits any it is an address that every guard refuses.
-    pub(super) fn filter(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+    pub(crate) fn filter(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let lists =
             |rule: &Vec<IpNet>, address: &IpAddr| rule.iter().any(|network| network.contains(address));
         let by_all =

@@ -1,0 +1,143 @@
+//! `weir doctor`: what would go wrong, with this policy, on this machine, with this Envoy. It connects to the hosts of
+//! the policy as Envoy would, and sends them nothing but a TLS handshake.
+
+mod authority;
+mod envoy;
+mod finding;
+mod probe;
+mod shared;
+mod target;
+mod tls;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use weir_policy::Policy;
+
+use crate::capabilities::UpstreamTlsChoice;
+use crate::dns::name_servers::NameServers;
+use crate::environment::SystemRoots;
+use crate::exit_code::ExitCode;
+use crate::policy_document::PolicyDocument;
+use crate::report::{self, Style};
+use finding::{Finding, Severity};
+use probe::{Probe, Prober};
+use target::{Target, Targets};
+
+/// Hosts that are asked at a time.
+const AT_ONCE: usize = 32;
+/// All of them together.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The arguments of `weir doctor`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The policy document (`-` is standard input)
+    #[arg(long, value_name = "FILE", default_value = "policy.yaml")]
+    policy: PathBuf,
+    /// The Envoy to look at [default: $WEIR_ENVOY, else `envoy` in PATH]
+    #[arg(long, value_name = "FILE")]
+    envoy: Option<PathBuf>,
+    /// Roots (PEM) to trust for upstreams, beside the system's
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+    /// How upstream TLS sessions are kept apart, as for `weir run`
+    #[arg(long, value_name = "STRATEGY", value_enum, default_value_t)]
+    upstream_tls: UpstreamTlsChoice,
+    /// The DNS resolver for upstream names [default: the system's]
+    #[arg(long, value_name = "ADDR")]
+    dns: Option<SocketAddr>,
+    /// Where the CA is kept [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Write a JSON object a finding and line to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks at everything and says what it finds. The code is [`ExitCode::Failure`] if something will not work, and
+/// [`ExitCode::Invalid`] if the policy has faults.
+///
+/// # Errors
+/// When the policy or the roots cannot be read, or stdout does not take what is to be said.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let document = PolicyDocument::read(&arguments.policy, &mut io::stdin().lock())?;
+    let policy = match document.compile() {
+        Ok(policy) => Arc::new(policy),
+        Err(faults) => {
+            eprint!("{}", report::faults(document.name(), document.text(), &faults, Style::of_stderr()));
+            return Ok(ExitCode::Invalid);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let findings = runtime.block_on(examine(arguments, &policy))?;
+    runtime.shutdown_background();
+    let mut out = io::stdout().lock();
+    for finding in &findings {
+        if arguments.json {
+            writeln!(out, "{}", finding.object())?;
+        } else {
+            write!(out, "{finding}")?;
+        }
+    }
+    let fails = findings.iter().any(|finding| finding.severity == Severity::Problem);
+    Ok(if fails { ExitCode::Failure } else { ExitCode::Ok })
+}
+
+async fn examine(arguments: &Arguments, policy: &Arc<Policy>) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let targets = Targets::of(policy);
+    let envoy = envoy::examine(arguments.envoy.as_deref(), arguments.upstream_tls, &targets).await;
+    findings.extend(envoy.findings);
+    let system = SystemRoots::load();
+    let authority = authority::examine(arguments.state.as_deref(), SystemTime::now());
+    let system: Vec<&[u8]> = match &authority.authority {
+        Some(authority) => system.others(authority).collect(),
+        None => system.certificates.iter().map(Vec::as_slice).collect(),
+    };
+    let roots = tls::Roots::new(&system, arguments.upstream_ca.as_deref())?;
+    findings.extend(authority.findings);
+    let prober = Prober { policy: Arc::clone(policy), servers: NameServers::new(arguments.dns)?, roots };
+    let (probes, unfinished) = probe_all(prober, targets.hosts).await;
+    findings.extend(probes.iter().flat_map(|probe| probe.findings(SystemTime::now())));
+    if let Some(strategy) = envoy.strategy {
+        findings.extend(shared::findings(&probes, strategy));
+    }
+    if unfinished > 0 {
+        let what = format!("{unfinished} hosts were not looked at within {} s", WITHIN.as_secs());
+        findings.push(Finding::warning("time", what, "look at a part of the policy at a time"));
+    }
+    for pattern in targets.wildcards {
+        let what = "not looked at: which names are below it is not known".to_owned();
+        findings.push(Finding::ok(&pattern, what));
+    }
+    Ok(findings)
+}
+
+/// Asks every host, in the targets' order, and says how many had no answer when the time was over.
+async fn probe_all(prober: Prober, targets: Vec<Target>) -> (Vec<Probe>, usize) {
+    let (prober, permits) = (Arc::new(prober), Arc::new(Semaphore::new(AT_ONCE)));
+    let (mut asked, all) = (JoinSet::new(), targets.len());
+    for (place, target) in targets.into_iter().enumerate() {
+        let (prober, permits) = (Arc::clone(&prober), Arc::clone(&permits));
+        asked.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            (place, prober.ask(target).await)
+        });
+    }
+    let deadline = Instant::now() + WITHIN;
+    let mut probes = Vec::new();
+    while let Ok(Some(probe)) = tokio::time::timeout_at(deadline, asked.join_next()).await {
+        probes.extend(probe);
+    }
+    probes.sort_by_key(|(place, _)| *place);
+    let unfinished = all - probes.len();
+    (probes.into_iter().map(|(_, probe)| probe).collect(), unfinished)
+}

@@ -1,0 +1,166 @@
+//! One host, asked as Envoy would ask it: resolved, judged by its addresses, connected to, verified.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::net::TcpStream;
+use weir_policy::{Host, Policy};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::finding::Finding;
+use super::target::Target;
+use super::tls::{Handshake, Roots};
+use crate::dns::admitted::Admitted;
+use crate::dns::name_servers::NameServers;
+
+/// For one address: Envoy's own limit for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// For one handshake.
+const SHAKE: Duration = Duration::from_secs(10);
+/// Of a certificate's life, the part that ought to be left.
+const A_TENTH: u64 = 10;
+
+pub(super) struct Prober {
+    pub(super) policy: Arc<Policy>,
+    pub(super) servers: NameServers,
+    pub(super) roots: Roots,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) target: Target,
+    /// Where Envoy may connect to.
+    pub(super) addresses: Vec<IpAddr>,
+    /// Those that are kept from it.
+    refused: Vec<IpAddr>,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It cannot be told where it is.
+    Unresolved(String),
+    /// Nobody answered.
+    Unreachable(String),
+    /// Connected, and nothing more was to be done.
+    Connected,
+    /// Connected, and asked for its certificate.
+    Shaken(Handshake),
+}
+
+impl Prober {
+    pub(super) async fn ask(&self, target: Target) -> Probe {
+        let found = match (target.address(), Host::parse(target.host.as_bytes())) {
+            (Some(address), _) => Ok(vec![address]),
+            (None, Ok(host)) => self.servers.addresses(&host).await.map(|found| found.0),
+            (None, Err(error)) => {
+                let outcome = Outcome::Unresolved(error.to_string());
+                return Probe { target, addresses: Vec::new(), refused: Vec::new(), outcome };
+            }
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let outcome = Outcome::Unresolved(error.to_string());
+                return Probe { target, addresses: Vec::new(), refused: Vec::new(), outcome };
+            }
+        };
+        let host = Host::parse(target.host.as_bytes()).ok();
+        let admitted = host.and_then(|host| Admitted::of(&self.policy, &host));
+        let given = admitted.map(|admitted| admitted.filter(&found)).unwrap_or_default();
+        let (addresses, refused): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|address| given.contains(address));
+        let outcome = self.connect(&target, &addresses).await;
+        Probe { target, addresses, refused, outcome }
+    }
+
+    /// Tries one address after the other, as Envoy does.
+    async fn connect(&self, target: &Target, addresses: &[IpAddr]) -> Outcome {
+        let mut failure = "it has no address that may be reached".to_owned();
+        for address in addresses {
+            let address = SocketAddr::new(*address, target.port);
+            match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return self.shake(target, stream).await,
+                Ok(Err(error)) => failure = format!("{address}: {error}"),
+                Err(_elapsed) => failure = format!("{address}: no answer within {} s", CONNECT.as_secs()),
+            }
+        }
+        Outcome::Unreachable(failure)
+    }
+
+    async fn shake(&self, target: &Target, stream: TcpStream) -> Outcome {
+        let Some(verified) = &target.tls else { return Outcome::Connected };
+        match tokio::time::timeout(SHAKE, self.roots.shake(stream, verified)).await {
+            Ok(handshake) => Outcome::Shaken(handshake),
+            Err(_elapsed) => Outcome::Unreachable(format!("no handshake within {} s", SHAKE.as_secs())),
+        }
+    }
+}
+
+impl Probe {
+    /// What there is to say of the host.
+    pub(super) fn findings(&self, now: SystemTime) -> Vec<Finding> {
+        let about = self.target.name.as_str();
+        let listed =
+            |addresses: &[IpAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if self.addresses.is_empty() && !self.refused.is_empty() {
+            let what = format!("`{}` leads inward, to {}", self.target.host, listed(&self.refused));
+            let help = "requests get `address_not_allowed`; if that is meant, list the range in `addresses` of the rule";
+            return vec![Finding::problem(about, what, help)];
+        }
+        let mut findings = vec![match &self.outcome {
+            Outcome::Unresolved(why) => Finding::problem(
+                about,
+                format!("`{}`: {why}", self.target.host),
+                "check the name and `--dns`",
+            ),
+            Outcome::Unreachable(why) => Finding::problem(
+                about,
+                format!("no connection: {why}"),
+                "check the port, the network's firewall, and the host",
+            ),
+            Outcome::Connected => Finding::ok(about, "it takes connections"),
+            Outcome::Shaken(Handshake { fault: Some(fault), .. }) => Finding::problem(
+                about,
+                fault,
+                "requests get `certificate_not_verified`; for a CA of your own there is `--upstream-ca`",
+            ),
+            Outcome::Shaken(Handshake { certificate, fault: None }) => {
+                certificate.as_deref().and_then(|der| ending(about, der, now)).unwrap_or_else(|| {
+                    Finding::ok(about, format!("its certificate is verified, at {}", listed(&self.addresses)))
+                })
+            }
+        }];
+        if !self.refused.is_empty() {
+            let what = format!("some of its addresses are kept from Envoy: {}", listed(&self.refused));
+            let help = "if they are meant, list their range in `addresses` of every rule for the host";
+            findings.push(Finding::warning(about, what, help));
+        }
+        findings
+    }
+
+    /// The certificate that it showed.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        match &self.outcome {
+            Outcome::Shaken(handshake) => handshake.certificate.as_deref(),
+            Outcome::Unresolved(_) | Outcome::Unreachable(_) | Outcome::Connected => None,
+        }
+    }
+}
+
+/// A warning about a certificate of which little life is left. Certificates live from days to years.
+fn ending(about: &str, der: &[u8], now: SystemTime) -> Option<Finding> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let validity = certificate.validity();
+    let now = i64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let left = u64::try_from(validity.not_after.timestamp().checked_sub(now)?).ok()?;
+    let life =
+        u64::try_from(validity.not_after.timestamp().checked_sub(validity.not_before.timestamp())?).ok()?;
+    (left < life / A_TENTH).then(|| {
+        let hours = left / 3600;
+        let what = format!("its certificate ends in {} days and {} hours", hours / 24, hours % 24);
+        Finding::warning(about, what, "tell its owner to renew it")
+    })
+}

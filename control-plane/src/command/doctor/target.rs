@@ -1,0 +1,143 @@
+//! What there is to connect to: each host that the policy names, on each port on which a rule allows it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use weir_policy::{Authority, Effect, HostPattern, Outcome, Policy, Request, Scheme, Tls, Upstream};
+
+/// One place to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Target {
+    /// `host:port`, as a request would name it.
+    pub(super) name: String,
+    /// Where such a request goes: the host of the rule's upstream, or the same.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// What is spoken there; none for what is not encrypted, or not by Weir.
+    pub(super) tls: Option<Verified>,
+}
+
+/// How the host is asked for its certificate.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Verified {
+    pub(super) sni: String,
+    /// The certificate must be valid for one of them.
+    pub(super) names: Vec<String>,
+    /// Roots of its own.
+    pub(super) ca: Option<PathBuf>,
+}
+
+/// All that a policy names.
+#[derive(Debug, Default)]
+pub(super) struct Targets {
+    pub(super) hosts: Vec<Target>,
+    /// Patterns, of which nobody knows the names.
+    pub(super) wildcards: BTreeSet<String>,
+}
+
+impl Targets {
+    pub(super) fn of(policy: &Policy) -> Self {
+        let mut hosts = BTreeSet::new();
+        let mut wildcards = BTreeSet::new();
+        for pattern in policy.hosts().chain(policy.passthrough_hosts()) {
+            match pattern {
+                HostPattern::Exact(host) => hosts.extend(of_host(policy, host.as_str())),
+                HostPattern::Below(name) => drop(wildcards.insert(format!("*.{name}"))),
+            }
+        }
+        Self { hosts: hosts.into_iter().collect(), wildcards }
+    }
+}
+
+fn of_host(policy: &Policy, host: &str) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for port in policy.ports() {
+        let name = format!("{host}:{}", port.number);
+        let request = Request {
+            scheme: port.scheme,
+            authority: name.as_bytes(),
+            method: b"GET",
+            path: b"/",
+            sni: Some(host.as_bytes()),
+            tunnel: None,
+        };
+        // Scheme and port fit; methods and paths are for the requests to come.
+        let fits = |outcome: Outcome| outcome >= Outcome::MethodDiffers;
+        let (_, trace) = match policy.passed_through(&request) {
+            Some(connection) => policy.explain_pass(&connection),
+            None => policy.explain(&request),
+        };
+        let rules =
+            trace.steps.iter().filter(|step| step.rule.effect() == Effect::Allow && fits(step.outcome));
+        targets.extend(rules.map(|step| {
+            let upstream = step.rule.upstream();
+            let to = upstream.and_then(|upstream| upstream.host()).unwrap_or(host).to_owned();
+            let opened = port.scheme == Scheme::Https && step.rule.tls() == Tls::Intercept;
+            Target {
+                name: name.clone(),
+                tls: opened.then(|| verified(host, upstream)),
+                host: to,
+                port: upstream.and_then(|upstream| upstream.port()).unwrap_or(port.number),
+            }
+        }));
+    }
+    targets
+}
+
+fn verified(host: &str, upstream: Option<Upstream<'_>>) -> Verified {
+    let sni = upstream.and_then(|upstream| upstream.sni()).unwrap_or(host).to_owned();
+    let mut names: Vec<String> =
+        upstream.into_iter().flat_map(|upstream| upstream.names()).map(str::to_owned).collect();
+    if names.is_empty() {
+        names.push(sni.clone());
+    }
+    Verified { sni, names, ca: upstream.and_then(|upstream| upstream.ca()).map(PathBuf::from) }
+}
+
+impl Target {
+    /// Whether the host is an address, which is not looked up.
+    pub(super) fn address(&self) -> Option<std::net::IpAddr> {
+        let host = Authority::parse(self.host.as_bytes(), self.port).ok()?.host;
+        host.as_str().trim_matches(['[', ']']).parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_is_connected_to_on_the_ports_of_its_rules() {
+        let policy = weir_policy::compile(
+            "
+allowed_domains: [a.example]
+rules:
+  - {id: wide, effect: allow, hosts: ['*.b.example'], ports: [8443]}
+  - {id: odd, effect: allow, hosts: [c.example], ports: [8443], methods: [PUT], paths: [/x]}
+  - {id: pass, effect: allow, hosts: [d.example], tls: passthrough}
+  - {id: moved, effect: allow, hosts: [e.example], upstream: {host: f.example, port: 9443, sni: g.example, names: [h.example]}}
+  - {id: deny, effect: deny, hosts: [i.example]}
+",
+        );
+        let targets = Targets::of(&policy.unwrap_or_else(|faults| panic!("{faults}")));
+        let said: Vec<String> = targets
+            .hosts
+            .iter()
+            .map(|Target { name, host, port, tls }| {
+                let tls = tls.as_ref().map(|tls| format!(" {} {}", tls.sni, tls.names.join(",")));
+                format!("{name} {host}:{port}{}", tls.unwrap_or_default())
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "a.example:443 a.example:443 a.example a.example",
+                "a.example:80 a.example:80",
+                "c.example:8443 c.example:8443 c.example c.example",
+                "d.example:443 d.example:443",
+                "e.example:443 f.example:9443 g.example h.example",
+            ]
+        );
+        assert_eq!(targets.wildcards.into_iter().collect::<Vec<_>>(), ["*.b.example"]);
+    }
+}

@@ -1,0 +1,148 @@
+//! `weir doctor` against real hosts: what it says of each, and its exit code.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+
+use anyhow::{Context, Result, ensure};
+use e2e::{
+    ALPHA, BETA, EnvoyBinary, IMPOSTOR, INWARD, ServerCertificate, ServerOptions, UNLISTED, UpstreamHosts,
+};
+use tempfile::TempDir;
+
+/// What it said: the severity and the text, by what it is about.
+struct Diagnosis {
+    code: Option<i32>,
+    findings: BTreeMap<String, Vec<(String, String)>>,
+}
+
+impl Diagnosis {
+    fn of(envoy: &EnvoyBinary, hosts: &UpstreamHosts, policy: &str, more: &[&str]) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let file = folder.path().join("policy.yaml");
+        fs::write(&file, policy)?;
+        let output = e2e::weir_command()?
+            .args(["doctor", "--json", "--policy"])
+            .arg(&file)
+            .arg("--envoy")
+            .arg(&envoy.path)
+            .arg("--upstream-ca")
+            .arg(hosts.roots())
+            .args(["--dns", &hosts.dns.address().to_string(), "--state"])
+            .arg(folder.path().join("state"))
+            .args(more)
+            .output()?;
+        let mut findings: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for line in String::from_utf8(output.stdout)?.lines() {
+            let finding: serde_json::Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+            let text = |key: &str| finding[key].as_str().map(str::to_owned).context("a text");
+            findings.entry(text("about")?).or_default().push((text("severity")?, text("what")?));
+        }
+        ensure!(!findings.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(Self { code: output.status.code(), findings })
+    }
+
+    /// Whether one of the findings about this has this severity and these words.
+    #[track_caller]
+    fn says(&self, about: &str, severity: &str, words: &str) {
+        let found = self.findings.get(about).is_some_and(|findings| {
+            findings.iter().any(|(found, what)| found == severity && what.contains(words))
+        });
+        assert!(found, "{severity} {about}: {words}\n{:#?}", self.findings);
+    }
+}
+
+fn policy(hosts: &UpstreamHosts, names: &[&str], more: &str) -> String {
+    let (names, port) = (names.join(", "), hosts.port());
+    format!(
+        "rules:\n  - {{id: hosts, effect: allow, hosts: [{names}], ports: [{port}], addresses: [127.0.0.1]}}\n{more}"
+    )
+}
+
+#[test]
+fn hosts_that_share_an_address_mean_another_thing_on_each_envoy() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let policy = policy(&hosts, &[ALPHA, BETA], "");
+    let together = format!("{ALPHA}, {BETA}");
+    for (version, strategy, choice, severity, words) in [
+        ("1.36.2", "context_per_host", None, "ok", "a TLS context of its own"),
+        ("1.36.2", "no_sessions", Some("no_sessions"), "warning", "every handshake is a full one"),
+        ("1.40.0", "sni_scoped_sessions", None, "ok", "apart by server name"),
+    ] {
+        let envoy = EnvoyBinary::version(version)?;
+        let choice = choice.map(|choice| ["--upstream-tls", choice]);
+        let diagnosis =
+            Diagnosis::of(&envoy, &hosts, &policy, choice.as_ref().map_or(&[], |choice| &choice[..]))?;
+        diagnosis.says("Envoy", "ok", version);
+        diagnosis.says("TLS sessions", severity, strategy);
+        diagnosis.says(&together, severity, "share 127.0.0.1 and present different certificates");
+        diagnosis.says(&together, severity, words);
+        for host in [ALPHA, BETA] {
+            diagnosis.says(&format!("{host}:{}", hosts.port()), "ok", "verified, at 127.0.0.1");
+        }
+        diagnosis.says("Weir's CA", "ok", "there is none yet");
+        assert_eq!(diagnosis.code, Some(0), "{:#?}", diagnosis.findings);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_will_not_work_is_a_problem_and_the_exit_code_says_so() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    hosts.nginx.present(ALPHA, &hosts.alpha_authority.issue_expired(&[ALPHA])?)?;
+    hosts.nginx.present(UNLISTED, &ServerCertificate::self_signed(&[UNLISTED])?)?;
+    hosts.dns.set(INWARD, vec![IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))]);
+    hosts.dns.set("mixed.weir.test", vec![Ipv4Addr::LOCALHOST.into(), Ipv4Addr::new(127, 0, 0, 9).into()]);
+    hosts.dns.set("closed.weir.test", vec![Ipv4Addr::LOCALHOST.into()]);
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let more = format!(
+        "  - {{id: mixed, effect: allow, hosts: [mixed.weir.test], schemes: [http], ports: [{}], addresses: [127.0.0.1]}}
+  - {{id: closed, effect: allow, hosts: [closed.weir.test], ports: [{closed}], addresses: [127.0.0.1]}}
+  - {{id: gone, effect: allow, hosts: [gone.weir.test]}}
+  - {{id: wide, effect: allow, hosts: ['*.wide.weir.test']}}
+",
+        hosts.plain_port()
+    );
+    let policy = policy(&hosts, &[ALPHA, BETA, IMPOSTOR, INWARD, UNLISTED], &more);
+    let diagnosis = Diagnosis::of(&EnvoyBinary::newest()?, &hosts, &policy, &[])?;
+    let at = |host: &str| format!("{host}:{}", hosts.port());
+    diagnosis.says(&at(ALPHA), "problem", "expired");
+    diagnosis.says(&at(BETA), "ok", "verified");
+    diagnosis.says(&at(IMPOSTOR), "problem", "for other names");
+    diagnosis.says(&at(UNLISTED), "problem", "nobody that is trusted");
+    diagnosis.says(&at(INWARD), "problem", "leads inward, to 10.0.0.1");
+    let mixed = format!("mixed.weir.test:{}", hosts.plain_port());
+    diagnosis.says(&mixed, "ok", "takes connections");
+    diagnosis.says(&mixed, "warning", "kept from Envoy: 127.0.0.9");
+    diagnosis.says(&format!("closed.weir.test:{closed}"), "problem", "no connection");
+    diagnosis.says("gone.weir.test:443", "problem", "does not exist");
+    diagnosis.says("*.wide.weir.test", "ok", "not looked at");
+    assert_eq!(diagnosis.code, Some(1));
+    Ok(())
+}
+
+#[test]
+fn an_envoy_that_cannot_run_the_filter_is_a_problem() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let folder = TempDir::new()?;
+    let path = folder.path().join("envoy");
+    fs::write(&path, "#!/bin/sh\necho 'envoy  version: 0a1b/1.38.3/Clean/RELEASE/BoringSSL'\n")?;
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let envoy = EnvoyBinary { path, ..EnvoyBinary::newest()? };
+    let diagnosis = Diagnosis::of(&envoy, &hosts, &policy(&hosts, &[ALPHA], ""), &[])?;
+    diagnosis.says("Envoy", "ok", "1.38.3");
+    diagnosis.says("Envoy", "problem", "no wasm runtime");
+    assert_eq!(diagnosis.code, Some(1));
+    Ok(())
+}
+
+#[test]
+fn a_policy_with_faults_is_reported_and_nothing_is_asked() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("policy.yaml");
+    fs::write(&file, "allowed_domains: [EXAMPLE.com]")?;
+    let output = e2e::weir_command()?.args(["doctor", "--policy"]).arg(&file).output()?;
+    assert_eq!(output.status.code(), Some(3));
+    assert!(output.stdout.is_empty() && String::from_utf8_lossy(&output.stderr).contains("example.com"));
+    Ok(())
+}
