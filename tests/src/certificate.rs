@@ -49,6 +49,16 @@ impl CertificateAuthority {
         self.sign(&params)
     }
 
+    /// A CA below it that may have one more below itself: its certificate and its key (PKCS#8), both PEM.
+    pub fn subordinate(&self, common_name: &str) -> Result<(String, String)> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(common_name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let ServerCertificate { chain_pem, key_pem } = self.sign(&params)?;
+        Ok((chain_pem, key_pem))
+    }
+
     fn sign(&self, params: &CertificateParams) -> Result<ServerCertificate> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;

@@ -34,6 +34,8 @@ pub struct Run {
     pub upstream_ca: Option<PathBuf>,
     /// `--dns`
     pub dns: Option<SocketAddr>,
+    /// `--ca-certificate` and `--ca-key`, in place of `--state`
+    pub authority: Option<(PathBuf, PathBuf)>,
     /// `--upstream-tls`
     pub upstream_tls: Option<String>,
 }
@@ -48,6 +50,7 @@ impl Run {
             transparent: Vec::new(),
             upstream_ca: Some(hosts.roots()),
             dns: Some(hosts.dns.address()),
+            authority: None,
             upstream_tls: None,
         };
         run.write_policy(policy)?;
@@ -89,7 +92,17 @@ impl Run {
         if let Some(upstream_tls) = &self.upstream_tls {
             arguments.extend(["--upstream-tls".into(), upstream_tls.into()]);
         }
-        arguments.extend(["--state".into(), self.state().into()]);
+        match &self.authority {
+            Some((certificate, key)) => {
+                arguments.extend([
+                    "--ca-certificate".into(),
+                    certificate.into(),
+                    "--ca-key".into(),
+                    key.into(),
+                ]);
+            }
+            None => arguments.extend(["--state".into(), self.state().into()]),
+        }
         arguments
     }
 
@@ -283,6 +296,15 @@ impl Gateway {
             stats.push((name.to_owned(), value.parse().with_context(|| format!("no number: `{line}`"))?));
         }
         Ok(stats)
+    }
+
+    /// The bytes of its Envoy's heap that are in use.
+    pub fn envoy_heap(&self) -> Result<u64> {
+        let socket = self.run.find_socket("admin.sock")?;
+        let response = Client::on_socket(&socket).get("http://envoy/memory")?;
+        let memory: serde_json::Value = serde_json::from_str(&response.content)?;
+        let allocated = memory["allocated"].as_str().and_then(|bytes| bytes.parse().ok());
+        allocated.with_context(|| format!("no heap: {response:?}"))
     }
 
     /// Sends it a signal.

@@ -85,6 +85,11 @@ impl UpstreamHosts {
         self.nginx.plain_address().port()
     }
 
+    /// `HOST:PORT`
+    pub fn authority(&self, host: &str) -> String {
+        format!("{host}:{}", self.port())
+    }
+
     /// `https://HOST:PORT/PATH`
     pub fn url(&self, host: &str, path: &str) -> String {
         format!("https://{host}:{}{path}", self.port())

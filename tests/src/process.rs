@@ -193,6 +193,14 @@ impl ProcessId {
         Ok(addresses)
     }
 
+    /// The bytes of its memory that are not swapped out or untouched.
+    pub fn resident(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.number))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kibibytes.map(|kibibytes| kibibytes * 1024).with_context(|| format!("no VmRSS in {status}"))
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)

@@ -1,13 +1,18 @@
 //! The certificates that clients see: whose they are, how long they live, and what happens when the CA is replaced.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    ALPHA, BETA, Client, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts, weir_command,
+    ALPHA, BETA, CertificateAuthority, Client, Deadline, EnvoyBinary, Flood, Gateway, Run, ServerOptions,
+    UNLISTED, UpstreamHosts, weir_command,
 };
+
+use crate::served_envoy::{Options, ServedEnvoy};
 
 fn weir_ca(arguments: &[&str], state: &Path) -> Result<Output> {
     let output = weir_command()?.arg("ca").args(arguments).arg("--state").arg(state).output()?;
@@ -90,4 +95,92 @@ fn a_rotation_that_keeps_nothing_ends_the_trust_in_the_old_root() -> Result<()> 
     Ok(())
 }
 
-on_oldest_and_newest_envoy!(a_rotation_under_load_fails_no_request);
+/// More names than an Envoy may hold, from a workload that dials them at random.
+#[test]
+fn a_flood_of_unlisted_names_costs_no_memory_and_stops_no_listed_host() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let gateway = Run::new(&EnvoyBinary::newest()?, &hosts, &hosts.policy())?.start()?;
+    Flood::of(0..500, &gateway, &hosts)?;
+    let before = (gateway.envoy_heap()?, gateway.id().resident()?);
+    let flood = Flood::of(500..5_000, &gateway, &hosts)?;
+    let after = (gateway.envoy_heap()?, gateway.id().resident()?);
+    assert_eq!(flood.denied + flood.refused, 4_500);
+    assert!(flood.refused > flood.denied, "{flood:?}");
+    // A hundred and fifty MB if each name were kept.
+    let limit = |before: u64| before + (10 << 20);
+    assert!(after.0 < limit(before.0) && after.1 < limit(before.1), "{before:?}, {after:?}");
+    // Names that are tried one after the other, and not by the thousand, get their answer.
+    let denied = Deadline::seconds(30).poll("a denial that can be read", || {
+        let response = gateway.client().get(hosts.url(UNLISTED, "/"))?;
+        Ok((response.status != 0).then_some(response))
+    })?;
+    assert_eq!((denied.status, denied.header("x-weir-decision")), (403, Some("host_not_allowed")));
+    Ok(())
+}
+
+/// The operator's root and, below it, the CA that Weir is given.
+#[test]
+fn a_ca_that_the_operator_brings_signs_and_is_replaced_while_it_runs() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let folder = tempfile::TempDir::new()?;
+    let (first, second) =
+        (CertificateAuthority::new("First Root")?, CertificateAuthority::new("Second Root")?);
+    let bring = |root: &CertificateAuthority| -> Result<()> {
+        let (egress, key) = root.subordinate("Egress")?;
+        std::fs::write(folder.path().join("ca.pem"), egress + &root.pem())?;
+        let file = folder.path().join("ca.key");
+        std::fs::write(&file, key)?;
+        Ok(std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))?)
+    };
+    bring(&first)?;
+    let mut run = Run::new(&EnvoyBinary::newest()?, &hosts, &hosts.policy())?;
+    run.authority = Some((folder.path().join("ca.pem"), folder.path().join("ca.key")));
+    let gateway = run.start()?;
+    for root in [&first, &second] {
+        bring(root)?;
+        let file = folder.path().join("trusted.pem");
+        std::fs::write(&file, root.pem())?;
+        wait_for_leaves_of(&gateway, &hosts, &file)?;
+    }
+    assert!(!gateway.run().state().exists(), "the state folder is for the CA that Weir makes");
+    Ok(())
+}
+
+#[test]
+fn names_that_nobody_uses_are_withdrawn_and_those_in_use_stay() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let mut options = Options::new(&hosts)?;
+    options.leaves.idle = Duration::from_secs(3);
+    let mut served = ServedEnvoy::start(&EnvoyBinary::newest()?, &hosts, options)?;
+    served.wait_until_ready()?;
+    let client = served.client();
+    assert_eq!(client.get(hosts.url(BETA, "/"))?.status, 200);
+    assert!(served.leaves()?.contains(&BETA.to_owned()));
+    Deadline::seconds(60).poll("withdrawal of beta", || {
+        ensure!(client.get(hosts.url(ALPHA, "/"))?.status == 200);
+        let leaves = served.leaves()?;
+        ensure!(leaves.contains(&ALPHA.to_owned()), "alpha is in use");
+        Ok((!leaves.contains(&BETA.to_owned())).then_some(()))
+    })?;
+    assert_eq!(client.get(hosts.url(BETA, "/"))?.status, 200, "it is asked for again");
+    Ok(())
+}
+
+/// As short as a test can wait for; renewed at two thirds of it.
+fn a_leaf_is_renewed_before_its_end(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let mut options = Options::new(&hosts)?;
+    options.lifetimes.leaf = Duration::from_secs(6);
+    let mut served = ServedEnvoy::start(envoy, &hosts, options)?;
+    served.wait_until_ready()?;
+    let client = served.client();
+    // Longer than two leaves live.
+    let end = Instant::now() + Duration::from_secs(14);
+    while Instant::now() < end {
+        let response = client.get(hosts.url(ALPHA, "/"))?;
+        assert_eq!(response.status, 200, "{}", response.error);
+    }
+    Ok(())
+}
+
+on_oldest_and_newest_envoy!(a_rotation_under_load_fails_no_request, a_leaf_is_renewed_before_its_end);

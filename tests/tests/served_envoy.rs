@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use weir::bootstrap::Bootstrap;
-use weir::ca::{Ca, Lifetimes};
+use weir::ca::{Ca, Lifetimes, leaves};
 use weir::capabilities::{Protocol, UpstreamTlsChoice};
 use weir::control_plane::ControlPlane;
 use weir::resources::Gateway;
@@ -27,6 +27,8 @@ pub(crate) struct ServedEnvoy {
     process: Process,
     control_plane: Option<(ControlPlane, Runtime)>,
     gateway: Gateway,
+    leaves: leaves::Limits,
+    lifetimes: Lifetimes,
     directory: TempDir,
 }
 
@@ -36,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) filter: Vec<u8>,
     pub(crate) upstream_tls: UpstreamTlsChoice,
     pub(crate) host_contexts: Limits,
+    pub(crate) leaves: leaves::Limits,
+    pub(crate) lifetimes: Lifetimes,
     pub(crate) protocol: Protocol,
     pub(crate) timeouts: Timeouts,
 }
@@ -48,6 +52,8 @@ impl Options {
             filter: weirs_filter()?,
             upstream_tls: UpstreamTlsChoice::Auto,
             host_contexts: Limits::DEFAULT,
+            leaves: leaves::Limits::default(),
+            lifetimes: Lifetimes::default(),
             protocol: Protocol::Delta,
             timeouts: Timeouts::DEFAULT,
         })
@@ -72,7 +78,8 @@ impl ServedEnvoy {
             host_contexts: options.host_contexts,
             timeouts: options.timeouts,
         };
-        let control_plane = serve(&gateway, directory.path())?;
+        let (leaves, lifetimes) = (options.leaves, options.lifetimes);
+        let control_plane = serve(&gateway, leaves, lifetimes, directory.path())?;
         let bootstrap = Bootstrap {
             node: "served",
             control_plane: &socket(directory.path()),
@@ -89,7 +96,7 @@ impl ServedEnvoy {
                 .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])
                 .stdin(Stdio::null()),
         )?;
-        Ok(Self { process, control_plane: Some(control_plane), gateway, directory })
+        Ok(Self { process, control_plane: Some(control_plane), gateway, leaves, lifetimes, directory })
     }
 
     /// Waits until the policy filter answers.
@@ -121,7 +128,8 @@ impl ServedEnvoy {
     /// Starts another control plane in its place, with the same CA.
     pub(crate) fn restart_control_plane(&mut self) -> Result<()> {
         ensure!(self.control_plane.is_none(), "the control plane is still there");
-        self.control_plane = Some(serve(&self.gateway, self.directory.path())?);
+        let served = serve(&self.gateway, self.leaves, self.lifetimes, self.directory.path())?;
+        self.control_plane = Some(served);
         Ok(())
     }
 
@@ -145,15 +153,28 @@ impl ServedEnvoy {
         self.gateway.listen
     }
 
+    /// The names of the leaves that Envoy holds.
+    pub(crate) fn leaves(&self) -> Result<Vec<String>> {
+        let dump: serde_json::Value =
+            serde_json::from_str(&self.admin("config_dump?resource=dynamic_active_secrets")?)?;
+        let secrets = dump["configs"].as_array().into_iter().flatten();
+        Ok(secrets.filter_map(|secret| secret["name"].as_str().map(str::to_owned)).collect())
+    }
+
     fn proxy(&self) -> String {
         format!("http://{}", self.gateway.listen)
     }
 }
 
-fn serve(gateway: &Gateway, directory: &Path) -> Result<(ControlPlane, Runtime)> {
+fn serve(
+    gateway: &Gateway,
+    leaves: leaves::Limits,
+    lifetimes: Lifetimes,
+    directory: &Path,
+) -> Result<(ControlPlane, Runtime)> {
     let state = StateFolder::open(&directory.join("state"))?;
-    let ca = Arc::new(Ca::open(&state, Lifetimes::default(), SystemTime::now())?);
-    let control_plane = ControlPlane::new(gateway.clone(), ca);
+    let ca = Arc::new(Ca::open(&state, lifetimes, SystemTime::now())?);
+    let control_plane = ControlPlane::with_limits(gateway.clone(), ca, leaves);
     let runtime = Runtime::new()?;
     let listener = {
         let _context = runtime.enter();

@@ -14,6 +14,8 @@ use crate::{checkout, setup, wasm};
 pub(crate) enum Bench {
     /// Processor time a request in an Envoy: ours, nothing, and the alternatives
     Filter,
+    /// Leaves a second, first contact with a name, and what names cost Envoy and the control plane in memory
+    Mint,
     /// Nanoseconds a decision, bytes a host and loading time, natively and in Envoy's V8
     Policy,
 }
@@ -22,6 +24,7 @@ impl Bench {
     /// Whether it starts `weir`, whose release build takes minutes.
     fn needs_weir(self) -> bool {
         match self {
+            Bench::Mint => true,
             Bench::Filter | Bench::Policy => false,
         }
     }

@@ -4,6 +4,7 @@
 
 mod envoy;
 mod filter;
+mod mint;
 mod policy;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn measure(arguments: &[String]) -> Result<()> {
     let Some((name, arguments)) = arguments.split_first() else { bail!("which bench?") };
     match name.as_str() {
         "filter" => filter::measure(arguments),
+        "mint" => mint::measure(arguments),
         "policy" => policy::measure(arguments),
         other => bail!("there is no bench `{other}`"),
     }

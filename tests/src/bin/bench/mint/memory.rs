@@ -1,0 +1,77 @@
+//! What names cost: Envoy's heap and the control plane's memory with live names, after their withdrawal, and under a
+//! flood of names that no policy lists.
+
+use anyhow::{Context, Result};
+use e2e::{Deadline, Dialler, EnvoyBinary, Flood, Gateway, Run, ServerOptions, UpstreamHosts};
+
+const NAMES: usize = 2_000;
+const FLOOD: usize = 100_000;
+const MEBIBYTE: f64 = 1024.0 * 1024.0;
+
+pub(super) fn measure() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let policy = super::policy_with("*.memory.weir.test", &hosts);
+    let gateway = Run::new(&EnvoyBinary::newest()?, &hosts, &policy)?.start()?;
+    let dialler = Dialler::new(gateway.address()?, gateway.authority())?;
+    println!(
+        "| live names | Envoy's heap | over none | a thousand names | weir, resident |\n|---|---|---|---|---|"
+    );
+    dialler.dial("first.memory.weir.test", 443)?.context("refused")?;
+    let none = gateway.envoy_heap()?;
+    row("0", 0, none, none, &gateway)?;
+    for half in [0..NAMES / 2, NAMES / 2..NAMES] {
+        let live = half.end;
+        for number in half {
+            dialler.dial(&format!("n{number}.memory.weir.test"), 443)?.context("refused")?;
+        }
+        row(&live.to_string(), live, gateway.envoy_heap()?, none, &gateway)?;
+    }
+    let full = gateway.envoy_heap()?;
+    gateway.run().write_policy(&hosts.policy())?;
+    // Withdrawn one by one: the end is when nothing has gone for a second.
+    let mut last = full;
+    Deadline::seconds(120).poll("end of the withdrawal", || {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let heap = gateway.envoy_heap()?;
+        let fell = last.saturating_sub(heap) > 100 * 1024;
+        last = heap;
+        Ok((!fell && heap < full - (full - none) / 2).then_some(()))
+    })?;
+    row("50, after the policy dropped the rest", 50, gateway.envoy_heap()?, none, &gateway)
+}
+
+pub(super) fn measure_flood() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let gateway = Run::new(&EnvoyBinary::newest()?, &hosts, &hosts.policy())?.start()?;
+    println!(
+        "| unlisted names dialled | denied | refused | listed host answered | Envoy's heap | weir, resident |\n|---|---|---|---|---|---|"
+    );
+    let mut all = Flood::default();
+    for part in 0..=10 {
+        let end = FLOOD * part / 10;
+        if part > 0 {
+            let flood = Flood::of(FLOOD * (part - 1) / 10..end, &gateway, &hosts)?;
+            all = Flood {
+                denied: all.denied + flood.denied,
+                refused: all.refused + flood.refused,
+                listed: all.listed + flood.listed,
+            };
+        }
+        let Flood { denied, refused, listed } = all;
+        let (heap, weir) = (mebibytes(gateway.envoy_heap()?), mebibytes(gateway.id().resident()?));
+        println!("| {end} | {denied} | {refused} | {listed} | {heap:.1} MiB | {weir:.1} MiB |");
+    }
+    Ok(())
+}
+
+fn row(what: &str, names: usize, heap: u64, none: u64, gateway: &Gateway) -> Result<()> {
+    let over = mebibytes(heap.saturating_sub(none));
+    let each = if names == 0 { 0.0 } else { over * 1_000.0 / names as f64 };
+    let weir = mebibytes(gateway.id().resident()?);
+    println!("| {what} | {:.1} MiB | {over:.1} MiB | {each:.1} MiB | {weir:.1} MiB |", mebibytes(heap));
+    Ok(())
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / MEBIBYTE
+}

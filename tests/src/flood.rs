@@ -1,0 +1,72 @@
+//! Names that no policy lists, dialled as fast as they go, while a listed host is asked all along.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{ALPHA, Dialler, Gateway, UpstreamHosts};
+
+/// Connections at a time.
+const DIALLERS: usize = 8;
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flood {
+    /// Handshakes with a certificate, whose request was denied.
+    pub denied: usize,
+    /// Handshakes that were refused.
+    pub refused: usize,
+    /// Requests to the listed host that were answered. All others are an error.
+    pub listed: usize,
+}
+
+impl Flood {
+    /// Dials `x0.weir.invalid` and so on, a name for each number, and a listed host, through the gateway.
+    pub fn of(numbers: Range<usize>, gateway: &Gateway, hosts: &UpstreamHosts) -> Result<Self> {
+        let dialler = Dialler::new(gateway.address()?, gateway.authority())?;
+        let (next, over) = (AtomicUsize::new(numbers.start), AtomicBool::new(false));
+        let dial = || -> Result<Self> {
+            let mut flood = Self::default();
+            loop {
+                let number = next.fetch_add(1, Ordering::SeqCst);
+                if number >= numbers.end {
+                    return Ok(flood);
+                }
+                match dialler.dial(&format!("x{number}.weir.invalid"), hosts.port())? {
+                    Some(_) => flood.denied += 1,
+                    None => flood.refused += 1,
+                }
+            }
+        };
+        let ask = || -> Result<usize> {
+            let mut answered = 0;
+            while answered == 0 || !over.load(Ordering::SeqCst) {
+                let dialled = dialler.dial(ALPHA, hosts.port())?;
+                let status = dialled
+                    .context("the handshake with the listed host was refused")?
+                    .get(&hosts.authority(ALPHA))?;
+                ensure!(status == 200, "the listed host answered {status}");
+                answered += 1;
+            }
+            Ok(answered)
+        };
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(ask);
+            let dialling: Vec<_> = (0..DIALLERS).map(|_| scope.spawn(dial)).collect();
+            let dialled: Vec<_> = dialling.into_iter().map(|thread| thread.join()).collect();
+            over.store(true, Ordering::SeqCst);
+            let mut flood = Self { listed: joined(asking.join())?, ..Self::default() };
+            for part in dialled {
+                let part = joined(part)?;
+                flood.denied += part.denied;
+                flood.refused += part.refused;
+            }
+            Ok(flood)
+        })
+    }
+}
+
+fn joined<T>(thread: std::thread::Result<Result<T>>) -> Result<T> {
+    thread.ok().context("a thread panicked")?
+}
