@@ -54,7 +54,7 @@ impl Flood {
         std::thread::scope(|scope| {
             let asking = scope.spawn(ask);
             let dialling: Vec<_> = (0..DIALLERS).map(|_| scope.spawn(dial)).collect();
-            let dialled: Vec<_> = dialling.into_iter().map(|thread| thread.join()).collect();
+            let dialled: Vec<_> = dialling.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
             over.store(true, Ordering::SeqCst);
             let mut flood = Self { listed: joined(asking.join())?, ..Self::default() };
             for part in dialled {

@@ -127,7 +127,7 @@ fn a_ca_that_the_operator_brings_signs_and_is_replaced_while_it_runs() -> Result
         (CertificateAuthority::new("First Root")?, CertificateAuthority::new("Second Root")?);
     let bring = |root: &CertificateAuthority| -> Result<()> {
         let (egress, key) = root.subordinate("Egress")?;
-        std::fs::write(folder.path().join("ca.pem"), egress + &root.pem())?;
+        std::fs::write(folder.path().join("ca.pem"), egress + root.pem())?;
         let file = folder.path().join("ca.key");
         std::fs::write(&file, key)?;
         Ok(std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))?)

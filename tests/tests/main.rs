@@ -22,6 +22,7 @@ mod metrics;
 mod modes;
 mod negative_control;
 mod own_upstream;
+mod package_managers;
 mod plain_http;
 mod policy_change;
 mod precedence;

@@ -1,10 +1,13 @@
 //! The programs that people run behind Weir work with nothing but the variables that it sets.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{ALPHA, BETA, EnvoyBinary, Run, ServerOptions, UpstreamHosts, find_program, require_program};
+use e2e::{
+    ALPHA, BETA, EnvoyBinary, Run, ServerOptions, UpstreamHosts, find_program, require_program, weir_command,
+};
 use tempfile::TempDir;
 
 fn start() -> Result<(UpstreamHosts, Run)> {
@@ -88,6 +91,19 @@ fn pythons_requests_fetches() -> Result<()> {
     assert_fetches_both(&run, &["python3", "-c", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
 }
 
+/// Where the `httpx` package is installed; the set-up does not install it.
+#[test]
+fn pythons_httpx_fetches() -> Result<()> {
+    let (hosts, run) = start()?;
+    if !Command::new("python3").args(["-c", "import httpx"]).output()?.status.success() {
+        eprintln!("not tested: this Python has no `httpx`");
+        return Ok(());
+    }
+    let script = "import sys, httpx\n\
+        for url in sys.argv[1:]: sys.stdout.write(httpx.get(url, timeout=20).text)";
+    assert_fetches_both(&run, &["python3", "-c", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
+}
+
 /// Where Node is installed; the set-up does not install it. Its `fetch` reads the proxy variables since Node 24;
 /// before, a program opens the tunnel itself, and what Weir gives it is the root.
 #[test]
@@ -142,6 +158,8 @@ fn go_fetches() -> Result<()> {
         .env("GOFLAGS", "-mod=mod")
         .env("GOPROXY", "off")
         .env("GO111MODULE", "off")
+        // Static: a program that brings its own resolver and its own reading of the roots.
+        .env("CGO_ENABLED", "0")
         .current_dir(folder.path())
         .output()?;
     ensure!(output.status.success(), "go build: {}", String::from_utf8_lossy(&output.stderr));
@@ -167,4 +185,44 @@ fn java_fetches() -> Result<()> {
         return Ok(());
     }
     assert_fetches_both(&run, &["java", program, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
+}
+
+/// Where Java's keytool is installed; the set-up does not install it.
+#[test]
+fn javas_key_stores_take_what_is_exported() -> Result<()> {
+    let (_hosts, run) = start()?;
+    if find_program("keytool").is_none() {
+        eprintln!("not tested: there is no `keytool`");
+        return Ok(());
+    }
+    let export = |format: &str| -> Result<Vec<u8>> {
+        let mut weir = weir_command()?;
+        let output = weir.args(["ca", "export", "--format", format, "--state"]).arg(run.state()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(output.stdout)
+    };
+    let keytool = |arguments: &[&OsStr]| -> Result<String> {
+        let mut keytool = Command::new(require_program("keytool")?);
+        let output =
+            keytool.args(["-J-Duser.language=en", "-storepass", "changeit"]).args(arguments).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{text}");
+        Ok(text)
+    };
+    let certificates = String::from_utf8(export("bundle")?)?.matches("BEGIN CERTIFICATE").count();
+    let folder = TempDir::new()?;
+    for format in ["jks", "pkcs12"] {
+        let store = folder.path().join(format);
+        fs::write(&store, export(format)?)?;
+        let list = ["-list", "-storetype", format, "-keystore"].map(OsStr::new);
+        let list = keytool(&[list.as_slice(), &[store.as_os_str()]].concat())?;
+        assert_eq!(list.matches("trustedCertEntry").count(), certificates, "{format}: {list}");
+        assert!(list.contains("weir-1"), "{list}");
+    }
+    let (root, store) = (folder.path().join("roots.pem"), folder.path().join("own"));
+    fs::write(&root, export("pem")?)?;
+    let import = ["-importcert", "-noprompt", "-alias", "weir", "-file"].map(OsStr::new);
+    let rest = [root.as_os_str(), OsStr::new("-keystore"), store.as_os_str()];
+    keytool(&[import.as_slice(), &rest].concat())?;
+    Ok(())
 }
