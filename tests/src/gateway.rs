@@ -38,6 +38,10 @@ pub struct Run {
     pub authority: Option<(PathBuf, PathBuf)>,
     /// `--upstream-tls`
     pub upstream_tls: Option<String>,
+    /// `--host-contexts`
+    pub host_contexts: Option<usize>,
+    /// What it takes for the system's roots.
+    pub system_roots: Option<PathBuf>,
 }
 
 impl Run {
@@ -52,6 +56,8 @@ impl Run {
             dns: Some(hosts.dns.address()),
             authority: None,
             upstream_tls: None,
+            host_contexts: None,
+            system_roots: None,
         };
         run.write_policy(policy)?;
         Ok(run)
@@ -92,6 +98,9 @@ impl Run {
         if let Some(upstream_tls) = &self.upstream_tls {
             arguments.extend(["--upstream-tls".into(), upstream_tls.into()]);
         }
+        if let Some(count) = self.host_contexts {
+            arguments.extend(["--host-contexts".into(), count.to_string().into()]);
+        }
         match &self.authority {
             Some((certificate, key)) => {
                 arguments.extend([
@@ -110,6 +119,9 @@ impl Run {
     fn command(&self) -> Result<Command> {
         fs::create_dir_all(self.runtime())?;
         let mut command = weir_command()?;
+        if let Some(roots) = &self.system_roots {
+            command.env("SSL_CERT_FILE", roots);
+        }
         command
             .args(self.arguments())
             .env("XDG_RUNTIME_DIR", self.runtime())

@@ -201,6 +201,17 @@ impl ProcessId {
         kibibytes.map(|kibibytes| kibibytes * 1024).with_context(|| format!("no VmRSS in {status}"))
     }
 
+    /// The time on a processor that its threads have had so far (/proc/PID/task/TID/schedstat, in nanoseconds).
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut nanoseconds = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.number))? {
+            let statistics = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let first = statistics.split_whitespace().next().context("an empty schedstat")?;
+            nanoseconds += first.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)

@@ -18,6 +18,8 @@ pub(crate) enum Bench {
     Mint,
     /// Nanoseconds a decision, bytes a host and loading time, natively and in Envoy's V8
     Policy,
+    /// Envoy's CPU for a new upstream connection with each strategy, and the weight of a context for each host
+    Tls,
 }
 
 impl Bench {
@@ -26,6 +28,7 @@ impl Bench {
         match self {
             Bench::Mint => true,
             Bench::Filter | Bench::Policy => false,
+            Bench::Tls => true,
         }
     }
 }

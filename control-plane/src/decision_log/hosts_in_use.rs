@@ -41,10 +41,60 @@ impl HostsInUse {
 /// The host of a request that went over the cluster that all hosts share, or over its own. What a rule sends elsewhere
 /// may have another server name, and is none of them.
 fn host(entry: &HttpAccessLogEntry, decision: &Decision) -> Option<Host> {
-    // There are names only where a certificate was verified; they are the certificate's own, `*.example` among them.
-    decision.upstream_names.first()?;
-    let host = Host::parse(decision.record.host.as_bytes()).ok()?;
     let cluster = entry.common_properties.as_ref()?.upstream_cluster.as_str();
-    (cluster == names::HTTPS_CLUSTER || names::host_of_cluster(cluster).as_ref() == Some(&host))
-        .then_some(host)
+    let host = Host::parse(decision.record.host.as_bytes()).ok()?;
+    let here = cluster == names::HTTPS_CLUSTER || names::host_of_cluster(cluster).as_ref() == Some(&host);
+    // Over these clusters nothing is answered by a host whose certificate was not verified.
+    (here && decision.details == "via_upstream").then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::data::accesslog::v3::{AccessLogCommon, HttpResponseProperties};
+    use envoy_types::pb::google::protobuf::StringValue;
+    use envoy_types::util::pack_any;
+
+    use super::*;
+
+    const RECORD: &str = r#"{"effect":"allow","reason":"allowed","rule":"r","decision_id":"1","policy_version":"2","host":"a.example","port":443,"scheme":"https","method":"GET","path":"/"}"#;
+
+    /// The host that is noted of an answer over this cluster, from a certificate for `*.example`.
+    fn noted(cluster: &str, details: &str) -> Option<String> {
+        let record = pack_any(StringValue { value: RECORD.to_owned() });
+        let entry = HttpAccessLogEntry {
+            common_properties: Some(AccessLogCommon {
+                filter_state_objects: [(names::DECISION_RECORD.to_owned(), record)].into(),
+                upstream_cluster: cluster.to_owned(),
+                custom_tags: [(names::PEER_NAMES.to_owned(), "*.example".to_owned())].into(),
+                ..AccessLogCommon::default()
+            }),
+            response: Some(HttpResponseProperties {
+                response_code_details: details.to_owned(),
+                ..HttpResponseProperties::default()
+            }),
+            ..HttpAccessLogEntry::default()
+        };
+        let hosts_in_use = HostsInUse::default();
+        let mut hosts = hosts_in_use.of_node("node");
+        hosts_in_use.note("node", &entry, &Decision::of_entry("weir_intercept", &entry).unwrap());
+        hosts_in_use.note("another", &entry, &Decision::of_entry("weir_intercept", &entry).unwrap());
+        let noted = hosts.try_recv().ok().map(|host| host.to_string());
+        assert!(hosts.try_recv().is_err(), "another node's hosts are its own");
+        noted
+    }
+
+    #[test]
+    fn a_host_that_answered_over_the_shared_cluster_or_its_own_is_in_use() {
+        for cluster in [names::HTTPS_CLUSTER.to_owned(), names::host_cluster(&"a.example".parse().unwrap())] {
+            assert_eq!(noted(&cluster, "via_upstream").as_deref(), Some("a.example"), "{cluster}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_did_not_answer_or_was_reached_in_another_way_is_not() {
+        assert_eq!(noted(names::HTTPS_CLUSTER, "upstream_reset_before_response_started"), None);
+        for cluster in [names::HTTPS_UPGRADE_CLUSTER, names::HTTP_CLUSTER, "another"] {
+            assert_eq!(noted(cluster, "via_upstream"), None, "{cluster}");
+        }
+    }
 }

@@ -133,9 +133,16 @@ impl DiscoveryServer {
                     Err(_) => return Ok(()),
                 },
                 host = in_use.recv() => match host {
-                    Ok(host) => if stream.hosts.used(&host, Instant::now()) {
-                        stream.refresh().await?;
-                    },
+                    Ok(host) => {
+                        let mut changed = stream.hosts.used(&host, Instant::now());
+                        // What has come by now is one change.
+                        while let Ok(host) = in_use.try_recv() {
+                            changed |= stream.hosts.used(&host, Instant::now());
+                        }
+                        if changed {
+                            stream.refresh().await?;
+                        }
+                    }
                     // What was missed will be used again.
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),

@@ -6,6 +6,7 @@ mod envoy;
 mod filter;
 mod mint;
 mod policy;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ fn measure(arguments: &[String]) -> Result<()> {
         "filter" => filter::measure(arguments),
         "mint" => mint::measure(arguments),
         "policy" => policy::measure(arguments),
+        "tls" => tls::measure(arguments),
         other => bail!("there is no bench `{other}`"),
     }
 }

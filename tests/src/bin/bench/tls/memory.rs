@@ -1,0 +1,101 @@
+//! What a context for each host weighs: Envoy's heap with `context_per_host`, over that with `no_sessions` and the same
+//! hosts, leaves and requests.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use e2e::{Deadline, EnvoyBinary, Gateway, Request, Run, ServerOptions, Site, Strategy, UpstreamHosts};
+
+const VERSION: &str = "1.39.3";
+const COUNTS: [usize; 3] = [1, 100, 1_000];
+/// Requests of one curl.
+const BATCH: usize = 100;
+
+pub(super) fn measure() -> Result<()> {
+    let names: Vec<String> =
+        (0..COUNTS.into_iter().max().unwrap_or(0)).map(|n| format!("h{n}.many.weir.test")).collect();
+    let hosts = UpstreamHosts::start_with(ServerOptions::default(), |authority| {
+        let name = "*.many.weir.test";
+        Ok(vec![Site::new(name, authority.issue(&[name])?)])
+    })?;
+    for name in &names {
+        hosts.dns.set(name, vec![std::net::Ipv4Addr::LOCALHOST.into()]);
+    }
+    println!("Envoy {VERSION}:");
+    println!();
+    println!("| roots | hosts | heap with `no_sessions` | with `context_per_host` | a host |");
+    println!("|---|---|---|---|---|");
+    for (roots, file) in [("two", Some(hosts.roots())), ("the system's", None)] {
+        let shared = Weighed::start(&hosts, Strategy::NoSessions, file.clone())?;
+        let own = Weighed::start(&hosts, Strategy::ContextPerHost, file)?;
+        let mut asked = 0;
+        for count in COUNTS {
+            for gateway in [&shared, &own] {
+                gateway.ask(&hosts, &names[asked..count])?;
+            }
+            own.wait_for_contexts(count)?;
+            let (before, after) = (shared.heap()?, own.heap()?);
+            #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+            let each = (after as f64 - before as f64) / count as f64;
+            println!(
+                "| {roots} | {count} | {:.1} MB | {:.1} MB | {:.0} KB |",
+                megabytes(before),
+                megabytes(after),
+                each / 1e3
+            );
+            asked = count;
+        }
+    }
+    Ok(())
+}
+
+struct Weighed {
+    gateway: Gateway,
+    /// Clusters before any host had its own.
+    clusters: u64,
+}
+
+impl Weighed {
+    fn start(hosts: &UpstreamHosts, strategy: Strategy, system_roots: Option<PathBuf>) -> Result<Self> {
+        let policy = format!(
+            "rules:\n  - id: many\n    effect: allow\n    hosts: ['*.many.weir.test']\n    ports: [{}]\n    \
+             addresses: [127.0.0.1/32]\n",
+            hosts.port()
+        );
+        let mut run = Run::new(&EnvoyBinary::version(VERSION)?, hosts, &policy)?;
+        run.upstream_tls = Some(strategy.as_str().to_owned());
+        run.host_contexts = COUNTS.into_iter().max();
+        run.system_roots = system_roots;
+        let gateway = run.start()?;
+        let clusters = gateway.envoy_stat("cluster_manager.active_clusters")?;
+        Ok(Self { gateway, clusters })
+    }
+
+    fn ask(&self, hosts: &UpstreamHosts, names: &[String]) -> Result<()> {
+        for names in names.chunks(BATCH) {
+            let requests: Vec<_> = names.iter().map(|name| Request::get(hosts.url(name, "/"))).collect();
+            for response in self.gateway.client().send_all(&requests)? {
+                anyhow::ensure!(response.status == 200, "{response:?}\n{}", self.gateway.stderr());
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_contexts(&self, count: usize) -> Result<()> {
+        let expected = self.clusters + count as u64;
+        Deadline::seconds(120).poll_eq("clusters of hosts", &expected, || {
+            self.gateway.envoy_stat("cluster_manager.active_clusters")
+        })
+    }
+
+    /// Bytes that Envoy has allocated.
+    fn heap(&self) -> Result<u64> {
+        let memory: serde_json::Value = serde_json::from_str(&self.gateway.envoy_admin("/memory")?)?;
+        memory["allocated"].as_str().and_then(|bytes| bytes.parse().ok()).context("no `allocated` in /memory")
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "megabytes")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
