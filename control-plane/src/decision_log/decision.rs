@@ -98,7 +98,7 @@ impl Decision {
         let mut cause = None;
         if record.effect == "allow" {
             let flags = common.response_flags.unwrap_or_default();
-            if details.starts_with(names::RBAC_DENIED) || details.starts_with(names::ADDRESSES_REMOVED) {
+            if details.starts_with(names::RBAC_DENIED) {
                 record.effect = "deny".to_owned();
                 record.would_deny = false;
                 record.reason = Reason::AddressNotAllowed.as_str().to_owned();
@@ -291,13 +291,12 @@ mod tests {
 
     #[test]
     fn the_address_guard_turns_an_allow_into_a_deny() {
-        for details in ["rbac_access_denied_matched_policy[none]", "dns_resolution_failure{address_denied}"] {
-            let decision = Decision::of_entry("weir_intercept", &entry(ALLOWED, details, 403)).unwrap();
-            assert_eq!(
-                (decision.record.effect.as_str(), decision.record.reason.as_str()),
-                ("deny", "address_not_allowed")
-            );
-        }
+        let entry = entry(ALLOWED, "rbac_access_denied_matched_policy[none]", 403);
+        let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
+        assert_eq!(
+            (decision.record.effect.as_str(), decision.record.reason.as_str()),
+            ("deny", "address_not_allowed")
+        );
     }
 
     #[test]

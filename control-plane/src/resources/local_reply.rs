@@ -54,11 +54,6 @@ pub(super) fn config() -> LocalReplyConfig {
             JUDGED_REQUEST,
             Reason::AddressNotAllowed,
         ),
-        // Envoy takes a name whose addresses were all removed for one that does not resolve.
-        ResponseMapper {
-            status_code: number(u32::from(Reason::AddressNotAllowed.status())),
-            ..mapper(details(names::ADDRESSES_REMOVED), DENIED, JUDGED_REQUEST, Reason::AddressNotAllowed)
-        },
     ];
     mappers.extend(UpstreamFailure::ALL.iter().map(failed));
     mappers.extend(InvalidRequest::ALL.iter().map(invalid));

@@ -68,8 +68,6 @@ pub const HTTPS_IN_THE_CLEAR: &str = "http1.https_url_on_plaintext_connection";
 pub const RBAC_DENIED: &str = "rbac_access_denied_matched_policy";
 /// The policy of the stand-in for the policy filter, as Envoy's details name it.
 pub const POLICY_MISSING: &str = "policy_missing";
-/// Beginning of Envoy's details when every address of a name was removed.
-pub const ADDRESSES_REMOVED: &str = "dns_resolution_failure{address_denied";
 
 /// Access log tag: the DNS names in the upstream's certificate, with commas between them.
 pub const PEER_NAMES: &str = "upstream_names";

@@ -23,7 +23,7 @@ pub(crate) fn ensure() -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let program = checkout::target_directory()?.join("opa/opa-answers");
-    run_quietly(go(["build", "-o"]).arg(&program))?;
+    run_quietly(go(["build", "-buildvcs=false", "-o"]).arg(&program))?;
     note("OPA", relative(&program));
     Ok(Some(program))
 }
