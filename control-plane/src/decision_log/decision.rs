@@ -176,7 +176,8 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
         Reason::SchemeNotAllowed
     } else if let Some(request) = InvalidRequest::find(details) {
         request.reason
-    } else if status == 503 || status == 500 {
+    } else if status == 503 || status == 500 || (status >= 400 && details.is_empty()) {
+        // Envoy has a word for each of its own refusals, and none for a denial by the filter, whose record is missing.
         Reason::FilterFailure
     } else if (400..500).contains(&status) {
         // Refused before the filter, so for what the request itself is.
@@ -219,7 +220,9 @@ fn socket(address: &Address) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::envoy::data::accesslog::v3::{HttpResponseProperties, ResponseFlags};
+    use envoy_types::pb::envoy::data::accesslog::v3::{
+        HttpRequestProperties, HttpResponseProperties, ResponseFlags,
+    };
     use envoy_types::pb::google::protobuf::UInt32Value;
     use envoy_types::util::pack_any;
 
@@ -325,6 +328,34 @@ mod tests {
         let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
         assert_eq!(decision.record.reason, "certificate_not_verified");
         assert!(decision.cause.is_some() && decision.failure.is_some());
+    }
+
+    #[test]
+    fn what_the_filter_left_no_record_of_is_a_denial_with_its_reason() {
+        for (details, status, reason) in [
+            ("http1.codec_error", 400, "malformed_request"),
+            ("http2.violation.of.messaging.rule", 0, "malformed_request"),
+            ("something new", 404, "malformed_request"),
+            ("upgrade_failed", 501, "unsupported_request"),
+            ("something_new", 503, "filter_failure"),
+            ("", 403, "filter_failure"),
+        ] {
+            let mut entry = entry("", details, status);
+            entry.common_properties.as_mut().unwrap().filter_state_objects.clear();
+            let path = format!("/{}?secret", "a".repeat(1000));
+            entry.request = Some(HttpRequestProperties { path, ..HttpRequestProperties::default() });
+            let record = Decision::of_entry("weir_explicit", &entry).unwrap().record;
+            assert_eq!((record.effect.as_str(), record.reason.as_str()), ("deny", reason), "{details}");
+            assert_eq!(record.path.len(), LONGEST_TEXT);
+        }
+    }
+
+    #[test]
+    fn bytes_that_never_became_a_request_are_no_decision() {
+        let mut entry = entry("", "downstream_remote_disconnect", 0);
+        entry.common_properties.as_mut().unwrap().filter_state_objects.clear();
+        entry.request = Some(HttpRequestProperties::default());
+        assert_eq!(Decision::of_entry("weir_explicit", &entry), None);
     }
 
     #[test]
