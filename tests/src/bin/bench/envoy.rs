@@ -50,14 +50,7 @@ impl Envoy {
 
     /// Nanoseconds of processor time that its threads took so far.
     pub(crate) fn processor_time(&self) -> Result<u64> {
-        let tasks = format!("/proc/{}/task", self.process.id().number());
-        let mut total = 0;
-        for task in std::fs::read_dir(&tasks).with_context(|| tasks.clone())? {
-            let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            let time = text.split(' ').next().and_then(|time| time.parse::<u64>().ok());
-            total += time.context("schedstat")?;
-        }
-        Ok(total)
+        Ok(u64::try_from(self.process.id().cpu()?.as_nanos())?)
     }
 
     /// Bytes of memory that it holds now.
