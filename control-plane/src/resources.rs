@@ -6,7 +6,8 @@
 //! ```
 //! What depends on the policy travels as extension configs (the policy filter, the address guard), so that a new
 //! policy touches no listener, no cluster and no connection. There are exceptions: a policy whose rules have other
-//! upstreams of their own, which are clusters; and an Envoy that takes its certificates in advance
+//! upstreams of their own, which are clusters, or pass other names through, which changes a filter chain; and an Envoy
+//! that takes its certificates in advance
 //! ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
 
 mod address_guard;
@@ -15,10 +16,12 @@ mod connection_manager;
 mod decision_log;
 mod dns_cache;
 mod downstream_tls;
+mod filter_state;
 mod listener;
 mod local_reply;
 pub mod names;
 mod own_upstream;
+mod passthrough;
 mod policy_filter;
 mod protobuf;
 mod route;
@@ -85,13 +88,17 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
         [listener::explicit(gateway, capabilities), listener::intercept(gateway, capabilities, &leaf_names)]
             .into_iter()
             .chain(listener::transparent(gateway, capabilities, &leaf_names))
+            .chain([listener::passthrough(gateway, capabilities)])
             .map(|(listener, references)| {
                 (ResourceType::Listener, Resource::new(listener.name.clone(), &listener), references)
             });
-    let routes = [route::explicit(gateway.timeouts), route::intercepted_tls([]), route::intercepted_plain()]
-        .map(|table| {
-            (ResourceType::Route, Resource::new(table.name.clone(), &table), route::references(&table))
-        });
+    let routes = [
+        route::explicit(gateway.timeouts),
+        route::intercepted_tls([]),
+        route::intercepted_plain(),
+        route::passthrough(gateway.timeouts),
+    ]
+    .map(|table| (ResourceType::Route, Resource::new(table.name.clone(), &table), route::references(&table)));
     let configs = [policy_filter::resource(gateway, capabilities), address_guard::resource(gateway)]
         .map(|config| (ResourceType::ExtensionConfig, config, References::new()));
     let own = own_upstream::resources(gateway, capabilities);

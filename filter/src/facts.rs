@@ -4,13 +4,17 @@
 //! is the host's word, and no header can change it.
 
 use crate::hostcalls::{FailedCall, Header, Hostcalls};
-use weir_policy::{Request, Scheme};
+use weir_policy::{Authority, Connection, Request, Scheme};
 
 /// Filter state in which the explicit listener hands the authority of a CONNECT to the connection inside it.
 pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
 
 /// Name of the filter chain that clients of the explicit proxy speak to.
 const EXPLICIT_CHAIN: &[u8] = b"explicit";
+/// Name of the filter chain of TLS that is not opened; each connection is a CONNECT that Envoy made.
+const PASSTHROUGH_CHAIN: &[u8] = b"passthrough";
+/// Header of that CONNECT: the connection's server name.
+const SERVER_NAME_HEADER: &str = "x-weir-server-name";
 
 /// Headers that no upstream may see and no client may set: Weir's and Envoy's own, the client's credentials for this
 /// proxy, and where the client sits.
@@ -41,6 +45,11 @@ pub struct Facts {
     pub to_proxy: bool,
     /// Whether it asks for a WebSocket.
     pub upgrades_to_websocket: bool,
+    /// Whether this CONNECT stands for a TLS connection that is not opened. Its authority is where the client asked to
+    /// go, and its server name is that of the connection.
+    pub unopened: bool,
+    /// The server name that a CONNECT of Envoy's tells; anybody's word elsewhere.
+    told_server_name: Vec<u8>,
     /// Names of the headers that must not go on, each once.
     pub unwanted_headers: Vec<String>,
     /// The headers that go on, if they were asked for.
@@ -74,8 +83,15 @@ impl Facts {
         facts.tls = facts.sni.is_some() || host.property(&["connection", "tls_version"])?.is_some();
         facts.tunnel = host.property(&["filter_state", CONNECT_AUTHORITY])?;
         if !facts.tls && facts.tunnel.is_none() {
-            let chain = host.property(&["xds", "filter_chain_name"])?;
-            facts.to_proxy = chain.is_some_and(|name| name == EXPLICIT_CHAIN);
+            match host.property(&["xds", "filter_chain_name"])?.as_deref() {
+                Some(EXPLICIT_CHAIN) => facts.to_proxy = true,
+                Some(PASSTHROUGH_CHAIN) => {
+                    facts.unopened = true;
+                    facts.tls = true;
+                    facts.sni = Some(std::mem::take(&mut facts.told_server_name));
+                }
+                Some(_) | None => {}
+            }
         }
         Ok(facts)
     }
@@ -108,6 +124,13 @@ impl Facts {
         }
     }
 
+    /// The same of a TLS connection that is not opened.
+    pub fn connection(&self) -> Connection<'_> {
+        // No rule lists port 0.
+        let port = Authority::parse_with_port(&self.authority).map_or(0, |authority| authority.port);
+        Connection { server_name: self.sni.as_deref(), port, tunnel: Some(&self.authority) }
+    }
+
     fn refuse(&mut self, name: String) {
         if !self.unwanted_headers.contains(&name) {
             self.unwanted_headers.push(name);
@@ -125,7 +148,12 @@ impl Facts {
             ":method" => join(&mut self.method, value),
             ":path" => join(&mut self.path, value),
             ":scheme" => join(&mut self.claimed_scheme, value),
-            _ if is_unwanted(&name) => self.refuse(name),
+            _ if is_unwanted(&name) => {
+                if name == SERVER_NAME_HEADER {
+                    join(&mut self.told_server_name, value);
+                }
+                self.refuse(name);
+            }
             _ if keep == Keep::Headers => self.headers.push(Header { name, value }),
             _ => {}
         }

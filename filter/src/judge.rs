@@ -95,6 +95,7 @@ impl Judge {
             _ if facts.asks_for_tunnel() => {
                 policy.admit(&Tunnel { authority: &facts.authority, judge_host: *judge_connect_host })
             }
+            _ if facts.unopened => policy.pass(&facts.connection()),
             Some(rego) => {
                 let opinion = rego.decide(policy, facts);
                 if let Some(failure) = opinion.failure {
@@ -136,7 +137,12 @@ fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
             return Err(Failure::Upstream);
         }
         let address_set = decision.address_set;
-        upstream::prepare(host, ruling.facts, &Destination { authority, upstream, address_set })?;
+        let destination = Destination { authority, upstream, address_set };
+        if ruling.facts.unopened {
+            upstream::prepare_unopened(host, ruling.facts, &destination)?;
+        } else {
+            upstream::prepare(host, ruling.facts, &destination)?;
+        }
     }
     record::export(host, ruling)?;
     Ok(())
@@ -435,6 +441,67 @@ rules:
         let forged = InMemory::tls(Some(b"a.example")).also_header("x-weir-upstream", b"forged");
         allowed(&judge(), &forged);
         assert_eq!(forged.header("x-weir-upstream"), None);
+    }
+
+    /// The CONNECT that Envoy makes of a connection that is not opened.
+    fn unopened(server_name: &[u8], authority: &[u8]) -> InMemory {
+        InMemory::default()
+            .attribute(&["xds", "filter_chain_name"], b"passthrough")
+            .with_header(":method", b"CONNECT")
+            .with_header(":authority", authority)
+            .with_header("x-weir-server-name", server_name)
+    }
+
+    fn passing() -> Judge {
+        let document = "rules: [{id: pinned, effect: allow, hosts: [pinned.example], tls: passthrough, ports: [443, 8443],
+            addresses: [10.0.0.0/8]}, {id: moved, effect: allow, hosts: [moved.example], tls: passthrough, upstream: {host:
+            there.example, port: 444}}, {id: opened, effect: allow, hosts: [a.example]}]";
+        let configuration = plugin_configuration(document, 0);
+        Judge::new(Some(Configuration::try_from(configuration).unwrap()), Rc::default())
+    }
+
+    #[test]
+    fn a_connection_that_is_not_opened_goes_to_the_name_that_was_judged() {
+        for (server_name, authority, onward) in [
+            ("pinned.example", "Pinned.example.:443", "pinned.example:443"),
+            ("pinned.example", "pinned.example:8443", "pinned.example:8443"),
+            ("moved.example", "moved.example:443", "there.example:444"),
+        ] {
+            let host = unopened(server_name.as_bytes(), authority.as_bytes());
+            allowed(&passing(), &host);
+            assert_eq!(host.header(":authority").as_deref(), Some(onward.as_bytes()));
+            assert_eq!(host.header("x-weir-server-name"), None);
+            assert_eq!(host.record().unwrap()["scheme"], "https");
+        }
+        let host = unopened(b"pinned.example", b"pinned.example:443");
+        allowed(&passing(), &host);
+        assert_eq!(host.filter_state("wasm.weir_addresses").as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn a_connection_that_no_rule_passes_through_is_refused() {
+        for (server_name, authority, reason) in [
+            (&b"a.example"[..], &b"a.example:443"[..], "tls_not_allowed"),
+            (b"unknown.example", b"unknown.example:443", "host_not_allowed"),
+            (b"", b"pinned.example:443", "missing_sni"),
+            (b"\xff", b"pinned.example:443", "invalid_host"),
+            (b"pinned.example", b"a.example:443", "tunnel_mismatch"),
+            (b"pinned.example", b"-", "tunnel_mismatch"),
+            (b"pinned.example", b"pinned.example", "port_not_allowed"),
+            (b"pinned.example", b"pinned.example:22", "port_not_allowed"),
+        ] {
+            assert_eq!(denied(&passing(), &unopened(server_name, authority)).1, reason, "{authority:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_cannot_say_that_it_is_passed_through() {
+        for host in [InMemory::to_proxy(), InMemory::plain(), InMemory::tls(Some(b"pinned.example"))] {
+            let host = host
+                .with_header(":authority", b"pinned.example:443")
+                .with_header("x-weir-server-name", b"pinned.example");
+            denied(&passing(), &host);
+        }
     }
 
     #[test]

@@ -82,6 +82,23 @@ pub fn prepare_tunnel(host: &impl Hostcalls, facts: &Facts, authority: &Authorit
     strip(host, facts)
 }
 
+/// Makes the CONNECT of `facts`, which stands for a connection that is not opened, go to the host that was judged, or to
+/// where its rule sends it. Nothing but the resolver reads its authority.
+pub fn prepare_unopened(
+    host: &impl Hostcalls,
+    facts: &Facts,
+    to: &Destination<'_>,
+) -> Result<(), FailedCall> {
+    let Destination { authority, upstream, address_set } = to;
+    strip(host, facts)?;
+    if let Some(set) = address_set {
+        host.set_property(ADDRESS_SET, set.to_string().as_bytes())?;
+    }
+    let name = upstream.as_ref().and_then(Upstream::host).unwrap_or(authority.host.as_str());
+    let port = upstream.as_ref().and_then(Upstream::port).unwrap_or(authority.port);
+    host.set_request_header(":authority", format!("{name}:{port}").as_bytes())
+}
+
 /// Removes the headers that no upstream may see.
 fn strip(host: &impl Hostcalls, facts: &Facts) -> Result<(), FailedCall> {
     facts.unwanted_headers.iter().try_for_each(|name| host.remove_request_header(name))

@@ -30,7 +30,7 @@ impl CertificateAuthority {
         &self.pem
     }
 
-    /// A server certificate for these names: DNS names, or IP addresses in text.
+    /// A certificate for these names, of a server or a client: DNS names, or IP addresses in text.
     pub fn issue(&self, names: &[&str]) -> Result<ServerCertificate> {
         self.sign(&leaf(names)?)
     }
@@ -79,7 +79,8 @@ fn leaf(names: &[&str]) -> Result<CertificateParams> {
     let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
     params.distinguished_name = named(names.first().unwrap_or(&"no name"));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }

@@ -26,6 +26,7 @@ pub struct Client {
     server: Option<String>,
     insecure: bool,
     user: Option<u32>,
+    certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// One request. Made by [`Request::get`], changed field by field.
@@ -162,6 +163,12 @@ impl Client {
         self
     }
 
+    /// With this certificate and its key for servers that ask for one.
+    pub fn presenting(mut self, certificate: &Path, key: &Path) -> Self {
+        self.certificate = Some((certificate.to_owned(), key.to_owned()));
+        self
+    }
+
     /// As another user, which needs root.
     pub fn of_user(mut self, uid: u32) -> Self {
         self.user = Some(uid);
@@ -256,6 +263,9 @@ impl Client {
         }
         if let Some(authority) = &self.authority {
             command.arg("--cacert").arg(authority).args(["--capath", "/dev/null"]);
+        }
+        if let Some((certificate, key)) = &self.certificate {
+            command.arg("--cert").arg(certificate).arg("--key").arg(key);
         }
         if self.insecure {
             command.arg("--insecure");

@@ -54,11 +54,18 @@ pub struct ServerOptions {
     pub http2: bool,
     /// Ends each connection after one request, so that every request makes a TLS handshake.
     pub connection_per_request: bool,
+    /// Asks for a certificate of the client, takes any, and greets its subject.
+    pub client_certificate: bool,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { tls: TlsVersions::Both, http2: false, connection_per_request: false }
+        Self {
+            tls: TlsVersions::Both,
+            http2: false,
+            connection_per_request: false,
+            client_certificate: false,
+        }
     }
 }
 
@@ -235,6 +242,10 @@ http {{
   ssl_session_tickets on;
 "#
     );
+    if options.client_certificate {
+        text.push_str("  ssl_verify_client optional_no_ca;\n");
+    }
+    let guest = if options.client_certificate { " to $ssl_client_s_dn" } else { "" };
     for site in sites {
         let name = &site.name;
         let clients = site.clients.as_ref();
@@ -251,7 +262,7 @@ http {{
     ssl_certificate {name}.crt;
     ssl_certificate_key {name}.key;
     {clients}
-    location / {{ return 200 "{name} says hello\n"; }}
+    location / {{ return 200 "{name} says hello{guest}\n"; }}
     location /files/ {{ alias files/; }}
   }}
 "#

@@ -23,6 +23,7 @@ mod modes;
 mod negative_control;
 mod own_upstream;
 mod package_managers;
+mod passthrough;
 mod plain_http;
 mod policy_change;
 mod precedence;

@@ -59,8 +59,8 @@ pub struct Decision {
     /// What was decided. Its effect and reason are Envoy's where Envoy refused after the filter had allowed.
     #[serde(flatten)]
     pub record: Record,
-    /// The listener that the client's bytes came to: `weir_explicit`, `weir_intercept` (from within a CONNECT) or
-    /// `weir_transparent`.
+    /// The listener that judged: `weir_explicit`, `weir_intercept` (from within a CONNECT), `weir_transparent`, or
+    /// `weir_passthrough` (a connection that is not opened).
     pub listener: String,
     /// The client's address and port.
     pub client: Option<String>,
@@ -91,7 +91,8 @@ impl Decision {
         let details = response.map(|response| response.response_code_details.clone()).unwrap_or_default();
         let status = response.and_then(|response| response.response_code).map_or(0, |code| code.value);
         let mut record = record(common).or_else(|| unrecorded(entry, status, &details))?;
-        if record.method == "CONNECT" && record.effect == "allow" {
+        let is_tunnel = record.method == "CONNECT" && listener != names::PASSTHROUGH_LISTENER;
+        if is_tunnel && record.effect == "allow" {
             return None;
         }
         let transport = &common.upstream_transport_failure_reason;

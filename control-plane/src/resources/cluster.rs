@@ -43,7 +43,9 @@ pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource
         over_tls(gateway, names::HTTPS_CLUSTER, tls.clone()),
         for_upgrades(gateway, names::HTTPS_UPGRADE_CLUSTER, tls),
         plain(gateway, names::HTTP_CLUSTER),
-        resource(&intercept()),
+        plain(gateway, names::PASSTHROUGH_CLUSTER),
+        resource(&inward(names::INTERCEPT_CLUSTER, names::INTERCEPT_LISTENER)),
+        resource(&inward(names::UNOPENED_CLUSTER, names::PASSTHROUGH_LISTENER)),
     ]
 }
 
@@ -145,12 +147,11 @@ fn forward_proxy(
     }
 }
 
-fn intercept() -> Cluster {
+/// The way into an internal listener.
+fn inward(name: &str, listener: &str) -> Cluster {
     let address = Address {
         address: Some(address::Address::EnvoyInternalAddress(EnvoyInternalAddress {
-            address_name_specifier: Some(AddressNameSpecifier::ServerListenerName(
-                names::INTERCEPT_LISTENER.to_owned(),
-            )),
+            address_name_specifier: Some(AddressNameSpecifier::ServerListenerName(listener.to_owned())),
             ..EnvoyInternalAddress::default()
         })),
     };
@@ -167,10 +168,10 @@ fn intercept() -> Cluster {
         ..InternalUpstreamTransport::default()
     };
     Cluster {
-        name: names::INTERCEPT_CLUSTER.to_owned(),
+        name: name.to_owned(),
         connect_timeout: seconds(CONNECT_TIMEOUT_SECONDS),
         load_assignment: Some(ClusterLoadAssignment {
-            cluster_name: names::INTERCEPT_CLUSTER.to_owned(),
+            cluster_name: name.to_owned(),
             endpoints: vec![LocalityLbEndpoints {
                 lb_endpoints: vec![endpoint],
                 ..LocalityLbEndpoints::default()

@@ -1,13 +1,9 @@
 //! The HTTP connection manager of each listener, and its chain of filters.
 
-use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::core::v3::{
-    ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions, SubstitutionFormatString,
+    ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
-use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3::{
-    FilterStateValue, filter_state_value,
-};
 use envoy_types::pb::envoy::extensions::filters::http::dynamic_forward_proxy::v3::{
     FilterConfig, filter_config::ImplementationSpecifier,
 };
@@ -22,8 +18,11 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
 
-use super::protobuf::{ads, bool_value, duration, inline_string, number, seconds};
-use super::{Gateway, address_guard, decision_log, dns_cache, local_reply, names, policy_filter};
+use super::filter_state::shared;
+use super::protobuf::{ads, bool_value, duration, number, seconds};
+use super::{
+    Gateway, address_guard, decision_log, dns_cache, filter_state, local_reply, names, policy_filter,
+};
 use crate::capabilities::Capabilities;
 
 /// What a client may send ahead of its upstream over HTTP/2, in bytes, on a stream and on a connection. Envoy holds all
@@ -72,6 +71,19 @@ pub(super) fn intercepted_plain(listener: &str, gateway: &Gateway, capabilities:
     )
 }
 
+/// TLS that is not opened, each connection in a CONNECT.
+pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> Filter {
+    let filters = policed(gateway).into();
+    manager(
+        names::PASSTHROUGH_LISTENER,
+        gateway,
+        capabilities,
+        names::PASSTHROUGH_ROUTES,
+        filters,
+        &["CONNECT"],
+    )
+}
+
 /// The chain of every listener: decide, resolve, look at the address, send.
 fn policed(gateway: &Gateway) -> [HttpFilter; 4] {
     let forward_proxy = FilterConfig {
@@ -93,22 +105,11 @@ fn policed(gateway: &Gateway) -> [HttpFilter; 4] {
 /// Shares with the intercept listener what is known only here: the authority of the CONNECT, which the filter
 /// holds against the SNI and the authority inside, and the addresses of the connection.
 fn mark_tunnel() -> HttpFilter {
-    let shared = |key: &str, factory: &str, format: &str| FilterStateValue {
-        key: Some(filter_state_value::Key::ObjectKey(key.to_owned())),
-        factory_key: factory.to_owned(),
-        value: Some(filter_state_value::Value::FormatString(SubstitutionFormatString {
-            format: Some(Format::TextFormatSource(inline_string(format))),
-            ..SubstitutionFormatString::default()
-        })),
-        shared_with_upstream: filter_state_value::SharedWithUpstream::Once as i32,
-        ..FilterStateValue::default()
-    };
     let config = SetFilterState {
-        on_request_headers: vec![
-            shared(names::CONNECT_AUTHORITY, "envoy.string", "%REQ(:AUTHORITY)%"),
-            shared("envoy.filters.listener.original_dst.remote_ip", "", "%DOWNSTREAM_REMOTE_ADDRESS%"),
-            shared("envoy.filters.listener.original_dst.local_ip", "", "%DOWNSTREAM_LOCAL_ADDRESS%"),
-        ],
+        on_request_headers: [shared(names::CONNECT_AUTHORITY, "envoy.string", "%REQ(:AUTHORITY)%")]
+            .into_iter()
+            .chain(filter_state::addresses())
+            .collect(),
         ..SetFilterState::default()
     };
     configured("envoy.filters.http.set_filter_state", config)

@@ -14,7 +14,7 @@ use envoy_types::util::pack_any;
 use prost::{Message, Name};
 
 use super::protobuf::{seconds, socket_address};
-use super::{Gateway, connection_manager, downstream_tls, names};
+use super::{Gateway, connection_manager, downstream_tls, names, passthrough};
 use crate::capabilities::Capabilities;
 use crate::snapshot::References;
 use crate::xds::ResourceType;
@@ -43,11 +43,12 @@ pub(super) fn intercept(
     capabilities: Capabilities,
     leaf_names: &BTreeSet<String>,
 ) -> (Listener, References) {
+    let target = format!("%FILTER_STATE({}:PLAIN)%", names::CONNECT_AUTHORITY);
     let listener = Listener {
         listener_specifier: Some(ListenerSpecifier::InternalListener(InternalListenerConfig {})),
-        ..intercepting(names::INTERCEPT_LISTENER, gateway, capabilities, leaf_names)
+        ..intercepting(names::INTERCEPT_LISTENER, &target, gateway, capabilities, leaf_names)
     };
-    (listener, references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES]))
+    (listener, intercepting_references())
 }
 
 /// None where nothing is redirected.
@@ -64,14 +65,43 @@ pub(super) fn transparent(
             .iter()
             .map(|other| AdditionalAddress { address: address(other), ..AdditionalAddress::default() })
             .collect(),
-        ..intercepting(names::TRANSPARENT_LISTENER, gateway, capabilities, leaf_names)
+        ..intercepting(
+            names::TRANSPARENT_LISTENER,
+            "%REQUESTED_SERVER_NAME%:%DOWNSTREAM_LOCAL_PORT%",
+            gateway,
+            capabilities,
+            leaf_names,
+        )
     };
-    Some((listener, references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES])))
+    Some((listener, intercepting_references()))
 }
 
-/// A listener without its address.
+/// TLS that is not opened, each connection in a CONNECT of its own.
+pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> (Listener, References) {
+    let listener = Listener {
+        name: names::PASSTHROUGH_LISTENER.to_owned(),
+        listener_specifier: Some(ListenerSpecifier::InternalListener(InternalListenerConfig {})),
+        listener_filters: vec![original_destination()],
+        filter_chains: vec![FilterChain {
+            name: names::PASSTHROUGH_CHAIN.to_owned(),
+            filters: vec![connection_manager::passthrough(gateway, capabilities)],
+            ..FilterChain::default()
+        }],
+        ..Listener::default()
+    };
+    (listener, references(&[names::PASSTHROUGH_ROUTES]))
+}
+
+/// For the log: the address that the client dialled, and in an internal listener those that were handed inward. Where
+/// a request goes depends on neither.
+fn original_destination() -> ListenerFilter {
+    listener_filter("envoy.filters.listener.original_dst", OriginalDst::default())
+}
+
+/// A listener without its address. `target` is a format of the host and port that its client asked for.
 fn intercepting(
     name: &str,
+    target: &str,
     gateway: &Gateway,
     capabilities: Capabilities,
     leaf_names: &BTreeSet<String>,
@@ -96,15 +126,20 @@ fn intercepting(
     Listener {
         name: name.to_owned(),
         listener_filters: vec![
-            // For the log: the address that the client dialled, and inside a tunnel those that the explicit listener
-            // shared. Where a request goes depends on neither.
-            listener_filter("envoy.filters.listener.original_dst", OriginalDst::default()),
+            original_destination(),
             listener_filter("envoy.filters.listener.tls_inspector", TlsInspector::default()),
         ],
         listener_filters_timeout: seconds(FIRST_BYTES_SECONDS),
-        filter_chains: vec![tls, plain],
+        filter_chains: passthrough::chain(gateway, target).into_iter().chain([tls, plain]).collect(),
         ..Listener::default()
     }
+}
+
+/// The cluster of connections that are not opened is there also where no chain leads to it.
+fn intercepting_references() -> References {
+    let mut references = references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES]);
+    references.insert((ResourceType::Cluster, names::UNOPENED_CLUSTER.to_owned()));
+    references
 }
 
 fn references(routes: &[&str]) -> References {

@@ -8,8 +8,12 @@ pub const EXPLICIT_LISTENER: &str = "weir_explicit";
 pub const INTERCEPT_LISTENER: &str = "weir_intercept";
 /// Listener that takes redirected connections, and does the same with them.
 pub const TRANSPARENT_LISTENER: &str = "weir_transparent";
+/// Internal listener for TLS that is not opened.
+pub const PASSTHROUGH_LISTENER: &str = "weir_passthrough";
 /// Filter chain of the explicit proxy: by its name the policy filter knows whom a client speaks to.
 pub const EXPLICIT_CHAIN: &str = "explicit";
+/// The same of TLS that is not opened.
+pub const PASSTHROUGH_CHAIN: &str = "passthrough";
 
 /// Route table of the explicit proxy.
 pub const EXPLICIT_ROUTES: &str = "explicit";
@@ -17,6 +21,8 @@ pub const EXPLICIT_ROUTES: &str = "explicit";
 pub const INTERCEPTED_TLS_ROUTES: &str = "intercepted_tls";
 /// Route table of what came in plain out of a tunnel.
 pub const INTERCEPTED_PLAIN_ROUTES: &str = "intercepted_plain";
+/// Route table of TLS that is not opened.
+pub const PASSTHROUGH_ROUTES: &str = "passthrough";
 
 /// Cluster that carries a CONNECT into the intercept listener.
 pub const INTERCEPT_CLUSTER: &str = "weir_intercept";
@@ -38,6 +44,10 @@ pub fn host_of_cluster(cluster: &str) -> Option<Host> {
 
 /// Forward-proxy cluster over plain HTTP (the predecessor's name).
 pub const HTTP_CLUSTER: &str = "dynamic_forward_proxy_cluster_http";
+/// Cluster that carries TLS that is not opened into its listener.
+pub const UNOPENED_CLUSTER: &str = "weir_unopened";
+/// Forward-proxy cluster for it.
+pub const PASSTHROUGH_CLUSTER: &str = "weir_passthrough";
 /// Name of a cluster that leads to a rule's own upstream, as the policy filter names it. The kind is `http`, `https` or,
 /// for WebSockets, `https_upgrade`.
 pub fn upstream_cluster(upstream: &Upstream<'_>, kind: &str) -> String {
@@ -56,6 +66,8 @@ pub const ADDRESS_GUARD: &str = "weir.address_guard";
 
 /// Filter state that carries the authority of a CONNECT into the intercept listener.
 pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
+/// Header of the CONNECT that stands for a connection which is not opened: its server name.
+pub const SERVER_NAME_HEADER: &str = "x-weir-server-name";
 /// Filter state that the policy filter writes: the decision record. A wasm filter's properties are prefixed so.
 pub const DECISION_RECORD: &str = "wasm.weir";
 /// Filter state that the policy filter writes when the rule lists addresses: the number of the list.

@@ -1,5 +1,7 @@
 //! Route tables. The policy decides who may go; a route only names the cluster.
 
+use std::time::Duration;
+
 use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
 use envoy_types::pb::envoy::config::route::v3::route_action::upgrade_config::ConnectConfig;
 use envoy_types::pb::envoy::config::route::v3::route_action::{ClusterSpecifier, UpgradeConfig};
@@ -38,23 +40,10 @@ const RESPONSE_HEADERS_REMOVED: [&str; 2] = ["alt-svc", "x-weir-decision"];
 /// The explicit listener: tunnels go inward, absolute-form goes out in plain.
 pub(super) fn explicit(timeouts: Timeouts) -> RouteConfiguration {
     let tunnel = Route {
-        r#match: Some(RouteMatch {
-            path_specifier: Some(PathSpecifier::ConnectMatcher(ConnectMatcher {})),
-            ..RouteMatch::default()
-        }),
-        action: Some(route::Action::Route(RouteAction {
-            upgrade_configs: vec![UpgradeConfig {
-                upgrade_type: "CONNECT".to_owned(),
-                connect_config: Some(ConnectConfig::default()),
-                ..UpgradeConfig::default()
-            }],
-            idle_timeout: duration(timeouts.tunnel()),
-            ..action(names::INTERCEPT_CLUSTER)
-        })),
         // A tunnel has no upstream address of its own; what comes out of it is guarded inside.
         typed_per_filter_config: [(names::ADDRESS_GUARD.to_owned(), pack_any(RbacPerRoute::default()))]
             .into(),
-        ..Route::default()
+        ..tunnel_to(names::INTERCEPT_CLUSTER, timeouts.tunnel())
     };
     table(names::EXPLICIT_ROUTES, vec![tunnel, to_own_upstream(), all_to(names::HTTP_CLUSTER)])
 }
@@ -105,6 +94,31 @@ fn with_header(name: &str, value: HeaderMatchSpecifier, action: RouteAction) -> 
 /// Inside a tunnel, plain HTTP.
 pub(super) fn intercepted_plain() -> RouteConfiguration {
     table(names::INTERCEPTED_PLAIN_ROUTES, vec![to_own_upstream(), all_to(names::HTTP_CLUSTER)])
+}
+
+/// TLS that is not opened, each connection in a CONNECT.
+pub(super) fn passthrough(timeouts: Timeouts) -> RouteConfiguration {
+    table(names::PASSTHROUGH_ROUTES, vec![tunnel_to(names::PASSTHROUGH_CLUSTER, timeouts.stream)])
+}
+
+/// A CONNECT ends here, and its bytes go on.
+fn tunnel_to(cluster: &str, idle: Duration) -> Route {
+    Route {
+        r#match: Some(RouteMatch {
+            path_specifier: Some(PathSpecifier::ConnectMatcher(ConnectMatcher {})),
+            ..RouteMatch::default()
+        }),
+        action: Some(route::Action::Route(RouteAction {
+            upgrade_configs: vec![UpgradeConfig {
+                upgrade_type: "CONNECT".to_owned(),
+                connect_config: Some(ConnectConfig::default()),
+                ..UpgradeConfig::default()
+            }],
+            idle_timeout: duration(idle),
+            ..action(cluster)
+        })),
+        ..Route::default()
+    }
 }
 
 /// The clusters that a table names.
