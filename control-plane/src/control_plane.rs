@@ -12,7 +12,7 @@ use crate::ca::Ca;
 use crate::ca::leaves::{Leaves, Limits};
 use crate::decision_log::server::DecisionLog;
 use crate::leaf_secrets::LeafSecrets;
-use crate::resources::Gateway;
+use crate::resources::{Gateway, RegoPolicy};
 use crate::upstream_files::UpstreamFiles;
 use crate::xds::node_status::NodeRegistry;
 use crate::xds::server::DiscoveryServer;
@@ -49,11 +49,12 @@ impl ControlPlane {
         }
     }
 
-    /// Puts another policy into force on every connected Envoy, with the files that its upstreams name.
-    pub fn replace_policy(&self, policy: Arc<Policy>, files: Arc<UpstreamFiles>) {
+    /// Puts another policy into force on every connected Envoy, with the files that its upstreams name and the Rego policy
+    /// that it needs.
+    pub fn replace_policy(&self, policy: Arc<Policy>, files: Arc<UpstreamFiles>, rego: Option<RegoPolicy>) {
         self.policy.send_replace(Arc::clone(&policy));
         self.secrets.policy_changed();
-        self.change(|gateway| (gateway.policy, gateway.upstream_files) = (policy, files));
+        self.change(|gateway| (gateway.policy, gateway.upstream_files, gateway.rego) = (policy, files, rego));
     }
 
     /// Verifies upstreams by these roots (PEM) from now on. Connections that were verified by others end.

@@ -14,6 +14,7 @@ pub mod command;
 pub mod control_plane;
 pub mod decision_log;
 pub mod dns;
+pub mod enforced;
 pub mod environment;
 pub mod envoy;
 pub mod envoy_version;

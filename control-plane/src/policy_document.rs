@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use weir_policy::{Fault, Faults, Policy, limits};
-
-use crate::upstream_files::{self, UpstreamFiles};
+use weir_policy::{Fault, Faults, limits};
 
 /// The text of a policy document, and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,36 +63,16 @@ impl PolicyDocument {
         &self.name
     }
 
+    /// The folder that it is in: what the names of files in it are relative to.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Its text: that which faults point into.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
-    }
-
-    /// The policy that the document means.
-    ///
-    /// # Errors
-    /// Every fault of the document at once.
-    pub fn compile(&self) -> Result<Policy, Faults> {
-        self.parse(weir_policy::compile)
-    }
-
-    /// The policy, and what the files hold that it names.
-    ///
-    /// # Errors
-    /// Every fault of the document at once; if it has none, every fault of the files.
-    pub fn load(&self) -> Result<(Policy, UpstreamFiles), Faults> {
-        let policy = self.compile()?;
-        match UpstreamFiles::read(&policy, &self.folder) {
-            Ok(files) => Ok((policy, files)),
-            Err(faults) => Err(weir_policy::file_faults(&self.text, &faults)
-                .unwrap_or(Faults { list: Vec::new(), omitted: faults.len() })),
-        }
-    }
-
-    /// The files that a policy of this document names.
-    pub fn files<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = PathBuf> + 'a {
-        upstream_files::named(policy).map(|file| self.folder.join(file))
     }
 
     /// What the document means to one of the readers of documents.
@@ -136,7 +114,7 @@ mod tests {
     #[test]
     fn what_is_not_text_is_a_fault_where_the_text_ends() {
         let file = PolicyDocument::read(Path::new("-"), &mut b"# one\n# tw\xFF\n".as_slice()).unwrap();
-        let faults = file.compile().unwrap_err();
+        let faults = file.parse(weir_policy::compile).unwrap_err();
         assert_eq!((faults.list[0].line, faults.list[0].column), (2, 5));
     }
 

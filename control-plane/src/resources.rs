@@ -51,6 +51,8 @@ pub struct Gateway {
     pub policy: Arc<Policy>,
     /// The filter's wasm module.
     pub filter: Arc<[u8]>,
+    /// The Rego policy that must agree, if the policy needs one.
+    pub rego: Option<RegoPolicy>,
     /// Where the explicit proxy listens.
     pub listen: SocketAddr,
     /// Where redirected connections are taken; nowhere when empty.
@@ -69,6 +71,15 @@ pub struct Gateway {
     pub host_contexts: host_contexts::Limits,
     /// How long connections and streams may be silent.
     pub timeouts: Timeouts,
+}
+
+/// A Rego policy, and the filter that has an engine for it.
+#[derive(Debug, Clone)]
+pub struct RegoPolicy {
+    /// The bytes of a [`weir_rego::Plan`].
+    pub plan: Arc<[u8]>,
+    /// That filter's wasm module, which takes the other one's place.
+    pub filter: Arc<[u8]>,
 }
 
 /// Builds everything that a node with these capabilities is served.

@@ -43,6 +43,7 @@ fn gateway() -> Gateway {
     Gateway {
         policy: Arc::new(weir_policy::compile(POLICY).unwrap()),
         filter: b"module".as_slice().into(),
+        rego: None,
         listen: "127.0.0.1:15001".parse().unwrap(),
         transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
         upstream_roots: "roots in PEM".into(),

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The URL is taken apart and not repaired, so that a case can be an attack. Without `sni` an https request carries its
-//! own host, as an honest client does; `sni: ''` is none. `effect` is required; `rule` (`null` for none) and `reason`
+//! own host, as an honest client does; `sni: ''` is none. `headers: {name: value}` are for a Rego policy. `effect` is required; `rule` (`null` for none) and `reason`
 //! are compared when they are written, and so is `tls: passthrough` or `intercept`: whether the connection is passed
 //! through by its server name, or opened and the request judged. `would_deny: true` is required of what goes out because of report mode only.
 
@@ -42,6 +42,8 @@ pub struct Case {
     pub url: String,
     /// The server name, if the case gives one.
     pub sni: Option<String>,
+    /// Headers, names in lower case, of which only a Rego policy can make something.
+    pub headers: Vec<(String, String)>,
     /// What is expected.
     pub expect: Expectation,
 }
@@ -71,7 +73,7 @@ pub struct Mismatch {
 }
 
 const CASE: Known = Known { keys: &["request", "expect"] };
-const REQUEST: Known = Known { keys: &["method", "url", "sni"] };
+const REQUEST: Known = Known { keys: &["method", "url", "sni", "headers"] };
 const EXPECT: Known = Known { keys: &["effect", "rule", "reason", "would_deny", "tls"] };
 
 /// Reads the text of a `decisions.yaml`.
@@ -103,6 +105,7 @@ fn case(source: &str, node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> O
     };
     let (method, url) = (read("method"), read("url"));
     let sni = fields.get("sni").and_then(|node| text(node, &At::Key(&at_request, "sni"), faults));
+    let headers = fields.get("headers").map(|node| headers(node, &At::Key(&at_request, "headers"), faults));
     let (method, url) = (method?, url?);
     if let Err(error) = Target::parse(&url.value) {
         faults.report(url.span, &At::Key(&at_request, "url"), format!("`{}`: {error}", url.value), None);
@@ -115,8 +118,22 @@ fn case(source: &str, node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> O
         method: method.value.into_owned(),
         url: url.value.into_owned(),
         sni: sni.map(|sni| sni.value.into_owned()),
+        headers: headers.unwrap_or_default(),
         expect: expect?,
     })
+}
+
+/// A map of names to values.
+fn headers(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Vec<(String, String)> {
+    let Value::Map(entries) = &node.value else {
+        mismatch(node, at, "a map of names to values", faults);
+        return Vec::new();
+    };
+    let header = |(name, value): &(Node<'_>, Node<'_>)| {
+        let (name, value) = (text(name, at, faults)?, text(value, at, faults)?);
+        Some((name.value.to_ascii_lowercase(), value.value.into_owned()))
+    };
+    entries.iter().filter_map(header).collect()
 }
 
 fn expectation(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<Expectation> {
@@ -161,11 +178,27 @@ impl Case {
     /// What becomes of the request: it is decided, or its connection is passed through.
     #[must_use]
     pub fn decide<'p>(&self, policy: &'p Policy) -> (Decision<'p>, Tls) {
+        self.decide_with(policy, |request| policy.decide(request))
+    }
+
+    /// The same, where more than the policy decides on requests.
+    #[must_use]
+    pub fn decide_with<'p>(
+        &self,
+        policy: &'p Policy,
+        decide: impl FnOnce(&Request<'_>) -> Decision<'p>,
+    ) -> (Decision<'p>, Tls) {
         let request = self.request();
         match policy.passed_through(&request) {
             Some(connection) => (policy.pass(&connection), Tls::Passthrough),
-            None => (policy.decide(&request), Tls::Intercept),
+            None => (decide(&request), Tls::Intercept),
         }
+    }
+
+    /// The headers of the request, in the order in which they are written.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
     }
 
     /// Decides the request and compares.
@@ -174,6 +207,14 @@ impl Case {
     /// [`Mismatch`] when the decision is another one than the case expects.
     pub fn check<'p>(&self, policy: &'p Policy) -> Result<Decision<'p>, Mismatch> {
         let (decision, tls) = self.decide(policy);
+        self.compare(&decision, tls).map(|()| decision)
+    }
+
+    /// Compares a decision.
+    ///
+    /// # Errors
+    /// [`Mismatch`] when it is another one than the case expects.
+    pub fn compare(&self, decision: &Decision<'_>, tls: Tls) -> Result<(), Mismatch> {
         let decided = Expectation {
             effect: decision.effect,
             rule: Some(decision.rule.map(|rule| rule.id().to_owned())),
@@ -187,7 +228,7 @@ impl Case {
             && (rule.is_none() || *rule == decided.rule)
             && (reason.is_none() || *reason == decided.reason)
             && (tls.is_none() || *tls == decided.tls);
-        if as_expected { Ok(decision) } else { Err(Mismatch { expected: self.expect.clone(), decided }) }
+        if as_expected { Ok(()) } else { Err(Mismatch { expected: self.expect.clone(), decided }) }
     }
 }
 

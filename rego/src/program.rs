@@ -13,6 +13,10 @@ use crate::input::{Input, InputMaker, InvalidInput};
 use crate::plan::{Engine, Plan};
 use crate::{limits, meter};
 
+/// The interpreter is asked for a rule, and what a policy calls its answer may be several that build an object.
+const ASKS: &str = "weir_asks";
+const ANSWER: &str = "data.weir_asks.answer";
+
 /// One policy in one engine. Evaluations do not see one another.
 pub struct Program {
     input: InputMaker,
@@ -92,7 +96,7 @@ impl Program {
             }
             Machine::Slow(engine) => {
                 engine.set_input(input);
-                engine.eval_rule(self.query.clone()).map_err(|error| error.to_string())
+                engine.eval_rule(ANSWER.to_owned()).map_err(|error| error.to_string())
             }
         };
         // An engine may take an evaluation that was ended for a rule that does not hold.
@@ -127,12 +131,14 @@ fn machine(plan: &Plan, engine: Engine) -> Result<Machine, Box<dyn core::error::
     }
     loaded.set_strict_builtin_errors(false);
     if engine == Engine::Slow {
+        let asks = format!("package {ASKS}\n\nanswer := {}\n", plan.query);
+        loaded.add_policy(ASKS.to_owned(), asks)?;
         loaded.add_data(data)?;
         loaded.set_execution_timer_config(meter::timer(1));
         // What is prepared at the first evaluation is prepared here.
         loaded.set_input(Value::new_object());
         meter::start();
-        let _ = loaded.eval_rule(plan.query.clone());
+        let _ = loaded.eval_rule(ANSWER.to_owned());
         return Ok(Machine::Slow(Box::new(loaded)));
     }
     loaded.add_data(data.clone())?;

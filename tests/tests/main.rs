@@ -32,6 +32,7 @@ mod protocols;
 mod quiet;
 mod redirection;
 mod refusals;
+mod rego;
 mod served_envoy;
 mod smuggling;
 mod start_errors;

@@ -69,6 +69,7 @@ impl ServedEnvoy {
         let gateway = Gateway {
             policy,
             filter: options.filter.into(),
+            rego: None,
             listen,
             transparent: Vec::new(),
             upstream_roots: std::fs::read_to_string(hosts.roots())?.into(),
@@ -137,7 +138,7 @@ impl ServedEnvoy {
     pub(crate) fn replace_policy(&mut self, policy: &str) -> Result<()> {
         let policy = compile(policy)?;
         let (control_plane, _) = self.control_plane.as_ref().context("there is no control plane")?;
-        control_plane.replace_policy(Arc::clone(&policy), Arc::default());
+        control_plane.replace_policy(Arc::clone(&policy), Arc::default(), None);
         self.gateway.policy = policy;
         Ok(())
     }

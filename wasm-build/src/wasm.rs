@@ -1,4 +1,4 @@
-//! The filter's .wasm, where `weir` embeds it from.
+//! The filter's two .wasm files, where `weir` embeds them from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,25 +9,35 @@ use crate::checkout::{self, relative};
 use crate::setup::wasm_target::{TARGET, WasmTarget};
 use crate::step::{note, run, step};
 
-/// Builds the filter and gives its path, `<target directory>/wasm/weir_filter.wasm`.
+/// Builds both filters, and gives the path of the one without an engine for Rego,
+/// `<target directory>/wasm/weir_filter.wasm`; the other one is `weir_filter_rego.wasm` beside it.
 ///
-/// That file is touched only when its content changes, so that what embeds it is not built again for nothing.
+/// The files are touched only when their content changes, so that what embeds them is not built again for nothing.
 pub(crate) fn build(target: &WasmTarget) -> Result<PathBuf> {
-    step("build the filter", || {
-        let target_directory = checkout::target_directory()?;
-        // A directory of its own: another toolchain's build, or another profile's lock, is never in the way.
-        let own = target_directory.join("filter");
-        let mut cargo = target.cargo_build();
-        cargo.args(["--package", "weir-filter", "--profile", "wasm", "--target-dir"]).arg(&own);
-        run(&mut cargo)?;
-        let built = own.join(TARGET).join("wasm/weir_filter.wasm");
-        let filter = target_directory.join("wasm/weir_filter.wasm");
-        let content = fs::read(&built).with_context(|| built.display().to_string())?;
-        let changed = put(&content, &filter).with_context(|| filter.display().to_string())?;
-        let unchanged = if changed { "" } else { ", unchanged" };
-        note("filter", format_args!("{}: {} bytes{unchanged}", relative(&filter), content.len()));
-        Ok(filter)
+    step("build the filters", || {
+        build_one(target, "wasm-rego", &["--features", "rego"], "weir_filter_rego.wasm")?;
+        build_one(target, "wasm", &[], "weir_filter.wasm")
     })
+}
+
+fn build_one(target: &WasmTarget, profile: &str, features: &[&str], name: &str) -> Result<PathBuf> {
+    let target_directory = checkout::target_directory()?;
+    // A directory of its own: another toolchain's build, or another profile's lock, is never in the way.
+    let own = target_directory.join("filter");
+    let mut cargo = target.cargo_build();
+    cargo
+        .args(["--package", "weir-filter", "--profile", profile])
+        .args(features)
+        .arg("--target-dir")
+        .arg(&own);
+    run(&mut cargo)?;
+    let built = own.join(TARGET).join(profile).join("weir_filter.wasm");
+    let filter = target_directory.join("wasm").join(name);
+    let content = fs::read(&built).with_context(|| built.display().to_string())?;
+    let changed = put(&content, &filter).with_context(|| filter.display().to_string())?;
+    let unchanged = if changed { "" } else { ", unchanged" };
+    note("filter", format_args!("{}: {} bytes{unchanged}", relative(&filter), content.len()));
+    Ok(filter)
 }
 
 /// Makes `content` the content of `file`, whole or not at all; whether it was another before.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use weir_policy::{Fault, Faults, Policy};
+use weir_policy::{Fault, Policy};
+use weir_rego::Checked;
 
+use crate::enforced::{self, Enforced, FaultyFile, Reading};
 use crate::exit_code::ExitCode;
 use crate::policy_document::{PolicyDocument, PolicyDocumentError};
 use crate::report::{self, Style};
@@ -42,17 +44,16 @@ fn check(
     let mut code = ExitCode::Ok;
     for path in &arguments.files {
         let file = PolicyDocument::read(path, input);
-        let outcome = file.as_ref().map(|file| (file, file.load().map(|(policy, _)| policy)));
+        let outcome = file.as_ref().map(|file| (file, Reading::of(file).outcome));
         if arguments.json {
             writeln!(out, "{}", object(path, &outcome))?;
         } else {
             match &outcome {
-                Ok((file, Ok(policy))) => {
-                    writeln!(out, "{}: ok ({})", report::printable(file.name()), size(policy))?;
+                Ok((file, Ok(enforced))) => {
+                    let size = size(&enforced.policy);
+                    writeln!(out, "{}: ok ({size}{})", report::printable(file.name()), engine(enforced))?;
                 }
-                Ok((file, Err(faults))) => {
-                    write!(err, "{}", report::faults(file.name(), file.text(), faults, style))?;
-                }
+                Ok((_, Err(files))) => write!(err, "{}", enforced::report(files, style))?,
                 Err(error) => writeln!(err, "error: {error}")?,
             }
         }
@@ -76,26 +77,51 @@ fn hosts(policy: &Policy) -> usize {
     policy.hosts().chain(policy.passthrough_hosts()).count()
 }
 
-type Outcome<'a> = Result<(&'a PolicyDocument, Result<Policy, Faults>), &'a PolicyDocumentError>;
+type Outcome<'a> = Result<(&'a PolicyDocument, Result<Enforced, Vec<FaultyFile>>), &'a PolicyDocumentError>;
 
 fn object(path: &Path, outcome: &Outcome<'_>) -> serde_json::Value {
     let path = path.to_string_lossy();
     match outcome {
-        Ok((_, Ok(policy))) => json!({
-            "file": path,
-            "status": "ok",
-            "version": policy.version().to_string(),
-            "rules": policy.rules().count(),
-            "hosts": hosts(policy),
-        }),
-        Ok((_, Err(faults))) => json!({
+        Ok((_, Ok(Enforced { policy, rego, .. }))) => {
+            let mut object = json!({
+                "file": path,
+                "status": "ok",
+                "version": policy.version().to_string(),
+                "rules": policy.rules().count(),
+                "hosts": hosts(policy),
+            });
+            if let Some(rego) = rego {
+                object["rego_engine"] = json!(rego.plan.engine().as_str());
+            }
+            object
+        }
+        Ok((document, Err(files))) => json!({
             "file": path,
             "status": "invalid",
-            "faults": faults.list.iter().map(fault).collect::<Vec<_>>(),
-            "omitted": faults.omitted,
+            "faults": files.iter().flat_map(|file| faults(document, file)).collect::<Vec<_>>(),
+            "omitted": files.iter().map(|file| file.faults.omitted).sum::<usize>(),
         }),
         Err(error) => json!({ "file": path, "status": "unreadable", "error": error.to_string() }),
     }
+}
+
+/// The faults of a file; one that is not the document is named in each.
+fn faults(document: &PolicyDocument, file: &FaultyFile) -> Vec<serde_json::Value> {
+    let mut faults: Vec<serde_json::Value> = file.faults.list.iter().map(fault).collect();
+    if file.name != document.name() {
+        faults.iter_mut().for_each(|fault| fault["in"] = json!(file.name));
+    }
+    faults
+}
+
+/// Which engine evaluates the Rego policy, and why.
+fn engine(enforced: &Enforced) -> String {
+    let Some(Checked { plan, slow }) = &enforced.rego else { return String::new() };
+    let why = slow.as_ref().map(|(place, why)| {
+        let line = place.as_ref().map(|place| format!(" in line {}", place.line)).unwrap_or_default();
+        format!(" because of {}{line}", report::printable(why))
+    });
+    format!(", Rego: {} engine{}", plan.engine().as_str(), why.unwrap_or_default())
 }
 
 fn fault(fault: &Fault) -> serde_json::Value {

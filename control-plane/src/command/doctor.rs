@@ -69,7 +69,7 @@ pub struct Arguments {
 /// When the policy or the roots cannot be read, or stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let document = PolicyDocument::read(&arguments.policy, &mut io::stdin().lock())?;
-    let policy = match document.compile() {
+    let policy = match document.parse(weir_policy::compile) {
         Ok(policy) => Arc::new(policy),
         Err(faults) => {
             eprint!("{}", report::faults(document.name(), document.text(), &faults, Style::of_stderr()));

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use weir_policy::{Decision, Effect, Mode, Outcome, Policy, Reason, Request, Target, Tls, Trace};
+use weir_rego::{Answer, EvaluationError, Program, Ruling};
 
+use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
 use crate::policy_document::PolicyDocument;
-use crate::report::{self, Style, printable};
+use crate::report::{Style, printable};
 
 /// The arguments of `weir explain`.
 #[derive(Debug, Args)]
@@ -24,9 +26,17 @@ pub struct Arguments {
     /// The TLS server name, if it is not the URL's host (empty: none is sent)
     #[arg(long, value_name = "NAME")]
     sni: Option<String>,
+    /// A header of the request, which a Rego policy may read
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
     /// Write a JSON object to stdout
     #[arg(long)]
     json: bool,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as `name: value`")?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 
 /// Decides the request and says why. The code is [`ExitCode::Ok`] for allow and [`ExitCode::Deny`] for deny.
@@ -46,13 +56,14 @@ fn explain(
     style: Style,
 ) -> anyhow::Result<ExitCode> {
     let file = PolicyDocument::read(&arguments.policy, input)?;
-    let policy = match file.compile() {
-        Ok(policy) => policy,
-        Err(faults) => {
-            write!(err, "{}", report::faults(file.name(), file.text(), &faults, style))?;
+    let Enforced { policy, rego, .. } = match Reading::to_decide(&file).outcome {
+        Ok(enforced) => enforced,
+        Err(files) => {
+            write!(err, "{}", enforced::report(&files, style))?;
             return Ok(ExitCode::Invalid);
         }
     };
+    let program = rego.map(|rego| Program::load(&rego.plan)).transpose()?;
     let target = match Target::parse(&arguments.url) {
         Ok(target) => target,
         Err(error) => {
@@ -65,11 +76,16 @@ fn explain(
     if let Some(sni) = &arguments.sni {
         request.sni = Some(sni.as_bytes()).filter(|sni| !sni.is_empty());
     }
-    let (tls, (decision, trace)) = match policy.passed_through(&request) {
-        Some(connection) => (Tls::Passthrough, policy.explain_pass(&connection)),
-        None => (Tls::Intercept, policy.explain(&request)),
+    let headers: Vec<(&str, &[u8])> =
+        arguments.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let alone = |(decision, trace)| (Ruling { decision, answer: None }, trace);
+    let (tls, (ruling, trace)) = match (policy.passed_through(&request), &program) {
+        (Some(connection), _) => (Tls::Passthrough, alone(policy.explain_pass(&connection))),
+        (None, Some(program)) => (Tls::Intercept, weir_rego::explain(&policy, program, &request, &headers)),
+        (None, None) => (Tls::Intercept, alone(policy.explain(&request))),
     };
-    let explanation = Explanation { arguments, policy: &policy, request, tls, decision, trace };
+    let Ruling { decision, answer } = ruling;
+    let explanation = Explanation { arguments, policy: &policy, request, tls, decision, answer, trace };
     if arguments.json {
         writeln!(out, "{}", explanation.object())?;
     } else {
@@ -87,6 +103,8 @@ struct Explanation<'a> {
     request: Request<'a>,
     tls: Tls,
     decision: Decision<'a>,
+    /// What the Rego policy said, if it was asked.
+    answer: Option<Result<Answer, EvaluationError>>,
     trace: Trace<'a>,
 }
 
@@ -108,22 +126,41 @@ impl Explanation<'_> {
             writeln!(out, "  sni      {}", printable(&String::from_utf8_lossy(sni)))?;
         }
         match (rule, reason) {
-            (Some(rule), reason) if *reason == Reason::Allowed || rule.effect() == Effect::Deny => {
+            (Some(rule), reason)
+                if self.answer.is_some() || *reason == Reason::Allowed || rule.effect() == Effect::Deny =>
+            {
                 writeln!(out, "  rule     {}", rule.id())?;
             }
             (Some(rule), _) => writeln!(out, "  rule     none ({} came nearest)", rule.id())?,
             (None, _) => writeln!(out, "  rule     none")?,
         }
+        match &self.answer {
+            Some(Ok(Answer { allowed: true, .. })) => writeln!(out, "  rego     allows")?,
+            Some(Ok(answer)) => {
+                let said = answer.reason.as_ref().map(|reason| format!(": {}", printable(reason)));
+                writeln!(out, "  rego     denies{}", said.unwrap_or_default())?;
+            }
+            Some(Err(error)) => writeln!(out, "  rego     no answer: {}", printable(&error.to_string()))?,
+            None => {}
+        }
         match effect {
             Effect::Allow if *reason == Reason::Allowed => {}
             Effect::Allow => writeln!(out, "  hint     {}", reason.hint())?,
             Effect::Deny => {
-                writeln!(out, "  answer   status {}", reason.status())?;
+                writeln!(out, "  answer   status {}", self.status())?;
                 writeln!(out, "  hint     {}", reason.hint())?;
             }
         }
         writeln!(out, "  policy   {}", self.policy.version())?;
         self.write_rules(out)
+    }
+
+    /// The status of the answer: the Rego policy may name the one of its denial.
+    fn status(&self) -> u16 {
+        let reason = self.decision.reason;
+        let said =
+            self.answer.as_ref().and_then(|answer| answer.as_ref().ok()).and_then(|answer| answer.status);
+        said.filter(|_| reason == Reason::DeniedByRego).unwrap_or(reason.status())
     }
 
     fn write_rules(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -161,7 +198,7 @@ impl Explanation<'_> {
                 "outcome": word(step.outcome),
             })
         };
-        json!({
+        let mut object = json!({
             "effect": effect.as_str(),
             "reason": reason.as_str(),
             "rule": rule.map(|rule| rule.id()),
@@ -173,11 +210,24 @@ impl Explanation<'_> {
             "path": self.trace.path,
             "tls": self.tls.as_str(),
             "would_deny": would_deny,
-            "status": if *would_deny { 200 } else { reason.status() },
+            "status": if *would_deny { 200 } else { self.status() },
             "hint": reason.hint(),
             "rules": self.trace.steps.iter().map(step).collect::<Vec<_>>(),
             "near": self.trace.near.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(answer) = &self.answer {
+            object["rego"] = match answer {
+                Ok(answer) => json!({
+                    "allowed": answer.allowed,
+                    "reason": answer.reason,
+                    "http_status": answer.status,
+                    "body": answer.body,
+                    "headers": answer.headers.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+                }),
+                Err(error) => json!({ "error": error.to_string() }),
+            };
+        }
+        object
     }
 }
 

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
+use weir_rego::Checked;
 
 use crate::bootstrap::Bootstrap;
 use crate::ca::{CaFiles, Lifetimes};
@@ -27,13 +28,14 @@ use crate::command::duration;
 use crate::control_plane::ControlPlane;
 use crate::dns::Resolver;
 use crate::dns::name_servers::NameServers;
+use crate::enforced::Enforced;
 use crate::environment::{Environment, SystemRoots};
 use crate::envoy::Envoy;
 use crate::exit_code::ExitCode;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
-use crate::resources::Gateway;
 use crate::resources::timeouts::Timeouts;
+use crate::resources::{Gateway, RegoPolicy};
 use crate::runtime_folder::RuntimeFolder;
 use crate::xds::host_contexts::Limits;
 use certificates::Certificates;
@@ -44,11 +46,13 @@ use upstream_roots::UpstreamRoots;
 
 /// The filter, a part of this program.
 static FILTER: &[u8] = include_bytes!(env!("WEIR_FILTER_WASM"));
+/// The filter with an engine for Rego.
+static FILTER_WITH_REGO: &[u8] = include_bytes!(env!("WEIR_FILTER_REGO_WASM"));
 
 /// How long the command may take to end when we are told to.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long Envoy may take until it has accepted everything.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last decisions may take to arrive after the command has ended.
 const LAST_DECISIONS: Duration = Duration::from_millis(100);
 
@@ -123,7 +127,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let Some((mut policy_file, loaded)) = PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
+    let Some((mut policy_file, Enforced { policy, upstream_files, rego })) =
+        PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
     else {
         return Ok(ExitCode::Invalid);
     };
@@ -144,9 +149,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let resolver = Resolver::bind().await?;
 
     let gateway = Gateway {
-        policy: loaded.policy,
-        upstream_files: loaded.files,
+        policy: policy.into(),
+        upstream_files,
         filter: FILTER.into(),
+        rego: rego.as_ref().map(rego_policy),
         listen,
         transparent,
         upstream_roots: upstream_roots.pem(),
@@ -190,8 +196,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             decision = decisions.recv() => { output.decision(decision); }
             () = policy_file.changed() => {
-                if let Some(loaded) = policy_file.reload() {
-                    control_plane.replace_policy(loaded.policy, loaded.files);
+                if let Some(Enforced { policy, upstream_files, rego }) = policy_file.reload() {
+                    let rego = rego.as_ref().map(rego_policy);
+                    control_plane.replace_policy(policy.into(), upstream_files, rego);
                 }
             }
             () = upstream_roots.changed() => {
@@ -227,6 +234,10 @@ fn resolve(resolver: Resolver, control_plane: &ControlPlane, servers: NameServer
             tracing::error!(%error, "names are no longer resolved");
         }
     });
+}
+
+fn rego_policy(checked: &Checked) -> RegoPolicy {
+    RegoPolicy { plan: checked.plan.to_bytes().into(), filter: FILTER_WITH_REGO.into() }
 }
 
 /// Serves the control plane on a socket that only we can open, and starts Envoy on it.

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use weir_policy::Policy;
 use weir_policy::cases::{self, Case, Mismatch};
+use weir_policy::{Decision, Policy, Tls};
+use weir_rego::Program;
 
+use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
 use crate::policy_document::PolicyDocument;
 use crate::report::{self, Style, printable};
@@ -97,23 +99,29 @@ fn run_file(
 ) -> anyhow::Result<ExitCode> {
     let document = PolicyDocument::read(&file.with_file_name(POLICY), &mut io::empty())?;
     let written = PolicyDocument::read(file, &mut io::empty())?;
-    let compiled = document.compile().map_err(|faults| (&document, faults));
-    let parsed = written.parse(cases::parse).map_err(|faults| (&written, faults));
-    for (document, faults) in [compiled.as_ref().err(), parsed.as_ref().err()].into_iter().flatten() {
-        write!(err, "{}", report::faults(document.name(), document.text(), faults, style))?;
+    let compiled = Reading::to_decide(&document).outcome;
+    let parsed = written.parse(cases::parse);
+    if let Err(files) = &compiled {
+        write!(err, "{}", enforced::report(files, style))?;
     }
-    let (Ok(policy), Ok(cases)) = (compiled, parsed) else { return Ok(ExitCode::Invalid) };
+    if let Err(faults) = &parsed {
+        write!(err, "{}", report::faults(written.name(), written.text(), faults, style))?;
+    }
+    let (Ok(Enforced { policy, rego, .. }), Ok(cases)) = (compiled, parsed) else {
+        return Ok(ExitCode::Invalid);
+    };
+    let program = rego.map(|rego| Program::load(&rego.plan)).transpose()?;
     let name = printable(written.name());
     let mut failed = 0;
     for case in &cases {
-        let outcome = case.check(&policy);
+        let outcome = Outcome::of(case, &policy, program.as_ref());
         if json {
-            writeln!(out, "{}", object(written.name(), &policy, case, outcome.as_ref().err()))?;
-        } else if let Err(mismatch) = &outcome {
+            writeln!(out, "{}", object(written.name(), case, &outcome))?;
+        } else if let Some(mismatch) = &outcome.mismatch {
             let (method, url) = (printable(&case.method), printable(&case.url));
             writeln!(out, "{name}:{}: {method} {url}: {}", case.line, printable(&mismatch.to_string()))?;
         }
-        failed += usize::from(outcome.is_err());
+        failed += usize::from(outcome.mismatch.is_some());
     }
     if !json {
         match (failed, cases.len()) {
@@ -130,8 +138,25 @@ fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
     if u8::from(one) >= u8::from(other) { one } else { other }
 }
 
-fn object(file: &str, policy: &Policy, case: &Case, mismatch: Option<&Mismatch>) -> serde_json::Value {
-    let (decision, tls) = case.decide(policy);
+/// What becomes of the request of a case, and whether that is what is expected.
+struct Outcome<'p> {
+    decision: Decision<'p>,
+    tls: Tls,
+    mismatch: Option<Mismatch>,
+}
+
+impl<'p> Outcome<'p> {
+    fn of(case: &Case, policy: &'p Policy, program: Option<&Program>) -> Self {
+        let (decision, tls) = case.decide_with(policy, |request| match program {
+            Some(program) => weir_rego::decide(policy, program, request, &case.headers()).decision,
+            None => policy.decide(request),
+        });
+        Self { decision, tls, mismatch: case.compare(&decision, tls).err() }
+    }
+}
+
+fn object(file: &str, case: &Case, outcome: &Outcome<'_>) -> serde_json::Value {
+    let Outcome { decision, tls, mismatch } = outcome;
     json!({
         "file": file,
         "line": case.line,
@@ -143,7 +168,7 @@ fn object(file: &str, policy: &Policy, case: &Case, mismatch: Option<&Mismatch>)
         "rule": decision.rule.map(|rule| rule.id()),
         "would_deny": decision.would_deny,
         "tls": tls.as_str(),
-        "mismatch": mismatch.map(ToString::to_string),
+        "mismatch": mismatch.as_ref().map(ToString::to_string),
     })
 }
 
@@ -176,6 +201,17 @@ mod tests {
         let code = test(&arguments, &mut out, &mut err, Style::Plain).unwrap();
         let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).unwrap().replace(&here, ""));
         format!("$ weir test policies\ncode: {}\n--- stdout\n{out}--- stderr\n{err}", u8::from(code))
+    }
+
+    #[test]
+    fn every_example_decides_as_its_cases_say() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let arguments = Arguments { paths: vec![examples], json: false };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = test(&arguments, &mut out, &mut err, Style::Plain).unwrap();
+        let said = String::from_utf8([out, err].concat()).unwrap();
+        assert_eq!(code, ExitCode::Ok, "{said}");
+        assert!(said.contains("rego/decisions.yaml: ok"), "{said}");
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub struct Record {
     /// Host and port of the rule's own upstream, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
+    /// What the Rego policy said to its denial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rego_reason: Option<String>,
     /// It went out only because of report mode.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub would_deny: bool,
@@ -199,6 +202,7 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
         method: String::new(),
         path: cut(request.path.split('?').next().unwrap_or_default()),
         upstream: None,
+        rego_reason: None,
         would_deny: false,
     })
 }

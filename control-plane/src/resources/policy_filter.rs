@@ -23,6 +23,8 @@ use crate::snapshot::Resource;
 const MAGIC: &[u8; 8] = b"WEIRCFG1";
 /// Flag: refuse a CONNECT to a host that no rule names, because there is no certificate to deny it with inside.
 const JUDGE_CONNECT_HOST: u8 = 1;
+/// Flag: a Rego policy follows the policy.
+const WITH_REGO: u8 = 2;
 
 /// Where the filter is discovered from; denies everything until it has arrived.
 pub(super) fn source() -> ExtensionConfigSource {
@@ -35,8 +37,9 @@ pub(super) fn source() -> ExtensionConfigSource {
 }
 
 pub(super) fn resource(gateway: &Gateway, capabilities: Capabilities) -> Resource {
+    let filter = gateway.rego.as_ref().map_or(&gateway.filter, |rego| &rego.filter);
     let code = DataSource {
-        specifier: Some(data_source::Specifier::InlineBytes(gateway.filter.to_vec())),
+        specifier: Some(data_source::Specifier::InlineBytes(filter.to_vec())),
         ..DataSource::default()
     };
     let vm = VmConfig {
@@ -61,14 +64,20 @@ pub(super) fn resource(gateway: &Gateway, capabilities: Capabilities) -> Resourc
     Resource::new(names::POLICY_FILTER, &config)
 }
 
-/// `WEIRCFG1`, a byte of flags, seven zero bytes, the policy.
+/// `WEIRCFG1`, a byte of flags, three zero bytes, the length of the Rego policy, the policy, the Rego policy.
 fn plugin_configuration(gateway: &Gateway, capabilities: Capabilities) -> Vec<u8> {
     let flags = match capabilities.leaf_delivery {
         LeafDelivery::OnDemand => 0,
         LeafDelivery::InAdvance => JUDGE_CONNECT_HOST,
     };
+    let plan = gateway.rego.as_ref().map_or(&[][..], |rego| &rego.plan);
+    let flags = if plan.is_empty() { flags } else { flags | WITH_REGO };
+    // A plan is bounded far below this; cut short it would be refused.
+    let length = u32::try_from(plan.len()).unwrap_or(u32::MAX);
     let mut bytes = MAGIC.to_vec();
-    bytes.extend([flags, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend([flags, 0, 0, 0]);
+    bytes.extend(length.to_le_bytes());
     bytes.extend(gateway.policy.as_bytes());
+    bytes.extend(plan);
     bytes
 }
