@@ -44,17 +44,19 @@ impl GitUse {
         let Some(path) = path else {
             // Plain text at the end is the end in every reading; slashes behind it are merged or dropped in some.
             let last = raw.rsplit(|byte| *byte == b'/').find(|last| !last.is_empty()).unwrap_or_default();
-            let plain = !last.contains(&b'%') && !matches!(last, b"." | b"..");
+            let plain = !last.contains(&b'%') && !matches!(last, b"." | b"..") && !raw.contains(&b';');
             let reads = query.is_empty() && plain && !last.eq_ignore_ascii_case(b"git-receive-pack");
             return if reads { GitUse::NoWrite } else { GitUse::Undecided };
         };
         let path = path.as_bytes();
-        let discovers = ends_in(path, b"/info/refs");
-        if ends_in(path, b"/git-receive-pack") || (discovers && !reads) {
-            GitUse::Write
-        } else {
-            GitUse::NoWrite
-        }
+        // A server that drops path parameters reads `/git-receive-pack;x` as a push: where there are any, ask for less.
+        let somewhere = |name: &[u8]| {
+            let mut segments = path.split(|byte| *byte == b'/');
+            path.contains(&b';') && segments.any(|segment| starts_with(segment, name))
+        };
+        let pushes = ends_in(path, b"/git-receive-pack") || somewhere(b"git-receive-pack");
+        let discovers = ends_in(path, b"/info/refs") || somewhere(b"refs");
+        if pushes || (discovers && !reads) { GitUse::Write } else { GitUse::NoWrite }
     }
 }
 
@@ -63,6 +65,11 @@ fn ends_in(path: &[u8], suffix: &[u8]) -> bool {
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let start = path.len().saturating_sub(suffix.len());
     path.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+/// Whether a segment without its parameters is this name, in any case.
+fn starts_with(segment: &[u8], name: &[u8]) -> bool {
+    segment.split(|byte| *byte == b';').next().is_some_and(|segment| segment.eq_ignore_ascii_case(name))
 }
 
 impl GitScope {
@@ -115,6 +122,12 @@ mod tests {
             "/o/r/info/refs?a=b",
             "/o/r/info/%72efs/?service=git-receive-pack",
             "/o/r/INFO/refs?service=git-receive-pack",
+            "/o/r/git-receive-pack;x",
+            "/o/r/Git-Receive-Pack;x=1/",
+            "/o/r/git-receive-pack%3bx",
+            "/o/r/git-receive-pack/;x",
+            "/o/r/info;x/refs;y?service=git-receive-pack",
+            "/o/r/info/refs/;x?service=git-receive-pack",
         ] {
             assert_eq!(of(raw), GitUse::Write, "{raw}");
         }
@@ -123,6 +136,9 @@ mod tests {
             "/o/r/info/refs?",
             "/o/r/info/refs?service=git-upload-pack",
             "/o/r/git-upload-pack",
+            "/o/r/git-upload-pack;x",
+            "/o/r/info/refs;x?service=git-upload-pack",
+            "/o/r/blob/main/a;git-receive-pack",
             "/o/r?service=git-receive-pack",
             "/o/r/blob/main/git-receive-pack.c",
             "/",
@@ -139,6 +155,8 @@ mod tests {
             "/o%2fr/info/refs?service=git-receive-pack",
             "/o/r/info%2frefs?service=git-receive-pack",
             "/o/r%2fgit-receive-pack",
+            "/o%2fr/git-receive-pack;x",
+            "/o/r/git-receive-pack/.;x",
             "/o%2fr/git-receive-pack",
             "/o%2fr/Git-receive-pack/",
             "/o%2fr/%67it-receive-pack",

@@ -170,13 +170,18 @@ pub(super) fn pass(drafts: &[Draft<'_>], connection: &Connection<'_>) -> Plain {
 fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
     let raw = String::from_utf8_lossy(raw).to_lowercase();
     let (before, query) = raw.split_once('?').unwrap_or((&raw, ""));
+    let has = |path: &str, name: &str| {
+        path.contains(';') && path.split('/').any(|segment| segment.split(';').next() == Some(name))
+    };
     let writes = match path.map(str::to_lowercase) {
+        Some(path) if has(&path, "git-receive-pack") => Some(true),
+        Some(path) if has(&path, "refs") => Some(!["", "service=git-upload-pack"].contains(&query)),
         Some(path) if path.trim_end_matches('/').ends_with("/git-receive-pack") => Some(true),
         Some(path) if path.trim_end_matches('/').ends_with("/info/refs") => {
             Some(!["", "service=git-upload-pack"].contains(&query))
         }
         Some(_) => Some(false),
-        None if raw.contains('?') => None,
+        None if raw.contains('?') || raw.contains(';') => None,
         None => match before.trim_end_matches('/').rsplit('/').next() {
             Some("git-receive-pack" | "." | "..") => None,
             Some(last) if last.contains('%') => None,

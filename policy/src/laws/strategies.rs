@@ -218,6 +218,8 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
             "/info/refs/?service=git-receive-pack",
             "/git-receive-pack",
             "/git-receive-pack//",
+            "/git-receive-pack;x",
+            "/info/refs;x?service=git-receive-pack",
             "/git-receive-pack/..",
             "/git-receive-pack/a/..",
             "/git-upload-pack",
