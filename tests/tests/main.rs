@@ -18,6 +18,7 @@ mod invalid_requests;
 mod leaks;
 mod lifetime;
 mod main_job;
+mod many_hosts;
 mod metrics;
 mod modes;
 mod negative_control;
