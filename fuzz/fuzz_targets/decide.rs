@@ -1,63 +1,7 @@
 //! Any request has one decision, and one that is allowed names an allowed host in every way in which it names a host.
 #![no_main]
 
-use std::sync::LazyLock;
+#[path = "../checks/decide.rs"]
+mod check;
 
-use libfuzzer_sys::fuzz_target;
-use weir_policy::{Effect, Host, InvalidPath, Path, Policy, Reason, Request, Scheme, Tunnel};
-
-static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-    weir_policy::compile(
-        "allowed_domains: [read.example]
-github_read_access_enabled: true
-github_allowed_repos: [o/r]
-rules:
-- {id: below, effect: allow, hosts: ['*.below.example'], ports: [443, 8443], methods: [GET, PUT]}
-- {id: paths, effect: allow, hosts: [paths.example], schemes: [http, https], paths: [/a, '/b/*', '/c/{x}/d']}
-- {id: tried, effect: allow, hosts: [tried.example], methods: [GET], mode: report}
-- {id: never, effect: deny, hosts: [read.example, '*.below.example'], paths: ['/never/*']}",
-    )
-    .expect("a policy")
-});
-
-/// A line each: scheme, authority, server name (`=` is the authority's, as an honest client's; empty is none), method, path,
-/// and the CONNECT's authority if there is one. Readable, so that seeds are.
-fn parts(input: &[u8]) -> Option<([&[u8]; 5], Option<&[u8]>)> {
-    let mut lines = input.split(|byte| *byte == b'\n');
-    let mut next = || lines.next();
-    let parts = [next()?, next()?, next()?, next()?, next()?];
-    Some((parts, next()))
-}
-
-fuzz_target!(|input: &[u8]| {
-    let Some(([scheme, authority, sni, method, path], tunnel)) = parts(input) else { return };
-    let https = scheme == b"https";
-    let scheme = if https { Scheme::Https } else { Scheme::Http };
-    let host = authority.split(|byte| *byte == b':').next().unwrap_or_default();
-    let sni = if sni == b"=" { Some(host) } else { Some(sni) };
-    let request = Request { scheme, authority, method, path, sni, tunnel };
-    let decision = POLICY.decide(&request);
-    let (explained, trace) = POLICY.explain(&request);
-    assert_eq!((decision.effect, decision.reason), (explained.effect, explained.reason));
-    for judge_host in [false, true] {
-        let _ = POLICY.admit(&Tunnel { authority, judge_host });
-    }
-    match decision.effect {
-        Effect::Deny => assert!(decision.reason != Reason::Allowed && !decision.would_deny),
-        Effect::Allow => {
-            let authority = decision.authority.expect("an allowed request has an authority");
-            let named = authority.host.as_str();
-            let listed = ["read.example", "paths.example", "tried.example", "github.com", "api.github.com"];
-            assert!(
-                listed.contains(&named)
-                    || ["uploads.github.com", "codeload.github.com"].contains(&named)
-                    || [".below.example", ".githubusercontent.com"].iter().any(|end| named.ends_with(end)),
-                "{named}"
-            );
-            assert!(!https || sni.and_then(|sni| Host::parse(sni).ok()) == Some(authority.host));
-            assert!(Path::parse(path).err().is_none_or(InvalidPath::is_undecided));
-            assert!(trace.steps.iter().any(|step| Some(step.rule) == decision.rule));
-            assert_eq!(decision.would_deny, decision.reason != Reason::Allowed);
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| check::check(input));

@@ -1,36 +1,7 @@
 //! Any text is a policy whose bytes read back, or has faults that lie within it; the same for decision cases.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use weir_policy::{Faults, Policy};
+#[path = "../checks/document.rs"]
+mod check;
 
-fn within(text: &str, faults: &Faults) {
-    assert!(!faults.list.is_empty());
-    for fault in &faults.list {
-        assert!(text.get(fault.span.clone()).is_some(), "{fault:?}");
-        assert!(fault.line >= 1 && fault.column >= 1, "{fault:?}");
-    }
-}
-
-fuzz_target!(|text: &str| {
-    match weir_policy::compile(text) {
-        Ok(policy) => {
-            let again = Policy::from_bytes(policy.as_bytes()).expect("what is compiled can be read");
-            assert_eq!(again.version(), policy.version());
-            assert_eq!(
-                weir_policy::compile(text).map(|policy| policy.version()).ok(),
-                Some(policy.version())
-            );
-        }
-        Err(faults) => within(text, &faults),
-    }
-    match weir_policy::cases::parse(text) {
-        Ok(cases) => {
-            let nothing = Policy::deny_all();
-            for case in cases {
-                let _ = case.check(&nothing);
-            }
-        }
-        Err(faults) => within(text, &faults),
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| check::check(input));

@@ -7,6 +7,7 @@
 mod bench;
 mod checkout;
 mod demo;
+mod fuzz;
 mod lint;
 mod setup;
 mod step;
@@ -42,6 +43,14 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run the fuzz targets; needs a nightly compiler and cargo-fuzz
+    Fuzz {
+        /// How long each target runs
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        seconds: u32,
+        /// Only these targets
+        targets: Vec<String>,
+    },
     /// Set up, build, and show the main job on two TLS hosts that share one IP address
     Demo,
 }
@@ -70,6 +79,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) if arguments.matrix => test::matrix().map(|()| ExitCode::SUCCESS),
         Command::Test(arguments) => test::all(&arguments.end_to_end).map(|()| ExitCode::SUCCESS),
         Command::Bench { name, arguments } => bench::measure(name, &arguments).map(|()| ExitCode::SUCCESS),
+        Command::Fuzz { seconds, targets } => fuzz::run_all(seconds, &targets).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run_all(),
     };
     result.unwrap_or_else(|error| {
