@@ -19,6 +19,7 @@ mod github;
 pub(crate) mod overlap;
 mod places;
 pub(crate) mod shadow;
+mod together;
 
 use places::Places;
 
@@ -46,7 +47,7 @@ use places::Places;
 ///
 /// A deny rule is wide where it is silent and an allow rule narrow: what is left out never lets more through.
 ///
-/// A rule that can never decide, because one other rule decides all of it, is a fault; and so is a host that one rule
+/// A rule that can never decide, because others decide all of it, is a fault; and so is a host that one rule
 /// passes through while another would judge its requests.
 ///
 /// # Errors

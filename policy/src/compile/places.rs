@@ -47,21 +47,29 @@ impl Places<'_> {
     }
 
     pub(super) fn refuse_shadowed(&self, Shadow { rule, by }: Shadow, faults: &mut Collector) {
-        let (Some(draft), Some(other)) = (self.drafts.get(rule), self.drafts.get(by)) else { return };
-        let (id, other_name) = (&draft.id, self.name(by));
-        let (message, help) = match (draft.effect, other.effect) {
-            (Effect::Allow, Effect::Deny) => {
+        let Some(draft) = self.drafts.get(rule) else { return };
+        let others: Vec<&Draft<'_>> = by.iter().filter_map(|by| self.drafts.get(*by)).collect();
+        let names: Vec<String> = by.iter().map(|by| self.name(*by)).collect();
+        let (id, other_name) = (&draft.id, names.join(", "));
+        let only_denied = others.iter().all(|other| other.effect == Effect::Deny);
+        let (message, help) = match (draft.effect, others.as_slice()) {
+            (Effect::Allow, denying) if only_denied => {
                 let help = match draft.tls {
                     Tls::Intercept => "remove one of them, or make the deny rule narrower",
                     Tls::Passthrough => {
                         "give the deny rule `hosts`: what is passed through is not seen, so it is denied by every rule that could deny something of it"
                     }
                 };
-                (format!("`{id}` can never allow: {other_name} denies all of it"), help.to_owned())
+                let denies = if denying.len() > 1 { "deny all of it together" } else { "denies all of it" };
+                (format!("`{id}` can never allow: {other_name} {denies}"), help.to_owned())
             }
-            (_, _) => (
+            (_, [other]) => (
                 format!("`{id}` can never decide: {other_name} covers all of it and comes first"),
                 format!("remove it, or, if it says something more exactly, put it before `{}`", other.id),
+            ),
+            (_, _) => (
+                format!("`{id}` can never decide: {other_name} cover all of it together and come first"),
+                "remove it, or, if it says something more exactly, put it before them".to_owned(),
             ),
         };
         self.report(rule, message, help, faults);

@@ -1,10 +1,11 @@
-//! Rules that can never decide, because one other rule decides all that they are about.
+//! Rules that can never decide, because others decide all that they are about: one of them, or several together
+//! ([`together`]).
 //!
-//! Sound and not complete: a rule that is reported never decides, but one that only several others cover together is
-//! not found.
+//! Sound and not complete: a rule that is reported never decides.
 
 use std::collections::{HashMap, HashSet};
 
+use super::together;
 use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::host::Host;
@@ -14,20 +15,28 @@ use crate::scheme::Scheme;
 use crate::tls::Tls;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 
-/// A rule that never decides, and the one that does in its place; positions among the drafts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A rule that never decides, and those that do in its place; positions among the drafts.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shadow {
     pub(crate) rule: usize,
-    pub(crate) by: usize,
+    /// One at least, in the order of the document.
+    pub(crate) by: Vec<usize>,
 }
 
 /// A host pattern, to look up by.
 pub(super) type Pattern<'d> = (&'d str, bool);
 
-/// Finds, of the rules from `first` on, those that one other rule covers.
-///
-/// Each rule is held against those only that name its first host in some way, so that many rules cost little.
+/// Finds, of the rules from `first` on, those that others cover; in the order of the document.
 pub(crate) fn find(drafts: &[Draft<'_>], first: usize) -> Vec<Shadow> {
+    let mut found = by_one(drafts, first);
+    let alone: HashSet<usize> = found.iter().map(|shadow| shadow.rule).collect();
+    found.extend(together::find(drafts, (first..drafts.len()).filter(|rule| !alone.contains(rule))));
+    found.sort_by_key(|shadow| shadow.rule);
+    found
+}
+
+/// Each rule is held against those only that name its first host in some way, so that many rules cost little.
+fn by_one(drafts: &[Draft<'_>], first: usize) -> Vec<Shadow> {
     let mut wanted: HashMap<Pattern<'_>, Vec<usize>> = HashMap::new();
     for draft in drafts.iter().skip(first) {
         if let Some(host) = first_host(draft) {
@@ -63,13 +72,13 @@ pub(crate) fn find(drafts: &[Draft<'_>], first: usize) -> Vec<Shadow> {
             let hosts = || other.hosts.iter().flatten().map(pattern).collect();
             covers_hosts(other, draft, sets.entry(*by).or_insert_with(hosts))
         })?;
-        Some(Shadow { rule, by })
+        Some(Shadow { rule, by: vec![by] })
     };
     drafts.iter().enumerate().skip(first).filter_map(|(rule, draft)| shadow(rule, draft)).collect()
 }
 
 /// Whether the first rule decides where both match.
-fn precedes(one: &Draft<'_>, other: &Draft<'_>, comes_first: bool) -> bool {
+pub(super) fn precedes(one: &Draft<'_>, other: &Draft<'_>, comes_first: bool) -> bool {
     match (one.effect, other.effect) {
         (Effect::Allow, Effect::Allow) if one.tls != other.tls => false,
         (Effect::Deny, Effect::Allow) => one.mode == Mode::Enforce,
@@ -110,7 +119,7 @@ fn covers_hosts(one: &Draft<'_>, other: &Draft<'_>, hosts: &HashSet<Pattern<'_>>
 }
 
 /// Whether one rule is about every request that the other is about, hosts aside.
-fn covers(one: &Draft<'_>, other: &Draft<'_>) -> bool {
+pub(super) fn covers(one: &Draft<'_>, other: &Draft<'_>) -> bool {
     // Of a connection that is passed through, a deny rule never learns more.
     let unseen = one.effect == Effect::Deny && other.tls == Tls::Passthrough;
     (unseen || covers_requests(one, other))
@@ -197,8 +206,33 @@ mod tests {
     }
 
     #[test]
+    fn several_rules_cover_together_what_none_does_alone() {
+        let found = faults(
+            "rules:\n\
+             - {id: a, effect: allow, hosts: [a.example], methods: [GET, HEAD]}\n\
+             - {id: below, effect: allow, hosts: ['*.b.example'], ports: [443]}\n\
+             - {id: no-put, effect: deny, methods: [PUT], paths: ['/x/*']}\n\
+             - {id: one, effect: allow, hosts: [a.example, x.b.example], methods: [GET, HEAD]}\n\
+             - {id: two, effect: allow, hosts: [a.example, c.example], methods: [PUT], paths: [/x/y, /x/z]}\n\
+             - {id: three, effect: allow, hosts: [a.example], methods: [GET, PUT], paths: [/x/y]}\n",
+        );
+        assert_eq!(
+            found,
+            [
+                "rules[3].id: `one` can never decide: `a` (`rules[0]`, line 2), `below` (`rules[1]`, line 3) cover all of it together and come first",
+                "rules[4].id: `two` can never allow: `no-put` (`rules[2]`, line 4) denies all of it",
+                "rules[5].id: `three` can never decide: `a` (`rules[0]`, line 2), `no-put` (`rules[2]`, line 4) cover all of it together and come first",
+            ]
+        );
+    }
+
+    #[test]
     fn a_rule_that_decides_something_is_none() {
         for rules in [
+            // A part that none of several covers.
+            "{id: a, effect: allow, hosts: [a.example], methods: [GET]}, {id: b, effect: allow, hosts: [b.example], methods: [PUT]}, {id: c, effect: allow, hosts: [a.example, b.example], methods: [GET, PUT]}",
+            "{id: a, effect: allow, hosts: [a.example], methods: [GET]}, {id: b, effect: allow, hosts: [a.example], methods: [PUT]}, {id: c, effect: allow, hosts: [a.example]}",
+            "{id: a, effect: allow, hosts: [a.example]}, {id: b, effect: deny, hosts: [b.example], mode: report}, {id: c, effect: allow, hosts: [a.example, b.example]}",
             // The wider one comes later.
             "{id: a, effect: allow, hosts: [a.example], paths: [/x]}, {id: b, effect: allow, hosts: [a.example]}",
             // One host, port, method, scheme or path more.
