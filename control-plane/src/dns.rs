@@ -1,7 +1,7 @@
 //! The resolver that Envoy asks: it passes questions on, and answers with no address that a rule could refuse.
 //!
 //! The address guard inside Envoy judges the first address of a name, and Envoy goes on to the next one when that does
-//! not answer. So what must not be reached is not given to Envoy at all ([`admitted`]). Only names that the policy sends
+//! not answer. So what must not be reached is not given to Envoy at all (`dns/admitted.rs`). Only names that the policy sends
 //! requests to are resolved, only addresses are asked for, and answers are short enough for a datagram, so there is
 //! nothing to speak TCP for.
 //!

@@ -29,7 +29,7 @@ impl PolicyDocument {
     /// Reads the document at `path`, or from `input` if the path is `-`.
     ///
     /// # Errors
-    /// When it cannot be read. What is wrong inside it is for [`Self::compile`] to say.
+    /// When it cannot be read. What is wrong inside it is for [`Self::parse`] to say.
     pub fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyDocumentError> {
         let failed = |cause| PolicyDocumentError { path: path.to_owned(), cause };
         if path == Path::new("-") {

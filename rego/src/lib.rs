@@ -1,6 +1,6 @@
 //! Rego policies: checked, compiled, and evaluated within bounds.
 //!
-//! [`check`] takes a [`Bundle`] (modules, data, query), says everything that is wrong with it, and makes a [`Plan`];
+//! [`check()`] takes a [`Bundle`] (modules, data, query), says everything that is wrong with it, and makes a [`Plan`];
 //! that travels as bytes and is loaded into a [`Program`], natively and in a proxy alike. [`Program::evaluate`] answers
 //! an [`Input`] with an [`Answer`] or an [`EvaluationError`]; there is no third outcome, and only an answer that says
 //! so allows.

@@ -1,7 +1,7 @@
 //! Every bound of a Rego evaluation in one place.
 //!
 //! Within one evaluation a value is at most what one builtin makes of [`MEMORY_BYTES`]: builtins whose result may be
-//! larger than the sum of what they are given are refused ([`crate::check`]), and the meter looks between any two
+//! larger than the sum of what they are given are refused ([`crate::check()`]), and the meter looks between any two
 //! steps.
 
 /// Bytes of all modules together.

@@ -28,7 +28,7 @@ impl Engine {
     }
 }
 
-/// A checked policy. Only [`crate::check`] makes one from what a person wrote.
+/// A checked policy. Only [`crate::check()`] makes one from what a person wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub(crate) engine: Engine,

@@ -55,7 +55,7 @@ impl Program {
     /// Loads a plan into the engine that it names.
     ///
     /// # Errors
-    /// When the engine refuses it, which [`crate::check`] would have said.
+    /// When the engine refuses it, which [`crate::check()`] would have said.
     pub fn load(plan: &Plan) -> Result<Program, LoadError> {
         Self::load_into(plan, plan.engine)
     }
