@@ -43,6 +43,8 @@ pub enum Flag {
     RemoteReset,
     /// A circuit breaker is open.
     Overflow,
+    /// The cluster is not there: the policy that names it came first, or goes last.
+    NoCluster,
 }
 
 impl Flag {
@@ -55,6 +57,7 @@ impl Flag {
             Self::ProtocolError => "UPE",
             Self::RemoteReset => "UR",
             Self::Overflow => "UO",
+            Self::NoCluster => "NC",
         }
     }
 
@@ -66,6 +69,7 @@ impl Flag {
             Self::ProtocolError => flags.upstream_protocol_error,
             Self::RemoteReset => flags.upstream_remote_reset,
             Self::Overflow => flags.upstream_overflow,
+            Self::NoCluster => flags.no_cluster_found,
         }
     }
 }
@@ -76,7 +80,7 @@ const fn failure(sign: Sign, reason: Reason, cause: &'static str) -> UpstreamFai
 
 impl UpstreamFailure {
     /// Every failure; the first whose sign is there is the one.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         failure(Sign::Details("dns_cache_overflow"), Reason::Overloaded, "too many names are in use"),
         failure(
             Sign::Details("dns_cache_pending_requests_overflow"),
@@ -165,6 +169,11 @@ impl UpstreamFailure {
             "it broke off before its answer was whole",
         ),
         failure(Sign::Flag(Flag::Overflow), Reason::Overloaded, "too many connections to upstreams are open"),
+        failure(
+            Sign::Flag(Flag::NoCluster),
+            Reason::UpstreamUnreachable,
+            "the way to it is still being made ready",
+        ),
     ];
 
     /// The failure of a request, if it is one.

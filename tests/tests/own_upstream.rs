@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Result;
 use e2e::{
     ALPHA, BETA, CertificateAuthority, Deadline, EnvoyBinary, Front, Gateway, ORIGIN, Origin, Request, Run,
-    ServerCertificate, ServerOptions, Site, UpstreamHosts,
+    ServerCertificate, ServerOptions, Site, TlsRelay, UpstreamHosts,
 };
 
 /// Has a certificate of a root that is in no bundle.
@@ -223,6 +223,39 @@ fn the_cluster_is_the_filters_to_name_and_nobody_elses_to_see(envoy: &EnvoyBinar
     Ok(())
 }
 
+fn an_upstream_of_a_rule_speaks_h2_and_carries_websockets(envoy: &EnvoyBinary) -> Result<()> {
+    let fixture = Fixture::start()?;
+    let origin = Origin::start(&fixture.hosts, Front::Http2, |head, wire| {
+        if head.header("upgrade").is_none() {
+            return wire.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        }
+        wire.write(
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\nhello",
+        )?;
+        wire.end()
+    })?;
+    let rules = format!(
+        "  - {{id: socket, effect: allow, hosts: [socket.weir.test], addresses: [127.0.0.1/32],
+     upstream: {{host: {ORIGIN}, port: {}}}}}
+",
+        origin.port(),
+    );
+    let gateway = fixture.gateway(envoy, &rules, &[])?;
+    assert_eq!(get(&gateway, "https://socket.weir.test/")?, (200, None));
+    assert_eq!(origin.wait_heads(1)?[0].header("x-front-protocol"), Some("HTTP/2.0"));
+
+    let relay = TlsRelay::dial(&gateway, "socket.weir.test:443", "http/1.1")?;
+    let mut wire = relay.connect()?;
+    wire.write(
+        "GET / HTTP/1.1\r\nHost: socket.weir.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    )?;
+    let head = wire.expect_head()?;
+    assert_eq!(head.start, "HTTP/1.1 101 Switching Protocols", "{head:#?} {}", relay.stderr());
+    assert_eq!(wire.read(5)?, b"hello");
+    Ok(())
+}
+
 fn an_edit_of_a_file_is_in_force_and_a_bad_one_changes_nothing(envoy: &EnvoyBinary) -> Result<()> {
     let fixture = Fixture::start()?;
     let rules = "  - {id: private, effect: allow, hosts: [private.weir.test], ports: [PORT], addresses: [127.0.0.1/32],
@@ -270,5 +303,6 @@ on_oldest_and_newest_envoy!(
     a_client_certificate_is_shown_to_its_upstream_alone,
     a_request_goes_to_another_host_and_is_verified_for_that_one,
     the_cluster_is_the_filters_to_name_and_nobody_elses_to_see,
+    an_upstream_of_a_rule_speaks_h2_and_carries_websockets,
     an_edit_of_a_file_is_in_force_and_a_bad_one_changes_nothing,
 );
