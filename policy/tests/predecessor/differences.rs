@@ -154,12 +154,18 @@ fn git_service(request: &Request) -> Option<Git> {
     }
     let lower = request.path.to_ascii_lowercase();
     let (path, query) = lower.split_once('?').unwrap_or((&lower, ""));
-    match path.trim_end_matches('/').rsplit('/').next() {
-        Some("git-receive-pack") => Some(Git::Push),
-        Some("git-upload-pack") => Some(Git::Fetch),
-        Some("refs") if matches!(query, "" | "service=git-upload-pack") => Some(Git::Fetch),
-        Some("refs") => Some(Git::Push),
-        Some(_) | None => None,
+    // A server that drops path parameters finds its service before them, in any segment.
+    let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    let before_parameters =
+        |name: &str| path.contains(';') && segments.clone().any(|segment| segment == name);
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let asks_for = |name: &str| last == name || before_parameters(name);
+    if asks_for("git-receive-pack") {
+        Some(Git::Push)
+    } else if asks_for("refs") {
+        Some(if matches!(query, "" | "service=git-upload-pack") { Git::Fetch } else { Git::Push })
+    } else {
+        (last == "git-upload-pack").then_some(Git::Fetch)
     }
 }
 
