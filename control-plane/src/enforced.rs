@@ -66,7 +66,7 @@ impl Reading {
     /// The same for those who only decide: what its upstreams name is not read, and need not be there.
     #[must_use]
     pub fn to_decide(document: &PolicyDocument) -> Self {
-        Self::read(document, |_, _| Ok(UpstreamFiles::default()))
+        Self::read(document, |_, _| Ok(UpstreamFiles::unread()))
     }
 
     fn read(

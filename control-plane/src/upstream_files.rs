@@ -11,8 +11,9 @@ use weir_policy::{FileFault, Policy, Upstream};
 use crate::ca::private_key::PrivateKey;
 use crate::certificate_file;
 
-/// What the files hold, for each of [`Policy::upstreams`] in its order.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// What the files hold, for each of [`Policy::upstreams`] in its order. An upstream without its entry
+/// would get no cluster.
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamFiles(Vec<FilesOfUpstream>);
 
 /// What the files of one `upstream` hold.
@@ -44,6 +45,11 @@ impl UpstreamFiles {
             .map(|upstream| FilesOfUpstream::read(&upstream, folder, &mut faults))
             .collect();
         if faults.is_empty() { Ok(Self(files)) } else { Err(faults) }
+    }
+
+    /// For those who only decide: nothing can be served with it.
+    pub(crate) fn unread() -> Self {
+        Self(Vec::new())
     }
 
     /// In the order of [`Policy::upstreams`].

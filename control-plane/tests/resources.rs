@@ -1,6 +1,7 @@
 //! Every resource as Envoy would print it, for each kind of node. A change here is a change of what Envoy runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
@@ -9,6 +10,7 @@ use weir::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
 use weir::resources::timeouts::Timeouts;
 use weir::resources::{self, Gateway};
 use weir::snapshot::{Resource, Snapshot};
+use weir::upstream_files::UpstreamFiles;
 use weir::xds::ResourceType;
 use weir::xds::host_contexts::Limits;
 
@@ -40,14 +42,15 @@ static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
 });
 
 fn gateway() -> Gateway {
+    let policy = weir_policy::compile(POLICY).unwrap();
     Gateway {
-        policy: Arc::new(weir_policy::compile(POLICY).unwrap()),
+        upstream_files: Arc::new(UpstreamFiles::read(&policy, Path::new("/")).unwrap()),
+        policy: Arc::new(policy),
         filter: b"module".as_slice().into(),
         rego: None,
         listen: "127.0.0.1:15001".parse().unwrap(),
         transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
         upstream_roots: "roots in PEM".into(),
-        upstream_files: Arc::default(),
         resolver: Some("127.0.0.1:5353".parse().unwrap()),
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: Limits::DEFAULT,

@@ -143,6 +143,43 @@ fn the_address_guard_stands_before_a_host_of_its_own_context(envoy: &EnvoyBinary
     })
 }
 
+/// A rule that sends some of a host's requests out under another server name: each name resumes its own sessions.
+fn a_host_with_a_second_server_name_resumes_under_each(envoy: &EnvoyBinary) -> Result<()> {
+    for tls in [TlsVersions::Only12, TlsVersions::Only13] {
+        let hosts = hosts(tls)?;
+        let port = hosts.port();
+        let policy = format!(
+            "rules:
+- {{id: first, effect: allow, hosts: [{ALPHA}], ports: [{port}], paths: [/], addresses: [127.0.0.1]}}
+- id: second
+  effect: allow
+  hosts: [{ALPHA}]
+  ports: [{port}]
+  paths: [/second]
+  addresses: [127.0.0.1]
+  upstream: {{sni: {BETA}, names: [{BETA}]}}
+"
+        );
+        let options = Options { policy, ..Options::new(&hosts)? };
+        let mut served = ServedEnvoy::start(envoy, &hosts, options)?;
+        served.wait_until_ready()?;
+        let client = served.client();
+        let round = || -> Result<Vec<(String, bool)>> {
+            let before = hosts.nginx.served()?.len();
+            for path in ["/", "/second", "/"] {
+                let response = client.get(hosts.url(ALPHA, path))?;
+                assert_eq!(response.status, 200, "{path}: {response:?}");
+            }
+            let served = hosts.nginx.wait_served(before + 3)?.split_off(before);
+            Ok(served.into_iter().map(|request| (request.sni.clone(), request.is_resumed())).collect())
+        };
+        let resumed = [ALPHA, BETA, ALPHA].map(|sni| (sni.to_owned(), true)).to_vec();
+        Deadline::after(WAIT).poll_eq("sessions resumed under each name", &resumed, round)?;
+        assert_eq!(round()?, resumed, "{tls:?}");
+    }
+    Ok(())
+}
+
 /// The oldest and the newest that have this strategy.
 macro_rules! on_envoys_before_1_40 {
     ($($name:ident),+ $(,)?) => {
@@ -150,9 +187,13 @@ macro_rules! on_envoys_before_1_40 {
     };
 }
 
+// Here in one context for all hosts, and another for the upstream of the rule.
+on_newest_envoy!(a_host_with_a_second_server_name_resumes_under_each);
+
 on_envoys_before_1_40!(
     each_host_resumes_its_own_sessions_in_either_order,
     a_new_control_plane_goes_on_with_the_contexts,
     an_open_stream_outlives_its_context,
+    a_host_with_a_second_server_name_resumes_under_each,
     the_address_guard_stands_before_a_host_of_its_own_context,
 );

@@ -19,7 +19,9 @@ use weir::control_plane::ControlPlane;
 use weir::resources::Gateway;
 use weir::resources::timeouts::Timeouts;
 use weir::state_folder::StateFolder;
+use weir::upstream_files::UpstreamFiles;
 use weir::xds::host_contexts::Limits;
+use weir_policy::Policy;
 
 /// A running Envoy and, until it is taken away, its control plane.
 pub(crate) struct ServedEnvoy {
@@ -64,7 +66,7 @@ impl ServedEnvoy {
     /// Starts both. The Envoy may not be ready yet.
     pub(crate) fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, options: Options) -> Result<Self> {
         let directory = TempDir::new()?;
-        let policy = compile(&options.policy)?;
+        let (policy, upstream_files) = compile(&options.policy)?;
         let listen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let gateway = Gateway {
             policy,
@@ -73,7 +75,7 @@ impl ServedEnvoy {
             listen,
             transparent: Vec::new(),
             upstream_roots: std::fs::read_to_string(hosts.roots())?.into(),
-            upstream_files: Arc::default(),
+            upstream_files,
             resolver: Some(hosts.dns.address()),
             upstream_tls: options.upstream_tls,
             host_contexts: options.host_contexts,
@@ -136,10 +138,10 @@ impl ServedEnvoy {
 
     /// Puts another policy into force.
     pub(crate) fn replace_policy(&mut self, policy: &str) -> Result<()> {
-        let policy = compile(policy)?;
+        let (policy, files) = compile(policy)?;
         let (control_plane, _) = self.control_plane.as_ref().context("there is no control plane")?;
-        control_plane.replace_policy(Arc::clone(&policy), Arc::default(), None);
-        self.gateway.policy = policy;
+        control_plane.replace_policy(Arc::clone(&policy), Arc::clone(&files), None);
+        (self.gateway.policy, self.gateway.upstream_files) = (policy, files);
         Ok(())
     }
 
@@ -186,8 +188,12 @@ fn serve(
     Ok((control_plane, runtime))
 }
 
-fn compile(policy: &str) -> Result<Arc<weir_policy::Policy>> {
-    weir_policy::compile(policy).map(Arc::new).map_err(|faults| anyhow::anyhow!("{faults:?}"))
+/// A policy, and the files of its upstreams, which it names by whole paths.
+fn compile(policy: &str) -> Result<(Arc<Policy>, Arc<UpstreamFiles>)> {
+    let policy = weir_policy::compile(policy).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    let files = UpstreamFiles::read(&policy, Path::new("/"));
+    let files = files.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    Ok((Arc::new(policy), Arc::new(files)))
 }
 
 fn admin(directory: &Path) -> PathBuf {
