@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    ALPHA, BETA, Client, Deadline, EnvoyBinary, Gateway, Request, Response, Run, ServedRequest,
-    ServerOptions, Site, StaticEnvoy, TlsVersions, UpstreamHosts,
+    ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Request, Response, Run, ServedRequest, ServerOptions, Site,
+    StaticEnvoy, TlsVersions, UpstreamHosts,
 };
 
 /// Hosts on one address, at the most.
 const HOSTS: usize = 50;
-/// Requests at one time.
-const AT_ONCE: usize = 16;
+/// A server name of its own, under which a rule sends one path of the first host out.
+const SECOND: &str = "second.weir.test";
+const SECOND_PATH: &str = "/second";
 /// Rounds over all hosts that are counted once sessions can be expected.
 const COUNTED_ROUNDS: usize = 2;
 /// Of the connections that are counted, how many must have resumed a session.
@@ -93,7 +94,7 @@ pub struct Outcome {
 }
 
 impl Cell {
-    /// Asks two hosts in turns, then fifty, sixteen at a time, then all of them one by one.
+    /// Asks two hosts in turns, then fifty at once and one of them under a second name, then all of these one by one.
     ///
     /// # Errors
     /// A request without its host's own answer; a server name that is not the host's; a resumed session where there
@@ -111,63 +112,49 @@ impl Cell {
             ..ServerOptions::default()
         };
         let hosts = UpstreamHosts::start_with(options, |authority| {
-            let site = |name: &String| Ok(Site::new(name, authority.issue(&[name])?));
-            names.iter().map(site).collect()
+            let site = |name: &str| Ok(Site::new(name, authority.issue(&[name])?));
+            names.iter().map(String::as_str).chain([SECOND]).map(site).collect()
         })?;
         if self.reversed {
             names.reverse();
         }
+        let mut asked: Vec<_> = names.iter().map(|name| Asked { host: name, path: "/", sni: name }).collect();
+        asked.push(Asked { host: &names[0], path: SECOND_PATH, sni: SECOND });
         let mut run = Run::new(&EnvoyBinary::version(self.version)?, &hosts, &policy(&names, hosts.port()))?;
         run.upstream_tls = Some(self.strategy.as_str().to_owned());
         let gateway = run.start()?;
         let client = gateway.client();
 
-        let (first, second) = (&names[0], &names[1]);
-        for name in [first, second, first, second, first, second] {
-            ask(&client, &hosts, name)?;
-        }
-        let requests: Vec<_> = names.iter().map(|name| Request::get(hosts.url(name, "/"))).collect();
-        for (name, response) in names.iter().zip(client.send_at_once(&requests, AT_ONCE)?) {
-            check(name, &response)?;
-        }
-        let mut requests = 6 + names.len();
+        let turns = [asked[0], asked[1]].repeat(3);
+        check(&turns, client.send_all(&to(&hosts, &turns))?)?;
+        check(&asked, client.send_at_once(&to(&hosts, &asked), asked.len())?)?;
+        let mut requests = turns.len() + asked.len();
         hosts.nginx.wait_served(requests)?;
+        let mut round = || -> Result<usize> {
+            check(&asked, client.send_all(&to(&hosts, &asked))?)?;
+            requests += asked.len();
+            let served = hosts.nginx.wait_served(requests)?.split_off(requests - asked.len());
+            for (request, asked) in served.iter().zip(&asked) {
+                ensure!(request.sni == asked.sni, "not the server name `{}`: {request:?}", asked.sni);
+            }
+            Ok(served.iter().filter(|request| request.is_resumed()).count())
+        };
         if self.strategy.resumes() {
-            Deadline::after(WARM).poll("a resumed session of each host", || {
-                let round = self.round(&client, &hosts, &names, &mut requests)?;
-                Ok(round.iter().all(ServedRequest::is_resumed).then_some(()))
-            })?;
+            Deadline::after(WARM).poll_eq("resumed sessions of all hosts", &asked.len(), &mut round)?;
         }
-        let mut resumed = 0;
-        for _ in 0..COUNTED_ROUNDS {
-            let round = self.round(&client, &hosts, &names, &mut requests)?;
-            resumed += round.iter().filter(|request| request.is_resumed()).count();
-        }
-        let outcome = Outcome { requests, counted: COUNTED_ROUNDS * names.len(), resumed };
-        self.check(&hosts.nginx.wait_served(requests)?, outcome)?;
-        agree(&gateway, &hosts.nginx.served()?)?;
+        let resumed = (0..COUNTED_ROUNDS).map(|_| round()).sum::<Result<usize>>()?;
+        let outcome = Outcome { requests, counted: COUNTED_ROUNDS * asked.len(), resumed };
+        let served = hosts.nginx.wait_served(requests)?;
+        self.check(&served, outcome)?;
+        agree(&gateway, &served)?;
         Ok(outcome)
-    }
-
-    /// Asks every host once, one after the other.
-    fn round(
-        self,
-        client: &Client,
-        hosts: &UpstreamHosts,
-        names: &[String],
-        requests: &mut usize,
-    ) -> Result<Vec<ServedRequest>> {
-        let round: Vec<_> = names.iter().map(|name| Request::get(hosts.url(name, "/"))).collect();
-        for (name, response) in names.iter().zip(client.send_all(&round)?) {
-            check(name, &response)?;
-        }
-        *requests += names.len();
-        Ok(hosts.nginx.wait_served(*requests)?.split_off(*requests - names.len()))
     }
 
     fn check(self, served: &[ServedRequest], outcome: Outcome) -> Result<()> {
         for request in served {
-            ensure!(request.sni == request.host, "a server name that is not the host's: {request:?}");
+            let second = request.request.starts_with(&format!("GET {SECOND_PATH} "));
+            let sni = if second { SECOND } else { &request.host };
+            ensure!(request.sni == sni, "not the server name `{sni}`: {request:?}");
             ensure!(request.tls == tls_text(self.tls), "another version of TLS: {request:?}");
             let protocol = if self.http2 { "HTTP/2.0" } else { "HTTP/1.1" };
             ensure!(request.protocol == protocol, "another version of HTTP: {request:?}");
@@ -184,13 +171,23 @@ impl Cell {
     }
 }
 
-fn ask(client: &Client, hosts: &UpstreamHosts, name: &str) -> Result<()> {
-    check(name, &client.get(hosts.url(name, "/"))?)
+/// A request, and the server name that it is to go out under.
+#[derive(Clone, Copy)]
+struct Asked<'n> {
+    host: &'n str,
+    path: &'static str,
+    sni: &'n str,
 }
 
-fn check(name: &str, response: &Response) -> Result<()> {
-    let right = response.status == 200 && response.content == format!("{name} says hello\n");
-    ensure!(right, "{name}: {response:?}");
+fn to(hosts: &UpstreamHosts, asked: &[Asked<'_>]) -> Vec<Request> {
+    asked.iter().map(|asked| Request::get(hosts.url(asked.host, asked.path))).collect()
+}
+
+fn check(asked: &[Asked<'_>], responses: Vec<Response>) -> Result<()> {
+    for (Asked { host, path, .. }, response) in asked.iter().zip(responses) {
+        let right = response.status == 200 && response.content == format!("{host} says hello\n");
+        ensure!(right, "{host}{path}: {response:?}");
+    }
     Ok(())
 }
 
@@ -204,8 +201,11 @@ fn agree(gateway: &Gateway, served: &[ServedRequest]) -> Result<()> {
         ("fail_verify_san", 0),
         ("connection_error", 0),
     ] {
-        let name = format!("cluster.dynamic_forward_proxy_cluster_https.ssl.{name}");
-        Deadline::seconds(10).poll_eq(&name, &(expected as u64), || gateway.envoy_stat(&name))?;
+        // Those of the hosts, and those of the rule's own upstream.
+        let counters = format!("cluster..*_https.ssl.{name}$");
+        Deadline::seconds(10).poll_eq(name, &(expected as u64), || {
+            Ok(gateway.envoy_stats(&counters)?.into_iter().map(|(_, count)| count).sum())
+        })?;
     }
     Ok(())
 }
@@ -243,9 +243,17 @@ fn tls_text(tls: TlsVersions) -> &'static str {
 }
 
 fn policy(names: &[String], port: u16) -> String {
-    let names = names.join(", ");
+    let (first, names) = (&names[0], names.join(", "));
     format!(
-        "rules:\n  - id: hosts\n    effect: allow\n    hosts: [{names}]\n    ports: [{port}]\n    \
-         addresses: [127.0.0.1/32]\n"
+        "rules:
+- {{id: hosts, effect: allow, hosts: [{names}], ports: [{port}], paths: [/], addresses: [127.0.0.1]}}
+- id: second
+  effect: allow
+  hosts: [{first}]
+  ports: [{port}]
+  paths: [{SECOND_PATH}]
+  addresses: [127.0.0.1]
+  upstream: {{sni: {SECOND}, names: [{SECOND}]}}
+"
     )
 }
