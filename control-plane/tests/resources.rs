@@ -36,7 +36,7 @@ static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let package = packages.iter().find(|package| package["name"] == "envoy-types").unwrap();
-    let manifest = std::path::Path::new(package["manifest_path"].as_str().unwrap());
+    let manifest = Path::new(package["manifest_path"].as_str().unwrap());
     let descriptors = manifest.parent().unwrap().join("src/generated/types.bin");
     DescriptorPool::decode(std::fs::read(descriptors).unwrap().as_slice()).unwrap()
 });

@@ -26,14 +26,15 @@ pub(crate) fn all(end_to_end: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The TLS matrix, written to its page.
-pub(crate) fn matrix() -> Result<()> {
+/// The TLS matrix, written to its page; or printed, only the rows that have all of these words.
+pub(crate) fn matrix(rows: &[String]) -> Result<()> {
     wasm::build(&setup::for_the_matrix()?)?;
     step("build weir", || run(&mut cargo(["build", "--package", "weir", "--bin", "weir"])))?;
     step("TLS matrix", || {
         let mut matrix = cargo(["run", "--package", "e2e", "--bin", "matrix", "--"]);
         matrix
             .arg(checkout::root().join("docs/tls-matrix.md"))
+            .args(rows)
             .env("WEIR_BIN", checkout::target_directory()?.join("debug/weir"))
             .env("WEIR_ENVOYS", checkout::envoys());
         run(&mut matrix)
