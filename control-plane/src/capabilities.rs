@@ -7,7 +7,7 @@ use crate::envoy_version::EnvoyVersion;
 /// Before 1.40 an Envoy TLS context keeps one list of client sessions for all hosts, offers the newest to every
 /// new connection, and verifies the certificate of a resumed session against the new name: the second host on
 /// an address fails with CERTIFICATE_VERIFY_FAILED, in either order (measured on 1.36.2 to 1.39.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UpstreamTlsStrategy {
     /// One context that resumes; Envoy itself scopes sessions by SNI (1.40.0 and later).
     SniScopedSessions,
@@ -25,6 +25,17 @@ impl UpstreamTlsStrategy {
             Self::SniScopedSessions => "sni_scoped_sessions",
             Self::ContextPerHost => "context_per_host",
             Self::NoSessions => "no_sessions",
+        }
+    }
+
+    /// What becomes of hosts that share an address.
+    pub fn for_hosts_on_one_address(self) -> &'static str {
+        match self {
+            Self::SniScopedSessions => "Envoy keeps their TLS sessions apart by server name",
+            Self::ContextPerHost => "each has a TLS context of its own while it is in use",
+            Self::NoSessions => {
+                "both work, because no TLS session is resumed and every handshake is a full one"
+            }
         }
     }
 }

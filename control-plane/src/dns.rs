@@ -11,20 +11,24 @@ pub(crate) mod admitted;
 mod lookups;
 mod message;
 pub mod name_servers;
+mod shared_addresses;
 
+use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, watch};
 use weir_policy::{Host, Policy};
 
+use crate::capabilities::UpstreamTlsStrategy;
 use admitted::Admitted;
 use lookups::{Found, Lookups};
 use message::{Answer, Family, Question};
 use name_servers::NameServers;
+use shared_addresses::SharedAddresses;
 
 /// Questions that are worked on at a time. What is more is dropped, and Envoy asks again.
 const MOST_AT_ONCE: usize = 1024;
@@ -54,12 +58,18 @@ impl Resolver {
         self.address
     }
 
-    /// Answers by the newest policy until it is dropped.
+    /// Answers by the newest policy until it is dropped. Says of names that share an address what the `strategies` of
+    /// the connected Envoys make of it.
     ///
     /// # Errors
     /// When the socket fails for good.
-    pub async fn serve(self, policy: watch::Receiver<Arc<Policy>>, servers: NameServers) -> io::Result<()> {
-        let lookups = Arc::new(Lookups::new(servers));
+    pub async fn serve(
+        self,
+        policy: watch::Receiver<Arc<Policy>>,
+        servers: NameServers,
+        strategies: impl Fn() -> BTreeSet<UpstreamTlsStrategy> + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        let (lookups, neighbours) = (Arc::new(Lookups::new(servers)), Arc::new(Neighbours::new(strategies)));
         let permits = Arc::new(Semaphore::new(MOST_AT_ONCE));
         let mut buffer = [0; LONGEST_QUESTION];
         loop {
@@ -73,9 +83,9 @@ impl Resolver {
             let Some(question) = buffer.get(..length).and_then(Question::parse) else { continue };
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
             let (socket, lookups) = (Arc::clone(&self.socket), Arc::clone(&lookups));
-            let policy = policy.clone();
+            let (policy, neighbours) = (policy.clone(), Arc::clone(&neighbours));
             tokio::spawn(async move {
-                let answer = answer(&question, &policy, &lookups).await;
+                let answer = answer(&question, &policy, &lookups, &neighbours).await;
                 if let Err(error) = socket.send_to(&question.answered(&answer), client).await {
                     tracing::debug!(%error, "an answer could not be sent");
                 }
@@ -85,7 +95,33 @@ impl Resolver {
     }
 }
 
-async fn answer(question: &Question, policy: &watch::Receiver<Arc<Policy>>, lookups: &Lookups) -> Answer {
+/// Says which names share an address.
+struct Neighbours<S> {
+    shared: Mutex<SharedAddresses>,
+    strategies: S,
+}
+
+impl<S: Fn() -> BTreeSet<UpstreamTlsStrategy>> Neighbours<S> {
+    fn new(strategies: S) -> Self {
+        Self { shared: Mutex::default(), strategies }
+    }
+
+    fn found(&self, host: &Host, addresses: &[IpAddr]) {
+        let found = self.shared.lock().unwrap_or_else(PoisonError::into_inner).found(host, addresses);
+        let Some((address, other)) = found else { return };
+        for strategy in (self.strategies)() {
+            let strategy = strategy.for_hosts_on_one_address();
+            tracing::info!("`{host}` and `{other}` share {address}; {strategy}");
+        }
+    }
+}
+
+async fn answer(
+    question: &Question,
+    policy: &watch::Receiver<Arc<Policy>>,
+    lookups: &Lookups,
+    neighbours: &Neighbours<impl Fn() -> BTreeSet<UpstreamTlsStrategy>>,
+) -> Answer {
     let host = question.name().and_then(|name| Host::parse(name.as_bytes()).ok());
     let Some(host) = host.filter(|host| !host.is_address()) else { return Answer::Refused };
     if Admitted::of(&policy.borrow(), &host).is_none() {
@@ -101,6 +137,9 @@ async fn answer(question: &Question, policy: &watch::Receiver<Arc<Policy>>, look
             if given != *addresses {
                 tracing::info!(%host, ?addresses, ?given, "some addresses of the name are kept from Envoy");
             }
+            // Not the address that stands for none.
+            let known: Vec<_> = given.iter().copied().filter(|address| addresses.contains(address)).collect();
+            neighbours.found(&host, &known);
             let given = given.into_iter().filter(|address| address.is_ipv4() == (family == Family::V4));
             Answer::addresses(given.collect(), until.saturating_duration_since(Instant::now()))
         }

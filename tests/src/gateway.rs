@@ -42,6 +42,8 @@ pub struct Run {
     pub host_contexts: Option<usize>,
     /// What it takes for the system's roots.
     pub system_roots: Option<PathBuf>,
+    /// What it logs, as `WEIR_LOG` has it.
+    pub log: Option<String>,
 }
 
 impl Run {
@@ -58,6 +60,7 @@ impl Run {
             upstream_tls: None,
             host_contexts: None,
             system_roots: None,
+            log: None,
         };
         run.write_policy(policy)?;
         Ok(run)
@@ -121,6 +124,9 @@ impl Run {
         let mut command = weir_command()?;
         if let Some(roots) = &self.system_roots {
             command.env("SSL_CERT_FILE", roots);
+        }
+        if let Some(log) = &self.log {
+            command.env("WEIR_LOG", log);
         }
         command
             .args(self.arguments())

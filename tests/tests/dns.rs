@@ -66,6 +66,31 @@ fn a_name_that_does_not_exist_is_a_failure_of_dns_and_is_tried_nowhere_else(
     Ok(())
 }
 
+#[test]
+fn hosts_that_share_an_address_are_told_with_what_it_means() -> Result<()> {
+    let envoy = EnvoyBinary::version("1.40.0")?;
+    let full = "every new connection costs a full handshake";
+    for (strategy, meaning) in [
+        ("auto", "keeps their TLS sessions apart by server name"),
+        ("context_per_host", "each has a TLS context of its own"),
+        ("no_sessions", "no TLS session is resumed"),
+    ] {
+        let hosts = UpstreamHosts::start(ServerOptions::default())?;
+        let mut run = Run::new(&envoy, &hosts, &hosts.policy())?;
+        (run.upstream_tls, run.log) = (Some(strategy.to_owned()), Some("info".to_owned()));
+        let gateway = run.start()?;
+        for host in [ALPHA, BETA, ALPHA, BETA] {
+            assert_eq!(gateway.client().get(hosts.url(host, "/"))?.status, 200);
+        }
+        let log = gateway.stderr();
+        let told: Vec<_> = log.lines().filter(|line| line.contains("share 127.0.0.1")).collect();
+        assert!(told.len() == 1 && told[0].contains(meaning), "{strategy}: {log}");
+        assert!([ALPHA, BETA].iter().all(|host| told[0].contains(host)), "{log}");
+        assert_eq!(log.matches(full).count(), usize::from(strategy == "no_sessions"), "{log}");
+    }
+    Ok(())
+}
+
 fn a_name_server_that_says_nothing_is_a_failure_of_dns(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;

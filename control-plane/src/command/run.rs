@@ -228,7 +228,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// Answers Envoy's questions for names, by the policy in force.
 fn resolve(resolver: Resolver, control_plane: &ControlPlane, servers: NameServers) {
-    let serving = resolver.serve(control_plane.policy(), servers);
+    let nodes = control_plane.nodes().subscribe();
+    let strategies = move || nodes.borrow().values().map(|node| node.capabilities.upstream_tls).collect();
+    let serving = resolver.serve(control_plane.policy(), servers, strategies);
     tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "names are no longer resolved");

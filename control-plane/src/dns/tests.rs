@@ -71,7 +71,7 @@ impl Served {
         let resolver = Resolver::bind().await.unwrap();
         let address = resolver.address();
         let sender = watch::Sender::new(policy(source));
-        tokio::spawn(resolver.serve(sender.subscribe(), servers));
+        tokio::spawn(resolver.serve(sender.subscribe(), servers, BTreeSet::new));
         Self { address, zone, policy: sender }
     }
 

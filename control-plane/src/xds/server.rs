@@ -195,6 +195,12 @@ fn announce(node: &Node, version: Option<EnvoyVersion>, capabilities: Capabiliti
             "envoy connected without a version that can be trusted; it gets what is right on every version"
         ),
     }
+    if capabilities.upstream_tls == UpstreamTlsStrategy::NoSessions {
+        tracing::warn!(
+            node = node.id,
+            "no TLS session of an upstream is resumed here: every new connection costs a full handshake"
+        );
+    }
     if capabilities.leaf_delivery == LeafDelivery::InAdvance {
         tracing::warn!(
             node = node.id,

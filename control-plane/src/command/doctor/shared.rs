@@ -38,18 +38,14 @@ fn finding(hosts: &str, addresses: &str, differ: bool, strategy: UpstreamTlsStra
         return Finding::ok(hosts, format!("they share {addresses} and a certificate"));
     }
     let share = format!("they share {addresses} and present different certificates");
+    let what = format!("{share}; {}", strategy.for_hosts_on_one_address());
     match strategy {
-        UpstreamTlsStrategy::SniScopedSessions => {
-            Finding::ok(hosts, format!("{share}; Envoy keeps their TLS sessions apart by server name"))
-        }
-        UpstreamTlsStrategy::ContextPerHost => {
-            Finding::ok(hosts, format!("{share}; each has a TLS context of its own while it is in use"))
+        UpstreamTlsStrategy::SniScopedSessions | UpstreamTlsStrategy::ContextPerHost => {
+            Finding::ok(hosts, what)
         }
         UpstreamTlsStrategy::NoSessions => Finding::warning(
             hosts,
-            format!(
-                "{share}; both work, because no TLS session is resumed and every handshake is a full one"
-            ),
+            what,
             "sessions are resumed on Envoy 1.40 and later, and before with `--upstream-tls context_per_host`",
         ),
     }
