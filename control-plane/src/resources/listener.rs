@@ -19,8 +19,9 @@ use crate::capabilities::Capabilities;
 use crate::snapshot::References;
 use crate::xds::ResourceType;
 
-/// How long a handshake may take: a name whose certificate the control plane does not answer fails cleanly.
-const HANDSHAKE_SECONDS: i64 = 10;
+/// How long a handshake may take: a name whose certificate the control plane does not answer fails cleanly. An Envoy
+/// that gets no processor for so long loses the clients that were in theirs.
+const HANDSHAKE_SECONDS: i64 = 5;
 /// How long a client may stay silent before it is known whether it speaks TLS.
 const FIRST_BYTES_SECONDS: i64 = 10;
 
