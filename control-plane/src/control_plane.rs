@@ -12,6 +12,7 @@ use crate::ca::Ca;
 use crate::ca::leaves::{Leaves, Limits};
 use crate::decision_log::server::DecisionLog;
 use crate::leaf_secrets::LeafSecrets;
+use crate::proxy_credentials::AcceptedCredentials;
 use crate::resources::{Gateway, RegoPolicy};
 use crate::upstream_files::UpstreamFiles;
 use crate::xds::node_status::NodeRegistry;
@@ -60,6 +61,11 @@ impl ControlPlane {
     /// Verifies upstreams by these roots (PEM) from now on. Connections that were verified by others end.
     pub fn replace_upstream_roots(&self, roots: Arc<str>) {
         self.change(|gateway| gateway.upstream_roots = roots);
+    }
+
+    /// Lets in to the explicit proxy who knows one of these from now on. Tunnels that are open stay.
+    pub fn replace_proxy_credentials(&self, accepted: AcceptedCredentials) {
+        self.change(|gateway| gateway.proxy_credentials = Some(accepted));
     }
 
     fn change(&self, change: impl FnOnce(&mut Gateway)) {

@@ -98,24 +98,43 @@ const fn variable(name: &'static str, value: Value, serves: &'static str) -> Var
     Variable { name, value, serves }
 }
 
+/// The explicit listener.
+#[derive(Clone, Copy)]
+pub struct Proxy<'a> {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it asks for, as it stands in a URL before `@`: `user:password`.
+    pub user_information: Option<&'a str>,
+}
+
+impl Proxy<'_> {
+    fn url(self) -> String {
+        let Self { address, user_information } = self;
+        user_information
+            .map_or_else(|| format!("http://{address}"), |user| format!("http://{user}@{address}"))
+    }
+}
+
 /// The variables with their values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Environment {
     list: Vec<(&'static str, OsString)>,
 }
 
 impl Environment {
-    /// For the explicit listener at `proxy` and the trust files. `inherited` reads the environment that the variables
-    /// will be added to.
+    /// For the explicit listener and the trust files. `inherited` reads the environment that the variables will be added
+    /// to.
     #[must_use]
-    pub fn new(proxy: SocketAddr, trust: &TrustFiles, inherited: impl Fn(&str) -> Option<OsString>) -> Self {
+    pub fn new(proxy: Proxy<'_>, trust: &TrustFiles, inherited: impl Fn(&str) -> Option<OsString>) -> Self {
         let value = |variable: &Variable| match variable.value {
-            Value::Proxy => format!("http://{proxy}").into(),
+            Value::Proxy => proxy.url().into(),
             Value::NoProxy => NO_PROXY.into(),
             Value::Bundle => trust.bundle.clone().into_os_string(),
             Value::Root => trust.root.clone().into_os_string(),
             Value::On => "1".into(),
-            Value::JavaOptions => java::options(proxy, &trust.java_truststore, inherited(variable.name)),
+            Value::JavaOptions => {
+                java::options(proxy.address, &trust.java_truststore, inherited(variable.name))
+            }
         };
         Self { list: VARIABLES.iter().map(|variable| (variable.name, value(variable))).collect() }
     }
@@ -164,6 +183,7 @@ pub fn markdown_table() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
     use std::process::Command;
 
     fn environment(folder: &str) -> Environment {
@@ -173,7 +193,16 @@ mod tests {
             java_truststore: format!("{folder}/truststore.jks").into(),
         };
         let inherited = |name: &str| (name == "JAVA_TOOL_OPTIONS").then(|| "-Xmx1g".into());
-        Environment::new("127.0.0.1:15001".parse().unwrap(), &trust, inherited)
+        Environment::new(PROXY, &trust, inherited)
+    }
+
+    const PROXY: Proxy<'_> =
+        Proxy { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15001), user_information: None };
+
+    #[test]
+    fn credentials_stand_in_the_proxys_url() {
+        let proxy = Proxy { user_information: Some("ci:p%40ss"), ..PROXY };
+        assert_eq!(proxy.url(), "http://ci:p%40ss@127.0.0.1:15001");
     }
 
     #[test]

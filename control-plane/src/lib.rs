@@ -23,6 +23,7 @@ pub mod invalid_request;
 pub mod leaf_secrets;
 pub mod policy_document;
 pub mod process;
+pub mod proxy_credentials;
 pub mod redirection;
 pub mod report;
 pub mod resources;

@@ -38,6 +38,7 @@ use weir_policy::{Host, HostPattern, Policy};
 
 use crate::ca::leaves;
 use crate::capabilities::{Capabilities, LeafDelivery, UpstreamTlsChoice};
+use crate::proxy_credentials::AcceptedCredentials;
 use crate::snapshot::{InconsistentSnapshot, References, Resource, Snapshot};
 use crate::upstream_files::UpstreamFiles;
 use crate::xds::{ResourceType, host_contexts};
@@ -55,6 +56,8 @@ pub struct Gateway {
     pub rego: Option<RegoPolicy>,
     /// Where the explicit proxy listens.
     pub listen: SocketAddr,
+    /// What clients of the explicit proxy must know; nothing where there are none.
+    pub proxy_credentials: Option<AcceptedCredentials>,
     /// Where redirected connections are taken; nowhere when empty.
     pub transparent: Vec<SocketAddr>,
     /// The roots that upstreams are verified by, in PEM.

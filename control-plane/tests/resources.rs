@@ -49,6 +49,7 @@ fn gateway() -> Gateway {
         filter: b"module".as_slice().into(),
         rego: None,
         listen: "127.0.0.1:15001".parse().unwrap(),
+        proxy_credentials: None,
         transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
         upstream_roots: "roots in PEM".into(),
         resolver: Some("127.0.0.1:5353".parse().unwrap()),

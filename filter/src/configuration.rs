@@ -1,5 +1,7 @@
 //! The plugin configuration: what the control plane sends with each policy, as one run of bytes.
 
+use crate::envelope;
+use crate::proxy_credentials::ProxyCredentials;
 use crate::rego::{Engine, InvalidRego, Rego};
 use thiserror::Error;
 use weir_policy::{InvalidPolicyBytes, Policy};
@@ -10,11 +12,14 @@ const MAGIC: &[u8; 8] = b"WEIRCFG1";
 const JUDGE_CONNECT_HOST: u8 = 1;
 /// Flags byte, bit 1: a Rego policy follows the policy.
 const WITH_REGO: u8 = 2;
+/// Flags byte, bit 2: the explicit proxy asks for credentials.
+const WITH_CREDENTIALS: u8 = 4;
 
 /// What the filter enforces.
 ///
-/// On the wire: `WEIRCFG1`, a byte of flags, three bytes of zero, the length of the Rego policy (4, little-endian; 0
-/// without one), then the policy's own bytes, then the Rego policy's to the end.
+/// On the wire, in an [`envelope`]: `WEIRCFG1`, a byte of flags, a byte with the number of accepted credentials, two
+/// bytes of zero, the length of the Rego policy (4, little-endian; 0 without one), then where credentials are asked for
+/// a salt (16) and a digest of each (32), then the policy's own bytes, then the Rego policy's to the end.
 #[derive(Debug)]
 pub struct Configuration {
     /// Decides.
@@ -22,6 +27,8 @@ pub struct Configuration {
     /// Whether a CONNECT is refused for its host already: this Envoy holds no certificate for a host that the policy
     /// does not name, so the request inside could not be refused readably.
     pub judge_connect_host: bool,
+    /// What clients of the explicit proxy must know; nothing where there are none.
+    pub proxy_credentials: Option<ProxyCredentials>,
     /// Must agree to what the policy allows; there if and only if the policy needs it.
     pub rego: Option<Rego>,
 }
@@ -29,6 +36,9 @@ pub struct Configuration {
 /// Why bytes are not a configuration.
 #[derive(Debug, Error)]
 pub enum InvalidConfiguration {
+    /// Not in its envelope.
+    #[error("plugin configuration is not in its envelope")]
+    Envelope,
     /// Shorter than the header.
     #[error("plugin configuration has {0} bytes, its header alone has 16")]
     Short(usize),
@@ -38,6 +48,9 @@ pub enum InvalidConfiguration {
     /// A flag that this filter does not know must not be ignored: it may restrict.
     #[error("plugin configuration has unknown flags or reserved bytes that are not zero")]
     Reserved,
+    /// Shorter than it says.
+    #[error("plugin configuration does not hold the credentials that it announces")]
+    Credentials,
     /// The policy is not valid.
     #[error("plugin configuration: {0}")]
     Policy(#[from] InvalidPolicyBytes),
@@ -53,72 +66,113 @@ impl TryFrom<Vec<u8>> for Configuration {
     type Error = InvalidConfiguration;
 
     /// Takes the bytes over: a second copy of a large policy would stay in the VM's memory for good.
-    fn try_from(mut bytes: Vec<u8>) -> Result<Self, InvalidConfiguration> {
-        let header = *bytes.first_chunk::<16>().ok_or(InvalidConfiguration::Short(bytes.len()))?;
-        let [magic @ .., flags, x, y, z, a, b, c, d] = &header;
+    fn try_from(bytes: Vec<u8>) -> Result<Self, InvalidConfiguration> {
+        let mut bytes = envelope::open(bytes).ok_or(InvalidConfiguration::Envelope)?;
+        let (header, rest) =
+            bytes.split_first_chunk::<16>().ok_or(InvalidConfiguration::Short(bytes.len()))?;
+        let [magic @ .., flags, credentials, x, y, a, b, c, d] = header;
         if magic != MAGIC {
             return Err(InvalidConfiguration::Magic);
         }
         let length = u32::from_le_bytes([*a, *b, *c, *d]);
         let with_rego = flags & WITH_REGO != 0;
-        if flags & !(JUDGE_CONNECT_HOST | WITH_REGO) != 0 || [x, y, z] != [&0; 3] || with_rego != (length > 0)
+        let with_credentials = flags & WITH_CREDENTIALS != 0;
+        if flags & !(JUDGE_CONNECT_HOST | WITH_REGO | WITH_CREDENTIALS) != 0
+            || [x, y] != [&0; 2]
+            || with_rego != (length > 0)
+            || with_credentials != (*credentials > 0)
         {
             return Err(InvalidConfiguration::Reserved);
         }
+        let judge_connect_host = flags & JUDGE_CONNECT_HOST != 0;
+        let (proxy_credentials, rest) = if with_credentials {
+            let (proxy_credentials, rest) =
+                ProxyCredentials::split_from(rest, *credentials).ok_or(InvalidConfiguration::Credentials)?;
+            (Some(proxy_credentials), rest)
+        } else {
+            (None, rest)
+        };
+        let begin = bytes.len().saturating_sub(rest.len());
         let end = usize::try_from(length).ok().and_then(|length| bytes.len().checked_sub(length));
-        let end = end.filter(|end| *end >= header.len()).ok_or(InvalidConfiguration::Mismatch)?;
+        let end = end.filter(|end| *end >= begin).ok_or(InvalidConfiguration::Mismatch)?;
         let rego = with_rego.then(|| Rego::load(bytes.get(end..).unwrap_or_default())).transpose()?;
         bytes.truncate(end);
-        bytes.drain(..header.len());
+        bytes.drain(..begin);
         let policy = Policy::from_bytes(bytes)?;
         if policy.needs_rego() != rego.is_some() {
             return Err(InvalidConfiguration::Mismatch);
         }
-        Ok(Self { policy, judge_connect_host: flags & JUDGE_CONNECT_HOST != 0, rego })
+        Ok(Self { policy, judge_connect_host, proxy_credentials, rego })
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::envelope::tests::seal;
+    use crate::proxy_credentials::tests::sealed;
 
     /// What the control plane sends for a policy document.
     pub(crate) fn plugin_configuration(document: &str, flags: u8) -> Vec<u8> {
-        let policy = weir_policy::compile(document).expect("a valid policy document");
-        let mut bytes = [MAGIC.as_slice(), &[flags], &[0; 7]].concat();
-        bytes.extend_from_slice(policy.as_bytes());
-        bytes
+        seal(&content(document, flags, &[]))
     }
 
+    /// The same where the proxy asks for one of these credentials (base64).
+    pub(crate) fn asking_for(document: &str, tokens: &[&[u8]]) -> Vec<u8> {
+        seal(&content(document, WITH_CREDENTIALS, tokens))
+    }
+
+    fn content(document: &str, flags: u8, tokens: &[&[u8]]) -> Vec<u8> {
+        let policy = weir_policy::compile(document).expect("a valid policy document");
+        let credentials = if tokens.is_empty() { Vec::new() } else { sealed(tokens) };
+        let header = [flags, u8::try_from(tokens.len()).unwrap(), 0, 0, 0, 0, 0, 0];
+        [MAGIC.as_slice(), &header, &credentials, policy.as_bytes()].concat()
+    }
+
+    const DOCUMENT: &str = "allowed_domains: [a.example]";
+
     fn allow_one() -> Vec<u8> {
-        plugin_configuration("allowed_domains: [a.example]", 0)
+        content(DOCUMENT, 0, &[])
     }
 
     #[test]
     fn policy_and_flags_arrive() {
-        let configuration = Configuration::try_from(allow_one()).unwrap();
+        let configuration = Configuration::try_from(seal(&allow_one())).unwrap();
         assert!(!configuration.judge_connect_host);
-        let same = weir_policy::compile("allowed_domains: [a.example]").unwrap();
+        assert_eq!(configuration.proxy_credentials, None);
+        let same = weir_policy::compile(DOCUMENT).unwrap();
         assert_eq!(configuration.policy.as_bytes(), same.as_bytes());
 
-        let judging = plugin_configuration("allowed_domains: [a.example]", 1);
+        let judging = plugin_configuration(DOCUMENT, JUDGE_CONNECT_HOST);
         assert!(Configuration::try_from(judging).unwrap().judge_connect_host);
     }
 
     #[test]
+    fn credentials_arrive_with_the_policy_behind_them() {
+        let configuration = Configuration::try_from(asking_for(DOCUMENT, &[b"YTox", b"Yjoy"])).unwrap();
+        assert!(configuration.proxy_credentials.unwrap().accept(b"Basic Yjoy"));
+        let same = weir_policy::compile(DOCUMENT).unwrap();
+        assert_eq!(configuration.policy.as_bytes(), same.as_bytes());
+    }
+
+    #[test]
     fn every_truncation_is_refused() {
-        let whole = allow_one();
-        for end in 0..whole.len() {
-            assert!(Configuration::try_from(whole[..end].to_vec()).is_err(), "{end} bytes");
+        for whole in [allow_one(), content(DOCUMENT, WITH_CREDENTIALS, &[b"YTox"])] {
+            for end in 0..whole.len() {
+                assert!(Configuration::try_from(seal(&whole[..end])).is_err(), "{end} bytes");
+            }
         }
+        assert!(Configuration::try_from(allow_one()).is_err(), "no envelope");
     }
 
     #[test]
     fn unknown_flags_and_reserved_bytes_are_refused() {
-        for (index, value) in [(0, b'V'), (7, b'2'), (8, 2), (8, 0x80), (9, 1), (15, 1)] {
+        for (index, value) in
+            [(0, b'V'), (7, b'2'), (8, 2), (8, 4), (8, 8), (8, 0x80), (9, 1), (10, 1), (15, 1)]
+        {
             let mut bytes = allow_one();
             bytes[index] = value;
-            assert!(Configuration::try_from(bytes).is_err(), "byte {index}");
+            assert!(Configuration::try_from(seal(&bytes)).is_err(), "byte {index}");
         }
     }
 }

@@ -7,6 +7,9 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use weir_policy::{Authority, Reason, Rule};
 
+/// What a proxy that asks for credentials must say (RFC 9110, 11.7.1).
+const CHALLENGE: (&str, &str) = ("proxy-authenticate", "Basic realm=\"weir\"");
+
 /// Answers a denied request in the upstream's place.
 pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
     let reason = ruling.decision.reason;
@@ -16,11 +19,13 @@ pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
         ("cache-control", "no-store"),
         ("x-weir-decision", reason.as_str()),
     ];
+    let challenge = (reason == Reason::ProxyCredentialsRequired).then_some(CHALLENGE);
+    let own = own.into_iter().chain(challenge);
     let own = own.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
     let said = words.iter().flat_map(|words| words.headers.clone());
     LocalResponse {
         status: words.and_then(|words| words.status).unwrap_or(reason.status()),
-        headers: own.into_iter().chain(said.map(|(name, value)| (name.into(), value.into()))).collect(),
+        headers: own.chain(said.map(|(name, value)| (name.into(), value.into()))).collect(),
         body: body(ruling),
     }
 }
@@ -82,6 +87,7 @@ fn hint(ruling: &Ruling<'_>) -> String {
             | Reason::MissingSni
             | Reason::SniMismatch
             | Reason::TunnelMismatch
+            | Reason::ProxyCredentialsRequired
             | Reason::PolicyMissing
             | Reason::FilterFailure
             | Reason::AddressNotAllowed

@@ -4,6 +4,7 @@
 //! is the host's word, and no header can change it.
 
 use crate::hostcalls::{FailedCall, Header, Hostcalls};
+use std::fmt;
 use weir_policy::{Authority, Connection, Request, Scheme};
 
 /// Filter state in which the explicit listener hands the authority of a CONNECT to the connection inside it.
@@ -15,6 +16,8 @@ const EXPLICIT_CHAIN: &[u8] = b"explicit";
 const PASSTHROUGH_CHAIN: &[u8] = b"passthrough";
 /// Header of that CONNECT: the connection's server name.
 const SERVER_NAME_HEADER: &str = "x-weir-server-name";
+/// Header in which a client says who it is, to a proxy.
+const CREDENTIALS_HEADER: &str = "proxy-authorization";
 
 /// Headers that no upstream may see and no client may set: Weir's and Envoy's own, the client's credentials for this
 /// proxy, and where the client sits.
@@ -48,12 +51,24 @@ pub struct Facts {
     /// Whether this CONNECT stands for a TLS connection that is not opened. Its authority is where the client asked to
     /// go, and its server name is that of the connection.
     pub unopened: bool,
+    /// `Proxy-Authorization`; empty if there is none.
+    pub proxy_authorization: Secret,
     /// The server name that a CONNECT of Envoy's tells; anybody's word elsewhere.
     told_server_name: Vec<u8>,
     /// Names of the headers that must not go on, each once.
     pub unwanted_headers: Vec<String>,
     /// The headers that go on, if they were asked for.
     pub headers: Vec<Header>,
+}
+
+/// Bytes that do not print.
+#[derive(Default)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(..)")
+    }
 }
 
 /// What is kept of a request's headers.
@@ -149,8 +164,10 @@ impl Facts {
             ":path" => join(&mut self.path, value),
             ":scheme" => join(&mut self.claimed_scheme, value),
             _ if is_unwanted(&name) => {
-                if name == SERVER_NAME_HEADER {
-                    join(&mut self.told_server_name, value);
+                match name.as_str() {
+                    SERVER_NAME_HEADER => join(&mut self.told_server_name, value),
+                    CREDENTIALS_HEADER => join(&mut self.proxy_authorization.0, value),
+                    _ => {}
                 }
                 self.refuse(name);
             }

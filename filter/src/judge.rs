@@ -86,10 +86,18 @@ impl Judge {
     }
 
     fn rule<'a>(&'a self, host: &impl Hostcalls, id: DecisionId, facts: &'a Facts) -> Ruling<'a> {
-        let Some(Configuration { policy, judge_connect_host, rego }) = &self.configuration else {
+        let Some(Configuration { policy, judge_connect_host, proxy_credentials, rego }) = &self.configuration
+        else {
             let decision = Decision::deny(Reason::PolicyMissing, None, None);
             return Ruling { id, policy_version: None, facts, decision, words: None };
         };
+        // Before any policy: no mode of one lets in who may not use the proxy at all.
+        if let Some(asked) = proxy_credentials.as_ref().filter(|_| facts.to_proxy)
+            && !asked.accept(&facts.proxy_authorization.0)
+        {
+            let decision = Decision::deny(Reason::ProxyCredentialsRequired, None, None);
+            return Ruling { id, policy_version: Some(policy.version()), facts, decision, words: None };
+        }
         let mut words = None;
         let mut decision = match rego {
             _ if facts.asks_for_tunnel() => {
@@ -151,7 +159,7 @@ fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::tests::plugin_configuration;
+    use crate::configuration::tests::{asking_for, plugin_configuration};
     use crate::hostcalls::in_memory::InMemory;
     use proptest::prelude::*;
     use std::collections::HashSet;
@@ -666,6 +674,60 @@ rules:
             })
             .collect();
         assert_eq!(ids.len(), 100);
+    }
+
+    #[test]
+    fn without_credentials_that_are_asked_for_nothing_gets_through_the_explicit_proxy() {
+        let open = format!("mode: open\n{DOCUMENT}");
+        let judge = || {
+            let configuration = Configuration::try_from(asking_for(&open, &[b"YTox", b"Yjoy"])).unwrap();
+            Judge::new(Some(configuration), Rc::default())
+        };
+        let requests = || {
+            let connect = InMemory::to_proxy()
+                .with_header(":method", b"CONNECT")
+                .with_header(":authority", b"a.example:443")
+                .without_header(":path");
+            [connect, InMemory::to_proxy()]
+        };
+        for host in requests() {
+            assert_eq!(denied(&judge(), &host), (407, "proxy_credentials_required".to_owned()));
+            let challenge = ("proxy-authenticate".into(), "Basic realm=\"weir\"".into());
+            assert!(host.response().unwrap().headers.contains(&challenge));
+            assert_eq!(host.counter("weir_decisions.effect.deny.reason.proxy_credentials_required"), 1);
+        }
+        for value in [b"Basic YTo".as_slice(), b"Basic \xff", b"Bearer YTox"] {
+            for host in requests().map(|host| host.also_header("proxy-authorization", value)) {
+                denied(&judge(), &host);
+                let record = host.record().unwrap().to_string();
+                let body = String::from_utf8(host.response().unwrap().body).unwrap();
+                for text in [record, body, host.warnings().concat()] {
+                    assert!(!text.contains("YTo"), "{text}");
+                }
+            }
+        }
+        for host in requests() {
+            let twice = host
+                .also_header("proxy-authorization", b"Basic YTox")
+                .also_header("proxy-authorization", b"Basic YTox");
+            assert_eq!(denied(&judge(), &twice).0, 407);
+        }
+        for host in requests() {
+            let host = host.also_header("proxy-authorization", b"basic Yjoy");
+            assert_eq!(judge().judge(&host), Verdict::Continue);
+            assert_eq!(host.header("proxy-authorization"), None);
+        }
+    }
+
+    #[test]
+    fn credentials_are_asked_for_at_the_explicit_proxy_alone() {
+        let judge = Judge::new(
+            Some(Configuration::try_from(asking_for(DOCUMENT, &[b"YTox"])).unwrap()),
+            Rc::default(),
+        );
+        allowed(&judge, &InMemory::plain());
+        allowed(&judge, &InMemory::tls(Some(b"a.example")).in_tunnel(b"a.example:443"));
+        allowed(&judge, &InMemory::tls(Some(b"a.example")));
     }
 
     /// Bytes that come near to what is allowed, and any bytes at all.

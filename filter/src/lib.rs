@@ -20,6 +20,7 @@ pub mod configuration;
 pub mod counters;
 pub mod decision_id;
 pub mod denial;
+pub mod envelope;
 pub mod facts;
 pub mod filter_state;
 pub mod hostcalls;
@@ -27,6 +28,7 @@ pub mod json;
 pub mod judge;
 #[cfg(target_family = "wasm")]
 mod plugin;
+pub mod proxy_credentials;
 pub mod record;
 pub mod rego;
 pub mod ruling;

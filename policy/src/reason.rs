@@ -41,6 +41,8 @@ pub enum Reason {
     SniMismatch,
     /// The CONNECT that carries the connection names another host or port than the request.
     TunnelMismatch,
+    /// The explicit proxy asks for credentials, and those of the request are missing or others.
+    ProxyCredentialsRequired,
     /// The filter has no policy yet.
     PolicyMissing,
     /// Something failed inside the filter.
@@ -66,7 +68,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the list above.
-    pub const ALL: [Reason; 28] = [
+    pub const ALL: [Reason; 29] = [
         Reason::Allowed,
         Reason::OpenMode,
         Reason::HostNotAllowed,
@@ -85,6 +87,7 @@ impl Reason {
         Reason::MissingSni,
         Reason::SniMismatch,
         Reason::TunnelMismatch,
+        Reason::ProxyCredentialsRequired,
         Reason::PolicyMissing,
         Reason::FilterFailure,
         Reason::AddressNotAllowed,
@@ -119,6 +122,7 @@ impl Reason {
             Reason::MissingSni => "missing_sni",
             Reason::SniMismatch => "sni_mismatch",
             Reason::TunnelMismatch => "tunnel_mismatch",
+            Reason::ProxyCredentialsRequired => "proxy_credentials_required",
             Reason::PolicyMissing => "policy_missing",
             Reason::FilterFailure => "filter_failure",
             Reason::AddressNotAllowed => "address_not_allowed",
@@ -146,6 +150,7 @@ impl Reason {
         match self {
             Reason::Allowed | Reason::OpenMode => 200,
             Reason::MissingSni | Reason::SniMismatch | Reason::TunnelMismatch => 421,
+            Reason::ProxyCredentialsRequired => 407,
             Reason::DnsFailure
             | Reason::CertificateNotVerified
             | Reason::UpstreamUnreachable
@@ -223,6 +228,9 @@ impl Reason {
             }
             Reason::TunnelMismatch => {
                 "send the request through a CONNECT to the same host and port as the request's"
+            }
+            Reason::ProxyCredentialsRequired => {
+                "give the client a user and password of this proxy, such as `user:password@` before the proxy's address"
             }
             Reason::PolicyMissing => {
                 "wait for the proxy to receive its policy and try again, and tell its operator if this lasts"

@@ -26,6 +26,7 @@ pub struct Client {
     server: Option<String>,
     insecure: bool,
     user: Option<u32>,
+    credentials: Option<String>,
     certificate: Option<(PathBuf, PathBuf)>,
 }
 
@@ -169,6 +170,12 @@ impl Client {
         self
     }
 
+    /// With this `USER:PASSWORD` for a proxy that asks.
+    pub fn with_credentials(mut self, credentials: &str) -> Self {
+        self.credentials = Some(credentials.to_owned());
+        self
+    }
+
     /// As another user, which needs root.
     pub fn of_user(mut self, uid: u32) -> Self {
         self.user = Some(uid);
@@ -254,6 +261,9 @@ impl Client {
         command.args(["--write-out", "%{json}\n%{header_json}\n", "--output"]).arg(content);
         if let Some(proxy) = &self.proxy {
             command.args(["--proxy", proxy]);
+        }
+        if let Some(credentials) = &self.credentials {
+            command.args(["--proxy-user", credentials]);
         }
         if let Some(socket) = &self.socket {
             command.arg("--unix-socket").arg(socket);

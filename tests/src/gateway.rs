@@ -1,8 +1,10 @@
 //! `weir run`, as a person runs it, and what it prints.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -36,6 +38,8 @@ pub struct Run {
     pub dns: Option<SocketAddr>,
     /// `--ca-certificate` and `--ca-key`, in place of `--state`
     pub authority: Option<(PathBuf, PathBuf)>,
+    /// Whether it runs with `--proxy-credentials`
+    credentials: bool,
     /// `--upstream-tls`
     pub upstream_tls: Option<String>,
     /// `--host-contexts`
@@ -57,6 +61,7 @@ impl Run {
             upstream_ca: Some(hosts.roots()),
             dns: Some(hosts.dns.address()),
             authority: None,
+            credentials: false,
             upstream_tls: None,
             host_contexts: None,
             system_roots: None,
@@ -74,6 +79,25 @@ impl Run {
     /// Replaces the content of the policy file.
     pub fn write_policy(&self, policy: &str) -> Result<()> {
         fs::write(self.policy(), policy).context("cannot write the policy")
+    }
+
+    /// Makes it ask for credentials: one of these lines `USER:PASSWORD`.
+    pub fn ask_for_credentials(&mut self, lines: &str) -> Result<()> {
+        self.credentials = true;
+        self.write_credentials(lines)
+    }
+
+    /// Replaces the content of the file of credentials.
+    pub fn write_credentials(&self, lines: &str) -> Result<()> {
+        let file = self.credentials();
+        let mut open = OpenOptions::new();
+        let mut file = open.write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        file.write_all(lines.as_bytes()).context("cannot write the credentials")
+    }
+
+    /// The file of credentials.
+    pub fn credentials(&self) -> PathBuf {
+        self.directory.path().join("users")
     }
 
     /// The `--state` folder.
@@ -97,6 +121,9 @@ impl Run {
         }
         if let Some(dns) = self.dns {
             arguments.extend(["--dns".into(), dns.to_string().into()]);
+        }
+        if self.credentials {
+            arguments.extend(["--proxy-credentials".into(), self.credentials().into()]);
         }
         if let Some(upstream_tls) = &self.upstream_tls {
             arguments.extend(["--upstream-tls".into(), upstream_tls.into()]);
@@ -141,7 +168,7 @@ impl Run {
         self.directory.path().join("r")
     }
 
-    fn find_socket(&self, name: &str) -> Result<PathBuf> {
+    fn find_file(&self, name: &str) -> Result<PathBuf> {
         let folders = fs::read_dir(self.runtime())?.collect::<Result<Vec<_>, _>>()?.into_iter();
         let found = folders.map(|folder| folder.path().join(name)).find(|path| path.exists());
         found.with_context(|| format!("no `{name}` in the folders of {}", self.runtime().display()))
@@ -259,6 +286,16 @@ impl Gateway {
         self.process.stderr().text()
     }
 
+    /// What it wrote to stdout so far.
+    pub fn stdout(&self) -> String {
+        self.process.stdout().text()
+    }
+
+    /// What its Envoy logged so far.
+    pub fn envoy_log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.run.find_file("envoy.log")?)?)
+    }
+
     /// curl, behind it.
     pub fn client(&self) -> Client {
         Client::through(&self.proxy).trusting(&self.authority)
@@ -296,7 +333,7 @@ impl Gateway {
 
     /// What its Envoy's admin interface says to this path.
     pub fn envoy_admin(&self, path: &str) -> Result<String> {
-        let socket = self.run.find_socket("admin.sock")?;
+        let socket = self.run.find_file("admin.sock")?;
         Ok(Client::on_socket(&socket).get(format!("http://envoy{path}"))?.content)
     }
 
@@ -318,7 +355,7 @@ impl Gateway {
 
     /// The bytes of its Envoy's heap that are in use.
     pub fn envoy_heap(&self) -> Result<u64> {
-        let socket = self.run.find_socket("admin.sock")?;
+        let socket = self.run.find_file("admin.sock")?;
         let response = Client::on_socket(&socket).get("http://envoy/memory")?;
         let memory: serde_json::Value = serde_json::from_str(&response.content)?;
         let allocated = memory["allocated"].as_str().and_then(|bytes| bytes.parse().ok());

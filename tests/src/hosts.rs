@@ -100,6 +100,11 @@ impl UpstreamHosts {
         format!("http://{host}:{}{path}", self.plain_port())
     }
 
+    /// `HOST:PORT` of the plain server.
+    pub fn plain_authority(&self, host: &str) -> String {
+        format!("{host}:{}", self.plain_port())
+    }
+
     /// A policy document for these hosts. Alpha may be read; beta answers to any method on `/` and below `/public/`.
     pub fn policy(&self) -> String {
         let (port, plain_port) = (self.port(), self.plain_port());

@@ -30,6 +30,7 @@ mod policy_change;
 mod precedence;
 mod programs;
 mod protocols;
+mod proxy_credentials;
 mod quiet;
 mod redirection;
 mod refusals;

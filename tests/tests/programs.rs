@@ -26,9 +26,8 @@ fn assert_fetches_both(run: &Run, program: &[&str]) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn git_clones() -> Result<()> {
-    let (hosts, run) = start()?;
+/// Clones a repository from alpha.
+fn assert_clones(hosts: &UpstreamHosts, run: &Run) -> Result<()> {
     require_program("git")?;
     let folder = TempDir::new()?;
     let git = |arguments: &[&str]| -> Result<()> {
@@ -67,6 +66,24 @@ fn git_clones() -> Result<()> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(fs::read_to_string(clone.join("hello"))?, "hello\n");
     Ok(())
+}
+
+#[test]
+fn git_clones() -> Result<()> {
+    let (hosts, run) = start()?;
+    assert_clones(&hosts, &run)
+}
+
+#[test]
+fn programs_send_the_credentials_that_their_variables_hold() -> Result<()> {
+    let (hosts, mut run) = start()?;
+    run.ask_for_credentials("ci job:p@ss:w/rd%\u{e9}\nother:1\n")?;
+    assert_clones(&hosts, &run)?;
+    let urls = [hosts.url(ALPHA, "/"), hosts.url(BETA, "/")];
+    let python = "import sys, urllib.request\n\
+        for url in sys.argv[1:]: sys.stdout.write(urllib.request.urlopen(url, timeout=20).read().decode())";
+    assert_fetches_both(&run, &["python3", "-c", python, &urls[0], &urls[1]])?;
+    assert_fetches_both(&run, &["curl", "--disable", "-sS", "--max-time", "20", &urls[0], &urls[1]])
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl ServedEnvoy {
             filter: options.filter.into(),
             rego: None,
             listen,
+            proxy_credentials: None,
             transparent: Vec::new(),
             upstream_roots: std::fs::read_to_string(hosts.roots())?.into(),
             upstream_files,

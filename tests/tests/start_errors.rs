@@ -45,6 +45,19 @@ fn a_strategy_that_is_wrong_on_the_envoy_is_refused() -> Result<()> {
 }
 
 #[test]
+fn credentials_that_others_can_read_are_refused_and_never_quoted() -> Result<()> {
+    let (_hosts, mut run) = run(UpstreamHosts::policy)?;
+    run.ask_for_credentials("ci:secret\n")?;
+    std::fs::set_permissions(run.credentials(), std::fs::Permissions::from_mode(0o644))?;
+    assert_fails(&run, FAILURE, &["users`", "open to other users", "chmod 600"])?;
+    std::fs::set_permissions(run.credentials(), std::fs::Permissions::from_mode(0o600))?;
+    run.write_credentials("secret\n")?;
+    assert_fails(&run, FAILURE, &["users`: line 1: there is no `:`"])?;
+    assert!(!String::from_utf8_lossy(&run.output(["true"])?.stderr).contains("secret"));
+    Ok(())
+}
+
+#[test]
 fn a_missing_envoy_is_named() -> Result<()> {
     let (_hosts, mut run) = run(UpstreamHosts::policy)?;
     run.envoy = Some("/nowhere/envoy".into());

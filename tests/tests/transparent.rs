@@ -17,7 +17,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
 }
 
 /// A free port of each family.
-fn listeners() -> Result<Vec<SocketAddr>> {
+pub(crate) fn listeners() -> Result<Vec<SocketAddr>> {
     let families = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
     Ok(families
         .map(|family| TcpListener::bind(family)?.local_addr())
@@ -26,7 +26,7 @@ fn listeners() -> Result<Vec<SocketAddr>> {
 }
 
 /// curl as if there were no proxy, its connections redirected.
-fn redirected(gateway: &Gateway, listener: SocketAddr) -> Client {
+pub(crate) fn redirected(gateway: &Gateway, listener: SocketAddr) -> Client {
     Client::direct().trusting(gateway.authority()).connecting_to(listener.to_string())
 }
 

@@ -1,6 +1,7 @@
 //! `weir run`: a control plane and a local Envoy, and a command that can reach only what the policy allows.
 
 mod certificates;
+mod credentials_file;
 mod error;
 mod output;
 mod policy_file;
@@ -29,7 +30,7 @@ use crate::control_plane::ControlPlane;
 use crate::dns::Resolver;
 use crate::dns::name_servers::NameServers;
 use crate::enforced::Enforced;
-use crate::environment::{Environment, SystemRoots};
+use crate::environment::{Environment, Proxy, SystemRoots};
 use crate::envoy::Envoy;
 use crate::exit_code::ExitCode;
 use crate::process::tether::{self, AtOurEnd};
@@ -39,6 +40,7 @@ use crate::resources::{Gateway, RegoPolicy};
 use crate::runtime_folder::RuntimeFolder;
 use crate::xds::host_contexts::Limits;
 use certificates::Certificates;
+use credentials_file::CredentialsFile;
 use error::RunError;
 use output::Output;
 use policy_file::PolicyFile;
@@ -68,6 +70,10 @@ pub struct Arguments {
     /// Where the proxy listens; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15001")]
     listen: SocketAddr,
+    /// Users and passwords (a line `USER:PASSWORD` for each, mode 0600) that clients of the proxy must prove to be
+    /// [default: none is asked for]
+    #[arg(long, value_name = "FILE")]
+    proxy_credentials: Option<PathBuf>,
     /// Where redirected connections are taken; may be given twice, for IPv4 and IPv6 [default: nowhere]
     #[arg(long, value_name = "ADDR")]
     transparent: Vec<SocketAddr>,
@@ -141,6 +147,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut certificates =
         Certificates::open(files, arguments.state.as_deref(), lifetimes, &runtime, system)?;
     let mut upstream_roots = UpstreamRoots::open(&certificates, arguments.upstream_ca)?;
+    let mut credentials = arguments.proxy_credentials.as_deref().map(CredentialsFile::open).transpose()?;
     let listen = settings::free_address("--listen", arguments.listen)?;
     let transparent = arguments.transparent.iter();
     let transparent = transparent
@@ -154,6 +161,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         filter: FILTER.into(),
         rego: rego.as_ref().map(rego_policy),
         listen,
+        proxy_credentials: credentials.as_ref().map(|file| file.credentials().accepted().clone()),
         transparent,
         upstream_roots: upstream_roots.pem(),
         resolver: Some(resolver.address()),
@@ -174,13 +182,17 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
     };
 
-    let environment = Environment::new(listen, &certificates.trust, |name| std::env::var_os(name));
+    // Lines to paste end up in files; what a command is given, it has alone.
+    let named = credentials.as_ref().filter(|_| !arguments.command.is_empty());
+    let user = named.map(|file| file.credentials().user_information());
+    let proxy = Proxy { address: listen, user_information: user.as_ref().map(|user| user.as_str()) };
+    let environment = Environment::new(proxy, &certificates.trust, |name| std::env::var_os(name));
     let output = Output::new(arguments.json, arguments.command.is_empty(), probed);
     let mut decisions = control_plane.decisions().subscribe();
     let mut command = match arguments.command.split_first() {
         Some((program, rest)) => Some(spawn(program, rest, &environment)?),
         None => {
-            output.ready(&environment, started.elapsed())?;
+            output.ready(&environment, arguments.proxy_credentials.as_deref(), started.elapsed())?;
             None
         }
     };
@@ -204,6 +216,11 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             () = upstream_roots.changed() => {
                 if let Some(roots) = upstream_roots.reload() {
                     control_plane.replace_upstream_roots(roots);
+                }
+            }
+            () = changed(&mut credentials) => {
+                if let Some(accepted) = credentials.as_mut().and_then(CredentialsFile::reload) {
+                    control_plane.replace_proxy_credentials(accepted);
                 }
             }
             () = certificates.changed() => if certificates.reload() {
@@ -268,6 +285,14 @@ fn spawn(program: &OsString, arguments: &[OsString], environment: &Environment) 
     command.args(arguments);
     command.envs(environment.iter());
     Ok(Tethered::spawn(command)?)
+}
+
+/// Waits until there may be other credentials, for ever if none are asked for.
+async fn changed(credentials: &mut Option<CredentialsFile>) {
+    match credentials {
+        Some(file) => file.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the command, for ever if there is none.

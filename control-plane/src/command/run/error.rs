@@ -9,6 +9,7 @@ use crate::capabilities::RefusedStrategy;
 use crate::certificate_file::CertificateFileError;
 use crate::envoy::NoEnvoy;
 use crate::policy_document::PolicyDocumentError;
+use crate::proxy_credentials::ProxyCredentialsError;
 
 /// No variant has a source: each message holds its cause, which would be printed a second time behind the help.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,8 @@ pub(super) enum RunError {
     Listen { option: &'static str, address: SocketAddr, cause: io::Error },
     #[error("{0}\nhelp: name the policy document with `--policy FILE`")]
     Policy(PolicyDocumentError),
+    #[error("{0}")]
+    ProxyCredentials(ProxyCredentialsError),
     #[error("{0}\nhelp: `--upstream-ca` names a file of certificates in PEM form")]
     UpstreamRoots(CertificateFileError),
     #[error(

@@ -1,6 +1,7 @@
 //! What `weir run` prints: the variables to set, then decisions as they happen.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
@@ -27,9 +28,22 @@ impl Output {
         Self { json, alone, hidden_host }
     }
 
-    pub(super) fn ready(&self, environment: &Environment, after: Duration) -> io::Result<()> {
+    /// `credentials` is the file of those that the proxy asks for: they are not printed.
+    pub(super) fn ready(
+        &self,
+        environment: &Environment,
+        credentials: Option<&Path>,
+        after: Duration,
+    ) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         environment.write_exports(&mut stdout)?;
+        if let Some(file) = credentials {
+            let file = file.display();
+            writeln!(
+                stdout,
+                "# the proxy asks for credentials: write `USER:PASSWORD@` of `{file}` before its address"
+            )?;
+        }
         writeln!(stdout, "# ready in {} ms", after.as_millis())?;
         stdout.flush()
     }

@@ -70,7 +70,7 @@ impl Drop for Envoy {
 }
 
 /// A wasm filter from a file, with this configuration.
-pub(crate) fn wasm_filter(module: &Path, configuration: &[u8]) -> Value {
+pub(crate) fn wasm_filter(module: &Path, configuration: &Value) -> Value {
     json!({
         "name": "wasm",
         "typed_config": {
@@ -78,13 +78,15 @@ pub(crate) fn wasm_filter(module: &Path, configuration: &[u8]) -> Value {
             "config": {
                 "name": "bench",
                 "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module}}},
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.BytesValue",
-                    "value": base64(configuration),
-                },
+                "configuration": configuration,
             },
         },
     })
+}
+
+/// A configuration that is these bytes.
+pub(crate) fn bytes_value(bytes: &[u8]) -> Value {
+    json!({"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64(bytes)})
 }
 
 /// A listener on the socket `listener` of the folder, ending TLS with `server.crt` and `server.key` there if it has them,
@@ -122,7 +124,7 @@ pub(crate) fn answering(directory: &Path, filters: Vec<Value>) -> Value {
 }
 
 /// As protobuf's JSON wants bytes.
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::module;
-use crate::envoy::wasm_filter;
+use crate::envoy::{base64, bytes_value, wasm_filter};
 
 /// The host that is asked for.
 pub(super) const HOST: &str = "api.service.example";
@@ -28,7 +28,7 @@ impl Variant {
         let ours = module("WEIR_FILTER_WASM").context("WEIR_FILTER_WASM names no file")?;
         let mut all = vec![
             allow("none", Vec::new()),
-            allow("wasm that does nothing", vec![wasm_filter(&nothing, &[])]),
+            allow("wasm that does nothing", vec![wasm_filter(&nothing, &bytes_value(&[]))]),
         ];
         for hosts in [10, 1_000, 1_000_000] {
             let configuration = configuration(&listed(hosts, true))?;
@@ -55,11 +55,16 @@ fn listed(count: usize, with_host: bool) -> Vec<String> {
 }
 
 /// The filter's configuration for a policy that allows GET to these hosts.
-fn configuration(hosts: &[String]) -> Result<Vec<u8>> {
+fn configuration(hosts: &[String]) -> Result<Value> {
     let document =
         format!("rules: [{{id: listed, effect: allow, methods: [GET], hosts: [{}]}}]", hosts.join(","));
     let policy = weir_policy::compile(&document)?;
-    Ok([b"WEIRCFG1\0\0\0\0\0\0\0\0", policy.as_bytes()].concat())
+    let content = [b"WEIRCFG1\0\0\0\0\0\0\0\0", policy.as_bytes()].concat();
+    // The envelope that the control plane puts it into.
+    Ok(json!({
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.GenericSecret",
+        "secret": {"inline_bytes": base64(&content)},
+    }))
 }
 
 fn rbac_list(hosts: &[String]) -> Value {

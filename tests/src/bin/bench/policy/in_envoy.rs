@@ -7,7 +7,7 @@ use e2e::EnvoyBinary;
 
 use super::Measured;
 use super::workload::{Kind, Workload};
-use crate::envoy::{Envoy, answering, wasm_filter};
+use crate::envoy::{Envoy, answering, bytes_value, wasm_filter};
 
 /// Decisions that a time is the mean of, about.
 const DECISIONS: usize = 300_000;
@@ -22,8 +22,9 @@ pub(super) fn measure(binary: &EnvoyBinary, plugin: &Path, workload: &Workload) 
         })
         .collect();
     let configuration = encode(workload.policy.as_bytes(), &series)?;
-    let mut envoy =
-        Envoy::start(binary, |folder| Ok(answering(folder, vec![wasm_filter(plugin, &configuration)])))?;
+    let mut envoy = Envoy::start(binary, |folder| {
+        Ok(answering(folder, vec![wasm_filter(plugin, &bytes_value(&configuration))]))
+    })?;
     let said = envoy.wait("bench plugin", |envoy| {
         envoy.log().all().iter().find_map(|line| line.split_once("bench: ").map(|(_, said)| said.to_owned()))
     })?;

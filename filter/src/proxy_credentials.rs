@@ -1,0 +1,120 @@
+//! Who may use the explicit proxy: those who know a password (RFC 7617), of which only a salted hash comes here.
+
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+const SALT: usize = 16;
+const DIGEST: usize = 32;
+
+/// The credentials that are accepted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyCredentials {
+    salt: [u8; SALT],
+    /// Of the salt and the credentials as they stand in the header: `user:password` in base64.
+    digests: Vec<[u8; DIGEST]>,
+}
+
+impl ProxyCredentials {
+    /// Reads a salt and so many digests from the beginning of `bytes`; also gives what follows them.
+    pub fn split_from(bytes: &[u8], count: u8) -> Option<(Self, &[u8])> {
+        let (salt, rest) = bytes.split_first_chunk::<SALT>()?;
+        let (digests, rest) = rest.split_at_checked(DIGEST.checked_mul(count.into())?)?;
+        let (digests, _) = digests.as_chunks::<DIGEST>();
+        Some((Self { salt: *salt, digests: digests.to_vec() }, rest))
+    }
+
+    /// Whether a value of `Proxy-Authorization` carries accepted credentials.
+    pub fn accept(&self, authorization: &[u8]) -> bool {
+        let Some(token) = basic_token(authorization) else { return false };
+        let sent: [u8; DIGEST] = Sha256::new().chain_update(self.salt).chain_update(token).finalize().into();
+        // All of each: how long it takes says nothing of how much is right.
+        self.digests.iter().fold(false, |accepted, known| accepted | is_same(known, &sent))
+    }
+}
+
+impl fmt::Debug for ProxyCredentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ProxyCredentials(..)")
+    }
+}
+
+/// What stands behind the scheme, which has no case and ends with spaces (RFC 9110, 11.4).
+fn basic_token(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) =
+        authorization.split_at_checked(authorization.iter().position(|byte| *byte == b' ')?)?;
+    scheme.eq_ignore_ascii_case(b"Basic").then(|| token.trim_ascii())
+}
+
+fn is_same(a: &[u8; DIGEST], b: &[u8; DIGEST]) -> bool {
+    let differences = a.iter().zip(b).fold(0, |differences, (a, b)| differences | (a ^ b));
+    std::hint::black_box(differences) == 0
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A salt and the digests of these tokens, as the control plane sends them.
+    pub(crate) fn sealed(tokens: &[&[u8]]) -> Vec<u8> {
+        let salt = *b"salt of 16 bytes";
+        let digests = tokens.iter().flat_map(|token| Sha256::digest([salt.as_slice(), token].concat()));
+        salt.into_iter().chain(digests).collect()
+    }
+
+    fn accepting(tokens: &[&[u8]]) -> ProxyCredentials {
+        let bytes = sealed(tokens);
+        let (credentials, rest) =
+            ProxyCredentials::split_from(&bytes, u8::try_from(tokens.len()).unwrap()).unwrap();
+        assert_eq!(rest, b"");
+        credentials
+    }
+
+    #[test]
+    fn each_of_the_accepted_credentials_is_accepted() {
+        let credentials = accepting(&[b"YTox", b"Yjoy"]);
+        for value in ["Basic YTox", "Basic Yjoy", "basic YTox", "BASIC   YTox", "Basic YTox "] {
+            assert!(credentials.accept(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_accepted() {
+        let credentials = accepting(&[b"YTox", b"Yjoy"]);
+        for value in [
+            b"".as_slice(),
+            b"Basic",
+            b"Basic ",
+            b"YTox",
+            b" YTox",
+            b"BasicYTox",
+            b"Bearer YTox",
+            b"Basic ytox",
+            b"Basic YTo",
+            b"Basic YToxYjoy",
+            b"Basic YTox,Basic Yjoy",
+            b"Basic YTox, Basic YTox",
+            b"Basic YTox\0Basic YTox",
+            b"Basic YTox YTox",
+            b"Basic \xff\xfe",
+            b"\xff YTox",
+            b"Basic a:1",
+        ] {
+            assert!(!credentials.accept(value), "{value:?}");
+        }
+        assert!(!accepting(&[]).accept(b"Basic YTox"));
+        assert!(!accepting(&[]).accept(b"Basic "));
+    }
+
+    #[test]
+    fn cut_bytes_are_none() {
+        let bytes = sealed(&[b"YTox"]);
+        for end in 0..bytes.len() {
+            assert!(ProxyCredentials::split_from(&bytes[..end], 1).is_none(), "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn they_do_not_print() {
+        assert_eq!(format!("{:?}", accepting(&[b"YTox"])), "ProxyCredentials(..)");
+    }
+}
