@@ -314,6 +314,10 @@ rules:
             let host = InMemory::tls(Some(b"a.example")).with_header(":authority", authority.as_bytes());
             assert_eq!(denied(&judge(), &host), (421, "sni_mismatch".to_owned()), "{authority}");
         }
+        for sni in ["127.0.0.1", "::1", "*.example", "a"] {
+            let host = InMemory::tls(Some(sni.as_bytes()));
+            assert_eq!(denied(&judge(), &host), (421, "sni_mismatch".to_owned()), "{sni}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod each_envoy;
 
 mod address_guard;
 mod certificates;
+mod client_hellos;
 mod command;
 mod context_per_host;
 mod control_plane;
@@ -43,4 +44,5 @@ mod tls_matrix;
 mod transparent;
 mod trap;
 mod trapping_filter;
+mod tunnels;
 mod upstream_failures;

@@ -1,0 +1,241 @@
+//! TLS as odd clients begin it, at the proxy and redirected: what is well-formed works whatever its size and pieces, and
+//! what names no host gets nowhere.
+
+mod ech;
+mod plain;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{ALPHA, BETA, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts};
+use rustls::client::EchMode;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, PeerIncompatible, RootCertStore, StreamOwned};
+
+use crate::transparent;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The kind of a record that ends a handshake.
+const ALERT: u8 = 21;
+/// What ends a server's first words before TLS 1.3.
+const SERVER_HELLO_DONE: [u8; 4] = [14, 0, 0, 0];
+
+/// How a client's bytes come to Weir.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Tunnel,
+    Redirected,
+}
+
+const WAYS: [Way; 2] = [Way::Tunnel, Way::Redirected];
+
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let mut run = Run::new(envoy, &hosts, &hosts.policy())?;
+    run.transparent = transparent::listeners()?;
+    Ok((hosts, run.start()?))
+}
+
+impl Way {
+    /// A connection on which Weir waits for TLS with alpha.
+    fn connect(self, gateway: &Gateway, hosts: &UpstreamHosts) -> Result<TcpStream> {
+        let tcp = match self {
+            Self::Tunnel => {
+                let mut tcp = TcpStream::connect(gateway.address()?)?;
+                let target = hosts.authority(ALPHA);
+                tcp.write_all(format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n").as_bytes())?;
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    tcp.read_exact(&mut byte)?;
+                    head.extend(byte);
+                }
+                ensure!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
+                tcp
+            }
+            Self::Redirected => TcpStream::connect(gateway.run().transparent[0])?,
+        };
+        tcp.set_nodelay(true)?;
+        tcp.set_read_timeout(Some(LIMIT))?;
+        tcp.set_write_timeout(Some(LIMIT))?;
+        Ok(tcp)
+    }
+
+    /// All that Weir says to these bytes, until it closes.
+    fn answer(self, gateway: &Gateway, hosts: &UpstreamHosts, bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut tcp = self.connect(gateway, hosts)?;
+        // It may close before it has read everything.
+        tcp.write_all(bytes).ok();
+        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+        loop {
+            match tcp.read(&mut part) {
+                Ok(0) => return Ok(answer),
+                Ok(count) => answer.extend_from_slice(&part[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(answer),
+                Err(error) => return Err(error).context(format!("after {answer:?}")),
+            }
+        }
+    }
+}
+
+/// The shape of a hello.
+struct Shape {
+    what: &'static str,
+    /// Bytes of protocol names that it offers beside HTTP/1.1.
+    padding: usize,
+    /// Bytes a segment.
+    piece: usize,
+    ech: Option<EchMode>,
+}
+
+const ORDINARY: Shape = Shape { what: "an ordinary hello", padding: 0, piece: usize::MAX, ech: None };
+
+fn config(gateway: &Gateway, shape: &Shape) -> Result<ClientConfig> {
+    let mut store = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(gateway.authority())? {
+        store.add(root?)?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = match &shape.ech {
+        Some(ech) => builder.with_ech(ech.clone())?,
+        None => builder.with_safe_default_protocol_versions()?,
+    };
+    let mut config = builder.with_root_certificates(store).with_no_client_auth();
+    let names = (0..shape.padding.div_ceil(250)).map(|number| format!("{number:0249}").into_bytes());
+    config.alpn_protocols = names.chain([b"http/1.1".to_vec()]).collect();
+    Ok(config)
+}
+
+/// Shakes hands; also the number of bytes of the hello.
+fn shake(
+    mut tcp: TcpStream,
+    config: ClientConfig,
+    name: &str,
+    piece: usize,
+) -> Result<(StreamOwned<ClientConnection, TcpStream>, usize)> {
+    let mut tls = ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned())?)?;
+    let mut hello = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut hello)?;
+    }
+    for piece in hello.chunks(piece) {
+        tcp.write_all(piece)?;
+    }
+    while tls.is_handshaking() {
+        tls.complete_io(&mut tcp)?;
+    }
+    Ok((StreamOwned::new(tls, tcp), hello.len()))
+}
+
+fn status(stream: &mut (impl Read + Write), authority: &str) -> Result<String> {
+    stream.write_all(format!("GET / HTTP/1.1\r\nhost: {authority}\r\n\r\n").as_bytes())?;
+    let mut start = [0; 12];
+    stream.read_exact(&mut start)?;
+    Ok(String::from_utf8_lossy(&start).into_owned())
+}
+
+fn hellos_of_every_size_in_any_pieces_get_through(envoy: &EnvoyBinary) -> Result<()> {
+    let (hosts, gateway) = start(envoy)?;
+    let shapes = [
+        ORDINARY,
+        Shape { what: "one byte a segment", piece: 1, ..ORDINARY },
+        Shape { what: "over 1 KiB, as with a post-quantum key", padding: 1_500, ..ORDINARY },
+        Shape { what: "the same, one byte a segment", padding: 1_500, piece: 1, ..ORDINARY },
+        Shape { what: "nearly 16 KiB", padding: 15_500, piece: 1_000, ..ORDINARY },
+        Shape { what: "ECH made up (GREASE)", ech: Some(ech::grease()), ..ORDINARY },
+    ];
+    for shape in shapes {
+        for way in WAYS {
+            let what = format!("{}, {way:?}", shape.what);
+            let tcp = way.connect(&gateway, &hosts)?;
+            let shaken = shake(tcp, config(&gateway, &shape)?, ALPHA, shape.piece);
+            let (mut stream, length) = shaken.with_context(|| what.clone())?;
+            ensure!(length > shape.padding, "{what}: {length} bytes");
+            assert_eq!(status(&mut stream, &hosts.authority(ALPHA))?, "HTTP/1.1 200", "{what}");
+        }
+    }
+    Ok(())
+}
+
+fn a_hello_over_16_kib_is_closed_and_harms_nobody(envoy: &EnvoyBinary) -> Result<()> {
+    let (hosts, gateway) = start(envoy)?;
+    for way in WAYS {
+        let shape = Shape { padding: 20_000, ..ORDINARY };
+        let tcp = way.connect(&gateway, &hosts)?;
+        assert!(shake(tcp, config(&gateway, &shape)?, ALPHA, usize::MAX).is_err(), "{way:?}");
+        let (mut stream, _) =
+            shake(way.connect(&gateway, &hosts)?, config(&gateway, &ORDINARY)?, ALPHA, usize::MAX)?;
+        assert_eq!(status(&mut stream, &hosts.authority(ALPHA))?, "HTTP/1.1 200", "{way:?}");
+    }
+    Ok(())
+}
+
+/// The hello's own server name is judged, and the client learns from a certificate for it that nobody read the other.
+fn an_encrypted_hello_is_rejected_under_its_outer_name(envoy: &EnvoyBinary) -> Result<()> {
+    let (hosts, gateway) = start(envoy)?;
+    for way in WAYS {
+        let shape = Shape { ech: Some(ech::hiding_behind(ALPHA)?), ..ORDINARY };
+        let tcp = way.connect(&gateway, &hosts)?;
+        let error =
+            shake(tcp, config(&gateway, &shape)?, BETA, usize::MAX).err().context("it was accepted")?;
+        let rejected = PeerIncompatible::ServerRejectedEncryptedClientHello(None).into();
+        let said = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let said = said.and_then(|error| error.downcast_ref::<rustls::Error>());
+        assert_eq!(said, Some(&rejected), "{way:?}: {error:#}");
+    }
+    assert_eq!(hosts.nginx.served()?, []);
+    Ok(())
+}
+
+fn old_versions_get_an_alert(envoy: &EnvoyBinary) -> Result<()> {
+    let (hosts, gateway) = start(envoy)?;
+    for way in WAYS {
+        for minor in [1, 2] {
+            let answer = way.answer(&gateway, &hosts, &plain::hello(minor, Some(ALPHA.as_bytes())))?;
+            // A fatal alert: protocol_version.
+            assert_eq!(
+                (answer.first(), &answer[5..]),
+                (Some(&21), &[2, 70][..]),
+                "TLS 1.{}, {way:?}",
+                minor - 1
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Refused in the handshake, or, where the certificates are made in advance, shown one for another name.
+fn an_address_as_server_name_gets_no_certificate(envoy: &EnvoyBinary) -> Result<()> {
+    let (hosts, gateway) = start(envoy)?;
+    for way in WAYS {
+        for name in ["127.0.0.1", "::1", "[::1]", "2130706433"] {
+            let mut tcp = way.connect(&gateway, &hosts)?;
+            tcp.write_all(&plain::hello(3, Some(name.as_bytes())))?;
+            let mut answer = Vec::new();
+            // Before TLS 1.3 the certificate is there to be read.
+            let done = |answer: &[u8]| answer.first() == Some(&ALERT) || answer.ends_with(&SERVER_HELLO_DONE);
+            while !done(&answer) {
+                let mut part = [0; 4096];
+                let count = tcp.read(&mut part).with_context(|| format!("{way:?}, {name}"))?;
+                ensure!(count > 0, "{way:?}, {name}: closed after {answer:?}");
+                answer.extend_from_slice(&part[..count]);
+            }
+            assert_eq!(answer[0] == ALERT, envoy.version.as_str() >= "1.37", "{way:?}, {name}");
+            assert!(!answer.windows(name.len()).any(|part| part == name.as_bytes()), "{way:?}, {name}");
+        }
+    }
+    Ok(())
+}
+
+on_oldest_and_newest_envoy!(
+    hellos_of_every_size_in_any_pieces_get_through,
+    a_hello_over_16_kib_is_closed_and_harms_nobody,
+    an_encrypted_hello_is_rejected_under_its_outer_name,
+    old_versions_get_an_alert,
+    an_address_as_server_name_gets_no_certificate,
+);
