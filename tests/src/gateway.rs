@@ -150,7 +150,8 @@ impl Run {
         fs::create_dir_all(self.runtime())?;
         let mut command = weir_command()?;
         if let Some(roots) = &self.system_roots {
-            command.env("SSL_CERT_FILE", roots);
+            // A folder that the caller names would be read as well.
+            command.env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
         }
         if let Some(log) = &self.log {
             command.env("WEIR_LOG", log);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
@@ -21,9 +22,14 @@ impl Diagnosis {
         let folder = TempDir::new()?;
         let file = folder.path().join("policy.yaml");
         fs::write(&file, policy)?;
+        Self::of_file(envoy, hosts, &file, more)
+    }
+
+    fn of_file(envoy: &EnvoyBinary, hosts: &UpstreamHosts, file: &Path, more: &[&str]) -> Result<Self> {
+        let folder = TempDir::new()?;
         let output = e2e::weir_command()?
             .args(["doctor", "--json", "--policy"])
-            .arg(&file)
+            .arg(file)
             .arg("--envoy")
             .arg(&envoy.path)
             .arg("--upstream-ca")
@@ -118,6 +124,28 @@ fn what_will_not_work_is_a_problem_and_the_exit_code_says_so() -> Result<()> {
     diagnosis.says("gone.weir.test:443", "problem", "does not exist");
     diagnosis.says("*.wide.weir.test", "ok", "not looked at");
     assert_eq!(diagnosis.code, Some(1));
+    Ok(())
+}
+
+#[test]
+fn the_upstream_of_a_rule_is_looked_at_as_the_rule_has_it() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let port = hosts.port();
+    let more = format!(
+        "  - {{id: other, effect: allow, hosts: [nowhere.weir.test], addresses: [127.0.0.1], upstream: {{host: {BETA}, port: {port}}}}}
+  - {{id: strict, effect: allow, hosts: [{ALPHA}], ports: [{port}], addresses: [127.0.0.1], upstream: {{ca: beta.pem}}}}
+  - {{id: own, effect: allow, hosts: [{IMPOSTOR}], ports: [{port}], addresses: [127.0.0.1],
+      upstream: {{ca: beta.pem, names: [{BETA}]}}}}
+"
+    );
+    let folder = TempDir::new()?;
+    fs::write(folder.path().join("beta.pem"), hosts.beta_authority.pem())?;
+    let file = folder.path().join("policy.yaml");
+    fs::write(&file, format!("rules:\n{more}"))?;
+    let diagnosis = Diagnosis::of_file(&EnvoyBinary::newest()?, &hosts, &file, &[])?;
+    diagnosis.says("nowhere.weir.test:443", "ok", "verified, at 127.0.0.1");
+    diagnosis.says(&hosts.authority(IMPOSTOR), "ok", "verified, at 127.0.0.1");
+    diagnosis.says(&hosts.authority(ALPHA), "problem", "nobody that is trusted");
     Ok(())
 }
 

@@ -102,6 +102,28 @@ fn a_path_of_a_host_goes_out_under_another_server_name(envoy: &EnvoyBinary) -> R
     Ok(())
 }
 
+fn a_rule_that_wants_no_sessions_has_none(envoy: &EnvoyBinary) -> Result<()> {
+    let fixture = Fixture::start()?;
+    let rules = "  - {id: bare, effect: allow, hosts: [unlisted.weir.test], ports: [PORT], addresses: [127.0.0.1/32],
+     upstream: {sessions: none}}
+  - {id: own, effect: allow, hosts: [unlisted.weir.test], ports: [PORT], methods: [POST], addresses: [127.0.0.1/32],
+     upstream: {sni: unlisted.weir.test}}
+";
+    let rules = rules.replacen("addresses", "methods: [GET], addresses", 1);
+    let gateway = fixture.gateway(envoy, &rules, &[])?;
+    let get = Request::get(fixture.hosts.url(e2e::UNLISTED, "/"));
+    let post = get.clone().method("POST");
+    for _ in 0..3 {
+        for request in [&get, &post] {
+            assert_eq!(gateway.client().send(request)?.status, 200);
+        }
+    }
+    let served = fixture.hosts.nginx.wait_served(6)?;
+    let resumed: Vec<_> = served.iter().map(e2e::ServedRequest::is_resumed).collect();
+    assert_eq!(resumed, [false, false, false, true, false, true]);
+    Ok(())
+}
+
 fn roots_of_a_rule_are_its_own_and_its_only_ones(envoy: &EnvoyBinary) -> Result<()> {
     let fixture = Fixture::start()?;
     let rules = "  - {id: private, effect: allow, hosts: [private.weir.test], ports: [PORT], addresses: [127.0.0.1/32],
@@ -299,6 +321,7 @@ fn an_edit_of_a_file_is_in_force_and_a_bad_one_changes_nothing(envoy: &EnvoyBina
 
 on_oldest_and_newest_envoy!(
     a_path_of_a_host_goes_out_under_another_server_name,
+    a_rule_that_wants_no_sessions_has_none,
     roots_of_a_rule_are_its_own_and_its_only_ones,
     a_client_certificate_is_shown_to_its_upstream_alone,
     a_request_goes_to_another_host_and_is_verified_for_that_one,

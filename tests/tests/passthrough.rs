@@ -1,9 +1,11 @@
 //! `tls: passthrough`: TLS goes through unopened, to the host of its server name and to no other.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 use anyhow::Result;
-use e2e::{ALPHA, BETA, Client, EnvoyBinary, Gateway, INWARD, Run, ServerOptions, UNLISTED, UpstreamHosts};
+use e2e::{
+    ALPHA, BETA, Client, EnvoyBinary, Gateway, INWARD, Run, ServerOptions, UNLISTED, UpstreamHosts, Wire,
+};
 use tempfile::TempDir;
 
 /// Alpha and the inward host are passed through, beta is opened.
@@ -119,10 +121,112 @@ fn what_is_passed_through_changes_with_the_policy(envoy: &EnvoyBinary) -> Result
     Ok(())
 }
 
+fn what_is_redirected_is_passed_through_as_well(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    // Nothing redirects here, so the port that the client asked for is the listener's.
+    let policy = format!(
+        "rules: [{{id: pinned, effect: allow, hosts: [{ALPHA}], tls: passthrough, ports: [{}], addresses: [127.0.0.1], \
+         upstream: {{port: {}}}}}]",
+        listener.port(),
+        hosts.port()
+    );
+    let mut run = Run::new(envoy, &hosts, &policy)?;
+    (run.transparent, run.upstream_ca) = (vec![listener], None);
+    let gateway = run.start()?;
+    let client = Client::direct().trusting(&hosts.roots()).connecting_to(listener.to_string());
+    let response = client.get(hosts.url(ALPHA, "/"))?;
+    assert_eq!(
+        (response.status, response.content),
+        (200, format!("{ALPHA} says hello\n")),
+        "{}",
+        response.error
+    );
+    let decision = gateway.only_decision()?;
+    assert_eq!((decision.rule.as_deref(), decision.port), (Some("pinned"), Some(listener.port())));
+    assert_eq!(decision.upstream_address, Some(hosts.nginx.address().to_string()));
+    let refused = client.get(hosts.url(UNLISTED, "/"))?;
+    assert_eq!(refused.status, 0, "{refused:#?}");
+    assert_eq!(hosts.nginx.served()?.len(), 1);
+    Ok(())
+}
+
+/// A rule sends the connection elsewhere; what is inside stays as the client wrote it.
+fn a_rule_leads_to_another_host_and_port(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let policy = format!(
+        "rules: [{{id: moved, effect: allow, hosts: [front.weir.test], tls: passthrough, addresses: [127.0.0.1], \
+         upstream: {{host: {BETA}, port: {}}}}}]",
+        hosts.port()
+    );
+    let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
+    let response = pinned(&hosts, &gateway).insecure().get("https://front.weir.test/")?;
+    // The server's first host answers for a name that is none of its own.
+    assert_eq!(
+        (response.status, response.content.as_str()),
+        (200, "alpha.weir.test says hello\n"),
+        "{response:#?}"
+    );
+    let served = &hosts.nginx.wait_served(1)?[0];
+    assert_eq!((served.sni.as_str(), served.host.as_str()), ("front.weir.test", "front.weir.test"));
+    assert_eq!((hosts.dns.queries(BETA) > 0, hosts.dns.queries("front.weir.test")), (true, 0));
+    let decision = gateway.only_decision()?;
+    assert_eq!(decision.upstream, Some(hosts.authority(BETA)));
+    assert_eq!(decision.upstream_address, Some(hosts.nginx.address().to_string()));
+    Ok(())
+}
+
+/// The first bytes of a client of TLS 1.2 with this server name (RFC 5246, section 7.4.1.2; RFC 6066, section 3).
+fn client_hello(server_name: &str) -> Vec<u8> {
+    fn counted(bytes: &[u8]) -> Vec<u8> {
+        [&u16::try_from(bytes.len()).expect("a short field").to_be_bytes(), bytes].concat()
+    }
+    let extension = |kind: u8, content: &[u8]| [&[0, kind], counted(content).as_slice()].concat();
+    let name = counted(&[&[0], counted(server_name.as_bytes()).as_slice()].concat());
+    let extensions = [
+        extension(0, &name),
+        // Curve P-256, ECDSA with it and SHA-256, points not compressed.
+        extension(10, &counted(&[0, 23])),
+        extension(13, &counted(&[4, 3])),
+        extension(11, &[1, 0]),
+    ];
+    // Version, random, no session, one suite (ECDHE, ECDSA, AES-128 in GCM), no compression.
+    let hello =
+        [&[3, 3], [7; 32].as_slice(), &[0], &counted(&[0xc0, 0x2b]), &[1, 0], &counted(&extensions.concat())]
+            .concat();
+    let message = [&[1, 0], counted(&hello).as_slice()].concat();
+    [&[22, 3, 1], counted(&message).as_slice()].concat()
+}
+
+fn the_server_name_is_matched_in_any_case_and_without_a_dot(envoy: &EnvoyBinary) -> Result<()> {
+    let (hosts, gateway) = start(envoy, ServerOptions::default())?;
+    let connections = || gateway.envoy_stat("cluster.weir_passthrough.upstream_cx_total");
+    let target = hosts.authority(ALPHA);
+    for (server_name, passed) in [(ALPHA.to_uppercase(), 1), (format!("{ALPHA}."), 0)] {
+        let before = connections()?;
+        let mut wire = Wire::connect(gateway.address()?)?;
+        wire.write(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"))?;
+        assert_eq!(wire.expect_head()?.start, "HTTP/1.1 200 OK");
+        wire.write(client_hello(&server_name))?;
+        if passed == 1 {
+            assert_eq!(wire.read(1)?, [22], "{server_name}: no handshake");
+        } else {
+            // Opened, and so answered by Weir, or closed: an alert, a handshake, or nothing.
+            wire.end()?;
+            wire.read_to_end()?;
+        }
+        assert_eq!(connections()? - before, passed, "{server_name}");
+    }
+    Ok(())
+}
+
 on_oldest_and_newest_envoy!(
     a_pinned_client_gets_through,
     a_clients_own_certificate_reaches_the_host,
     a_connection_under_another_name_than_its_connect_is_closed,
     a_name_that_leads_inward_is_not_connected_to,
     what_is_passed_through_changes_with_the_policy,
+    what_is_redirected_is_passed_through_as_well,
+    a_rule_leads_to_another_host_and_port,
+    the_server_name_is_matched_in_any_case_and_without_a_dot,
 );

@@ -11,7 +11,7 @@ mod tls;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let findings = runtime.block_on(examine(arguments, &policy))?;
+    let findings = runtime.block_on(examine(arguments, &policy, document.folder()))?;
     runtime.shutdown_background();
     let mut out = io::stdout().lock();
     for finding in &findings {
@@ -91,9 +91,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if fails { ExitCode::Failure } else { ExitCode::Ok })
 }
 
-async fn examine(arguments: &Arguments, policy: &Arc<Policy>) -> anyhow::Result<Vec<Finding>> {
+async fn examine(arguments: &Arguments, policy: &Arc<Policy>, folder: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let targets = Targets::of(policy);
+    let targets = Targets::of(policy, folder);
     let envoy = envoy::examine(arguments.envoy.as_deref(), arguments.upstream_tls, &targets).await;
     findings.extend(envoy.findings);
     let system = SystemRoots::load();

@@ -49,3 +49,38 @@ pub(super) fn examine(state: Option<&Path>, now: SystemTime) -> Examined {
     };
     Examined { findings: vec![finding], authority }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::command::doctor::finding::Severity;
+
+    #[test]
+    fn the_end_of_weirs_ca_is_told_before_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let now = SystemTime::now();
+        let said = |now: SystemTime| {
+            let Examined { findings, authority } = examine(Some(&state), now);
+            let [finding] = &findings[..] else { panic!("{findings:?}") };
+            (finding.severity, finding.what.clone(), authority.is_some())
+        };
+        assert_eq!(said(now), (Severity::Ok, "there is none yet; the first run makes it".to_owned(), false));
+        let ca = Ca::open(&StateFolder::open(&state).unwrap(), Lifetimes::default(), now).unwrap();
+        let end = ca.authority().certificate().validity().not_after;
+        let (severity, what, _) = said(now);
+        assert_eq!((severity, what.starts_with("it is valid until")), (Severity::Ok, true), "{what}");
+        let (severity, what, known) = said(end - SOON + Duration::from_secs(1));
+        assert_eq!(
+            (severity, what.starts_with("it ends on"), known),
+            (Severity::Warning, true, true),
+            "{what}"
+        );
+
+        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(said(now).0, Severity::Problem, "others may read its key");
+    }
+}

@@ -164,3 +164,29 @@ fn ending(about: &str, der: &[u8], now: SystemTime) -> Option<Finding> {
         Finding::warning(about, what, "tell its owner to renew it")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+    use crate::command::doctor::finding::Severity;
+
+    #[test]
+    fn a_certificate_in_the_last_tenth_of_its_life_is_a_warning() {
+        const DAY: u64 = 24 * 3600;
+        let start = 1_700_000_000;
+        let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        params.not_before = time::OffsetDateTime::from_unix_timestamp(start).unwrap();
+        params.not_after = params.not_before + time::Duration::days(100);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let at = |days: u64| {
+            let now = Duration::from_secs(start.unsigned_abs() + days * DAY);
+            ending("a.example:443", certificate.der(), SystemTime::UNIX_EPOCH + now)
+        };
+        assert_eq!(at(89).map(|finding| finding.what), None);
+        let finding = at(91).unwrap();
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.what, "its certificate ends in 9 days and 0 hours");
+    }
+}

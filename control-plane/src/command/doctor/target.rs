@@ -1,7 +1,7 @@
 //! What there is to connect to: each host that the policy names, on each port on which a rule allows it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use weir_policy::{Authority, Effect, HostPattern, Outcome, Policy, Request, Scheme, Tls, Upstream};
 
@@ -36,12 +36,13 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub(super) fn of(policy: &Policy) -> Self {
+    /// The files that it names are relative to `folder`.
+    pub(super) fn of(policy: &Policy, folder: &Path) -> Self {
         let mut hosts = BTreeSet::new();
         let mut wildcards = BTreeSet::new();
         for pattern in policy.hosts().chain(policy.passthrough_hosts()) {
             match pattern {
-                HostPattern::Exact(host) => hosts.extend(of_host(policy, host.as_str())),
+                HostPattern::Exact(host) => hosts.extend(of_host(policy, folder, host.as_str())),
                 HostPattern::Below(name) => drop(wildcards.insert(format!("*.{name}"))),
             }
         }
@@ -49,7 +50,7 @@ impl Targets {
     }
 }
 
-fn of_host(policy: &Policy, host: &str) -> Vec<Target> {
+fn of_host(policy: &Policy, folder: &Path, host: &str) -> Vec<Target> {
     let mut targets = Vec::new();
     for port in policy.ports() {
         let name = format!("{host}:{}", port.number);
@@ -75,7 +76,7 @@ fn of_host(policy: &Policy, host: &str) -> Vec<Target> {
             let opened = port.scheme == Scheme::Https && step.rule.tls() == Tls::Intercept;
             Target {
                 name: name.clone(),
-                tls: opened.then(|| verified(host, upstream)),
+                tls: opened.then(|| verified(host, folder, upstream)),
                 host: to,
                 port: upstream.and_then(|upstream| upstream.port()).unwrap_or(port.number),
             }
@@ -84,14 +85,14 @@ fn of_host(policy: &Policy, host: &str) -> Vec<Target> {
     targets
 }
 
-fn verified(host: &str, upstream: Option<Upstream<'_>>) -> Verified {
-    let sni = upstream.and_then(|upstream| upstream.sni()).unwrap_or(host).to_owned();
+fn verified(host: &str, folder: &Path, upstream: Option<Upstream<'_>>) -> Verified {
+    let sni = upstream.as_ref().and_then(Upstream::server_name).unwrap_or(host).to_owned();
     let mut names: Vec<String> =
         upstream.into_iter().flat_map(|upstream| upstream.names()).map(str::to_owned).collect();
     if names.is_empty() {
         names.push(sni.clone());
     }
-    Verified { sni, names, ca: upstream.and_then(|upstream| upstream.ca()).map(PathBuf::from) }
+    Verified { sni, names, ca: upstream.and_then(|upstream| upstream.ca()).map(|file| folder.join(file)) }
 }
 
 impl Target {
@@ -117,9 +118,10 @@ rules:
   - {id: pass, effect: allow, hosts: [d.example], tls: passthrough}
   - {id: moved, effect: allow, hosts: [e.example], upstream: {host: f.example, port: 9443, sni: g.example, names: [h.example]}}
   - {id: deny, effect: deny, hosts: [i.example]}
+  - {id: elsewhere, effect: allow, hosts: [j.example], upstream: {host: k.example}}
 ",
         );
-        let targets = Targets::of(&policy.unwrap_or_else(|faults| panic!("{faults}")));
+        let targets = Targets::of(&policy.unwrap_or_else(|faults| panic!("{faults}")), Path::new("/"));
         let said: Vec<String> = targets
             .hosts
             .iter()
@@ -136,6 +138,7 @@ rules:
                 "c.example:8443 c.example:8443 c.example c.example",
                 "d.example:443 d.example:443",
                 "e.example:443 f.example:9443 g.example h.example",
+                "j.example:443 k.example:443 k.example k.example",
             ]
         );
         assert_eq!(targets.wildcards.into_iter().collect::<Vec<_>>(), ["*.b.example"]);
