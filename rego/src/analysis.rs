@@ -1,12 +1,15 @@
 //! What a policy's text says of it before it is run: what it reads, calls and cannot have, and which engine it needs.
 
 mod builtins;
+mod definition;
 mod names;
+mod syntax;
 mod walk;
 
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 
+use regorus::Value;
 use regorus::unstable::{Module as Ast, Parser, Ref, Rule};
 
 use crate::bundle::Bundle;
@@ -29,8 +32,19 @@ pub(crate) struct Analysis {
     pub(crate) slow: Option<(Place, &'static str)>,
     /// Lists of the data that are only ever asked for membership, as keys below `data`.
     pub(crate) keyed: BTreeSet<Vec<String>>,
-    /// What is put in the place of what was written, by module: the same question, asked in a cheaper way.
-    pub(crate) rewrites: Vec<(usize, Range<usize>, String)>,
+    /// What is put in the place of what was written.
+    pub(crate) rewrites: Vec<Rewrite>,
+}
+
+/// The same question, asked in another way.
+#[derive(Clone, Debug)]
+pub(crate) struct Rewrite {
+    pub(crate) module: usize,
+    /// In bytes of the module's text.
+    pub(crate) span: Range<usize>,
+    pub(crate) text: String,
+    /// Whether it is for the fast engine, which would get the question wrong; else it is cheaper.
+    pub(crate) guards: bool,
 }
 
 /// A module with its syntax tree.
@@ -38,8 +52,8 @@ pub(crate) struct Parsed {
     pub(crate) ast: Ast,
 }
 
-/// Looks at every module.
-pub(crate) fn analyse(bundle: &Bundle) -> Analysis {
+/// Looks at every module. `data` is the bundle's.
+pub(crate) fn analyse(bundle: &Bundle, data: &Value) -> Analysis {
     let mut analysis = Analysis { headers: Some(BTreeSet::new()), ..Analysis::default() };
     let mut parsed = Vec::new();
     for (index, module) in bundle.modules.iter().enumerate() {
@@ -56,7 +70,7 @@ pub(crate) fn analyse(bundle: &Bundle) -> Analysis {
         let help = format!("the rules are {}", names.some_rules());
         analysis.faults.push(Fault::of_all(format!("no rule `{}`, which is the query", bundle.query), help));
     }
-    let mut walk = Walk::new(&names, &mut analysis);
+    let mut walk = Walk::new(&names, data, &mut analysis);
     for (index, module) in parsed.iter().enumerate() {
         walk.module(index, &module.ast);
     }

@@ -1,11 +1,9 @@
 //! From what a person wrote to a plan: everything that is wrong with it is said here, and not at the first request.
 
-use core::ops::Range;
-
 use regorus::Value;
 
 use crate::agreement;
-use crate::analysis::{self, Analysis};
+use crate::analysis::{self, Analysis, Rewrite};
 use crate::bundle::Bundle;
 use crate::engine_error;
 use crate::fault::{Fault, Place};
@@ -32,10 +30,13 @@ pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    let Analysis { mut faults, parts, headers, slow, keyed, rewrites } = analysis::analyse(bundle);
-    if let Err(fault) = check_data(&bundle.data) {
-        faults.push(fault);
-    }
+    let (data, fault) = match read_data(&bundle.data) {
+        Ok(data) => (data, None),
+        Err(fault) => (Value::new_object(), Some(fault)),
+    };
+    let Analysis { mut faults, parts, headers, slow, keyed, mut rewrites } = analysis::analyse(bundle, &data);
+    drop(data);
+    faults.extend(fault);
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -50,6 +51,7 @@ pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
     };
     // The text as it was written is what faults point into.
     let written = Program::load_into(&plan, Engine::Slow).map_err(|error| vec![of_engine(bundle, &error)])?;
+    rewrites.retain(|rewrite| plan.engine == Engine::Fast || !rewrite.guards);
     rewrite(&mut plan, rewrites);
     let slow_engine =
         Program::load_into(&plan, Engine::Slow).map_err(|error| vec![of_engine(bundle, &error)])?;
@@ -86,7 +88,7 @@ fn refuse_large(bundle: &Bundle) -> Vec<Fault> {
     over.map(|(_, message)| Fault::of_all(message, "make it smaller")).collect()
 }
 
-fn check_data(data: &str) -> Result<(), Fault> {
+fn read_data(data: &str) -> Result<Value, Fault> {
     let value = Value::from_json_str(data)
         .map_err(|error| Fault::of_all(format!("the data is not JSON: {error}"), "write a JSON object"))?;
     if !matches!(value, Value::Object(_)) {
@@ -96,7 +98,7 @@ fn check_data(data: &str) -> Result<(), Fault> {
         let message = format!("the data is nested more than {} deep", limits::DATA_DEPTH);
         return Err(Fault::of_all(message, "make it flatter"));
     }
-    Ok(())
+    Ok(value)
 }
 
 /// Bounded by what the JSON reader takes.
@@ -123,10 +125,10 @@ fn of_engine(bundle: &Bundle, error: &impl ToString) -> Fault {
     engine_error::fault(error, module, text)
 }
 
-/// Puts the cheaper questions in; from the end, so that the places before stay.
-fn rewrite(plan: &mut Plan, mut rewrites: Vec<(usize, Range<usize>, String)>) {
-    rewrites.sort_by_key(|(_, span, _)| core::cmp::Reverse(span.start));
-    for (module, span, text) in rewrites {
+/// Puts the other questions in; from the end, so that the places before stay.
+pub(crate) fn rewrite(plan: &mut Plan, mut rewrites: Vec<Rewrite>) {
+    rewrites.sort_by_key(|rewrite| core::cmp::Reverse(rewrite.span.start));
+    for Rewrite { module, span, text, guards: _ } in rewrites {
         if let Some(module) = plan.modules.get_mut(module)
             && module.text.get(span.clone()).is_some()
         {

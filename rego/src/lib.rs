@@ -59,6 +59,8 @@ mod check;
 mod engine_error;
 mod fault;
 mod input;
+#[cfg(test)]
+mod laws;
 pub mod limits;
 mod meter;
 mod parts;

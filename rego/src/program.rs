@@ -77,11 +77,12 @@ impl Program {
     /// Whatever is no answer. The same request has the same answer or error on every machine, but for memory, which is
     /// bounded only where it is counted ([`crate::count_memory`]).
     pub fn evaluate(&self, input: &Input<'_>) -> Result<Answer, EvaluationError> {
-        let input = self.input.make(input)?;
         Ok(Answer::of(&self.value(input)?)?)
     }
 
-    fn value(&self, input: Value) -> Result<Value, EvaluationError> {
+    /// What the engine gives, before it is read as an answer.
+    pub(crate) fn value(&self, input: &Input<'_>) -> Result<Value, EvaluationError> {
+        let input = self.input.make(input)?;
         let Ok(mut machine) = self.machine.try_borrow_mut() else {
             return Err(EvaluationError::Engine("an evaluation is under way".to_owned()));
         };

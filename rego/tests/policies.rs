@@ -95,12 +95,38 @@ fn the_fast_engines_errors_are_kept_away_from() {
         "deny contains x if { some x in [1] }\nallow if not 2 in deny",
         "allow if { count([x | some x in [1]]) == 1 }",
         "x := 1\nx := 2 if input.parsed_path[0] == \"zz\"\nallow if x == 1",
+        // The key is not looked at.
+        "allow if \"x\", \"a\" in {\"y\": \"a\"}",
+        // The function has no default.
+        "default f(_) := true\nf(x) if x == 1\nallow if not f(input.parsed_path[0])",
+        // There is no `else` where the first value is undefined, or the first body loops.
+        "default x := true\nx := input.attributes.destination.principal if true else := false\nallow if x",
+        "default allow := true\nallow if { not [\"a\", 1][_] == \"a\" } else := false",
+        // `in` is false where it is undefined.
+        "x := 1 in data.missing\nallow if x == false",
+        // The ninth argument is dropped.
+        "f(a, b, c, d, e, f, g, h, i) if i == 9\nallow if not f(1, 2, 3, 4, 5, 6, 7, 8, 9)",
+        // What the interpreter calls an error is undefined.
+        "denied if \"a\" + 1 == 2\nallow if not denied",
+        "denied if some x in input.attributes.request.http.host\nallow if not denied",
     ] {
         let found = check(&bundle(&format!("package p\n{text}"), "{}", "data.p.allow"));
         if let Ok(checked) = found {
             assert_eq!(checked.plan.engine(), Engine::Slow, "{text}");
         }
     }
+}
+
+#[test]
+fn a_name_without_a_value_ends_a_rule_in_the_fast_engine_too() {
+    let text = "allow if {\n\tteam := input.attributes.request.http.headers[\"x-team\"] # may be missing\n\tnot team in {\"bad\"}\n}";
+    let checked = checked(text, "{}");
+    assert_eq!(checked.plan.engine(), Engine::Fast, "{:?}", checked.slow);
+    let program = Program::load(&checked.plan).unwrap();
+    let asked = |headers| program.evaluate(&Input { headers, ..request("GET", "a.example", "/") });
+    assert!(asked(&[("x-team", b"good")]).unwrap().allowed);
+    assert!(!asked(&[("x-team", b"bad")]).is_ok_and(|answer| answer.allowed));
+    assert!(!asked(&[]).is_ok_and(|answer| answer.allowed));
 }
 
 #[test]

@@ -192,6 +192,19 @@ pub(super) fn locals(rule: &Ref<Rule>) -> BTreeSet<String> {
     found
 }
 
+/// The names that a rule declares without a value.
+pub(super) fn unbound(rule: &Ref<Rule>) -> BTreeSet<String> {
+    let Rule::Spec { bodies, .. } = rule.as_ref() else { return BTreeSet::new() };
+    let statements = bodies.iter().flat_map(|body| &body.query.stmts);
+    let names = statements.filter_map(|statement| match &statement.literal {
+        Literal::SomeVars { vars, .. } => Some(vars),
+        Literal::SomeIn { .. } | Literal::Expr { .. } | Literal::NotExpr { .. } | Literal::Every { .. } => {
+            None
+        }
+    });
+    names.flatten().map(|span| span.text().to_owned()).collect()
+}
+
 fn declared(query: &Ref<Query>, found: &mut BTreeSet<String>) {
     for statement in &query.stmts {
         match &statement.literal {
@@ -221,7 +234,7 @@ fn inside(expr: &Ref<Expr>, found: &mut BTreeSet<String>) {
         Expr::ArrayCompr { query, .. } | Expr::SetCompr { query, .. } | Expr::ObjectCompr { query, .. } => {
             declared(query, found);
         }
-        _ => super::walk::children(expr).into_iter().for_each(|child| inside(&child, found)),
+        _ => super::syntax::children(expr).into_iter().for_each(|child| inside(&child, found)),
     }
 }
 
@@ -231,6 +244,6 @@ fn variables(pattern: &Ref<Expr>, found: &mut BTreeSet<String>) {
         Expr::Var { span, .. } => {
             found.insert(span.text().to_owned());
         }
-        _ => super::walk::children(pattern).into_iter().for_each(|child| variables(&child, found)),
+        _ => super::syntax::children(pattern).into_iter().for_each(|child| variables(&child, found)),
     }
 }

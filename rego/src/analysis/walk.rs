@@ -1,17 +1,23 @@
 //! The walk over every expression of a policy.
 
+mod calls;
+mod reads;
+mod trust;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use regorus::Value;
 use regorus::unstable::{
-    AssignOp, BoolOp, Expr, Literal, LiteralStmt, Module as Ast, Query, Ref, Rule, RuleBody, RuleHead, Span,
+    AssignOp, BoolOp, Expr, Literal, LiteralStmt, Module as Ast, Query, Ref, Rule, RuleHead, Span,
 };
 
-use super::builtins::{self, Demand};
+use super::definition::Definition;
 use super::names::{self, Names, Step};
-use super::{Analysis, place};
+use super::syntax::{children, is_literal, known, literal};
+use super::{Analysis, Rewrite, place};
 use crate::fault::Fault;
 use crate::limits;
-use crate::parts::{Part, Parts};
+use crate::parts::Parts;
 
 /// What is known when all modules were seen.
 #[derive(Debug, Default)]
@@ -26,6 +32,8 @@ pub(super) struct Found {
 
 pub(super) struct Walk<'w, 'a> {
     names: &'w Names<'a>,
+    /// The data document.
+    data: &'w Value,
     analysis: &'w mut Analysis,
     found: Found,
     module: usize,
@@ -33,19 +41,23 @@ pub(super) struct Walk<'w, 'a> {
     locals: BTreeSet<String>,
     /// Locals that do not depend on the request.
     constants: BTreeSet<String>,
+    /// Locals of `some x`: what has one in brackets may be looked at entry by entry.
+    unbound: BTreeSet<String>,
     definitions: BTreeMap<Vec<String>, Vec<Definition>>,
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    pub(super) fn new(names: &'w Names<'a>, analysis: &'w mut Analysis) -> Self {
+    pub(super) fn new(names: &'w Names<'a>, data: &'w Value, analysis: &'w mut Analysis) -> Self {
         Walk {
             names,
+            data,
             analysis,
             found: Found::default(),
             module: 0,
             rule: Vec::new(),
             locals: BTreeSet::new(),
             constants: BTreeSet::new(),
+            unbound: BTreeSet::new(),
             definitions: BTreeMap::new(),
         }
     }
@@ -61,15 +73,22 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.rule.extend(names::head_name(rule));
             self.locals = names::locals(rule);
             self.constants.clear();
+            self.unbound = names::unbound(rule);
             self.rule(rule);
         }
     }
 
     fn rule(&mut self, rule: &Ref<Rule>) {
         match rule.as_ref() {
-            Rule::Default { value, .. } => self.expression(value),
+            Rule::Default { span, args, value, .. } => {
+                if !args.is_empty() {
+                    self.distrust(span, "a default of a function");
+                }
+                self.expression(value);
+            }
             Rule::Spec { span, head, bodies } => {
                 self.trust_head(span, head, bodies);
+                self.trust_else(head, bodies);
                 for body in bodies {
                     self.query(&body.query);
                     self.constants.clear();
@@ -93,44 +112,6 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    /// Whether the fast engine gives a rule of this form its value: it builds sets and objects wrongly, and takes two
-    /// different values of one rule for none, where it is an error.
-    fn trust_head(&mut self, span: &Span, head: &RuleHead, bodies: &[RuleBody]) {
-        let (refr, assign) = match head {
-            RuleHead::Set { .. } => return self.distrust(span, "a rule that builds a set"),
-            RuleHead::Compr { refr, assign, .. } | RuleHead::Func { refr, assign, .. } => (refr, assign),
-        };
-        if !matches!(refr.as_ref(), Expr::Var { .. }) {
-            return self.distrust(span, "a rule that builds an object");
-        }
-        let mut definition =
-            Definition::of(assign.as_ref().map(|assign| &assign.value), bodies, &self.locals);
-        if let Some(value) = assign.as_ref().map(|assign| &assign.value)
-            && self.is_of_input(value)
-        {
-            // It is never `false`: nothing in the input is.
-            definition.holds.push(value.span().text().to_owned());
-        }
-        if definition.value.is_none() && bodies.iter().any(|body| iterates(&body.query)) {
-            self.distrust(span, "a rule that may have several values");
-        }
-        let others = self.definitions.entry(self.rule.clone()).or_default();
-        let agree = others.iter().all(|other| other.never_contradicts(&definition));
-        others.push(definition);
-        if !agree {
-            self.distrust(span, "definitions of one rule that may contradict one another");
-        }
-    }
-
-    /// Whether it is a part of the input, or another name for one.
-    fn is_of_input(&self, value: &Ref<Expr>) -> bool {
-        match self.names.resolve(self.module, &self.locals, value) {
-            Some((root, _)) if root == "input" => true,
-            Some((_, steps)) => self.names.aliases.contains_key(&known(&steps)),
-            None => false,
-        }
-    }
-
     fn distrust(&mut self, span: &Span, why: &'static str) {
         if self.analysis.slow.is_none() {
             self.analysis.slow = Some((place(self.module, span), why));
@@ -144,6 +125,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     fn query(&mut self, query: &Ref<Query>) {
+        self.trust_order(query);
         query.stmts.iter().for_each(|statement| self.statement(statement));
     }
 
@@ -161,6 +143,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         match &statement.literal {
             Literal::SomeVars { .. } => {}
             Literal::SomeIn { key, value, collection, .. } => {
+                self.trust_loop(collection);
+                key.iter().chain([value]).for_each(|pattern| self.trust_pattern(pattern));
                 self.expression(collection);
                 if self.is_constant(collection) {
                     for pattern in key.iter().chain([value]) {
@@ -170,8 +154,14 @@ impl<'w, 'a> Walk<'w, 'a> {
                     }
                 }
             }
+            Literal::Expr { expr, .. } if matches!(expr.as_ref(), Expr::AssignExpr { .. }) => {
+                self.assignment(expr);
+            }
             Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
-                if !self.ask_for_membership(expr) {
+                // Here it is one whether a membership is false or undefined.
+                if let Expr::Membership { key: None, value, collection, .. } = expr.as_ref() {
+                    self.membership(value, collection);
+                } else if !self.ask_for_membership(expr) {
                     self.expression(expr);
                 }
             }
@@ -199,7 +189,12 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.expression(other);
                 let text = format!("{} in {}", other.span().text(), refr.span().text());
                 let place = place(self.module, span);
-                self.analysis.rewrites.push((self.module, place.span, text));
+                self.analysis.rewrites.push(Rewrite {
+                    module: self.module,
+                    span: place.span,
+                    text,
+                    guards: false,
+                });
                 return true;
             }
         }
@@ -225,14 +220,10 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.indexes(expr);
             }
             Expr::Call { span, fcn, params, .. } => self.call(span, fcn, params),
-            Expr::Membership { key: None, value, collection, .. } => {
-                self.expression(value);
-                match self.data_path(collection) {
-                    Some(path) => {
-                        self.found.lists.insert(path);
-                    }
-                    None => self.expression(collection),
-                }
+            Expr::Membership { span, key, value, collection, .. } => {
+                self.trust_membership(span, key.as_ref(), value, collection);
+                key.iter().for_each(|key| self.expression(key));
+                self.membership(value, collection);
             }
             Expr::ArrayCompr { span, query, .. }
             | Expr::SetCompr { span, query, .. }
@@ -241,24 +232,57 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.query(query);
                 children(expr).iter().for_each(|child| self.expression(child));
             }
-            Expr::AssignExpr { span, op, lhs, rhs, .. } => {
-                self.expression(rhs);
-                match op {
-                    AssignOp::Eq => {
-                        self.distrust(span, "`=`, where `==` or `:=` is meant");
-                        self.expression(lhs);
-                    }
-                    AssignOp::ColEq => match lhs.as_ref() {
-                        Expr::Var { span, .. } => {
-                            if self.is_constant(rhs) {
-                                self.constants.insert(span.text().to_owned());
-                            }
-                        }
-                        _ => self.distrust(span, "an assignment to a pattern"),
-                    },
+            Expr::AssignExpr { span, .. } => {
+                self.distrust(span, "an assignment within an expression");
+                children(expr).iter().for_each(|child| self.expression(child));
+            }
+            Expr::Object { span, fields, .. } => {
+                if !fields.iter().all(|(_, key, _)| is_literal(key)) {
+                    self.distrust(span, "an object with a key that is not a constant");
                 }
+                children(expr).iter().for_each(|child| self.expression(child));
+            }
+            Expr::ArithExpr { span, .. } | Expr::BinExpr { span, .. } => {
+                self.distrust(span, "an operator that may be given what it is not for");
+                children(expr).iter().for_each(|child| self.expression(child));
             }
             _ => children(expr).iter().for_each(|child| self.expression(child)),
+        }
+    }
+
+    fn membership(&mut self, value: &Ref<Expr>, collection: &Ref<Expr>) {
+        self.expression(value);
+        match self.data_path(collection) {
+            Some(path) => {
+                self.found.lists.insert(path);
+            }
+            None => self.expression(collection),
+        }
+    }
+
+    fn assignment(&mut self, expr: &Ref<Expr>) {
+        let Expr::AssignExpr { span, op, lhs, rhs, .. } = expr.as_ref() else { return };
+        self.expression(rhs);
+        match (op, lhs.as_ref()) {
+            (AssignOp::Eq, _) => {
+                self.distrust(span, "`=`, where `==` or `:=` is meant");
+                self.expression(lhs);
+            }
+            (AssignOp::ColEq, Expr::Var { span: name, .. }) => {
+                if self.is_constant(rhs) {
+                    self.constants.insert(name.text().to_owned());
+                }
+                // The fast engine goes on where what is assigned is undefined.
+                let end = place(self.module, span).span.end;
+                let text = format!("; {0} == {0}", name.text());
+                self.analysis.rewrites.push(Rewrite {
+                    module: self.module,
+                    span: end..end,
+                    text,
+                    guards: true,
+                });
+            }
+            (AssignOp::ColEq, _) => self.distrust(span, "an assignment to a pattern"),
         }
     }
 
@@ -267,271 +291,15 @@ impl<'w, 'a> Walk<'w, 'a> {
         match expr.as_ref() {
             Expr::RefDot { refr, .. } => self.indexes(refr),
             Expr::RefBrack { refr, index, .. } => {
+                if self.is_unbound(index) {
+                    self.trust_loop(refr);
+                }
+                self.trust_index(index);
                 self.indexes(refr);
                 self.expression(index);
             }
             Expr::Var { .. } => {}
             _ => self.expression(expr),
-        }
-    }
-
-    fn reference(&mut self, expr: &Ref<Expr>) {
-        let Some((root, steps)) = self.names.resolve(self.module, &self.locals, expr) else { return };
-        match root.as_str() {
-            "input" => self.input(expr.span(), &steps),
-            "data" => self.data(expr.span(), &steps),
-            _ => {}
-        }
-    }
-
-    fn data(&mut self, span: &Span, steps: &[Step]) {
-        let path = known(steps);
-        let rule = (1..=path.len()).find_map(|end| path.get(..end).filter(|path| self.is_rule(path)));
-        if let Some(rule) = rule {
-            if let Some(alias) = self.names.aliases.get(rule) {
-                let below = steps.get(rule.len()..).unwrap_or_default();
-                let path: Vec<Step> = alias.iter().chain(below).cloned().collect();
-                self.input(span, &path);
-            }
-            self.found.calls.entry(self.rule.clone()).or_default().insert(rule.to_vec());
-        } else if self.touches_rules(&path) {
-            self.fault(
-                span,
-                format!("`{}` may be any rule of a package", span.text()),
-                "name the rule: what is called must be known before a request comes",
-            );
-        } else {
-            self.found.otherwise.insert(path);
-        }
-    }
-
-    fn is_rule(&self, path: &[String]) -> bool {
-        self.names.rules.contains_key(path)
-    }
-
-    fn input(&mut self, span: &Span, steps: &[Step]) {
-        let path = known(steps);
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        let mut any = false;
-        for part in Part::ALL {
-            let keys = part.keys();
-            if keys.iter().zip(&path).all(|(a, b)| a == b) {
-                any = true;
-                self.analysis.parts.add(part);
-                if part == Part::Headers {
-                    self.header(span, path.get(keys.len()));
-                }
-            }
-        }
-        if !any {
-            let help = "a policy may read `input.attributes.request.http` (`method`, `path`, `host`, `scheme`, `headers`), `input.attributes.destination.principal`, `input.parsed_path` and `input.parsed_query`";
-            self.fault(span, format!("`input.{}` is never there", path.join(".")), help);
-        }
-    }
-
-    fn header(&mut self, span: &Span, name: Option<&&str>) {
-        if let Some(name) = name
-            && !name.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
-            })
-        {
-            let help = "names of headers are in lower case here, and what HTTP/2 writes as `:path` is `input.attributes.request.http.path`";
-            self.fault(span, format!("there is never a header `{name}`"), help);
-        }
-        match (name, &mut self.analysis.headers) {
-            (Some(name), Some(headers)) => {
-                headers.insert((*name).to_owned());
-            }
-            (_, headers) => *headers = None,
-        }
-    }
-
-    fn call(&mut self, span: &Span, fcn: &Ref<Expr>, params: &[Ref<Expr>]) {
-        params.iter().for_each(|param| self.expression(param));
-        let resolved = self.names.resolve(self.module, &self.locals, fcn);
-        if let Some((root, steps)) = resolved
-            && root == "data"
-            && self.is_rule(&known(&steps))
-        {
-            self.found.calls.entry(self.rule.clone()).or_default().insert(known(&steps));
-            return;
-        }
-        let Some((root, steps)) = names::chain(fcn) else { return };
-        let name = core::iter::once(root).chain(known(&steps)).collect::<Vec<_>>().join(".");
-        let Some(demands) = builtins::demands(&name) else {
-            let message = format!("there is no function `{name}`");
-            return self.fault(span, message, builtins::instead(&name));
-        };
-        for (demand, param) in demands.iter().zip(params) {
-            match demand {
-                Demand::Constant if !self.is_constant(param) => self.fault(
-                    param.span(),
-                    format!("this argument of `{name}` may not depend on the request"),
-                    "write it as text, or take it from `data`: what a client sends must not choose the cost",
-                ),
-                Demand::Literal if !is_plain_format(param) => self.fault(
-                    param.span(),
-                    format!("the format of `{name}` must be text with widths below 100"),
-                    "write the format where it is used, and what varies behind it",
-                ),
-                Demand::Any | Demand::Constant | Demand::Literal => {}
-            }
-        }
-        if name == "json.unmarshal" {
-            self.distrust(span, "`json.unmarshal`");
-        }
-    }
-
-    /// Whether a value does not depend on the request, as far as can be seen at a glance.
-    fn is_constant(&self, expr: &Ref<Expr>) -> bool {
-        if literal(expr).is_some() {
-            return true;
-        }
-        match expr.as_ref() {
-            Expr::Array { items, .. } | Expr::Set { items, .. } => {
-                items.iter().all(|item| self.is_constant(item))
-            }
-            Expr::Object { fields, .. } => {
-                fields.iter().all(|(_, key, value)| self.is_constant(key) && self.is_constant(value))
-            }
-            Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => match names::chain(expr) {
-                Some((root, steps)) if self.constants.contains(&root) => {
-                    steps.iter().all(|step| *step != Step::Unknown)
-                }
-                _ => match self.names.resolve(self.module, &self.locals, expr) {
-                    // Whichever entry it is, no entry comes from the request.
-                    Some((root, steps)) => root == "data" && !self.touches_rules(&known(&steps)),
-                    None => false,
-                },
-            },
-            _ => false,
-        }
-    }
-}
-
-/// One definition of a rule, as far as it tells whether another one can contradict it.
-#[derive(Debug, Default)]
-struct Definition {
-    /// Its value, where that is a constant.
-    value: Option<String>,
-    /// Conditions without which it gives no value.
-    holds: Vec<String>,
-    /// Conditions with which it gives none.
-    fails: Vec<String>,
-}
-
-impl Definition {
-    fn of(value: Option<&Ref<Expr>>, bodies: &[RuleBody], locals: &BTreeSet<String>) -> Definition {
-        let mut definition = Definition::default();
-        let [body] = bodies else {
-            // Bodies behind `else` take turns, and what they take their turns on is not looked at.
-            if bodies.is_empty() {
-                definition.value = value.map_or(Some("true".to_owned()), literal);
-            }
-            return definition;
-        };
-        definition.value = match (&body.assign, value) {
-            (Some(assign), _) => literal(&assign.value),
-            (None, Some(value)) => literal(value),
-            (None, None) => Some("true".to_owned()),
-        };
-        for statement in body.query.stmts.iter().filter(|statement| statement.with_mods.is_empty()) {
-            let (expr, conditions) = match &statement.literal {
-                Literal::Expr { expr, .. } => (expr, &mut definition.holds),
-                Literal::NotExpr { expr, .. } => (expr, &mut definition.fails),
-                Literal::SomeVars { .. } | Literal::SomeIn { .. } | Literal::Every { .. } => continue,
-            };
-            // The same words about a name of its own are another condition.
-            if !mentions(expr, locals) {
-                conditions.push(expr.span().text().to_owned());
-            }
-        }
-        definition
-    }
-
-    fn never_contradicts(&self, other: &Definition) -> bool {
-        let excludes = |one: &Definition, other: &Definition| {
-            one.fails.iter().any(|condition| other.holds.contains(condition))
-        };
-        let same = self.value.is_some() && self.value == other.value;
-        same || excludes(self, other) || excludes(other, self)
-    }
-}
-
-/// The keys before the first one that is not known.
-fn known(steps: &[Step]) -> Vec<String> {
-    let keys = steps.iter().map_while(|step| match step {
-        Step::Key(key) => Some(key.clone()),
-        Step::Unknown => None,
-    });
-    keys.collect()
-}
-
-/// The text of a constant.
-fn literal(expr: &Ref<Expr>) -> Option<String> {
-    match expr.as_ref() {
-        Expr::String { span, .. }
-        | Expr::RawString { span, .. }
-        | Expr::Number { span, .. }
-        | Expr::Bool { span, .. }
-        | Expr::Null { span, .. } => Some(span.text().to_owned()),
-        _ => None,
-    }
-}
-
-/// A format without a width of three digits or more, which would make much out of nothing.
-fn is_plain_format(expr: &Ref<Expr>) -> bool {
-    let Some(format) = literal(expr) else { return false };
-    format
-        .split('%')
-        .skip(1)
-        .all(|rest| rest.trim_start_matches('.').chars().take_while(char::is_ascii_digit).count() < 3)
-}
-
-/// Whether a body may hold in more than one way.
-fn iterates(query: &Ref<Query>) -> bool {
-    query.stmts.iter().any(|statement| match &statement.literal {
-        Literal::SomeVars { .. } | Literal::SomeIn { .. } => true,
-        Literal::Expr { expr, .. } => looks_at_each(expr),
-        Literal::NotExpr { .. } | Literal::Every { .. } => false,
-    })
-}
-
-fn mentions(expr: &Ref<Expr>, names: &BTreeSet<String>) -> bool {
-    let itself = matches!(expr.as_ref(), Expr::Var { span, .. } if names.contains(span.text()));
-    itself || children(expr).iter().any(|child| mentions(child, names))
-}
-
-fn looks_at_each(expr: &Ref<Expr>) -> bool {
-    let any = matches!(expr.as_ref(), Expr::RefBrack { index, .. } if literal(index).is_none());
-    any || children(expr).iter().any(looks_at_each)
-}
-
-/// The expressions right below one; those in the query of a comprehension are not.
-pub(super) fn children(expr: &Ref<Expr>) -> Vec<Ref<Expr>> {
-    match expr.as_ref() {
-        Expr::String { .. }
-        | Expr::RawString { .. }
-        | Expr::Number { .. }
-        | Expr::Bool { .. }
-        | Expr::Null { .. }
-        | Expr::Var { .. } => Vec::new(),
-        Expr::Array { items, .. } | Expr::Set { items, .. } => items.clone(),
-        Expr::Object { fields, .. } => {
-            fields.iter().flat_map(|(_, key, value)| [key.clone(), value.clone()]).collect()
-        }
-        Expr::ArrayCompr { term, .. } | Expr::SetCompr { term, .. } => vec![term.clone()],
-        Expr::ObjectCompr { key, value, .. } => vec![key.clone(), value.clone()],
-        Expr::Call { params, .. } => params.clone(),
-        Expr::UnaryExpr { expr, .. } => vec![expr.clone()],
-        Expr::RefDot { refr, .. } => vec![refr.clone()],
-        Expr::RefBrack { refr, index, .. } => vec![refr.clone(), index.clone()],
-        Expr::BinExpr { lhs, rhs, .. }
-        | Expr::BoolExpr { lhs, rhs, .. }
-        | Expr::ArithExpr { lhs, rhs, .. }
-        | Expr::AssignExpr { lhs, rhs, .. } => vec![lhs.clone(), rhs.clone()],
-        Expr::Membership { key, value, collection, .. } => {
-            key.iter().chain([value, collection]).cloned().collect()
         }
     }
 }

@@ -1,0 +1,60 @@
+//! Whether the definitions of one rule can contradict one another.
+
+use std::collections::BTreeSet;
+
+use regorus::unstable::{Expr, Literal, Ref, RuleBody};
+
+use super::syntax::{literal, mentions};
+
+/// One definition of a rule, as far as it tells whether another one can contradict it.
+#[derive(Debug, Default)]
+pub(super) struct Definition {
+    /// Its value, where that is a constant.
+    pub(super) value: Option<String>,
+    /// Conditions without which it gives no value.
+    pub(super) holds: Vec<String>,
+    /// Conditions with which it gives none.
+    fails: Vec<String>,
+}
+
+impl Definition {
+    pub(super) fn of(
+        value: Option<&Ref<Expr>>,
+        bodies: &[RuleBody],
+        locals: &BTreeSet<String>,
+    ) -> Definition {
+        let mut definition = Definition::default();
+        let [body] = bodies else {
+            // Bodies behind `else` take turns, and what they take their turns on is not looked at.
+            if bodies.is_empty() {
+                definition.value = value.map_or(Some("true".to_owned()), literal);
+            }
+            return definition;
+        };
+        definition.value = match (&body.assign, value) {
+            (Some(assign), _) => literal(&assign.value),
+            (None, Some(value)) => literal(value),
+            (None, None) => Some("true".to_owned()),
+        };
+        for statement in body.query.stmts.iter().filter(|statement| statement.with_mods.is_empty()) {
+            let (expr, conditions) = match &statement.literal {
+                Literal::Expr { expr, .. } => (expr, &mut definition.holds),
+                Literal::NotExpr { expr, .. } => (expr, &mut definition.fails),
+                Literal::SomeVars { .. } | Literal::SomeIn { .. } | Literal::Every { .. } => continue,
+            };
+            // The same words about a name of its own are another condition.
+            if !mentions(expr, locals) {
+                conditions.push(expr.span().text().to_owned());
+            }
+        }
+        definition
+    }
+
+    pub(super) fn never_contradicts(&self, other: &Definition) -> bool {
+        let excludes = |one: &Definition, other: &Definition| {
+            one.fails.iter().any(|condition| other.holds.contains(condition))
+        };
+        let same = self.value.is_some() && self.value == other.value;
+        same || excludes(self, other) || excludes(other, self)
+    }
+}

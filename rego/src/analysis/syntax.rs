@@ -1,0 +1,91 @@
+//! What can be said of an expression by its form alone.
+
+use std::collections::BTreeSet;
+
+use regorus::unstable::{Expr, Literal, Query, Ref};
+
+use super::names::Step;
+
+/// The keys before the first one that is not known.
+pub(super) fn known(steps: &[Step]) -> Vec<String> {
+    let keys = steps.iter().map_while(|step| match step {
+        Step::Key(key) => Some(key.clone()),
+        Step::Unknown => None,
+    });
+    keys.collect()
+}
+
+/// The text of a constant.
+pub(super) fn literal(expr: &Ref<Expr>) -> Option<String> {
+    match expr.as_ref() {
+        Expr::String { span, .. }
+        | Expr::RawString { span, .. }
+        | Expr::Number { span, .. }
+        | Expr::Bool { span, .. }
+        | Expr::Null { span, .. } => Some(span.text().to_owned()),
+        _ => None,
+    }
+}
+
+/// Whether everything in it is a constant.
+pub(super) fn is_literal(expr: &Ref<Expr>) -> bool {
+    let collection = matches!(expr.as_ref(), Expr::Array { .. } | Expr::Set { .. } | Expr::Object { .. });
+    literal(expr).is_some() || (collection && children(expr).iter().all(is_literal))
+}
+
+/// A format without a width of three digits or more, which would make much out of nothing.
+pub(super) fn is_plain_format(expr: &Ref<Expr>) -> bool {
+    let Some(format) = literal(expr) else { return false };
+    format
+        .split('%')
+        .skip(1)
+        .all(|rest| rest.trim_start_matches('.').chars().take_while(char::is_ascii_digit).count() < 3)
+}
+
+/// Whether a body may hold in more than one way.
+pub(super) fn iterates(query: &Ref<Query>) -> bool {
+    query.stmts.iter().any(|statement| match &statement.literal {
+        Literal::SomeVars { .. } | Literal::SomeIn { .. } => true,
+        Literal::Expr { expr, .. } => looks_at_each(expr),
+        Literal::NotExpr { .. } | Literal::Every { .. } => false,
+    })
+}
+
+pub(super) fn mentions(expr: &Ref<Expr>, names: &BTreeSet<String>) -> bool {
+    let itself = matches!(expr.as_ref(), Expr::Var { span, .. } if names.contains(span.text()));
+    itself || children(expr).iter().any(|child| mentions(child, names))
+}
+
+fn looks_at_each(expr: &Ref<Expr>) -> bool {
+    let any = matches!(expr.as_ref(), Expr::RefBrack { index, .. } if literal(index).is_none());
+    any || children(expr).iter().any(looks_at_each)
+}
+
+/// The expressions right below one; those in the query of a comprehension are not.
+pub(super) fn children(expr: &Ref<Expr>) -> Vec<Ref<Expr>> {
+    match expr.as_ref() {
+        Expr::String { .. }
+        | Expr::RawString { .. }
+        | Expr::Number { .. }
+        | Expr::Bool { .. }
+        | Expr::Null { .. }
+        | Expr::Var { .. } => Vec::new(),
+        Expr::Array { items, .. } | Expr::Set { items, .. } => items.clone(),
+        Expr::Object { fields, .. } => {
+            fields.iter().flat_map(|(_, key, value)| [key.clone(), value.clone()]).collect()
+        }
+        Expr::ArrayCompr { term, .. } | Expr::SetCompr { term, .. } => vec![term.clone()],
+        Expr::ObjectCompr { key, value, .. } => vec![key.clone(), value.clone()],
+        Expr::Call { params, .. } => params.clone(),
+        Expr::UnaryExpr { expr, .. } => vec![expr.clone()],
+        Expr::RefDot { refr, .. } => vec![refr.clone()],
+        Expr::RefBrack { refr, index, .. } => vec![refr.clone(), index.clone()],
+        Expr::BinExpr { lhs, rhs, .. }
+        | Expr::BoolExpr { lhs, rhs, .. }
+        | Expr::ArithExpr { lhs, rhs, .. }
+        | Expr::AssignExpr { lhs, rhs, .. } => vec![lhs.clone(), rhs.clone()],
+        Expr::Membership { key, value, collection, .. } => {
+            key.iter().chain([value, collection]).cloned().collect()
+        }
+    }
+}

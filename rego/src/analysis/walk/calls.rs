@@ -1,0 +1,78 @@
+//! Calls of functions and builtins.
+
+use regorus::unstable::{Expr, Ref, Span};
+
+use super::Walk;
+use crate::analysis::builtins::{self, Demand};
+use crate::analysis::names::{self, Step};
+use crate::analysis::syntax::{is_plain_format, known, literal};
+
+/// The fast engine drops what stands behind them.
+const ARGUMENTS: usize = 8;
+
+impl Walk<'_, '_> {
+    pub(super) fn call(&mut self, span: &Span, fcn: &Ref<Expr>, params: &[Ref<Expr>]) {
+        params.iter().for_each(|param| self.expression(param));
+        if params.len() > ARGUMENTS {
+            self.distrust(span, "a call with many arguments");
+        }
+        let resolved = self.names.resolve(self.module, &self.locals, fcn);
+        if let Some((root, steps)) = resolved
+            && root == "data"
+            && self.is_rule(&known(&steps))
+        {
+            self.found.calls.entry(self.rule.clone()).or_default().insert(known(&steps));
+            return;
+        }
+        let Some((root, steps)) = names::chain(fcn) else { return };
+        let name = core::iter::once(root).chain(known(&steps)).collect::<Vec<_>>().join(".");
+        let Some(demands) = builtins::demands(&name) else {
+            let message = format!("there is no function `{name}`");
+            return self.fault(span, message, builtins::instead(&name));
+        };
+        for (demand, param) in demands.iter().zip(params) {
+            match demand {
+                Demand::Constant if !self.is_constant(param) => self.fault(
+                    param.span(),
+                    format!("this argument of `{name}` may not depend on the request"),
+                    "write it as text, or take it from `data`: what a client sends must not choose the cost",
+                ),
+                Demand::Literal if !is_plain_format(param) => self.fault(
+                    param.span(),
+                    format!("the format of `{name}` must be text with widths below 100"),
+                    "write the format where it is used, and what varies behind it",
+                ),
+                Demand::Any | Demand::Constant | Demand::Literal => {}
+            }
+        }
+        if name == "json.unmarshal" {
+            self.distrust(span, "`json.unmarshal`");
+        }
+    }
+
+    /// Whether a value does not depend on the request, as far as can be seen at a glance.
+    pub(super) fn is_constant(&self, expr: &Ref<Expr>) -> bool {
+        if literal(expr).is_some() {
+            return true;
+        }
+        match expr.as_ref() {
+            Expr::Array { items, .. } | Expr::Set { items, .. } => {
+                items.iter().all(|item| self.is_constant(item))
+            }
+            Expr::Object { fields, .. } => {
+                fields.iter().all(|(_, key, value)| self.is_constant(key) && self.is_constant(value))
+            }
+            Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => match names::chain(expr) {
+                Some((root, steps)) if self.constants.contains(&root) => {
+                    steps.iter().all(|step| *step != Step::Unknown)
+                }
+                _ => match self.names.resolve(self.module, &self.locals, expr) {
+                    // Whichever entry it is, no entry comes from the request.
+                    Some((root, steps)) => root == "data" && !self.touches_rules(&known(&steps)),
+                    None => false,
+                },
+            },
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What holds for every policy and every request, tried on many that are made up.
+
+mod policies;
+
+use proptest::prelude::*;
+use regorus::Value;
+
+use crate::analysis;
+use crate::bundle::{Bundle, Module};
+use crate::input::Input;
+use crate::plan::{Engine, Plan};
+use crate::program::{EvaluationError, Program};
+use policies::{DATA_TEXT, Family, policy};
+
+fn bundle(text: &str) -> Bundle {
+    let modules = vec![Module { name: "policy.rego".to_owned(), text: text.to_owned() }];
+    Bundle { modules, data: DATA_TEXT.to_owned(), query: "data.p.allow".to_owned() }
+}
+
+const HEADERS: [&[(&str, &[u8])]; 3] = [&[], &[("x-a", b"a")], &[("a", b"1"), ("x-a", b"b")]];
+
+/// Requests out of the words of the policies.
+fn requests() -> Vec<Input<'static>> {
+    let mut requests = Vec::new();
+    for method in ["GET", "a"] {
+        for host in ["a", "b"] {
+            for path in ["/", "/a", "/a/b", "/b/a"] {
+                for headers in HEADERS {
+                    for principal in [Some(host), None] {
+                        requests.push(Input {
+                            method,
+                            scheme: "https",
+                            host,
+                            principal,
+                            path: Some(path),
+                            decoded_path: Some(path.as_bytes()),
+                            query: None,
+                            headers,
+                        });
+                    }
+                }
+            }
+        }
+    }
+    requests
+}
+
+fn analyse(bundle: &Bundle) -> analysis::Analysis {
+    analysis::analyse(bundle, &Value::from_json_str(DATA_TEXT).unwrap())
+}
+
+fn plan(bundle: &Bundle, analysis: &analysis::Analysis, engine: Engine) -> Plan {
+    let mut plan = Plan {
+        engine,
+        parts: analysis.parts,
+        headers: analysis.headers.clone(),
+        query: bundle.query.clone(),
+        data: bundle.data.clone(),
+        keyed: analysis.keyed.clone(),
+        modules: bundle.modules.clone(),
+    };
+    let mut rewrites = analysis.rewrites.clone();
+    rewrites.retain(|rewrite| engine == Engine::Fast || !rewrite.guards);
+    crate::check::rewrite(&mut plan, rewrites);
+    plan
+}
+
+/// Both deny, or both say the same.
+fn agree(one: &Result<Value, EvaluationError>, other: &Result<Value, EvaluationError>) -> bool {
+    let nothing = |answer: &Result<Value, EvaluationError>| matches!(answer, Err(_) | Ok(Value::Undefined));
+    one == other || (nothing(one) && nothing(other))
+}
+
+/// That an engine answers every request as the interpreter answers the text as it was written.
+fn assert_answers_as_written(text: &str, engine: Engine) -> Result<(), TestCaseError> {
+    let bundle = bundle(text);
+    let analysis = analyse(&bundle);
+    let trusted = engine == Engine::Slow || analysis.slow.is_none();
+    if !analysis.faults.is_empty() || !trusted {
+        return Ok(());
+    }
+    let written = Plan { modules: bundle.modules.clone(), ..plan(&bundle, &analysis, Engine::Slow) };
+    let written = Program::load_into(&written, Engine::Slow);
+    let used = Program::load_into(&plan(&bundle, &analysis, engine), engine);
+    let (Ok(written), Ok(used)) = (written, used) else { return Ok(()) };
+    for request in requests() {
+        let (written, used) = (written.value(&request), used.value(&request));
+        prop_assert!(
+            agree(&written, &used),
+            "{text}\n{request:?}\nas written {written:?}\n{engine:?} {used:?}"
+        );
+    }
+    Ok(())
+}
+
+// What is refused, or is not for the engine that is looked at, counts as tried: that is most of them.
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_the_fast_engine_is_trusted_with_it_answers_as_the_interpreter(text in policy(Family::Plain)) {
+        assert_answers_as_written(&text, Engine::Fast)?;
+    }
+
+    #[test]
+    fn the_cheaper_form_of_a_policy_means_the_same(text in policy(Family::Any)) {
+        assert_answers_as_written(&text, Engine::Slow)?;
+    }
+
+    #[test]
+    fn only_true_allows(text in policy(Family::Any)) {
+        let bundle = bundle(&text);
+        let analysis = analyse(&bundle);
+        let Ok(program) = Program::load(&plan(&bundle, &analysis, Engine::Slow)) else { return Ok(()) };
+        for request in requests() {
+            let allowed = program.evaluate(&request).is_ok_and(|answer| answer.allowed);
+            let value = program.value(&request);
+            let said = match &value {
+                Ok(Value::Bool(allowed)) => *allowed,
+                Ok(object @ Value::Object(_)) => object["allowed"] == Value::Bool(true),
+                Ok(_) | Err(_) => false,
+            };
+            prop_assert!(said || !allowed, "{text}\n{request:?}\n{value:?}");
+        }
+    }
+}
