@@ -23,7 +23,8 @@ pub struct Site {
     pub name: String,
     /// Presented when a client asks for that name.
     pub certificate: ServerCertificate,
-    /// The root, in PEM, that must have signed the certificates of its clients; none need one without it.
+    /// The root, in PEM, that must have signed the certificates of its clients, whose subjects are greeted; none need one
+    /// without it.
     pub clients: Option<String>,
 }
 
@@ -54,18 +55,11 @@ pub struct ServerOptions {
     pub http2: bool,
     /// Ends each connection after one request, so that every request makes a TLS handshake.
     pub connection_per_request: bool,
-    /// Asks for a certificate of the client, takes any, and greets its subject.
-    pub client_certificate: bool,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self {
-            tls: TlsVersions::Both,
-            http2: false,
-            connection_per_request: false,
-            client_certificate: false,
-        }
+        Self { tls: TlsVersions::Both, http2: false, connection_per_request: false }
     }
 }
 
@@ -242,16 +236,15 @@ http {{
   ssl_session_tickets on;
 "#
     );
-    if options.client_certificate {
-        text.push_str("  ssl_verify_client optional_no_ca;\n");
-    }
-    let guest = if options.client_certificate { " to $ssl_client_s_dn" } else { "" };
     for site in sites {
         let name = &site.name;
-        let clients = site.clients.as_ref();
-        let clients =
-            clients.map(|_| format!("ssl_client_certificate {name}.clients; ssl_verify_client on;"));
-        let clients = clients.unwrap_or_default();
+        let (clients, guest) = match site.clients {
+            Some(_) => (
+                format!("ssl_client_certificate {name}.clients; ssl_verify_client on;"),
+                " to $ssl_client_s_dn",
+            ),
+            None => (String::new(), ""),
+        };
         write!(
             text,
             r#"

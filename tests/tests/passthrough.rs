@@ -4,9 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, BETA, Client, EnvoyBinary, Gateway, INWARD, Run, ServerOptions, UNLISTED, UpstreamHosts, Wire,
+    ALPHA, BETA, Client, EnvoyBinary, Gateway, INWARD, Run, ServerOptions, Site, UNLISTED, UpstreamHosts,
+    Wire,
 };
 use tempfile::TempDir;
+
+/// Asks its clients for certificates.
+const MUTUAL: &str = "mutual.weir.test";
 
 /// Alpha and the inward host are passed through, beta is opened.
 fn policy(hosts: &UpstreamHosts) -> String {
@@ -20,8 +24,8 @@ fn policy(hosts: &UpstreamHosts) -> String {
     )
 }
 
-fn start(envoy: &EnvoyBinary, options: ServerOptions) -> Result<(UpstreamHosts, Gateway)> {
-    let hosts = UpstreamHosts::start(options)?;
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut run = Run::new(envoy, &hosts, &policy(&hosts))?;
     // Weir itself verifies nothing here: it does not know the pinned host's root.
     run.upstream_ca = None;
@@ -34,7 +38,7 @@ fn pinned(hosts: &UpstreamHosts, gateway: &Gateway) -> Client {
 }
 
 fn a_pinned_client_gets_through(envoy: &EnvoyBinary) -> Result<()> {
-    let (hosts, gateway) = start(envoy, ServerOptions::default())?;
+    let (hosts, gateway) = start(envoy)?;
     // The second time the name is in Envoy's cache.
     for count in 1..=2 {
         let response = pinned(&hosts, &gateway).get(hosts.url(ALPHA, "/any/path"))?;
@@ -64,20 +68,28 @@ fn a_pinned_client_gets_through(envoy: &EnvoyBinary) -> Result<()> {
 }
 
 fn a_clients_own_certificate_reaches_the_host(envoy: &EnvoyBinary) -> Result<()> {
-    let options = ServerOptions { client_certificate: true, ..ServerOptions::default() };
-    let (hosts, gateway) = start(envoy, options)?;
+    let hosts = UpstreamHosts::start_with(ServerOptions::default(), |authority| {
+        let mutual = Site::new(MUTUAL, authority.issue(&[MUTUAL])?);
+        Ok(vec![Site { clients: Some(authority.pem().to_owned()), ..mutual }])
+    })?;
+    let gateway = Run::new(envoy, &hosts, &policy(&hosts).replace(ALPHA, MUTUAL))?.start()?;
     let folder = TempDir::new()?;
-    let certificate = hosts.beta_authority.issue(&["guest.weir.test"])?;
+    let certificate = hosts.alpha_authority.issue(&["guest.weir.test"])?;
     let (chain, key) = (folder.path().join("guest.crt"), folder.path().join("guest.key"));
     std::fs::write(&chain, certificate.chain_pem)?;
     std::fs::write(&key, certificate.key_pem)?;
-    let response = pinned(&hosts, &gateway).presenting(&chain, &key).get(hosts.url(ALPHA, "/"))?;
-    assert_eq!(response.content, format!("{ALPHA} says hello to CN=guest.weir.test\n"), "{}", response.error);
+    let response = pinned(&hosts, &gateway).presenting(&chain, &key).get(hosts.url(MUTUAL, "/"))?;
+    assert_eq!(
+        response.content,
+        format!("{MUTUAL} says hello to CN=guest.weir.test\n"),
+        "{}",
+        response.error
+    );
     Ok(())
 }
 
 fn a_connection_under_another_name_than_its_connect_is_closed(envoy: &EnvoyBinary) -> Result<()> {
-    let (hosts, gateway) = start(envoy, ServerOptions::default())?;
+    let (hosts, gateway) = start(envoy)?;
     let client = pinned(&hosts, &gateway).connecting_to(format!("{BETA}:{}", hosts.port()));
     let response = client.get(hosts.url(ALPHA, "/"))?;
     assert_eq!((response.connect_status, response.status), (200, 0), "{response:#?}");
@@ -90,7 +102,7 @@ fn a_connection_under_another_name_than_its_connect_is_closed(envoy: &EnvoyBinar
 }
 
 fn a_name_that_leads_inward_is_not_connected_to(envoy: &EnvoyBinary) -> Result<()> {
-    let (hosts, gateway) = start(envoy, ServerOptions::default())?;
+    let (hosts, gateway) = start(envoy)?;
     let name = format!("a.{INWARD}");
     hosts.dns.set(&name, vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
     for count in 1..=2 {
@@ -111,7 +123,7 @@ fn a_name_that_leads_inward_is_not_connected_to(envoy: &EnvoyBinary) -> Result<(
 }
 
 fn what_is_passed_through_changes_with_the_policy(envoy: &EnvoyBinary) -> Result<()> {
-    let (hosts, gateway) = start(envoy, ServerOptions::default())?;
+    let (hosts, gateway) = start(envoy)?;
     let unlisted = hosts.url(UNLISTED, "/");
     assert_eq!(pinned(&hosts, &gateway).get(&unlisted)?.status, 0);
     gateway.run().write_policy(&policy(&hosts).replace(ALPHA, UNLISTED))?;
@@ -199,7 +211,7 @@ fn client_hello(server_name: &str) -> Vec<u8> {
 }
 
 fn the_server_name_is_matched_in_any_case_and_without_a_dot(envoy: &EnvoyBinary) -> Result<()> {
-    let (hosts, gateway) = start(envoy, ServerOptions::default())?;
+    let (hosts, gateway) = start(envoy)?;
     let connections = || gateway.envoy_stat("cluster.weir_passthrough.upstream_cx_total");
     let target = hosts.authority(ALPHA);
     for (server_name, passed) in [(ALPHA.to_uppercase(), 1), (format!("{ALPHA}."), 0)] {

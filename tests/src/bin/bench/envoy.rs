@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use e2e::{Deadline, EnvoyBinary, Lines, Process};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -55,10 +55,7 @@ impl Envoy {
 
     /// Bytes of memory that it holds now.
     pub(crate) fn resident(&self) -> Result<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().number()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kibibytes * 1024)
+        self.process.id().resident()
     }
 }
 
