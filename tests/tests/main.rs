@@ -33,6 +33,7 @@ mod programs;
 mod protocols;
 mod proxy_credentials;
 mod quiet;
+mod reconnection;
 mod redirection;
 mod refusals;
 mod rego;

@@ -6,18 +6,32 @@ mod signing;
 
 use anyhow::{Result, bail};
 
-/// Prints all tables, or those that the arguments name.
+/// A table, and how much of it: its own measure if nothing is said.
+struct Part<'a> {
+    name: &'a str,
+    count: Option<usize>,
+}
+
+/// Prints all tables, or those that the arguments name. A number behind a name is how much: seconds of first contacts,
+/// names that live or are dialled.
 pub(crate) fn measure(arguments: &[String]) -> Result<()> {
-    let parts: Vec<&str> = match arguments {
-        [] => vec!["signing", "contact", "memory", "flood"],
-        named => named.iter().map(String::as_str).collect(),
-    };
-    for part in parts {
-        match part {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    for argument in arguments {
+        match (argument.parse(), parts.last_mut()) {
+            (Ok(count), Some(part)) => part.count = Some(count),
+            (Ok(_), None) => bail!("`{argument}` stands behind no name of a table"),
+            (Err(_), _) => parts.push(Part { name: argument, count: None }),
+        }
+    }
+    if parts.is_empty() {
+        parts = ["signing", "contact", "memory", "flood"].map(|name| Part { name, count: None }).into();
+    }
+    for Part { name, count } in parts {
+        match name {
             "signing" => signing::measure()?,
-            "contact" => contact::measure()?,
-            "memory" => memory::measure()?,
-            "flood" => memory::measure_flood()?,
+            "contact" => contact::measure(count.unwrap_or(contact::SECONDS))?,
+            "memory" => memory::measure(count.unwrap_or(memory::NAMES))?,
+            "flood" => memory::measure_flood(count.unwrap_or(memory::FLOOD))?,
             other => bail!("`{other}` is none of signing, contact, memory, flood"),
         }
         println!();

@@ -7,17 +7,18 @@ use anyhow::{Context, Result};
 use e2e::{Dialler, EnvoyBinary, Run, ServerOptions, UpstreamHosts};
 
 const A_SECOND: usize = 500;
-const SECONDS: usize = 30;
+/// How long each table's names are dialled.
+pub(super) const SECONDS: usize = 30;
 /// Threads that wait for their turn.
 const DIALLERS: usize = 32;
 
-pub(super) fn measure() -> Result<()> {
+pub(super) fn measure(seconds: usize) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let policy = super::policy_with("*.contact.weir.test", &hosts);
     let gateway = Run::new(&EnvoyBinary::newest()?, &hosts, &policy)?.start()?;
     let dialler = Dialler::new(gateway.address()?, gateway.authority())?;
     let name = |number: usize| format!("n{number}.contact.weir.test");
-    let all = A_SECOND * SECONDS;
+    let all = A_SECOND * seconds;
     println!(
         "| contact, {A_SECOND} a second | handshakes | refused | p50 | p99 | most |\n|---|---|---|---|---|---|"
     );
