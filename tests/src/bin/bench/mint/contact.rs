@@ -37,7 +37,9 @@ struct Waits {
 impl Waits {
     fn print(mut self, what: &str) {
         self.took.sort();
-        let at = |share: usize| self.took.get((self.took.len() * share / 1_000).min(self.took.len() - 1));
+        let at = |share: usize| {
+            self.took.get((self.took.len() * share / 1_000).min(self.took.len().saturating_sub(1)))
+        };
         let [p50, p99, most] =
             [500, 990, 1_000].map(|share| at(share).map_or(f64::NAN, |took| took.as_secs_f64() * 1e3));
         println!(
