@@ -4,6 +4,7 @@
 
 mod certificate;
 mod client;
+mod control_group;
 mod deadline;
 mod dialler;
 mod dns;
@@ -24,6 +25,7 @@ mod wire;
 
 pub use certificate::{CertificateAuthority, ServerCertificate, bundle};
 pub use client::{Client, HttpVersion, Request, Response};
+pub use control_group::ControlGroup;
 pub use deadline::Deadline;
 pub use dialler::{Dialled, Dialler};
 pub use dns::NameServer;

@@ -98,8 +98,11 @@ impl Network {
     /// Loads an nftables ruleset where the workload is.
     pub fn load(&self, ruleset: &[u8]) -> Result<()> {
         self.inside(|| {
-            let mut command = Command::new(require_program("nft")?);
-            let mut nft = command.args(["-f", "-"]).stdin(Stdio::piped()).spawn()?;
+            require_program("nft")?;
+            // It looks for control groups in this folder, where some systems have those of version 1.
+            const LOAD: &str = "mount -t cgroup2 none /sys/fs/cgroup && exec nft -f -";
+            let mut command = Command::new(require_program("unshare")?);
+            let mut nft = command.args(["--mount", "sh", "-c", LOAD]).stdin(Stdio::piped()).spawn()?;
             nft.stdin.take().context("nft has no standard input")?.write_all(ruleset)?;
             let status = nft.wait()?;
             ensure!(

@@ -1,11 +1,12 @@
 //! `weir redirect nft`, loaded into a namespace, and attacked from inside of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    ALPHA, BETA, Client, EnvoyBinary, Network, OUTSIDE, Reached, Run, ServerOptions, Transport, UNLISTED,
-    UpstreamHosts, as_user, echo, exchange, try_echo, weir_command,
+    ALPHA, BETA, Client, ControlGroup, EnvoyBinary, Network, OUTSIDE, Reached, Run, ServerOptions, Transport,
+    UNLISTED, UpstreamHosts, as_user, echo, exchange, require_program, try_echo, weir_command,
 };
 
 /// The tests are root, and Weir is theirs.
@@ -131,6 +132,35 @@ fn the_workload_has_no_other_way_out() -> Result<()> {
         assert_eq!(seen, expected);
     }
     assert_eq!(seen_by(WEIR)?, all, "Weir's own user is left alone");
+    Ok(())
+}
+
+#[test]
+fn only_weirs_control_group_is_left_alone() -> Result<()> {
+    const SAY: &str = "import socket, sys\n\
+        s = socket.create_connection((sys.argv[1], 22), timeout=2)\n\
+        s.sendall(b'x')\nassert s.recv(1) == b'x'";
+    let (network, group) = (Network::new()?, ControlGroup::new()?);
+    for address in OUTSIDE {
+        network.outside(|| echo(Transport::Tcp, SocketAddr::new(address, 22)))?;
+    }
+    require_program("python3")?;
+    // Both are root: what tells them apart is the group alone.
+    let reaches = |mut program: Command, address: IpAddr| {
+        let arguments = ["-c", SAY, &address.to_string()];
+        network.inside(|| Ok(program.args(arguments).output()?.status.success()))
+    };
+    let seen = || -> Result<Vec<(bool, bool)>> {
+        let both = |address| {
+            Ok((reaches(group.command("python3"), address)?, reaches(Command::new("python3"), address)?))
+        };
+        OUTSIDE.into_iter().map(both).collect()
+    };
+    assert_eq!(seen()?, [(true, true); 2], "without the rules everything is open");
+    let output = weir_command()?.args(["redirect", "nft", "--cgroup", &group.path()]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    network.load(&output.stdout)?;
+    assert_eq!(seen()?, [(true, false); 2]);
     Ok(())
 }
 
