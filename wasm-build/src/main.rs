@@ -110,4 +110,12 @@ mod tests {
         };
         assert_eq!(test.passed_on, ["sni", "--nocapture"]);
     }
+
+    #[test]
+    fn what_follows_the_matrix_chooses_its_rows() {
+        let typed = ["xtask", "test", "--matrix", "--", "1.39.3", "h1"];
+        let Command::Test(test) = Arguments::parse_from(typed).command else { panic!("not `test`") };
+        assert!(test.matrix);
+        assert_eq!(test.passed_on, ["1.39.3", "h1"]);
+    }
 }
