@@ -37,7 +37,7 @@ pub enum StateFolderError {
     NoPlace,
     /// Others can read or write what must be private.
     #[error(
-        "`{}` is open to other users (mode {mode:04o}), and it guards a private key\n\
+        "`{}` is open to other users (mode {mode:04o}), and it guards a secret\n\
          help: run `chmod {wanted:03o} {}`", path.display(), quoted(path)
     )]
     OpenToOthers {
@@ -51,7 +51,7 @@ pub enum StateFolderError {
     /// Another user owns it, and could change it at any time.
     #[error(
         "`{}` belongs to user {owner}, not to user {user} who runs this\n\
-         help: name another folder with `--state DIR`, or run `chown {user} {}`", path.display(), quoted(path)
+         help: name another, or run `chown {user} {}`", path.display(), quoted(path)
     )]
     ForeignOwner {
         /// The folder or file.

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Client, Deadline, EnvoyBinary, Process, ProcessId, UpstreamHosts};
+use crate::{Client, Deadline, Decision, EnvoyBinary, Process, ProcessId, UpstreamHosts};
 
 /// How long a gateway may take until it is ready. Far above the two seconds it aims at: the tests share two cores.
 const START: Duration = Duration::from_secs(60);
@@ -377,53 +376,6 @@ impl Gateway {
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.process.stop()
     }
-}
-
-/// A decision as `weir run --json` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Decision {
-    /// `allow` or `deny`.
-    pub effect: String,
-    /// Why, in the closed list of reasons.
-    pub reason: String,
-    /// The rule that decided.
-    pub rule: Option<String>,
-    /// The same that the client sees in a denial.
-    pub decision_id: Option<String>,
-    /// The policy that decided.
-    pub policy_version: Option<String>,
-    /// The canonical host.
-    pub host: Option<String>,
-    /// The port asked for.
-    pub port: Option<u16>,
-    /// The listener that the client's bytes came to.
-    pub listener: String,
-    /// The client's address and port.
-    pub client: Option<SocketAddr>,
-    /// `http` or `https`.
-    pub scheme: Option<String>,
-    /// The method.
-    pub method: Option<String>,
-    /// The path without its query.
-    pub path: Option<String>,
-    /// The status that the client got.
-    pub status: u16,
-    /// The address and port of the upstream.
-    pub upstream_address: Option<String>,
-    /// The names in the certificate of the upstream, once verified.
-    #[serde(default)]
-    pub upstream_names: Vec<String>,
-    /// The version of TLS that the upstream spoke.
-    pub upstream_tls: Option<String>,
-    /// Host and port of the rule's own upstream.
-    pub upstream: Option<String>,
-    /// Why the upstream gave no whole answer.
-    pub cause: Option<String>,
-    /// Why the upstream's transport failed.
-    pub failure: Option<String>,
-    /// Whether the request went out although the policy would deny it.
-    #[serde(default)]
-    pub would_deny: bool,
 }
 
 /// The name and value of `export NAME='value'`.

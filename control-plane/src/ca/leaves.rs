@@ -5,60 +5,20 @@
 //! names may replace each other is bounded too. Names outside the policy, which get a leaf only so that a refusal can
 //! be read, have small bounds of their own and can never push out a name of the policy.
 
-use std::collections::{BTreeMap, HashMap};
+mod limits;
+mod places;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use weir_policy::Host;
 
 use super::leaf::Leaf;
 use super::token_bucket::TokenBucket;
 use super::{Ca, CaError};
-
-/// How many names of the policy may have a leaf at one time, if nothing else is said.
-pub const LISTED: usize = 2_000;
-
-/// What a name is to the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// A rule allows something there, and the name is spelled in the canonical way.
-    Listed,
-    /// Every request there will be refused, or it is another spelling (`EXAMPLE.com`, `example.com.`) of any host.
-    Other,
-}
-
-/// How many names of one standing may have a leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// At one time.
-    pub live: usize,
-    /// Names that may take the place of another, a second; as many as may live may do so at once.
-    pub replaced_per_second: u32,
-}
-
-/// What bounds the leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Names of the policy.
-    pub listed: Limit,
-    /// All other names.
-    pub other: Limit,
-    /// How long a name may be unused before it goes.
-    pub idle: Duration,
-    /// Leaves that are signed a second although no handshake waits for them.
-    pub renewed_per_second: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            listed: Limit { live: LISTED, replaced_per_second: 1_000 },
-            other: Limit { live: 50, replaced_per_second: 10 },
-            idle: Duration::from_mins(15),
-            renewed_per_second: 500,
-        }
-    }
-}
+pub use limits::{LISTED, Limit, Limits, Standing};
+use places::{Place, Places, Queue};
 
 /// The leaves in use. Shared between threads.
 #[derive(Debug)]
@@ -103,29 +63,6 @@ struct Entry {
     place: Place,
     used_at: SystemTime,
     leaf: Slot,
-}
-
-/// The names of each standing.
-#[derive(Debug)]
-struct Places {
-    listed: Queue,
-    other: Queue,
-}
-
-/// The names of one standing in the order in which they have to go.
-#[derive(Debug)]
-struct Queue {
-    order: BTreeMap<Place, Arc<str>>,
-    live: usize,
-    replacing: TokenBucket,
-}
-
-/// First the names that were asked for and never used, which is what somebody who dials names at random leaves
-/// behind; then by the last use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    used: bool,
-    at: u64,
 }
 
 /// The leaf of one name. Locked while it is made, so that concurrent asks for the name make it once and asks for
@@ -310,30 +247,6 @@ impl State {
     }
 }
 
-impl Places {
-    fn of(&mut self, standing: Standing) -> &mut Queue {
-        match standing {
-            Standing::Listed => &mut self.listed,
-            Standing::Other => &mut self.other,
-        }
-    }
-}
-
-impl Queue {
-    fn new(limit: Limit) -> Self {
-        let burst = u32::try_from(limit.live).unwrap_or(u32::MAX);
-        Self {
-            order: BTreeMap::new(),
-            live: limit.live,
-            replacing: TokenBucket::new(burst, limit.replaced_per_second),
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.order.len() >= self.live
-    }
-}
-
 /// Nothing is left half-changed in what is guarded here, so a panic elsewhere does not make it wrong.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -341,6 +254,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::tests::{ca, host, now};
     use super::*;
 

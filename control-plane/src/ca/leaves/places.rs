@@ -1,0 +1,54 @@
+//! The names that have a leaf, in the order in which they have to go.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::token_bucket::TokenBucket;
+use super::limits::{Limit, Standing};
+
+/// The names of each standing.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) listed: Queue,
+    pub(super) other: Queue,
+}
+
+/// The names of one standing in the order in which they have to go.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) order: BTreeMap<Place, Arc<str>>,
+    pub(super) live: usize,
+    pub(super) replacing: TokenBucket,
+}
+
+/// First the names that were asked for and never used, which is what somebody who dials names at random leaves
+/// behind; then by the last use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) used: bool,
+    pub(super) at: u64,
+}
+
+impl Places {
+    pub(super) fn of(&mut self, standing: Standing) -> &mut Queue {
+        match standing {
+            Standing::Listed => &mut self.listed,
+            Standing::Other => &mut self.other,
+        }
+    }
+}
+
+impl Queue {
+    pub(super) fn new(limit: Limit) -> Self {
+        let burst = u32::try_from(limit.live).unwrap_or(u32::MAX);
+        Self {
+            order: BTreeMap::new(),
+            live: limit.live,
+            replacing: TokenBucket::new(burst, limit.replaced_per_second),
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.order.len() >= self.live
+    }
+}
