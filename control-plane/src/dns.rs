@@ -23,12 +23,13 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, watch};
 use weir_policy::{Host, Policy};
 
-use crate::capabilities::UpstreamTlsStrategy;
 use admitted::Admitted;
 use lookups::{Found, Lookups};
 use message::{Answer, Family, Question};
 use name_servers::NameServers;
 use shared_addresses::SharedAddresses;
+
+use crate::capabilities::UpstreamTlsStrategy;
 
 /// Questions that are worked on at a time. What is more is dropped, and Envoy asks again.
 const MOST_AT_ONCE: usize = 1024;
