@@ -86,7 +86,8 @@ impl Judge {
     }
 
     fn rule<'a>(&'a self, host: &impl Hostcalls, id: DecisionId, facts: &'a Facts) -> Ruling<'a> {
-        let Some(Configuration { policy, judge_connect_host, proxy_credentials, rego }) = &self.configuration
+        let Some(Configuration { policy, judge_connect_host, proxy_credentials, version, rego }) =
+            &self.configuration
         else {
             let decision = Decision::deny(Reason::PolicyMissing, None, None);
             return Ruling { id, policy_version: None, facts, decision, words: None };
@@ -96,7 +97,7 @@ impl Judge {
             && !asked.accept(&facts.proxy_authorization.0)
         {
             let decision = Decision::deny(Reason::ProxyCredentialsRequired, None, None);
-            return Ruling { id, policy_version: Some(policy.version()), facts, decision, words: None };
+            return Ruling { id, policy_version: Some(*version), facts, decision, words: None };
         }
         let mut words = None;
         let mut decision = match rego {
@@ -117,7 +118,7 @@ impl Judge {
         if decision.effect == Effect::Allow && facts.claims_https_without_tls() && !facts.asks_for_tunnel() {
             decision = decision.overruled(Reason::SchemeNotAllowed);
         }
-        Ruling { id, policy_version: Some(policy.version()), facts, decision, words }
+        Ruling { id, policy_version: Some(*version), facts, decision, words }
     }
 
     fn deny(&self, host: &impl Hostcalls, ruling: &Ruling<'_>) -> Verdict {
@@ -159,6 +160,8 @@ fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "rego")]
+    use crate::configuration::tests::allowing_method;
     use crate::configuration::tests::{asking_for, plugin_configuration};
     use crate::hostcalls::in_memory::InMemory;
     use proptest::prelude::*;
@@ -214,6 +217,24 @@ rules:
 
     fn allowed(judge: &Judge, host: &InMemory) {
         assert_eq!(judged(judge, host), Verdict::Continue, "{:?}", host.record());
+    }
+
+    #[cfg(feature = "rego")]
+    #[test]
+    fn what_rego_denies_is_denied_in_its_words() {
+        let judge = Judge::new(Some(Configuration::try_from(allowing_method("GET")).unwrap()), Rc::default());
+        let ask = |method: &[u8]| {
+            InMemory::tls(Some(b"a.example"))
+                .with_header(":authority", b"a.example")
+                .with_header(":method", method)
+        };
+        allowed(&judge, &ask(b"GET"));
+        let host = ask(b"PUT");
+        assert_eq!(denied(&judge, &host), (451, "denied_by_rego".to_owned()));
+        assert_eq!(host.record().unwrap()["rego_reason"], "no");
+        // Not text, and the policy reads it.
+        let host = ask(b"G\xff");
+        assert_eq!(judged(&judge, &host), Verdict::Stop);
     }
 
     #[test]
