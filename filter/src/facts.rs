@@ -3,47 +3,58 @@
 //! Headers are the client's word. What the connection is (TLS or not, its server name, the CONNECT that carried it)
 //! is the host's word, and no header can change it.
 
-use crate::hostcalls::{FailedCall, Header, Hostcalls};
+use crate::connection::{self, Kind};
+use crate::header_map::HeaderMap;
+use crate::hostcalls::{FailedCall, Hostcalls, Status};
+use std::borrow::Cow;
 use std::fmt;
 use weir_policy::{Authority, Connection, Request, Scheme};
 
-/// Filter state in which the explicit listener hands the authority of a CONNECT to the connection inside it.
-pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
-
-/// Name of the filter chain that clients of the explicit proxy speak to.
-const EXPLICIT_CHAIN: &[u8] = b"explicit";
-/// Name of the filter chain of TLS that is not opened; each connection is a CONNECT that Envoy made.
-const PASSTHROUGH_CHAIN: &[u8] = b"passthrough";
-/// Header of that CONNECT: the connection's server name.
-const SERVER_NAME_HEADER: &str = "x-weir-server-name";
+/// Header of the CONNECT that stands for a connection which is not opened: the connection's server name.
+const SERVER_NAME_HEADER: &[u8] = b"x-weir-server-name";
 /// Header in which a client says who it is, to a proxy.
-const CREDENTIALS_HEADER: &str = "proxy-authorization";
+const CREDENTIALS_HEADER: &[u8] = b"proxy-authorization";
 
 /// Headers that no upstream may see and no client may set: Weir's and Envoy's own, the client's credentials for this
 /// proxy, and where the client sits.
-const UNWANTED_PREFIXES: [&str; 4] = ["x-weir-", "x-envoy-", "x-forwarded-", "proxy-"];
+const UNWANTED_PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-envoy-", b"x-forwarded-", b"proxy-"];
 /// Envoy's own request id would tell an upstream which of its requests belong together.
-const UNWANTED_NAMES: [&str; 1] = ["x-request-id"];
+const UNWANTED_NAMES: [&[u8]; 1] = [b"x-request-id"];
 /// Envoy finds no route for a request without it (404, `route_not_found`), so only the route can remove it.
-const NEEDED_BY_ENVOY: &str = "x-forwarded-proto";
+const NEEDED_BY_ENVOY: &[u8] = b"x-forwarded-proto";
+
+/// What the host answered; [`Facts`] read it in place. It does not print: there are credentials in it.
+pub struct Answers {
+    headers: HeaderMap,
+    connection: Vec<u8>,
+}
+
+impl Answers {
+    /// Asks the host: one call for all headers, one for the connection.
+    pub fn ask(host: &impl Hostcalls) -> Result<Self, FailedCall> {
+        let headers = host.request_headers()?;
+        let connection = host.property(connection::PROPERTY)?.ok_or(unreadable(Status::NotFound))?;
+        Ok(Self { headers, connection })
+    }
+}
 
 /// A request as the host describes it; every byte may be hostile.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub struct Facts<'h> {
     /// `:authority`; empty if there is none.
-    pub authority: Vec<u8>,
+    pub authority: Cow<'h, [u8]>,
     /// `:method`; empty if there is none.
-    pub method: Vec<u8>,
+    pub method: Cow<'h, [u8]>,
     /// `:path` with its query; empty if there is none, as for a CONNECT.
-    pub path: Vec<u8>,
+    pub path: Cow<'h, [u8]>,
     /// `:scheme`: what the client, or Envoy in its place, says.
-    pub claimed_scheme: Vec<u8>,
+    pub claimed_scheme: Cow<'h, [u8]>,
     /// Whether this connection's TLS ended here.
     pub tls: bool,
     /// The server name of the TLS handshake.
-    pub sni: Option<Vec<u8>>,
+    pub sni: Option<Cow<'h, [u8]>>,
     /// The authority of the CONNECT that carried this connection.
-    pub tunnel: Option<Vec<u8>>,
+    pub tunnel: Option<&'h [u8]>,
     /// Whether the client speaks to the explicit proxy, and not to a host through it or by a redirection.
     pub to_proxy: bool,
     /// Whether it asks for a WebSocket.
@@ -52,20 +63,20 @@ pub struct Facts {
     /// go, and its server name is that of the connection.
     pub unopened: bool,
     /// `Proxy-Authorization`; empty if there is none.
-    pub proxy_authorization: Secret,
+    pub proxy_authorization: Secret<'h>,
     /// The server name that a CONNECT of Envoy's tells; anybody's word elsewhere.
-    told_server_name: Vec<u8>,
+    told_server_name: Cow<'h, [u8]>,
     /// Names of the headers that must not go on, each once.
-    pub unwanted_headers: Vec<String>,
+    pub unwanted_headers: Vec<&'h [u8]>,
     /// The headers that go on, if they were asked for.
-    pub headers: Vec<Header>,
+    pub headers: Vec<(&'h str, &'h [u8])>,
 }
 
 /// Bytes that do not print.
 #[derive(Default)]
-pub struct Secret(pub Vec<u8>);
+pub struct Secret<'h>(pub Cow<'h, [u8]>);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Secret<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(..)")
     }
@@ -80,32 +91,28 @@ pub enum Keep {
     Headers,
 }
 
-impl Facts {
-    /// Asks the host: one call for all headers, two to four for the connection.
-    pub fn gather(host: &impl Hostcalls) -> Result<Self, FailedCall> {
-        Self::gather_with(host, Keep::Facts)
-    }
-
-    /// [`Self::gather`], and what it keeps of the headers.
-    pub fn gather_with(host: &impl Hostcalls, keep: Keep) -> Result<Self, FailedCall> {
+impl<'h> Facts<'h> {
+    /// Reads what the host answered.
+    ///
+    /// # Errors
+    /// Answers that cannot be read, as failures of the calls that gave them.
+    pub fn read(answers: &'h Answers, keep: Keep) -> Result<Self, FailedCall> {
         let mut facts = Self::default();
-        for header in host.request_headers()? {
-            facts.take(header, keep);
+        for pair in answers.headers.pairs() {
+            let (name, value) = pair.map_err(|_| malformed_headers())?;
+            facts.take(name, value, keep)?;
         }
-        facts.sni = host.property(&["connection", "requested_server_name"])?;
-        // A server name means a ClientHello, and HTTP could be read only because its TLS ended here. Without one,
-        // ask: taking a handshake without SNI for plain HTTP would skip the binding of authority to SNI.
-        facts.tls = facts.sni.is_some() || host.property(&["connection", "tls_version"])?.is_some();
-        facts.tunnel = host.property(&["filter_state", CONNECT_AUTHORITY])?;
-        if !facts.tls && facts.tunnel.is_none() {
-            match host.property(&["xds", "filter_chain_name"])?.as_deref() {
-                Some(EXPLICIT_CHAIN) => facts.to_proxy = true,
-                Some(PASSTHROUGH_CHAIN) => {
-                    facts.unopened = true;
-                    facts.tls = true;
-                    facts.sni = Some(std::mem::take(&mut facts.told_server_name));
-                }
-                Some(_) | None => {}
+        let told = connection::read(&answers.connection).ok_or(unreadable(Status::ParseFailure))?;
+        facts.sni = told.server_name.map(Cow::Borrowed);
+        facts.tunnel = told.tunnel;
+        match told.kind {
+            Kind::Tls => facts.tls = true,
+            Kind::Plain => {}
+            Kind::Explicit => facts.to_proxy = true,
+            Kind::Passthrough => {
+                facts.unopened = true;
+                facts.tls = true;
+                facts.sni = Some(std::mem::take(&mut facts.told_server_name));
             }
         }
         Ok(facts)
@@ -113,7 +120,7 @@ impl Facts {
 
     /// Whether this is a CONNECT at the explicit listener, which asks for a tunnel and not for a resource.
     pub fn asks_for_tunnel(&self) -> bool {
-        self.method == b"CONNECT" && self.to_proxy
+        *self.method == *b"CONNECT" && self.to_proxy
     }
 
     /// Whether the client asked for `https` over a connection without TLS (`GET https://… HTTP/1.1` to a proxy).
@@ -135,7 +142,7 @@ impl Facts {
             method: &self.method,
             path: &self.path,
             sni: self.sni.as_deref(),
-            tunnel: self.tunnel.as_deref(),
+            tunnel: self.tunnel,
         }
     }
 
@@ -146,51 +153,64 @@ impl Facts {
         Connection { server_name: self.sni.as_deref(), port, tunnel: Some(&self.authority) }
     }
 
-    fn refuse(&mut self, name: String) {
-        if !self.unwanted_headers.contains(&name) {
-            self.unwanted_headers.push(name);
-        }
-    }
-
-    fn take(&mut self, Header { name, value }: Header, keep: Keep) {
-        if name == "upgrade" {
-            self.upgrades_to_websocket = value.eq_ignore_ascii_case(b"websocket");
-        }
-        match name.as_str() {
+    fn take(&mut self, name: &'h [u8], value: &'h [u8], keep: Keep) -> Result<(), FailedCall> {
+        match name {
             // Envoy joins two Host headers with a comma, which no policy takes for a host. Should one ever come
             // through as two entries, joining them here keeps it so.
-            ":authority" | "host" => join(&mut self.authority, value),
-            ":method" => join(&mut self.method, value),
-            ":path" => join(&mut self.path, value),
-            ":scheme" => join(&mut self.claimed_scheme, value),
-            _ if is_unwanted(&name) => {
-                match name.as_str() {
+            b":authority" | b"host" => join(&mut self.authority, value),
+            b":method" => join(&mut self.method, value),
+            b":path" => join(&mut self.path, value),
+            b":scheme" => join(&mut self.claimed_scheme, value),
+            _ if is_unwanted(name) => {
+                match name {
                     SERVER_NAME_HEADER => join(&mut self.told_server_name, value),
                     CREDENTIALS_HEADER => join(&mut self.proxy_authorization.0, value),
                     _ => {}
                 }
-                self.refuse(name);
+                if !self.unwanted_headers.contains(&name) {
+                    self.unwanted_headers.push(name);
+                }
             }
-            _ if keep == Keep::Headers => self.headers.push(Header { name, value }),
-            _ => {}
+            _ => {
+                if name == b"upgrade" {
+                    self.upgrades_to_websocket = value.eq_ignore_ascii_case(b"websocket");
+                }
+                if keep == Keep::Headers {
+                    // Envoy's codecs refuse a name that is no HTTP token. One that still came must not be overlooked by a
+                    // policy that looks for it.
+                    let name = std::str::from_utf8(name).map_err(|_| malformed_headers())?;
+                    self.headers.push((name, value));
+                }
+            }
         }
+        Ok(())
     }
 }
 
-fn join(fact: &mut Vec<u8>, value: Vec<u8>) {
+fn join<'h>(fact: &mut Cow<'h, [u8]>, value: &'h [u8]) {
     if fact.is_empty() {
-        *fact = value;
+        *fact = Cow::Borrowed(value);
     } else {
         // NUL is legal in none of them.
-        fact.push(0);
-        fact.extend(value);
+        let joined = fact.to_mut();
+        joined.push(0);
+        joined.extend_from_slice(value);
     }
 }
 
-fn is_unwanted(name: &str) -> bool {
-    let listed =
-        UNWANTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || UNWANTED_NAMES.contains(&name);
-    listed && name != NEEDED_BY_ENVOY
+fn is_unwanted(name: &[u8]) -> bool {
+    // Most names are not even looked at.
+    matches!(name, [b'x' | b'p', ..])
+        && (UNWANTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || UNWANTED_NAMES.contains(&name))
+        && name != NEEDED_BY_ENVOY
+}
+
+fn malformed_headers() -> FailedCall {
+    FailedCall { call: "get_header_map_pairs", status: Status::ParseFailure }
+}
+
+fn unreadable(status: Status) -> FailedCall {
+    FailedCall { call: "get_property", status }
 }
 
 #[cfg(test)]
@@ -198,46 +218,55 @@ mod tests {
     use super::*;
     use crate::hostcalls::in_memory::InMemory;
 
+    /// Reads what a host says of its request.
+    fn with_facts<T>(host: &InMemory, look: impl FnOnce(&Facts<'_>) -> T) -> T {
+        look(&Facts::read(&Answers::ask(host).unwrap(), Keep::Facts).unwrap())
+    }
+
     #[test]
     fn tls_without_sni_is_https_and_not_http() {
-        let facts = Facts::gather(&InMemory::tls(None).with_header(":scheme", b"http")).unwrap();
-        assert_eq!(facts.scheme(), Scheme::Https);
-        assert_eq!(facts.sni, None);
+        with_facts(&InMemory::tls(None).with_header(":scheme", b"http"), |facts| {
+            assert_eq!(facts.scheme(), Scheme::Https);
+            assert_eq!(facts.sni, None);
+        });
     }
 
     #[test]
     fn the_claimed_scheme_does_not_make_tls() {
-        let facts = Facts::gather(&InMemory::plain().with_header(":scheme", b"HTTPS")).unwrap();
-        assert_eq!(facts.scheme(), Scheme::Http);
-        assert!(facts.claims_https_without_tls());
+        with_facts(&InMemory::plain().with_header(":scheme", b"HTTPS"), |facts| {
+            assert_eq!(facts.scheme(), Scheme::Http);
+            assert!(facts.claims_https_without_tls());
+        });
     }
 
     #[test]
-    fn an_https_request_costs_three_calls_and_a_plain_one_five() {
-        let https = InMemory::tls(Some(b"a.example"));
-        Facts::gather(&https).unwrap();
-        assert_eq!(https.calls(), 3);
-        let plain = InMemory::plain();
-        Facts::gather(&plain).unwrap();
-        assert_eq!(plain.calls(), 5);
+    fn facts_cost_two_calls() {
+        for host in [InMemory::tls(Some(b"a.example")), InMemory::plain(), InMemory::to_proxy()] {
+            Answers::ask(&host).unwrap();
+            assert_eq!(host.calls(), 2);
+        }
     }
 
     #[test]
     fn two_hosts_become_none() {
         let host =
             InMemory::plain().with_header(":authority", b"a.example").also_header("host", b"b.example");
-        assert_eq!(Facts::gather(&host).unwrap().authority, b"a.example\0b.example");
+        with_facts(&host, |facts| assert_eq!(*facts.authority, *b"a.example\0b.example"));
     }
 
     #[test]
     fn only_a_connect_to_the_proxy_asks_for_a_tunnel() {
-        let connect = |host: InMemory| Facts::gather(&host.with_header(":method", b"CONNECT")).unwrap();
-        assert!(connect(InMemory::to_proxy()).asks_for_tunnel());
-        assert!(!connect(InMemory::plain()).asks_for_tunnel());
-        assert!(!connect(InMemory::to_proxy().in_tunnel(b"a.example:80")).asks_for_tunnel());
-        assert!(!connect(InMemory::tls(None)).asks_for_tunnel());
-        assert!(!connect(InMemory::tls(Some(b"a.example"))).asks_for_tunnel());
-        assert!(!Facts::gather(&InMemory::to_proxy()).unwrap().asks_for_tunnel());
+        let asks_for_tunnel = |host: &InMemory| {
+            let answers = Answers::ask(host).unwrap();
+            Facts::read(&answers, Keep::Facts).unwrap().asks_for_tunnel()
+        };
+        let asks = |host: InMemory| asks_for_tunnel(&host.with_header(":method", b"CONNECT"));
+        assert!(asks(InMemory::to_proxy()));
+        assert!(!asks(InMemory::plain()));
+        assert!(!asks(InMemory::plain().in_tunnel(b"a.example:80")));
+        assert!(!asks(InMemory::tls(None)));
+        assert!(!asks(InMemory::tls(Some(b"a.example"))));
+        assert!(!asks_for_tunnel(&InMemory::to_proxy()));
     }
 
     #[test]
@@ -249,7 +278,19 @@ mod tests {
             .also_header("x-request-id", b"1")
             .also_header("x-weird", b"1")
             .also_header("accept", b"*/*");
-        let facts = Facts::gather(&host).unwrap();
-        assert_eq!(facts.unwanted_headers, ["x-weir-decision", "proxy-authorization", "x-request-id"]);
+        with_facts(&host, |facts| {
+            let unwanted: [&[u8]; 3] = [b"x-weir-decision", b"proxy-authorization", b"x-request-id"];
+            assert_eq!(facts.unwanted_headers, unwanted);
+        });
+    }
+
+    #[test]
+    fn a_connection_of_which_nothing_is_known_is_no_connection() {
+        for told in [None, Some(Vec::new()), Some(b"tsl/a.example/".to_vec())] {
+            let mut host = InMemory::plain();
+            host.connection = told;
+            let read = Answers::ask(&host).and_then(|answers| Facts::read(&answers, Keep::Facts).map(drop));
+            assert_eq!(read.unwrap_err().call, "get_property");
+        }
     }
 }

@@ -6,22 +6,24 @@
 #[cfg(test)]
 pub(crate) mod in_memory;
 
+use crate::header_map::HeaderMap;
 use std::borrow::Cow;
 use thiserror::Error;
 
 /// The host of one request: Envoy, through proxy-wasm or later through a dynamic module.
 pub trait Hostcalls {
-    /// All request headers, pseudo-headers (`:authority`) included, names in lower case.
-    fn request_headers(&self) -> Result<Vec<Header>, FailedCall>;
+    /// All request headers, pseudo-headers (`:authority`) included.
+    fn request_headers(&self) -> Result<HeaderMap, FailedCall>;
 
     /// Sets a request header to one value, whatever it was before.
     fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), FailedCall>;
 
     /// Removes every value of a request header.
-    fn remove_request_header(&self, name: &str) -> Result<(), FailedCall>;
+    fn remove_request_header(&self, name: &[u8]) -> Result<(), FailedCall>;
 
-    /// An attribute of the request or its connection; `None` when the host has none or it is empty.
-    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, FailedCall>;
+    /// An attribute of the request or its connection; `None` when the host has none or it is empty. The parts of the path
+    /// have bytes of zero between them.
+    fn property(&self, path: &str) -> Result<Option<Vec<u8>>, FailedCall>;
 
     /// Stores `value` in the request's filter state under `wasm.<key>`.
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall>;
@@ -40,15 +42,6 @@ pub trait Hostcalls {
 
     /// Writes a line to the host's own log, as a warning.
     fn warn(&self, message: &str);
-}
-
-/// A request header: the name is an HTTP token, the value is anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// In lower case.
-    pub name: String,
-    /// As it came off the wire.
-    pub value: Vec<u8>,
 }
 
 /// An answer that no upstream gave.
@@ -103,4 +96,20 @@ pub enum Status {
     /// A status that the ABI does not name.
     #[error("unknown status {0}")]
     Unknown(u32),
+}
+
+/// A number of the ABI's. It is a failure whatever it is: 0 is none of the host's to call one.
+impl From<u32> for Status {
+    fn from(number: u32) -> Self {
+        match number {
+            1 => Status::NotFound,
+            2 => Status::BadArgument,
+            3 => Status::SerializationFailure,
+            4 => Status::ParseFailure,
+            7 => Status::Empty,
+            8 => Status::CasMismatch,
+            10 => Status::InternalFailure,
+            other => Status::Unknown(other),
+        }
+    }
 }

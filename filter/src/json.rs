@@ -3,35 +3,38 @@
 //! What a client sent ends up in logs, terminals and other people's parsers. Everything that is not printable ASCII
 //! is escaped, so that neither a control sequence nor a bidirectional override survives.
 
-use std::fmt::{self, Write};
-
 /// A compact JSON object under construction; members keep the order in which they are added.
+///
+/// Every request makes one or two, so that it is written without the formatting machinery.
 #[derive(Debug)]
 pub struct Object {
-    text: String,
+    text: Vec<u8>,
 }
 
 impl Object {
     /// `{`.
     #[allow(clippy::new_without_default, reason = "an object that is still open is nobody's default")]
     pub fn new() -> Self {
-        let mut text = String::with_capacity(512);
-        text.push('{');
+        let mut text = Vec::with_capacity(512);
+        text.push(b'{');
         Self { text }
     }
 
     /// A string member, `value` cut after `limit` bytes; bytes that are not UTF-8 become U+FFFD.
     pub fn bytes(&mut self, key: &'static str, value: &[u8], limit: usize) -> &mut Self {
         self.key(key);
-        self.text.push('"');
+        self.text.push(b'"');
         let shown = value.get(..limit).unwrap_or(value);
-        for chunk in shown.utf8_chunks() {
+        let plain = shown.iter().position(|byte| !is_plain(*byte)).unwrap_or(shown.len());
+        let (plain, rest) = shown.split_at_checked(plain).unwrap_or_default();
+        self.text.extend_from_slice(plain);
+        for chunk in rest.utf8_chunks() {
             chunk.valid().chars().for_each(|character| self.escaped(character));
             if !chunk.invalid().is_empty() {
                 self.escaped(char::REPLACEMENT_CHARACTER);
             }
         }
-        self.text.push('"');
+        self.text.push(b'"');
         self
     }
 
@@ -44,59 +47,63 @@ impl Object {
     pub fn optional_text(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
         match value {
             Some(value) => self.text(key, value),
-            None => self.raw(key, format_args!("null")),
+            None => self.raw(key, b"null"),
         }
     }
 
     /// A number, or `null`.
     pub fn optional_number(&mut self, key: &'static str, value: Option<u16>) -> &mut Self {
         match value {
-            Some(value) => self.raw(key, format_args!("{value}")),
-            None => self.raw(key, format_args!("null")),
+            Some(value) => self.raw(key, value.to_string().as_bytes()),
+            None => self.raw(key, b"null"),
         }
     }
 
     /// A member that is `true`.
     pub fn truth(&mut self, key: &'static str) -> &mut Self {
-        self.raw(key, format_args!("true"))
+        self.raw(key, b"true")
     }
 
     /// The whole text.
     pub fn finish(&mut self) -> Vec<u8> {
-        self.text.push('}');
-        std::mem::take(&mut self.text).into_bytes()
+        self.text.push(b'}');
+        std::mem::take(&mut self.text)
     }
 
-    fn raw(&mut self, key: &'static str, value: fmt::Arguments<'_>) -> &mut Self {
+    fn raw(&mut self, key: &'static str, value: &[u8]) -> &mut Self {
         self.key(key);
-        self.format(value);
+        self.text.extend_from_slice(value);
         self
     }
 
     fn key(&mut self, key: &'static str) {
         if self.text.len() > 1 {
-            self.text.push(',');
+            self.text.push(b',');
         }
-        self.format(format_args!("\"{key}\":"));
+        self.text.push(b'"');
+        self.text.extend_from_slice(key.as_bytes());
+        self.text.extend_from_slice(b"\":");
     }
 
     fn escaped(&mut self, character: char) {
         match character {
-            '"' => self.text.push_str("\\\""),
-            '\\' => self.text.push_str("\\\\"),
-            ' '..='~' => self.text.push(character),
-            _ => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    self.format(format_args!("\\u{unit:04x}"));
+            '"' => self.text.extend_from_slice(b"\\\""),
+            '\\' => self.text.extend_from_slice(b"\\\\"),
+            _ => match u8::try_from(character) {
+                Ok(byte) if is_plain(byte) => self.text.push(byte),
+                Ok(_) | Err(_) => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        self.text.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                    }
                 }
-            }
+            },
         }
     }
+}
 
-    fn format(&mut self, arguments: fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
-        let _ = self.text.write_fmt(arguments);
-    }
+/// Whether a byte is a character that stands for itself between quotes.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use crate::configuration::Configuration;
 use crate::counters::Counters;
 use crate::decision_id::{DecisionId, DecisionIds};
-use crate::facts::{Facts, Keep};
+use crate::facts::{Answers, Facts, Keep};
 use crate::hostcalls::{FailedCall, Hostcalls};
 use crate::rego::{Engine, Rego};
 use crate::ruling::Ruling;
@@ -35,6 +35,8 @@ pub struct Instance {
 /// Judges the requests of one configuration.
 pub struct Judge {
     configuration: Option<Configuration>,
+    /// The policy's version, as every record has it.
+    policy_version: Option<String>,
     instance: Rc<Instance>,
 }
 
@@ -52,7 +54,9 @@ enum Failure {
 impl Judge {
     /// Without a configuration everything is denied.
     pub fn new(configuration: Option<Configuration>, instance: Rc<Instance>) -> Self {
-        Self { configuration, instance }
+        let policy_version =
+            configuration.as_ref().map(|configuration| configuration.policy.version().to_string());
+        Self { configuration, policy_version, instance }
     }
 
     /// Decides on the request of `host` and carries the decision out.
@@ -60,7 +64,10 @@ impl Judge {
         let id = self.instance.ids.draw();
         let rego = self.configuration.as_ref().and_then(|configuration| configuration.rego.as_ref());
         let keep = if rego.is_some_and(Rego::reads_headers) { Keep::Headers } else { Keep::Facts };
-        let (facts, gathered) = match Facts::gather_with(host, keep) {
+        let answers = Answers::ask(host);
+        let read =
+            answers.as_ref().map_err(|failure| *failure).and_then(|answers| Facts::read(answers, keep));
+        let (facts, gathered) = match read {
             Ok(facts) => (facts, Ok(())),
             Err(failure) => (Facts::default(), Err(Failure::from(failure))),
         };
@@ -85,9 +92,8 @@ impl Judge {
         }
     }
 
-    fn rule<'a>(&'a self, host: &impl Hostcalls, id: DecisionId, facts: &'a Facts) -> Ruling<'a> {
-        let Some(Configuration { policy, judge_connect_host, proxy_credentials, version, rego }) =
-            &self.configuration
+    fn rule<'a>(&'a self, host: &impl Hostcalls, id: DecisionId, facts: &'a Facts<'a>) -> Ruling<'a> {
+        let Some(Configuration { policy, judge_connect_host, proxy_credentials, rego }) = &self.configuration
         else {
             let decision = Decision::deny(Reason::PolicyMissing, None, None);
             return Ruling { id, policy_version: None, facts, decision, words: None };
@@ -97,7 +103,13 @@ impl Judge {
             && !asked.accept(&facts.proxy_authorization.0)
         {
             let decision = Decision::deny(Reason::ProxyCredentialsRequired, None, None);
-            return Ruling { id, policy_version: Some(*version), facts, decision, words: None };
+            return Ruling {
+                id,
+                policy_version: self.policy_version.as_deref(),
+                facts,
+                decision,
+                words: None,
+            };
         }
         let mut words = None;
         let mut decision = match rego {
@@ -118,7 +130,7 @@ impl Judge {
         if decision.effect == Effect::Allow && facts.claims_https_without_tls() && !facts.asks_for_tunnel() {
             decision = decision.overruled(Reason::SchemeNotAllowed);
         }
-        Ruling { id, policy_version: Some(*version), facts, decision, words }
+        Ruling { id, policy_version: self.policy_version.as_deref(), facts, decision, words }
     }
 
     fn deny(&self, host: &impl Hostcalls, ruling: &Ruling<'_>) -> Verdict {
@@ -160,8 +172,6 @@ fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(feature = "rego")]
-    use crate::configuration::tests::allowing_method;
     use crate::configuration::tests::{asking_for, plugin_configuration};
     use crate::hostcalls::in_memory::InMemory;
     use proptest::prelude::*;
@@ -219,33 +229,27 @@ rules:
         assert_eq!(judged(judge, host), Verdict::Continue, "{:?}", host.record());
     }
 
-    #[cfg(feature = "rego")]
     #[test]
-    fn what_rego_denies_is_denied_in_its_words() {
-        let judge = Judge::new(Some(Configuration::try_from(allowing_method("GET")).unwrap()), Rc::default());
-        let ask = |method: &[u8]| {
-            InMemory::tls(Some(b"a.example"))
-                .with_header(":authority", b"a.example")
-                .with_header(":method", method)
-        };
-        allowed(&judge, &ask(b"GET"));
-        let host = ask(b"PUT");
-        assert_eq!(denied(&judge, &host), (451, "denied_by_rego".to_owned()));
-        assert_eq!(host.record().unwrap()["rego_reason"], "no");
-        // Not text, and the policy reads it.
-        let host = ask(b"G\xff");
-        assert_eq!(judged(&judge, &host), Verdict::Stop);
-    }
-
-    #[test]
-    fn an_allowed_https_request_carries_its_sni_and_its_names() {
+    fn an_allowed_https_request_carries_its_sni() {
         for name in ["a.example", "b.example"] {
             let host = InMemory::tls(Some(name.as_bytes())).with_header(":authority", name.as_bytes());
             allowed(&judge(), &host);
             assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some(name));
-            assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names").as_deref(), Some(name));
+            // Envoy verifies the authority.
+            assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), None);
+            assert_eq!(host.header(":authority").as_deref(), Some(name.as_bytes()));
             assert_eq!(host.warnings(), [] as [String; 0]);
         }
+    }
+
+    #[test]
+    fn an_address_is_verified_as_it_is_written_in_certificates() {
+        let document = "rules: [{id: a, effect: allow, hosts: ['192.0.2.1']}]";
+        let configuration = Configuration::try_from(plugin_configuration(document, 0)).unwrap();
+        let host = InMemory::tls(Some(b"192.0.2.1")).with_header(":authority", b"192.0.2.1");
+        allowed(&Judge::new(Some(configuration), Rc::default()), &host);
+        let names = host.filter_state("envoy.network.upstream_subject_alt_names");
+        assert_eq!(names.as_deref(), Some("192.0.2.1"));
     }
 
     #[test]
@@ -262,7 +266,7 @@ rules:
         let (https, plain) = (InMemory::tls(Some(b"a.example")), InMemory::plain());
         judge.judge(&InMemory::plain());
         allowed(&judge, &https);
-        assert_eq!(https.calls(), 3 + 2 + 1 + 1, "facts, names, record, count");
+        assert_eq!(https.calls(), 2 + 1 + 1 + 1, "facts, server name, record, count");
         allowed(&judge, &plain);
         assert_eq!(plain.calls_of("replace_header_map_value") + plain.calls_of("remove_header_map_value"), 0);
     }
@@ -403,7 +407,7 @@ rules:
 
     #[test]
     fn a_connect_that_is_not_to_the_proxy_is_no_connect_for_us() {
-        let inside = InMemory::to_proxy().in_tunnel(b"free.example:80");
+        let inside = InMemory::plain().in_tunnel(b"free.example:80");
         let redirected = InMemory::plain();
         for host in [inside, redirected, InMemory::tls(Some(b"free.example")), InMemory::tls(None)] {
             let host = host
@@ -476,15 +480,6 @@ rules:
         assert_eq!(forged.header("x-weir-upstream"), None);
     }
 
-    /// The CONNECT that Envoy makes of a connection that is not opened.
-    fn unopened(server_name: &[u8], authority: &[u8]) -> InMemory {
-        InMemory::default()
-            .attribute(&["xds", "filter_chain_name"], b"passthrough")
-            .with_header(":method", b"CONNECT")
-            .with_header(":authority", authority)
-            .with_header("x-weir-server-name", server_name)
-    }
-
     fn passing() -> Judge {
         let document = "rules: [{id: pinned, effect: allow, hosts: [pinned.example], tls: passthrough, ports: [443, 8443],
             addresses: [10.0.0.0/8]}, {id: moved, effect: allow, hosts: [moved.example], tls: passthrough, upstream: {host:
@@ -500,13 +495,13 @@ rules:
             ("pinned.example", "pinned.example:8443", "pinned.example:8443"),
             ("moved.example", "moved.example:443", "there.example:444"),
         ] {
-            let host = unopened(server_name.as_bytes(), authority.as_bytes());
+            let host = InMemory::unopened(server_name.as_bytes(), authority.as_bytes());
             allowed(&passing(), &host);
             assert_eq!(host.header(":authority").as_deref(), Some(onward.as_bytes()));
             assert_eq!(host.header("x-weir-server-name"), None);
             assert_eq!(host.record().unwrap()["scheme"], "https");
         }
-        let host = unopened(b"pinned.example", b"pinned.example:443");
+        let host = InMemory::unopened(b"pinned.example", b"pinned.example:443");
         allowed(&passing(), &host);
         assert_eq!(host.filter_state("wasm.weir_addresses").as_deref(), Some("0"));
     }
@@ -523,7 +518,11 @@ rules:
             (b"pinned.example", b"pinned.example", "port_not_allowed"),
             (b"pinned.example", b"pinned.example:22", "port_not_allowed"),
         ] {
-            assert_eq!(denied(&passing(), &unopened(server_name, authority)).1, reason, "{authority:?}");
+            assert_eq!(
+                denied(&passing(), &InMemory::unopened(server_name, authority)).1,
+                reason,
+                "{authority:?}"
+            );
         }
     }
 
@@ -781,7 +780,7 @@ rules:
             let host = tunnel.iter().fold(host, |host, tunnel| host.in_tunnel(tunnel));
             if judged(&judge_with(flags), &host) == Verdict::Continue {
                 let name = host.filter_state("envoy.network.upstream_server_name").expect("an SNI");
-                prop_assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), Some(name.clone()));
+                prop_assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), None);
                 prop_assert_eq!(host.header(":authority"), Some(name.clone().into_bytes()));
                 let sni = String::from_utf8(sni.unwrap()).unwrap().to_ascii_lowercase();
                 prop_assert_eq!(sni.trim_end_matches('.'), name);

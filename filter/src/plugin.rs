@@ -1,20 +1,21 @@
-//! The one file that knows the proxy-wasm SDK.
-//!
-//! It calls the SDK's free functions for bytes and nothing else: the string getters, the traits' among them, panic on
-//! a byte that is not UTF-8. `clippy.toml` keeps it so. Header names are text here because Envoy's codecs refuse a
-//! name that is not an HTTP token.
+//! The one file that knows proxy-wasm: what Envoy asks of the filter, and what the filter asks of Envoy.
 
 use crate::configuration::Configuration;
-use crate::hostcalls::{CounterId, FailedCall, Header, Hostcalls, LocalResponse, Status};
+use crate::header_map::{self, HeaderMap};
+use crate::hostcalls::{CounterId, FailedCall, Hostcalls, LocalResponse, Status};
 use crate::judge::{Instance, Judge, Verdict};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, MetricType};
-use proxy_wasm::{hostcalls, types};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use weir_abi::{Action, Filter};
 
 thread_local! {
     /// Envoy runs one instance of the module on each worker, for all its configurations.
     static INSTANCE: Rc<Instance> = Rc::default();
+    /// The judges of the configurations.
+    static JUDGES: RefCell<BTreeMap<u32, Rc<Judge>>> = const { RefCell::new(BTreeMap::new()) };
+    /// The requests that are under way.
+    static STREAMS: RefCell<BTreeMap<u32, Stream>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Counts, so that an evaluation can be ended before memory is. A limit of its own would trap.
@@ -22,32 +23,38 @@ thread_local! {
 #[global_allocator]
 static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
 
-proxy_wasm::main! {{
-    #[cfg(feature = "rego")]
-    weir_rego::count_memory(|| ALLOCATOR.allocated());
-    // Also makes a panic leave its message in Envoy's log.
-    proxy_wasm::set_log_level(LogLevel::Warn);
-    proxy_wasm::set_root_context(|_| Box::new(Plugin { judge: judge(None) }));
-}}
+weir_abi::export!(Plugin);
 
-fn judge(configuration: Option<Configuration>) -> Rc<Judge> {
-    Rc::new(Judge::new(configuration, INSTANCE.with(Rc::clone)))
-}
-
-/// One configuration of the filter.
-struct Plugin {
+/// One request.
+struct Stream {
     judge: Rc<Judge>,
+    verdict: Verdict,
 }
 
-impl Context for Plugin {}
+struct Plugin;
 
-impl RootContext for Plugin {
+impl Filter for Plugin {
+    fn started() {
+        #[cfg(feature = "rego")]
+        weir_rego::count_memory(|| ALLOCATOR.allocated());
+    }
+
+    fn created(context: u32, parent: u32) {
+        if parent == 0 {
+            JUDGES.with_borrow_mut(|judges| judges.insert(context, judge(None)));
+            return;
+        }
+        let known = JUDGES.with_borrow(|judges| judges.get(&parent).cloned());
+        let stream = Stream { judge: known.unwrap_or_else(|| judge(None)), verdict: Verdict::Stop };
+        STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
+    }
+
     /// False refuses the update, and the configuration before it stays.
-    fn on_configure(&mut self, size: usize) -> bool {
-        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
-        match Configuration::try_from(bytes.unwrap_or_default()) {
+    fn configured(context: u32, configuration: Vec<u8>) -> bool {
+        match Configuration::try_from(configuration) {
             Ok(configuration) => {
-                self.judge = judge(Some(configuration));
+                let judge = judge(Some(configuration));
+                JUDGES.with_borrow_mut(|judges| judges.insert(context, judge));
                 true
             }
             Err(invalid) => {
@@ -57,44 +64,47 @@ impl RootContext for Plugin {
         }
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { judge: Rc::clone(&self.judge), verdict: Verdict::Stop }))
+    fn request_headers(context: u32) -> Action {
+        // Nothing is borrowed while the request is judged: Envoy may call the filter from within a call of the filter's.
+        let known =
+            STREAMS.with_borrow(|streams| streams.get(&context).map(|stream| Rc::clone(&stream.judge)));
+        let verdict = known.unwrap_or_else(|| judge(None)).judge(&Envoy);
+        STREAMS.with_borrow_mut(|streams| {
+            if let Some(stream) = streams.get_mut(&context) {
+                stream.verdict = verdict;
+            }
+        });
+        action(verdict)
     }
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    fn request_body(context: u32) -> Action {
+        action(verdict(context))
     }
-}
 
-/// One request.
-struct Stream {
-    judge: Rc<Judge>,
-    verdict: Verdict,
-}
+    fn request_trailers(context: u32) -> Action {
+        action(verdict(context))
+    }
 
-impl Stream {
-    fn action(&self) -> Action {
-        match self.verdict {
-            Verdict::Continue => Action::Continue,
-            Verdict::Stop => Action::Pause,
+    fn deleted(context: u32) {
+        if STREAMS.with_borrow_mut(|streams| streams.remove(&context)).is_none() {
+            JUDGES.with_borrow_mut(|judges| judges.remove(&context));
         }
     }
 }
 
-impl Context for Stream {}
+fn judge(configuration: Option<Configuration>) -> Rc<Judge> {
+    Rc::new(Judge::new(configuration, INSTANCE.with(Rc::clone)))
+}
 
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        self.verdict = self.judge.judge(&Envoy);
-        self.action()
-    }
+/// What was decided on a request; nothing goes on of one that is not known.
+fn verdict(context: u32) -> Verdict {
+    STREAMS.with_borrow(|streams| streams.get(&context).map(|stream| stream.verdict)).unwrap_or_default()
+}
 
-    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
-        self.action()
-    }
-
-    fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        self.action()
+fn action(verdict: Verdict) -> Action {
+    match verdict {
+        Verdict::Continue => Action::Continue,
+        Verdict::Stop => Action::Pause,
     }
 }
 
@@ -102,69 +112,57 @@ impl HttpContext for Stream {
 struct Envoy;
 
 impl Hostcalls for Envoy {
-    fn request_headers(&self) -> Result<Vec<Header>, FailedCall> {
-        let pairs =
-            hostcalls::get_map_bytes(MapType::HttpRequestHeaders).map_err(failed("get_header_map_pairs"))?;
-        Ok(pairs.into_iter().map(|(name, value)| Header { name, value }).collect())
+    fn request_headers(&self) -> Result<HeaderMap, FailedCall> {
+        weir_abi::request_headers().map(HeaderMap::from).map_err(failed("get_header_map_pairs"))
     }
 
     fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), FailedCall> {
-        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value))
-            .map_err(failed("replace_header_map_value"))
+        weir_abi::set_request_header(name.as_bytes(), value).map_err(failed("replace_header_map_value"))
     }
 
-    fn remove_request_header(&self, name: &str) -> Result<(), FailedCall> {
-        hostcalls::remove_map_value(MapType::HttpRequestHeaders, name)
-            .map_err(failed("remove_header_map_value"))
+    fn remove_request_header(&self, name: &[u8]) -> Result<(), FailedCall> {
+        weir_abi::remove_request_header(name).map_err(failed("remove_header_map_value"))
     }
 
-    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, FailedCall> {
-        let value = hostcalls::get_property(path.to_vec()).map_err(failed("get_property"))?;
-        Ok(value.filter(|value| !value.is_empty()))
+    fn property(&self, path: &str) -> Result<Option<Vec<u8>>, FailedCall> {
+        match weir_abi::property(path.as_bytes()) {
+            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+            Err(weir_abi::NOT_FOUND) => Ok(None),
+            Err(status) => Err(failed("get_property")(status)),
+        }
     }
 
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall> {
-        hostcalls::set_property(vec![key], Some(value)).map_err(failed("set_property"))
+        weir_abi::set_property(key.as_bytes(), value).map_err(failed("set_property"))
     }
 
     fn call_foreign_function(&self, name: &str, argument: &[u8]) -> Result<(), FailedCall> {
-        hostcalls::call_foreign_function(name, Some(argument)).map_err(failed("call_foreign_function"))?;
+        weir_abi::call_foreign_function(name.as_bytes(), argument)
+            .map_err(failed("call_foreign_function"))?;
         Ok(())
     }
 
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {
         let LocalResponse { status, headers, body } = response;
-        let headers = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        hostcalls::send_http_response(u32::from(*status), headers, Some(body))
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        weir_abi::send_local_response(u32::from(*status), &header_map::encode(&headers), body)
             .map_err(failed("send_local_response"))
     }
 
     fn define_counter(&self, name: &str) -> Result<CounterId, FailedCall> {
-        hostcalls::define_metric(MetricType::Counter, name).map(CounterId).map_err(failed("define_metric"))
+        weir_abi::define_counter(name.as_bytes()).map(CounterId).map_err(failed("define_metric"))
     }
 
     fn increment_counter(&self, CounterId(id): CounterId) -> Result<(), FailedCall> {
-        hostcalls::increment_metric(id, 1).map_err(failed("increment_metric"))
+        weir_abi::increment_counter(id).map_err(failed("increment_metric"))
     }
 
     fn warn(&self, message: &str) {
-        // Where the log cannot be written, nobody can be told.
-        let _ = hostcalls::log(LogLevel::Warn, message);
+        weir_abi::warn(message);
     }
 }
 
-fn failed(call: &'static str) -> impl FnOnce(types::Status) -> FailedCall {
-    move |status| {
-        let status = match status {
-            types::Status::NotFound => Status::NotFound,
-            types::Status::BadArgument => Status::BadArgument,
-            types::Status::SerializationFailure => Status::SerializationFailure,
-            types::Status::ParseFailure => Status::ParseFailure,
-            types::Status::Empty => Status::Empty,
-            types::Status::CasMismatch => Status::CasMismatch,
-            types::Status::InternalFailure => Status::InternalFailure,
-            other @ types::Status::Ok | other => Status::Unknown(other as u32),
-        };
-        FailedCall { call, status }
-    }
+fn failed(call: &'static str) -> impl FnOnce(weir_abi::Status) -> FailedCall {
+    move |status| FailedCall { call, status: Status::from(status) }
 }

@@ -18,14 +18,13 @@ pub fn export(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), FailedCa
 fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
     let Decision { effect, reason, rule, authority, would_deny, address_set: _, upstream: _ } =
         &ruling.decision;
-    let version = ruling.policy_version.as_ref().map(ToString::to_string);
     let mut record = Object::new();
     record
         .text("effect", effect.as_str())
         .text("reason", reason.as_str())
         .optional_text("rule", rule.as_ref().map(Rule::id))
-        .text("decision_id", &ruling.id.to_string())
-        .optional_text("policy_version", version.as_deref())
+        .text("decision_id", &ruling.id.text())
+        .optional_text("policy_version", ruling.policy_version)
         .bytes("host", ruling.host(), HOST_LIMIT)
         .optional_number("port", authority.map(|authority| authority.port))
         .text("scheme", ruling.facts.scheme().as_str())

@@ -58,5 +58,5 @@ pub(crate) trait Engine: Sized {
     /// Whether the policy reads headers.
     fn reads_headers(&self) -> bool;
     /// Decides by both policies.
-    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts) -> Opinion<'p>;
+    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> Opinion<'p>;
 }

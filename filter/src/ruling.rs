@@ -3,7 +3,7 @@
 use crate::decision_id::DecisionId;
 use crate::facts::Facts;
 use crate::rego::Words;
-use weir_policy::{Decision, PolicyVersion, Reason, Upstream};
+use weir_policy::{Decision, Reason, Upstream};
 
 /// Longest method that is shown.
 pub(crate) const METHOD_LIMIT: usize = 32;
@@ -18,9 +18,9 @@ pub struct Ruling<'a> {
     /// Names it.
     pub id: DecisionId,
     /// The policy that decided; none if there is none.
-    pub policy_version: Option<PolicyVersion>,
+    pub policy_version: Option<&'a str>,
     /// The request.
-    pub facts: &'a Facts,
+    pub facts: &'a Facts<'a>,
     /// Effect, reason and rule.
     pub decision: Decision<'a>,
     /// What the Rego policy said to its denial.

@@ -25,7 +25,7 @@ pub struct Destination<'a> {
 /// Makes the request of `facts` go to its destination and to nobody else, over the scheme that it came in on.
 ///
 /// Any error leaves the request half prepared: it must not go on then.
-pub fn prepare(host: &impl Hostcalls, facts: &Facts, to: &Destination<'_>) -> Result<(), FailedCall> {
+pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -> Result<(), FailedCall> {
     let Destination { authority, upstream, address_set } = to;
     // Before any header is set here that a client might have set as well.
     strip(host, facts)?;
@@ -37,16 +37,23 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts, to: &Destination<'_>) -> Re
         host.set_request_header(UPSTREAM_HEADER, cluster_of(upstream, facts).as_bytes())?;
     }
     if facts.scheme() == Scheme::Https {
-        let server_name = upstream.as_ref().and_then(Upstream::server_name).unwrap_or(own_name);
-        name_upstream(host, server_name, upstream.as_ref())?;
+        match upstream {
+            // Envoy itself takes the names to verify from the authority, where there is nothing else to verify:
+            // `auto_san_validation`, without which it refuses every cluster that a request can go to from here.
+            None if !authority.host.is_address() => filter_state::set_server_name(host, own_name)?,
+            _ => {
+                let server_name = upstream.as_ref().and_then(Upstream::server_name).unwrap_or(own_name);
+                name_upstream(host, server_name, upstream.as_ref())?;
+            }
+        }
     }
     if let Some(set) = address_set {
         host.set_property(ADDRESS_SET, set.to_string().as_bytes())?;
     }
-    // Every spelling of a name would get a connection pool and an answer from DNS of its own.
-    let canonical = canonical_text(authority, facts.scheme());
-    if facts.authority != canonical.as_bytes() {
-        host.set_request_header(":authority", canonical.as_bytes())?;
+    // Every spelling of a name would get a connection pool and an answer from DNS of its own. Also what Envoy verifies the
+    // upstream's certificate for.
+    if !is_canonical(&facts.authority, authority, facts.scheme()) {
+        host.set_request_header(":authority", canonical_text(authority, facts.scheme()).as_bytes())?;
     }
     // An HTTP/2 upstream reads `:scheme`; the client's word for it may differ from what was judged.
     let scheme = facts.scheme().as_str();
@@ -58,7 +65,7 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts, to: &Destination<'_>) -> Re
 
 /// The name of the cluster that leads to a rule's own upstream. An h2 connection carries no WebSocket through Envoy, so
 /// there is another for these.
-fn cluster_of(upstream: &Upstream<'_>, facts: &Facts) -> String {
+fn cluster_of(upstream: &Upstream<'_>, facts: &Facts<'_>) -> String {
     let kind = match facts.scheme() {
         Scheme::Http => "http",
         Scheme::Https if facts.upgrades_to_websocket => "https_upgrade",
@@ -72,12 +79,25 @@ fn canonical_text(authority: &Authority, scheme: Scheme) -> String {
     if authority.port == scheme.default_port() { authority.host.to_string() } else { authority.to_string() }
 }
 
+/// Whether it is that already, as it mostly is.
+fn is_canonical(sent: &[u8], authority: &Authority, scheme: Scheme) -> bool {
+    if authority.port == scheme.default_port() {
+        sent == authority.host.as_bytes()
+    } else {
+        sent == authority.to_string().as_bytes()
+    }
+}
+
 /// Makes the CONNECT of `facts` reach an inner connection of its own.
 ///
 /// Envoy pools connections to the inner listener without regard to the filter state that they carry inward: while one
 /// CONNECT is open, a second one would be handed the first one's authority (measured on 1.36 to 1.40). The server name
 /// is part of the pool's key, and nothing else reads it where there is no TLS.
-pub fn prepare_tunnel(host: &impl Hostcalls, facts: &Facts, authority: &Authority) -> Result<(), FailedCall> {
+pub fn prepare_tunnel(
+    host: &impl Hostcalls,
+    facts: &Facts<'_>,
+    authority: &Authority,
+) -> Result<(), FailedCall> {
     filter_state::set_server_name(host, &authority.to_string())?;
     strip(host, facts)
 }
@@ -86,7 +106,7 @@ pub fn prepare_tunnel(host: &impl Hostcalls, facts: &Facts, authority: &Authorit
 /// where its rule sends it. Nothing but the resolver reads its authority.
 pub fn prepare_unopened(
     host: &impl Hostcalls,
-    facts: &Facts,
+    facts: &Facts<'_>,
     to: &Destination<'_>,
 ) -> Result<(), FailedCall> {
     let Destination { authority, upstream, address_set } = to;
@@ -100,12 +120,11 @@ pub fn prepare_unopened(
 }
 
 /// Removes the headers that no upstream may see.
-fn strip(host: &impl Hostcalls, facts: &Facts) -> Result<(), FailedCall> {
+fn strip(host: &impl Hostcalls, facts: &Facts<'_>) -> Result<(), FailedCall> {
     facts.unwanted_headers.iter().try_for_each(|name| host.remove_request_header(name))
 }
 
-/// Sets SNI and subject names, always both: one alone gives an error, or a connection that nobody verified and that a
-/// later request may share.
+/// Sets SNI and subject names. Envoy would verify the authority, which is another name.
 fn name_upstream(
     host: &impl Hostcalls,
     server_name: &str,

@@ -14,7 +14,7 @@ struct Asked {
     seen: Option<&'static str>,
 }
 
-const ASKED: [Asked; 7] = [
+const ASKED: [Asked; 10] = [
     // The cluster's own: the authority, which the certificate must carry.
     Asked { host: ALPHA, named: None, seen: Some(ALPHA) },
     Asked { host: IMPOSTOR, named: None, seen: None },
@@ -23,6 +23,10 @@ const ASKED: [Asked; 7] = [
     Asked { host: ALPHA, named: Some([ALPHA, BETA]), seen: None },
     Asked { host: ALPHA, named: Some([BETA, ALPHA]), seen: None },
     Asked { host: IMPOSTOR, named: Some([IMPOSTOR, "none.weir.test,beta.weir.test"]), seen: Some(IMPOSTOR) },
+    // A server name alone: what is verified is the authority all the same.
+    Asked { host: ALPHA, named: Some([ALPHA, ""]), seen: Some(ALPHA) },
+    Asked { host: ALPHA, named: Some([BETA, ""]), seen: None },
+    Asked { host: IMPOSTOR, named: Some([IMPOSTOR, ""]), seen: None },
     // And nothing of it is left for the next request.
     Asked { host: ALPHA, named: None, seen: Some(ALPHA) },
 ];
@@ -36,7 +40,10 @@ fn filter_state_wins_over_the_authority_and_that_over_the_clusters_server_name(
     for (index, Asked { host, named, seen }) in ASKED.into_iter().enumerate() {
         let mut request = Request::get(format!("http://{host}:{}/", hosts.port()));
         if let Some([sni, names]) = named {
-            request = request.header(format!("x-sni: {sni}")).header(format!("x-names: {names}"));
+            request = request.header(format!("x-sni: {sni}"));
+            if !names.is_empty() {
+                request = request.header(format!("x-names: {names}"));
+            }
         }
         let response = envoy.send(&request)?;
         let forwarded = &envoy.wait_forwarded(index + 1)?[index];

@@ -18,7 +18,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
 
-use super::filter_state::shared;
+use super::filter_state::Kind;
 use super::protobuf::{ads, bool_value, duration, number, seconds};
 use super::{
     Gateway, address_guard, decision_log, dns_cache, filter_state, local_reply, names, policy_filter,
@@ -33,11 +33,12 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 const REQUEST_HEADERS_SECONDS: i64 = 30;
 
 /// The explicit proxy: a CONNECT is marked with its authority and goes inward, absolute-form goes out.
-pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> Filter {
+pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
     let [policy, forward_proxy, address_guard, router] = policed(gateway);
     // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
     let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, router];
     manager(
+        Kind::Explicit,
         names::EXPLICIT_LISTENER,
         gateway,
         capabilities,
@@ -48,8 +49,9 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> Filter 
 }
 
 /// TLS terminated, on the listener of this name.
-pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> Filter {
+pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
     manager(
+        Kind::Tls,
         listener,
         gateway,
         capabilities,
@@ -60,8 +62,13 @@ pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: C
 }
 
 /// Plain HTTP that is no proxy request, on the listener of this name.
-pub(super) fn intercepted_plain(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> Filter {
+pub(super) fn intercepted_plain(
+    listener: &str,
+    gateway: &Gateway,
+    capabilities: Capabilities,
+) -> [Filter; 2] {
     manager(
+        Kind::Plain,
         listener,
         gateway,
         capabilities,
@@ -72,9 +79,10 @@ pub(super) fn intercepted_plain(listener: &str, gateway: &Gateway, capabilities:
 }
 
 /// TLS that is not opened, each connection in a CONNECT.
-pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> Filter {
+pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
     let filters = policed(gateway).into();
     manager(
+        Kind::Passthrough,
         names::PASSTHROUGH_LISTENER,
         gateway,
         capabilities,
@@ -105,25 +113,20 @@ fn policed(gateway: &Gateway) -> [HttpFilter; 4] {
 /// Shares with the intercept listener what is known only here: the authority of the CONNECT, which the filter
 /// holds against the SNI and the authority inside, and the addresses of the connection.
 fn mark_tunnel() -> HttpFilter {
-    let config = SetFilterState {
-        on_request_headers: [shared(names::CONNECT_AUTHORITY, "envoy.string", "%REQ(:AUTHORITY)%")]
-            .into_iter()
-            .chain(filter_state::addresses())
-            .collect(),
-        ..SetFilterState::default()
-    };
+    let config = SetFilterState { on_request_headers: filter_state::tunnel(), ..SetFilterState::default() };
     configured("envoy.filters.http.set_filter_state", config)
 }
 
-/// `routes` is its route table, and its own name in statistics.
+/// With what tells the connection's kind before it. `routes` is its route table, and its own name in statistics.
 fn manager(
+    kind: Kind,
     listener: &str,
     gateway: &Gateway,
     capabilities: Capabilities,
     routes: &str,
     filters: Vec<HttpFilter>,
     upgrades: &[&str],
-) -> Filter {
+) -> [Filter; 2] {
     let upgrade =
         |kind: &&str| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() };
     let manager = HttpConnectionManager {
@@ -169,10 +172,11 @@ fn manager(
         request_headers_timeout: seconds(REQUEST_HEADERS_SECONDS),
         ..HttpConnectionManager::default()
     };
-    Filter {
+    let manager = Filter {
         name: "envoy.filters.network.http_connection_manager".to_owned(),
         config_type: Some(filter::ConfigType::TypedConfig(pack_any(manager))),
-    }
+    };
+    [filter_state::connection(kind), manager]
 }
 
 fn configured<M: Message + Name>(name: &str, config: M) -> HttpFilter {

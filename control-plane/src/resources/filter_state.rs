@@ -1,11 +1,17 @@
-//! Filter state that a connection hands inward, to the internal listener that it ends in.
+//! Filter state: what a connection hands inward, to the internal listener that it ends in, and what it tells the policy
+//! filter.
 
 use envoy_types::pb::envoy::config::core::v3::SubstitutionFormatString;
 use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
 use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3::{
     FilterStateValue, filter_state_value,
 };
 
+use envoy_types::pb::envoy::extensions::filters::network::set_filter_state::v3::Config;
+use envoy_types::util::pack_any;
+
+use super::names;
 use super::protobuf::inline_string;
 
 /// The addresses of the connection, which the listener's `original_dst` filter takes for its own.
@@ -16,16 +22,64 @@ pub(super) fn addresses() -> [FilterStateValue; 2] {
     ]
 }
 
+/// What a filter chain takes. The policy filter reads the line that [`connection`] makes of it in
+/// `filter/src/connection.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Explicit,
+    Tls,
+    Plain,
+    Passthrough,
+}
+
+/// Tells the policy filter once for all requests of a connection what it is: one property to ask for instead of three,
+/// and no request can change it.
+pub(super) fn connection(kind: Kind) -> Filter {
+    let tunnel = format!("%FILTER_STATE({}:PLAIN)%", names::CONNECT_AUTHORITY);
+    let line = match kind {
+        Kind::Explicit => "explicit".to_owned(),
+        Kind::Tls => format!("tls/%REQUESTED_SERVER_NAME%/{tunnel}"),
+        Kind::Plain => format!("plain//{tunnel}"),
+        Kind::Passthrough => "passthrough".to_owned(),
+    };
+    // What is not there is nothing, and not a dash, which a server name may be.
+    network_filter(vec![value(names::CONNECTION, STRING, &line, true)])
+}
+
+/// Sets filter state when a connection is accepted.
+pub(super) fn network_filter(values: Vec<FilterStateValue>) -> Filter {
+    let config = Config { on_new_connection: values, ..Config::default() };
+    Filter {
+        name: "envoy.filters.network.set_filter_state".to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(pack_any(config))),
+    }
+}
+
+/// Makes text of any key.
+const STRING: &str = "envoy.string";
+
+/// Shares with the intercept listener what is known only at the explicit one.
+pub(super) fn tunnel() -> Vec<FilterStateValue> {
+    [shared(names::CONNECT_AUTHORITY, STRING, "%REQ(:AUTHORITY)%")].into_iter().chain(addresses()).collect()
+}
+
+fn shared(key: &str, factory: &str, format: &str) -> FilterStateValue {
+    FilterStateValue {
+        shared_with_upstream: filter_state_value::SharedWithUpstream::Once as i32,
+        ..value(key, factory, format, false)
+    }
+}
+
 /// A value by its format, made by a factory that Envoy finds by the key where none is named.
-pub(super) fn shared(key: &str, factory: &str, format: &str) -> FilterStateValue {
+fn value(key: &str, factory: &str, format: &str, omit_empty_values: bool) -> FilterStateValue {
     FilterStateValue {
         key: Some(filter_state_value::Key::ObjectKey(key.to_owned())),
         factory_key: factory.to_owned(),
         value: Some(filter_state_value::Value::FormatString(SubstitutionFormatString {
+            omit_empty_values,
             format: Some(Format::TextFormatSource(inline_string(format))),
             ..SubstitutionFormatString::default()
         })),
-        shared_with_upstream: filter_state_value::SharedWithUpstream::Once as i32,
         ..FilterStateValue::default()
     }
 }

@@ -30,8 +30,8 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listen
         name: names::EXPLICIT_LISTENER.to_owned(),
         address: Some(socket_address(gateway.listen)),
         filter_chains: vec![FilterChain {
-            name: names::EXPLICIT_CHAIN.to_owned(),
-            filters: vec![connection_manager::explicit(gateway, capabilities)],
+            name: "explicit".to_owned(),
+            filters: connection_manager::explicit(gateway, capabilities).into(),
             ..FilterChain::default()
         }],
         ..Listener::default()
@@ -84,8 +84,8 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> (Lis
         listener_specifier: Some(ListenerSpecifier::InternalListener(InternalListenerConfig {})),
         listener_filters: vec![original_destination()],
         filter_chains: vec![FilterChain {
-            name: names::PASSTHROUGH_CHAIN.to_owned(),
-            filters: vec![connection_manager::passthrough(gateway, capabilities)],
+            name: "passthrough".to_owned(),
+            filters: connection_manager::passthrough(gateway, capabilities).into(),
             ..FilterChain::default()
         }],
         ..Listener::default()
@@ -115,13 +115,13 @@ fn intercepting(
         filter_chain_match: transport_protocol("tls"),
         transport_socket: Some(downstream_tls::transport(capabilities.leaf_delivery, leaf_names)),
         transport_socket_connect_timeout: seconds(HANDSHAKE_SECONDS),
-        filters: vec![connection_manager::intercepted_tls(name, gateway, capabilities)],
+        filters: connection_manager::intercepted_tls(name, gateway, capabilities).into(),
         ..FilterChain::default()
     };
     let plain = FilterChain {
         name: "plain".to_owned(),
         filter_chain_match: transport_protocol("raw_buffer"),
-        filters: vec![connection_manager::intercepted_plain(name, gateway, capabilities)],
+        filters: connection_manager::intercepted_plain(name, gateway, capabilities).into(),
         ..FilterChain::default()
     };
     Listener {

@@ -10,10 +10,6 @@ pub const INTERCEPT_LISTENER: &str = "weir_intercept";
 pub const TRANSPARENT_LISTENER: &str = "weir_transparent";
 /// Internal listener for TLS that is not opened.
 pub const PASSTHROUGH_LISTENER: &str = "weir_passthrough";
-/// Filter chain of the explicit proxy: by its name the policy filter knows whom a client speaks to.
-pub const EXPLICIT_CHAIN: &str = "explicit";
-/// The same of TLS that is not opened.
-pub const PASSTHROUGH_CHAIN: &str = "passthrough";
 
 /// Route table of the explicit proxy.
 pub const EXPLICIT_ROUTES: &str = "explicit";
@@ -66,6 +62,8 @@ pub const ADDRESS_GUARD: &str = "weir.address_guard";
 
 /// Filter state that carries the authority of a CONNECT into the intercept listener.
 pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
+/// Filter state in which a filter chain tells the policy filter what a connection is.
+pub const CONNECTION: &str = "weir.connection";
 /// Header of the CONNECT that stands for a connection which is not opened: its server name.
 pub const SERVER_NAME_HEADER: &str = "x-weir-server-name";
 /// Filter state that the policy filter writes: the decision record. A wasm filter's properties are prefixed so.

@@ -11,7 +11,6 @@
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch, filter};
-use envoy_types::pb::envoy::extensions::filters::network::set_filter_state::v3::Config as SetFilterState;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
     ClusterSpecifier, TunnelingConfig,
@@ -48,8 +47,6 @@ pub(super) fn chain(gateway: &Gateway, target: &str) -> Option<FilterChain> {
         }),
         ..TcpProxy::default()
     };
-    let share_addresses =
-        SetFilterState { on_new_connection: filter_state::addresses().into(), ..SetFilterState::default() };
     Some(FilterChain {
         name: "unopened".to_owned(),
         filter_chain_match: Some(FilterChainMatch {
@@ -58,7 +55,7 @@ pub(super) fn chain(gateway: &Gateway, target: &str) -> Option<FilterChain> {
             ..FilterChainMatch::default()
         }),
         filters: vec![
-            configured("envoy.filters.network.set_filter_state", share_addresses),
+            filter_state::network_filter(filter_state::addresses().into()),
             configured("envoy.filters.network.tcp_proxy", tcp_proxy),
         ],
         ..FilterChain::default()

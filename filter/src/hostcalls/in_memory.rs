@@ -1,6 +1,8 @@
 //! A host for tests: a request in memory that answers, stores and refuses as Envoy does, and counts the calls.
 
-use super::{CounterId, FailedCall, Header, Hostcalls, LocalResponse, Status};
+use super::{CounterId, FailedCall, Hostcalls, LocalResponse, Status};
+use crate::connection;
+use crate::header_map::{self, HeaderMap};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -14,8 +16,9 @@ const FILTER_STATE_FACTORIES: [&str; 4] = [
 
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {
-    headers: RefCell<Vec<Header>>,
-    attributes: BTreeMap<Vec<String>, Vec<u8>>,
+    headers: RefCell<Vec<(String, Vec<u8>)>>,
+    /// What the filter chain composed.
+    pub(crate) connection: Option<Vec<u8>>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     responses: RefCell<Vec<LocalResponse>>,
     counters: RefCell<Vec<(String, u64)>>,
@@ -30,7 +33,7 @@ pub(crate) struct InMemory {
 impl InMemory {
     /// `GET / HTTP/1.1` for `a.example` on a connection without TLS.
     pub(crate) fn plain() -> Self {
-        Self::default()
+        Self { connection: Some(b"plain//".to_vec()), ..Self::default() }
             .with_header(":authority", b"a.example")
             .with_header(":method", b"GET")
             .with_header(":path", b"/")
@@ -39,39 +42,41 @@ impl InMemory {
 
     /// The same asked of the explicit proxy.
     pub(crate) fn to_proxy() -> Self {
-        Self::plain().attribute(&["xds", "filter_chain_name"], b"explicit")
+        Self { connection: Some(b"explicit".to_vec()), ..Self::plain() }
     }
 
     /// The same over TLS.
     pub(crate) fn tls(sni: Option<&[u8]>) -> Self {
-        let host = Self::plain()
-            .with_header(":scheme", b"https")
-            .attribute(&["connection", "tls_version"], b"TLSv1.3");
-        // Envoy always has this attribute on a stream, and it is empty without SNI.
-        host.attribute(&["connection", "requested_server_name"], sni.unwrap_or_default())
+        let connection = [b"tls/", sni.unwrap_or_default(), b"/"].concat();
+        Self { connection: Some(connection), ..Self::plain() }.with_header(":scheme", b"https")
     }
 
-    pub(crate) fn in_tunnel(self, authority: &[u8]) -> Self {
-        self.attribute(&["filter_state", "weir.connect_authority"], authority)
+    /// The CONNECT that Envoy makes of a connection that is not opened.
+    pub(crate) fn unopened(server_name: &[u8], authority: &[u8]) -> Self {
+        Self { connection: Some(b"passthrough".to_vec()), ..Self::default() }
+            .with_header(":method", b"CONNECT")
+            .with_header(":authority", authority)
+            .with_header("x-weir-server-name", server_name)
     }
 
-    pub(crate) fn attribute(mut self, path: &[&str], value: &[u8]) -> Self {
-        self.attributes.insert(path.iter().map(|part| (*part).to_owned()).collect(), value.to_vec());
+    /// The same out of a CONNECT.
+    pub(crate) fn in_tunnel(mut self, authority: &[u8]) -> Self {
+        self.connection.get_or_insert_default().extend_from_slice(authority);
         self
     }
 
     pub(crate) fn with_header(self, name: &str, value: &[u8]) -> Self {
-        self.headers.borrow_mut().retain(|header| header.name != name);
+        self.headers.borrow_mut().retain(|(known, _)| known != name);
         self.also_header(name, value)
     }
 
     pub(crate) fn also_header(self, name: &str, value: &[u8]) -> Self {
-        self.headers.borrow_mut().push(Header { name: name.to_owned(), value: value.to_vec() });
+        self.headers.borrow_mut().push((name.to_owned(), value.to_vec()));
         self
     }
 
     pub(crate) fn without_header(self, name: &str) -> Self {
-        self.headers.borrow_mut().retain(|header| header.name != name);
+        self.headers.borrow_mut().retain(|(known, _)| known != name);
         self
     }
 
@@ -97,7 +102,7 @@ impl InMemory {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
-        self.headers.borrow().iter().find(|header| header.name == name).map(|header| header.value.clone())
+        self.headers.borrow().iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
 
     pub(crate) fn filter_state(&self, key: &str) -> Option<String> {
@@ -137,30 +142,32 @@ impl InMemory {
 }
 
 impl Hostcalls for InMemory {
-    fn request_headers(&self) -> Result<Vec<Header>, FailedCall> {
+    fn request_headers(&self) -> Result<HeaderMap, FailedCall> {
         self.call("get_header_map_pairs")?;
-        Ok(self.headers.borrow().clone())
+        let headers = self.headers.borrow();
+        let pairs: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
+        Ok(HeaderMap::from(header_map::encode(&pairs)))
     }
 
     fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), FailedCall> {
         self.call("replace_header_map_value")?;
         let mut headers = self.headers.borrow_mut();
-        headers.retain(|header| header.name != name);
-        headers.push(Header { name: name.to_owned(), value: value.to_vec() });
+        headers.retain(|(known, _)| known != name);
+        headers.push((name.to_owned(), value.to_vec()));
         Ok(())
     }
 
-    fn remove_request_header(&self, name: &str) -> Result<(), FailedCall> {
+    fn remove_request_header(&self, name: &[u8]) -> Result<(), FailedCall> {
         self.call("remove_header_map_value")?;
-        self.headers.borrow_mut().retain(|header| header.name != name);
+        self.headers.borrow_mut().retain(|(known, _)| known.as_bytes() != name);
         Ok(())
     }
 
-    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, FailedCall> {
+    fn property(&self, path: &str) -> Result<Option<Vec<u8>>, FailedCall> {
         self.call("get_property")?;
-        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+        assert_eq!(path, connection::PROPERTY);
         // The ABI hands an empty value over as a null pointer.
-        Ok(self.attributes.get(&path).filter(|value| !value.is_empty()).cloned())
+        Ok(self.connection.clone().filter(|value| !value.is_empty()))
     }
 
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall> {

@@ -19,10 +19,9 @@ impl Engine for Rego {
         self.0.reads_headers()
     }
 
-    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts) -> Opinion<'p> {
-        let headers: Vec<(&str, &[u8])> =
-            facts.headers.iter().map(|header| (header.name.as_str(), header.value.as_slice())).collect();
-        let Ruling { decision, answer } = weir_rego::decide(policy, &self.0, &facts.request(), &headers);
+    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> Opinion<'p> {
+        let Ruling { decision, answer } =
+            weir_rego::decide(policy, &self.0, &facts.request(), &facts.headers);
         let (words, failure) = match answer {
             Some(Ok(answer)) if decision.reason == Reason::DeniedByRego => (Some(answer), None),
             Some(Err(error)) => (None, Some(error.to_string())),

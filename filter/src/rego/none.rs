@@ -17,7 +17,7 @@ impl Engine for Rego {
         match *self {}
     }
 
-    fn decide<'p>(&self, _: &'p Policy, _: &Facts) -> Opinion<'p> {
+    fn decide<'p>(&self, _: &'p Policy, _: &Facts<'_>) -> Opinion<'p> {
         match *self {}
     }
 }

@@ -1,39 +1,37 @@
 //! The binding to Envoy.
 
-use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, LogLevel};
+use weir_abi::{Action, Filter};
 
 use crate::decisions;
 
-proxy_wasm::main! {{
-    proxy_wasm::set_log_level(LogLevel::Warn);
-    proxy_wasm::set_root_context(|_| Box::new(Plugin));
-}}
+weir_abi::export!(Plugin);
 
 struct Plugin;
 
-impl Context for Plugin {}
+impl Filter for Plugin {
+    fn started() {}
 
-impl RootContext for Plugin {
-    fn on_configure(&mut self, size: usize) -> bool {
-        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
-        let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { return true };
-        let said = decisions::measure(bytes).unwrap_or_else(|| "malformed".to_owned());
-        hostcalls::log(LogLevel::Warn, &format!("bench: {said}")).is_ok()
+    fn created(_: u32, _: u32) {}
+
+    fn configured(_: u32, configuration: Vec<u8>) -> bool {
+        if !configuration.is_empty() {
+            let said = decisions::measure(configuration).unwrap_or_else(|| "malformed".to_owned());
+            weir_abi::warn(&format!("bench: {said}"));
+        }
+        true
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream))
+    fn request_headers(_: u32) -> Action {
+        Action::Continue
     }
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    fn request_body(_: u32) -> Action {
+        Action::Continue
     }
+
+    fn request_trailers(_: u32) -> Action {
+        Action::Continue
+    }
+
+    fn deleted(_: u32) {}
 }
-
-struct Stream;
-
-impl Context for Stream {}
-
-impl HttpContext for Stream {}

@@ -1,0 +1,119 @@
+//! Calls from the host to the module.
+
+use std::alloc::{Layout, alloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+use crate::calls;
+
+/// What the host does next with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    /// Goes on with it.
+    Continue = 0,
+    /// Waits.
+    Pause = 1,
+}
+
+/// A module's answers to its host. Contexts are the host's numbers: one for each configuration, and one for each request.
+pub trait Filter {
+    /// The module was loaded.
+    fn started();
+
+    /// A context begins: one for a configuration if `parent` is 0, else one for a request that is under that configuration.
+    fn created(context: u32, parent: u32);
+
+    /// A context for a configuration is given it. False refuses it.
+    fn configured(context: u32, configuration: Vec<u8>) -> bool;
+
+    /// The headers of a request are there.
+    fn request_headers(context: u32) -> Action;
+
+    /// A part of a request's body is there.
+    fn request_body(context: u32) -> Action;
+
+    /// The trailers of a request are there.
+    fn request_trailers(context: u32) -> Action;
+
+    /// A context ended.
+    fn deleted(context: u32);
+}
+
+/// Exports a [`Filter`] to the host.
+#[macro_export]
+macro_rules! export {
+    ($filter:ty) => {
+        const _: () = {
+            #[unsafe(no_mangle)]
+            extern "C" fn _initialize() {
+                $crate::initialize();
+                <$filter as $crate::Filter>::started();
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_abi_version_0_2_1() {}
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
+                <$filter as $crate::Filter>::created(context, parent);
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_configure(context: u32, size: usize) -> bool {
+                <$filter as $crate::Filter>::configured(context, $crate::configuration(size))
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_request_headers(context: u32, _: u32, _: u32) -> $crate::Action {
+                <$filter as $crate::Filter>::request_headers(context)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_request_body(context: u32, _: u32, _: u32) -> $crate::Action {
+                <$filter as $crate::Filter>::request_body(context)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_request_trailers(context: u32, _: u32) -> $crate::Action {
+                <$filter as $crate::Filter>::request_trailers(context)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_delete(context: u32) {
+                <$filter as $crate::Filter>::deleted(context);
+            }
+        };
+    };
+}
+
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+/// What must run before anything else of a module.
+#[doc(hidden)]
+pub fn initialize() {
+    // SAFETY: the linker's own function, called once, by `_initialize`, which the host calls once.
+    unsafe { __wasm_call_ctors() };
+    std::panic::set_hook(Box::new(|panic| calls::warn(&panic.to_string())));
+}
+
+/// The configuration of this size; none, where the host does not give it, is as bad as an empty one.
+#[doc(hidden)]
+pub fn configuration(size: usize) -> Vec<u8> {
+    calls::plugin_configuration(size).unwrap_or_default()
+}
+
+/// Memory that the host writes to and then gives away.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    let Some(layout) = Layout::array::<u8>(size).ok().filter(|layout| layout.size() > 0) else {
+        return NonNull::dangling().as_ptr();
+    };
+    // SAFETY: the size is not 0.
+    let memory = unsafe { alloc(layout) };
+    if memory.is_null() {
+        handle_alloc_error(layout);
+    }
+    memory
+}
