@@ -54,6 +54,7 @@ pub(crate) fn measure(bench: Bench, arguments: &[String]) -> Result<()> {
         .args(arguments)
         .env("WEIR_BIN", programs.join("weir"))
         .env("WEIR_FILTER_WASM", target.join("wasm/weir_filter.wasm"))
+        .env("WEIR_FILTER_REGO_WASM", target.join("wasm/weir_filter_rego.wasm"))
         .env("WEIR_BENCH_PLUGIN", plugin)
         .env("WEIR_ENVOYS", checkout::envoys()))
 }

@@ -1,5 +1,6 @@
 //! An Envoy with a static configuration and one worker, and the processor time that it takes.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -87,20 +88,42 @@ pub(crate) fn bytes_value(bytes: &[u8]) -> Value {
 }
 
 /// A listener on the socket `listener` of the folder, ending TLS with `server.crt` and `server.key` there if it has them,
-/// that answers what its filters let through.
-pub(crate) fn answering(directory: &Path, filters: Vec<Value>) -> Value {
+/// that answers what its filters let through, or forwards it over TLS to `upstream`, whose root is `upstream.crt` there.
+/// What is not the filters' is as Weir has it.
+pub(crate) fn answering(directory: &Path, filters: Vec<Value>, upstream: Option<SocketAddr>) -> Value {
     let router = json!({"name": "router", "typed_config":
         {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
     let filters: Vec<Value> = filters.into_iter().chain([router]).collect();
+    let route = match upstream {
+        Some(_) => json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}),
+        None => {
+            json!({"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}})
+        }
+    };
     let manager = json!({
         "@type":
             "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bench",
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes":
-            [{"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}}]}]},
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
         "http_filters": filters,
+        "generate_request_id": false,
+        "use_remote_address": true,
+        "skip_xff_append": true,
+        "normalize_path": true,
     });
-    let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
+    // As Weir's listeners have it, and the filter asks for it.
+    let connection = json!({"name": "connection", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config",
+        "on_new_connection": [{
+            "object_key": "weir.connection",
+            "factory_key": "envoy.string",
+            "format_string": {
+                "text_format_source": {"inline_string": "tls/%REQUESTED_SERVER_NAME%/"},
+                "omit_empty_values": true,
+            },
+        }],
+    }});
+    let mut chain = json!({"filters": [connection, {"name": "http", "typed_config": manager}]});
     let certificate = directory.join("server.crt");
     if certificate.is_file() {
         chain["transport_socket"] = json!({"name": "tls", "typed_config": {
@@ -111,13 +134,35 @@ pub(crate) fn answering(directory: &Path, filters: Vec<Value>) -> Value {
             }]},
         }});
     }
-    json!({"static_resources": {"listeners": [{
+    let clusters: Vec<Value> = upstream.iter().map(|address| cluster(directory, address)).collect();
+    json!({"static_resources": {"clusters": clusters, "listeners": [{
         "name": "bench",
         "address": {"pipe": {"path": directory.join("listener")}},
         "listener_filters": [{"name": "tls_inspector", "typed_config":
             {"@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}],
         "filter_chains": [chain],
     }]}})
+}
+
+/// A cluster of one address, which sends and verifies the authority, or what a filter says instead.
+fn cluster(directory: &Path, address: &SocketAddr) -> Value {
+    json!({
+        "name": "upstream",
+        "load_assignment": {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [{"endpoint": {"address":
+            {"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}}}}]}]},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "upstream_http_protocol_options": {"auto_sni": true, "auto_san_validation": true},
+            "explicit_http_config": {"http_protocol_options": {}},
+        }},
+        "transport_socket": {"name": "tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "common_tls_context": {
+                "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
+                "validation_context": {"trusted_ca": {"filename": directory.join("upstream.crt")}},
+            },
+        }},
+    })
 }
 
 /// As protobuf's JSON wants bytes.

@@ -1,7 +1,8 @@
 //! What stands in front of the router.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
+use weir_rego::{Bundle, Module};
 
 use super::module;
 use crate::envoy::{base64, bytes_value, wasm_filter};
@@ -11,6 +12,26 @@ pub(super) const HOST: &str = "api.service.example";
 
 /// Lists for the alternatives, whose cost grows with them.
 const LISTED: usize = 1_000;
+
+/// The same in Rego, such that the fast engine can be trusted with it.
+const REGO: &str = r#"
+package envoy.authz
+import rego.v1
+default allow := false
+allow if {
+    input.attributes.request.http.host in data.listed
+    input.attributes.request.http.method == "GET"
+}
+"#;
+/// And such that it cannot.
+const REGO_WITH_A_SET: &str = r#"
+package envoy.authz
+import rego.v1
+default allow := false
+faults contains "host" if not input.attributes.request.http.host in data.listed
+faults contains "method" if input.attributes.request.http.method != "GET"
+allow if count(faults) == 0
+"#;
 
 /// A filter, or none.
 pub(super) struct Variant {
@@ -33,6 +54,12 @@ impl Variant {
         for hosts in [10, 1_000, 1_000_000] {
             let configuration = configuration(&listed(hosts, true))?;
             all.push(allow(&format!("Weir, allow, {hosts} hosts"), vec![wasm_filter(&ours, &configuration)]));
+        }
+        let with_rego = module("WEIR_FILTER_REGO_WASM").context("WEIR_FILTER_REGO_WASM names no file")?;
+        for policy in [REGO, REGO_WITH_A_SET] {
+            let (engine, configuration) = rego(policy, &listed(LISTED, true))?;
+            let name = format!("Weir with Rego ({engine} engine), data of {LISTED}");
+            all.push(allow(&name, vec![wasm_filter(&with_rego, &configuration)]));
         }
         let configuration = configuration(&listed(10, false))?;
         let filters = vec![wasm_filter(&ours, &configuration)];
@@ -59,12 +86,31 @@ fn configuration(hosts: &[String]) -> Result<Value> {
     let document =
         format!("rules: [{{id: listed, effect: allow, methods: [GET], hosts: [{}]}}]", hosts.join(","));
     let policy = weir_policy::compile(&document)?;
-    let content = [b"WEIRCFG1\0\0\0\0\0\0\0\0", policy.as_bytes()].concat();
-    // The envelope that the control plane puts it into.
-    Ok(json!({
+    Ok(envelope(&[b"WEIRCFG1\0\0\0\0\0\0\0\0", policy.as_bytes()].concat()))
+}
+
+/// What the control plane puts a configuration into.
+fn envelope(content: &[u8]) -> Value {
+    json!({
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.GenericSecret",
-        "secret": {"inline_bytes": base64(&content)},
-    }))
+        "secret": {"inline_bytes": base64(content)},
+    })
+}
+
+/// The engine that a Rego policy is evaluated by, and the filter's configuration for it.
+fn rego(text: &str, hosts: &[String]) -> Result<(&'static str, Value)> {
+    let bundle = Bundle {
+        modules: vec![Module { name: "policy.rego".into(), text: text.into() }],
+        data: json!({ "listed": hosts }).to_string(),
+        query: "data.envoy.authz.allow".into(),
+    };
+    let plan = weir_rego::check(&bundle).map_err(|faults| anyhow!("the Rego policy: {faults:?}"))?.plan;
+    let policy =
+        weir_policy::compile("rego: {policy: policy.rego, data: data.json, query: data.envoy.authz.allow}")?;
+    let bytes = plan.to_bytes();
+    let length = u32::try_from(bytes.len())?.to_le_bytes();
+    let head = [&b"WEIRCFG1\x02\0\0\0"[..], &length].concat();
+    Ok((plan.engine().as_str(), envelope(&[head.as_slice(), policy.as_bytes(), &bytes].concat())))
 }
 
 fn rbac_list(hosts: &[String]) -> Value {

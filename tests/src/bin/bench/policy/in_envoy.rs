@@ -23,7 +23,7 @@ pub(super) fn measure(binary: &EnvoyBinary, plugin: &Path, workload: &Workload) 
         .collect();
     let configuration = encode(workload.policy.as_bytes(), &series)?;
     let mut envoy = Envoy::start(binary, |folder| {
-        Ok(answering(folder, vec![wasm_filter(plugin, &bytes_value(&configuration))]))
+        Ok(answering(folder, vec![wasm_filter(plugin, &bytes_value(&configuration))], None))
     })?;
     let said = envoy.wait("bench plugin", |envoy| {
         envoy.log().all().iter().find_map(|line| line.split_once("bench: ").map(|(_, said)| said.to_owned()))
