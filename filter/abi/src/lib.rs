@@ -1,7 +1,7 @@
 //! The proxy-wasm ABI 0.2.1 (<https://github.com/proxy-wasm/spec>), as much of it as Weir's filter needs.
 //!
 //! The one crate with unsafe code, and it has little else: bytes go in and out, each call gives its status, and nothing
-//! panics. A module exports only what [`Filter`] has: the host enters the VM for each function that a module exports,
+//! panics. A module exports only what a `Filter` has: the host enters the VM for each function that a module exports,
 //! for responses and logs too, and each of these entries costs every request.
 //!
 //! Natively it is empty.
