@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use weir_policy::{Compiled, Fault, Faults, FileFault, Policy, RegoFiles, Written};
+use weir_policy::{Compiled, Fault, Faults, FileFault, Policy, PolicyVersion, RegoFiles, Written};
 use weir_rego::{Bundle, Checked, Module};
 
 use crate::policy_document::PolicyDocument;
@@ -23,6 +23,15 @@ pub struct Enforced {
     pub upstream_files: Arc<UpstreamFiles>,
     /// The Rego policy that must agree.
     pub rego: Option<Checked>,
+}
+
+impl Enforced {
+    /// Of the rules and the Rego policy together: what decisions carry.
+    #[must_use]
+    pub fn version(&self) -> PolicyVersion {
+        let version = self.policy.version();
+        self.rego.as_ref().map_or(version, |rego| version.with(&rego.plan.to_bytes()))
+    }
 }
 
 /// A document with all files that it names, read once.

@@ -4,7 +4,7 @@ use crate::envelope;
 use crate::proxy_credentials::ProxyCredentials;
 use crate::rego::{Engine, InvalidRego, Rego};
 use thiserror::Error;
-use weir_policy::{InvalidPolicyBytes, Policy};
+use weir_policy::{InvalidPolicyBytes, Policy, PolicyVersion};
 
 /// What a configuration of this shape begins with; another shape gets another number.
 const MAGIC: &[u8; 8] = b"WEIRCFG1";
@@ -29,6 +29,8 @@ pub struct Configuration {
     pub judge_connect_host: bool,
     /// What clients of the explicit proxy must know; nothing where there are none.
     pub proxy_credentials: Option<ProxyCredentials>,
+    /// Of the policy and the Rego policy together.
+    pub version: PolicyVersion,
     /// Must agree to what the policy allows; there if and only if the policy needs it.
     pub rego: Option<Rego>,
 }
@@ -95,14 +97,15 @@ impl TryFrom<Vec<u8>> for Configuration {
         let begin = bytes.len().saturating_sub(rest.len());
         let end = usize::try_from(length).ok().and_then(|length| bytes.len().checked_sub(length));
         let end = end.filter(|end| *end >= begin).ok_or(InvalidConfiguration::Mismatch)?;
-        let rego = with_rego.then(|| Rego::load(bytes.get(end..).unwrap_or_default())).transpose()?;
-        bytes.truncate(end);
+        let rego_bytes = bytes.split_off(end);
+        let rego = with_rego.then(|| Rego::load(&rego_bytes)).transpose()?;
         bytes.drain(..begin);
         let policy = Policy::from_bytes(bytes)?;
+        let version = if with_rego { policy.version().with(&rego_bytes) } else { policy.version() };
         if policy.needs_rego() != rego.is_some() {
             return Err(InvalidConfiguration::Mismatch);
         }
-        Ok(Self { policy, judge_connect_host, proxy_credentials, rego })
+        Ok(Self { policy, judge_connect_host, proxy_credentials, version, rego })
     }
 }
 
@@ -163,6 +166,63 @@ pub(crate) mod tests {
             }
         }
         assert!(Configuration::try_from(allow_one()).is_err(), "no envelope");
+    }
+
+    /// A document and a Rego policy, whatever that is.
+    fn with_rego(document: &str, rego: &[u8]) -> Vec<u8> {
+        let mut bytes = content(document, WITH_REGO, &[]);
+        bytes[12..16].copy_from_slice(&u32::try_from(rego.len()).unwrap().to_le_bytes());
+        [bytes, rego.to_vec()].concat()
+    }
+
+    const NEEDS_REGO: &str = "rego: {policy: policy.rego}";
+
+    #[test]
+    fn a_policy_that_needs_rego_is_refused_where_it_was_lost() {
+        let lost = Configuration::try_from(plugin_configuration(NEEDS_REGO, 0));
+        assert!(matches!(lost, Err(InvalidConfiguration::Mismatch)), "{lost:?}");
+    }
+
+    #[cfg(not(feature = "rego"))]
+    #[test]
+    fn the_filter_without_an_engine_refuses_a_rego_policy() {
+        let refused = Configuration::try_from(seal(&with_rego(NEEDS_REGO, b"anything")));
+        assert!(matches!(refused, Err(InvalidConfiguration::Rego(InvalidRego::NoEngine))), "{refused:?}");
+    }
+
+    #[cfg(feature = "rego")]
+    #[test]
+    fn a_rego_policy_is_a_part_of_the_version_and_loads_whole_or_not_at_all() {
+        let plan = rego_plan("GET");
+        let version = |bytes: &[u8]| Configuration::try_from(seal(bytes)).map(|loaded| loaded.version);
+        let whole = with_rego(NEEDS_REGO, &plan);
+        assert_eq!(version(&whole).unwrap(), version(&whole).unwrap());
+        assert_ne!(version(&whole).unwrap(), version(&with_rego(NEEDS_REGO, &rego_plan("PUT"))).unwrap());
+        assert!(version(&with_rego(DOCUMENT, &plan)).is_err(), "a document that needs none");
+        for end in 0..whole.len() {
+            assert!(version(&whole[..end]).is_err(), "{end} bytes");
+        }
+        for end in 0..plan.len() {
+            assert!(version(&with_rego(NEEDS_REGO, &plan[..end])).is_err(), "{end} bytes of the Rego policy");
+        }
+    }
+
+    /// The configuration of a Rego policy that allows one method and says why it denies others.
+    #[cfg(feature = "rego")]
+    pub(crate) fn allowing_method(method: &str) -> Vec<u8> {
+        seal(&with_rego(NEEDS_REGO, &rego_plan(method)))
+    }
+
+    #[cfg(feature = "rego")]
+    fn rego_plan(method: &str) -> Vec<u8> {
+        let text = format!(
+            "package p\n\nallow if input.attributes.request.http.method == \"{method}\"\n\n\
+             answer := {{\"allowed\": true}} if allow\n\n\
+             answer := {{\"allowed\": false, \"http_status\": 451, \"reason\": \"no\"}} if not allow\n"
+        );
+        let modules = vec![weir_rego::Module { name: "policy.rego".to_owned(), text }];
+        let bundle = weir_rego::Bundle { modules, data: "{}".to_owned(), query: "data.p.answer".to_owned() };
+        weir_rego::check(&bundle).expect("a Rego policy").plan.to_bytes()
     }
 
     #[test]

@@ -54,8 +54,7 @@ enum Failure {
 impl Judge {
     /// Without a configuration everything is denied.
     pub fn new(configuration: Option<Configuration>, instance: Rc<Instance>) -> Self {
-        let policy_version =
-            configuration.as_ref().map(|configuration| configuration.policy.version().to_string());
+        let policy_version = configuration.as_ref().map(|configuration| configuration.version.to_string());
         Self { configuration, policy_version, instance }
     }
 
@@ -93,7 +92,8 @@ impl Judge {
     }
 
     fn rule<'a>(&'a self, host: &impl Hostcalls, id: DecisionId, facts: &'a Facts<'a>) -> Ruling<'a> {
-        let Some(Configuration { policy, judge_connect_host, proxy_credentials, rego }) = &self.configuration
+        let Some(Configuration { policy, judge_connect_host, proxy_credentials, rego, version: _ }) =
+            &self.configuration
         else {
             let decision = Decision::deny(Reason::PolicyMissing, None, None);
             return Ruling { id, policy_version: None, facts, decision, words: None };
@@ -172,6 +172,8 @@ fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "rego")]
+    use crate::configuration::tests::allowing_method;
     use crate::configuration::tests::{asking_for, plugin_configuration};
     use crate::hostcalls::in_memory::InMemory;
     use proptest::prelude::*;
@@ -229,14 +231,31 @@ rules:
         assert_eq!(judged(judge, host), Verdict::Continue, "{:?}", host.record());
     }
 
+    #[cfg(feature = "rego")]
     #[test]
-    fn an_allowed_https_request_carries_its_sni() {
+    fn what_rego_denies_is_denied_in_its_words() {
+        let judge = Judge::new(Some(Configuration::try_from(allowing_method("GET")).unwrap()), Rc::default());
+        let ask = |method: &[u8]| {
+            InMemory::tls(Some(b"a.example"))
+                .with_header(":authority", b"a.example")
+                .with_header(":method", method)
+        };
+        allowed(&judge, &ask(b"GET"));
+        let host = ask(b"PUT");
+        assert_eq!(denied(&judge, &host), (451, "denied_by_rego".to_owned()));
+        assert_eq!(host.record().unwrap()["rego_reason"], "no");
+        // Not text, and the policy reads it.
+        let host = ask(b"G\xff");
+        assert_eq!(judged(&judge, &host), Verdict::Stop);
+    }
+
+    #[test]
+    fn an_allowed_https_request_carries_its_sni_and_its_names() {
         for name in ["a.example", "b.example"] {
             let host = InMemory::tls(Some(name.as_bytes())).with_header(":authority", name.as_bytes());
             allowed(&judge(), &host);
             assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some(name));
-            // Envoy verifies the authority.
-            assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), None);
+            assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names").as_deref(), Some(name));
             assert_eq!(host.header(":authority").as_deref(), Some(name.as_bytes()));
             assert_eq!(host.warnings(), [] as [String; 0]);
         }
@@ -266,7 +285,7 @@ rules:
         let (https, plain) = (InMemory::tls(Some(b"a.example")), InMemory::plain());
         judge.judge(&InMemory::plain());
         allowed(&judge, &https);
-        assert_eq!(https.calls(), 2 + 1 + 1 + 1, "facts, server name, record, count");
+        assert_eq!(https.calls(), 2 + 2 + 1 + 1, "facts, names, record, count");
         allowed(&judge, &plain);
         assert_eq!(plain.calls_of("replace_header_map_value") + plain.calls_of("remove_header_map_value"), 0);
     }
@@ -780,7 +799,7 @@ rules:
             let host = tunnel.iter().fold(host, |host, tunnel| host.in_tunnel(tunnel));
             if judged(&judge_with(flags), &host) == Verdict::Continue {
                 let name = host.filter_state("envoy.network.upstream_server_name").expect("an SNI");
-                prop_assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), None);
+                prop_assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), Some(name.clone()));
                 prop_assert_eq!(host.header(":authority"), Some(name.clone().into_bytes()));
                 let sni = String::from_utf8(sni.unwrap()).unwrap().to_ascii_lowercase();
                 prop_assert_eq!(sni.trim_end_matches('.'), name);

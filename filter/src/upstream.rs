@@ -37,21 +37,13 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -
         host.set_request_header(UPSTREAM_HEADER, cluster_of(upstream, facts).as_bytes())?;
     }
     if facts.scheme() == Scheme::Https {
-        match upstream {
-            // Envoy itself takes the names to verify from the authority, where there is nothing else to verify:
-            // `auto_san_validation`, without which it refuses every cluster that a request can go to from here.
-            None if !authority.host.is_address() => filter_state::set_server_name(host, own_name)?,
-            _ => {
-                let server_name = upstream.as_ref().and_then(Upstream::server_name).unwrap_or(own_name);
-                name_upstream(host, server_name, upstream.as_ref())?;
-            }
-        }
+        let server_name = upstream.as_ref().and_then(Upstream::server_name).unwrap_or(own_name);
+        name_upstream(host, server_name, upstream.as_ref())?;
     }
     if let Some(set) = address_set {
         host.set_property(ADDRESS_SET, set.to_string().as_bytes())?;
     }
-    // Every spelling of a name would get a connection pool and an answer from DNS of its own. Also what Envoy verifies the
-    // upstream's certificate for.
+    // Every spelling of a name would get a connection pool and an answer from DNS of its own.
     if !is_canonical(&facts.authority, authority, facts.scheme()) {
         host.set_request_header(":authority", canonical_text(authority, facts.scheme()).as_bytes())?;
     }
@@ -124,7 +116,8 @@ fn strip(host: &impl Hostcalls, facts: &Facts<'_>) -> Result<(), FailedCall> {
     facts.unwanted_headers.iter().try_for_each(|name| host.remove_request_header(name))
 }
 
-/// Sets SNI and subject names. Envoy would verify the authority, which is another name.
+/// Sets SNI and subject names, always both: Envoy takes what is not set from the authority, and what it takes is then for
+/// the cluster's configuration to say.
 fn name_upstream(
     host: &impl Hostcalls,
     server_name: &str,

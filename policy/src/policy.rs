@@ -45,6 +45,14 @@ pub struct Canonical<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyVersion(u64);
 
+impl PolicyVersion {
+    /// The hash of that policy together with what else decides, a Rego policy's bytes for instance.
+    #[must_use]
+    pub fn with(self, bytes: &[u8]) -> PolicyVersion {
+        PolicyVersion(xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0))
+    }
+}
+
 impl fmt::Display for PolicyVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)

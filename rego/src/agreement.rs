@@ -61,7 +61,7 @@ pub(crate) fn faults(bundle: &Bundle, programs: &[&Program]) -> Vec<Fault> {
 }
 
 /// What an engine says of a failure is its own affair, and so is where it gives up.
-fn agree(
+pub(crate) fn agree(
     one: &Result<crate::Answer, EvaluationError>,
     other: &Result<crate::Answer, EvaluationError>,
 ) -> bool {

@@ -60,6 +60,14 @@ impl Program {
         Self::load_into(plan, plan.engine)
     }
 
+    /// The same plan in the interpreter, where another engine evaluates it: who has time asks both.
+    ///
+    /// # Errors
+    /// When the interpreter refuses it, which [`crate::check()`] would have said.
+    pub fn load_beside(plan: &Plan) -> Result<Option<Program>, LoadError> {
+        (plan.engine == Engine::Fast).then(|| Self::load_into(plan, Engine::Slow)).transpose()
+    }
+
     pub(crate) fn load_into(plan: &Plan, engine: Engine) -> Result<Program, LoadError> {
         let machine = machine(plan, engine).map_err(|error| LoadError(error.to_string()))?;
         Ok(Program { input: InputMaker::of(plan), query: plan.query.clone(), machine: RefCell::new(machine) })

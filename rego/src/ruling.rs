@@ -4,6 +4,7 @@ use core::cell::Cell;
 
 use weir_policy::{Canonical, Decision, Path, Policy, Reason, Request, Scheme, Trace};
 
+use crate::agreement::agree;
 use crate::answer::Answer;
 use crate::input::{Input, InvalidInput};
 use crate::program::{EvaluationError, Program};
@@ -15,6 +16,17 @@ pub struct Ruling<'p> {
     pub decision: Decision<'p>,
     /// What the Rego policy answered; none if it was not asked.
     pub answer: Option<Result<Answer, EvaluationError>>,
+}
+
+impl Ruling<'_> {
+    /// Whether another engine's ruling says the same, as far as an engine that gave up can say anything.
+    #[must_use]
+    pub fn agrees(&self, other: &Ruling<'_>) -> bool {
+        match (&self.answer, &other.answer) {
+            (Some(one), Some(other)) => agree(one, other),
+            (one, other) => one == other,
+        }
+    }
 }
 
 /// Decides a request by a policy and its Rego policy. `headers` are those that go on, names in lower case.

@@ -55,6 +55,9 @@ fn without_envoy(target: WasmTarget) -> Result<()> {
     step("unit and documentation tests", || {
         run(&mut cargo(["test", "--workspace", "--exclude", "e2e", "--quiet"]))
     })?;
+    step("unit tests of the filter with Rego", || {
+        run(&mut cargo(["test", "--package", "weir-filter", "--features", "rego", "--quiet"]))
+    })?;
     if let Some(opa) = setup::opa::ensure()? {
         step("OPA's decisions", || {
             let mut test = cargo(["test", "--package", "weir-policy", "--test", "predecessor", "--quiet"]);

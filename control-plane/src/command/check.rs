@@ -50,7 +50,7 @@ fn check(
         } else {
             match &outcome {
                 Ok((file, Ok(enforced))) => {
-                    let size = size(&enforced.policy);
+                    let size = size(enforced);
                     writeln!(out, "{}: ok ({size}{})", report::printable(file.name()), engine(enforced))?;
                 }
                 Ok((_, Err(files))) => write!(err, "{}", enforced::report(files, style))?,
@@ -66,10 +66,11 @@ fn check(
     Ok(code)
 }
 
-fn size(policy: &Policy) -> String {
+fn size(enforced: &Enforced) -> String {
+    let policy = &enforced.policy;
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let (rules, hosts) = (policy.rules().count(), hosts(policy));
-    format!("{}, {}, version {}", count(rules, "rule"), count(hosts, "host"), policy.version())
+    format!("{}, {}, version {}", count(rules, "rule"), count(hosts, "host"), enforced.version())
 }
 
 /// Every host that is named, however its connections are taken.
@@ -82,11 +83,12 @@ type Outcome<'a> = Result<(&'a PolicyDocument, Result<Enforced, Vec<FaultyFile>>
 fn object(path: &Path, outcome: &Outcome<'_>) -> serde_json::Value {
     let path = path.to_string_lossy();
     match outcome {
-        Ok((_, Ok(Enforced { policy, rego, .. }))) => {
+        Ok((_, Ok(enforced))) => {
+            let Enforced { policy, rego, .. } = enforced;
             let mut object = json!({
                 "file": path,
                 "status": "ok",
-                "version": policy.version().to_string(),
+                "version": enforced.version().to_string(),
                 "rules": policy.rules().count(),
                 "hosts": hosts(policy),
             });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use weir_policy::{Decision, Effect, Mode, Outcome, Policy, Reason, Request, Target, Tls, Trace};
+use weir_policy::{Decision, Effect, Mode, Outcome, PolicyVersion, Reason, Request, Target, Tls, Trace};
 use weir_rego::{Answer, EvaluationError, Program, Ruling};
 
 use crate::enforced::{self, Enforced, Reading};
@@ -56,13 +56,15 @@ fn explain(
     style: Style,
 ) -> anyhow::Result<ExitCode> {
     let file = PolicyDocument::read(&arguments.policy, input)?;
-    let Enforced { policy, rego, .. } = match Reading::to_decide(&file).outcome {
+    let enforced = match Reading::to_decide(&file).outcome {
         Ok(enforced) => enforced,
         Err(files) => {
             write!(err, "{}", enforced::report(&files, style))?;
             return Ok(ExitCode::Invalid);
         }
     };
+    let version = enforced.version();
+    let Enforced { policy, rego, .. } = enforced;
     let program = rego.map(|rego| Program::load(&rego.plan)).transpose()?;
     let target = match Target::parse(&arguments.url) {
         Ok(target) => target,
@@ -85,7 +87,7 @@ fn explain(
         (None, None) => (Tls::Intercept, alone(policy.explain(&request))),
     };
     let Ruling { decision, answer } = ruling;
-    let explanation = Explanation { arguments, policy: &policy, request, tls, decision, answer, trace };
+    let explanation = Explanation { arguments, version, request, tls, decision, answer, trace };
     if arguments.json {
         writeln!(out, "{}", explanation.object())?;
     } else {
@@ -99,7 +101,7 @@ fn explain(
 
 struct Explanation<'a> {
     arguments: &'a Arguments,
-    policy: &'a Policy,
+    version: PolicyVersion,
     request: Request<'a>,
     tls: Tls,
     decision: Decision<'a>,
@@ -151,7 +153,7 @@ impl Explanation<'_> {
                 writeln!(out, "  hint     {}", reason.hint())?;
             }
         }
-        writeln!(out, "  policy   {}", self.policy.version())?;
+        writeln!(out, "  policy   {}", self.version)?;
         self.write_rules(out)
     }
 
@@ -202,7 +204,7 @@ impl Explanation<'_> {
             "effect": effect.as_str(),
             "reason": reason.as_str(),
             "rule": rule.map(|rule| rule.id()),
-            "policy_version": self.policy.version().to_string(),
+            "policy_version": self.version.to_string(),
             "host": authority.map(|authority| authority.host.as_str().to_owned()),
             "port": authority.map(|authority| authority.port),
             "scheme": self.request.scheme.as_str(),

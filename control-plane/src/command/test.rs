@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use weir_policy::cases::{self, Case, Mismatch};
+use weir_policy::cases::{self, Case};
 use weir_policy::{Decision, Policy, Tls};
-use weir_rego::Program;
+use weir_rego::{LoadError, Plan, Program};
 
 use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
@@ -110,16 +110,16 @@ fn run_file(
     let (Ok(Enforced { policy, rego, .. }), Ok(cases)) = (compiled, parsed) else {
         return Ok(ExitCode::Invalid);
     };
-    let program = rego.map(|rego| Program::load(&rego.plan)).transpose()?;
+    let engines = rego.map(|rego| Engines::load(&rego.plan)).transpose()?;
     let name = printable(written.name());
     let mut failed = 0;
     for case in &cases {
-        let outcome = Outcome::of(case, &policy, program.as_ref());
+        let outcome = Outcome::of(case, &policy, engines.as_ref());
         if json {
             writeln!(out, "{}", object(written.name(), case, &outcome))?;
         } else if let Some(mismatch) = &outcome.mismatch {
             let (method, url) = (printable(&case.method), printable(&case.url));
-            writeln!(out, "{name}:{}: {method} {url}: {}", case.line, printable(&mismatch.to_string()))?;
+            writeln!(out, "{name}:{}: {method} {url}: {}", case.line, printable(mismatch))?;
         }
         failed += usize::from(outcome.mismatch.is_some());
     }
@@ -142,16 +142,34 @@ fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
 struct Outcome<'p> {
     decision: Decision<'p>,
     tls: Tls,
-    mismatch: Option<Mismatch>,
+    mismatch: Option<String>,
+}
+
+/// A Rego policy in the engine that evaluates it, and in the other one where there are two.
+struct Engines {
+    used: Program,
+    beside: Option<Program>,
+}
+
+impl Engines {
+    fn load(plan: &Plan) -> Result<Self, LoadError> {
+        Ok(Self { used: Program::load(plan)?, beside: Program::load_beside(plan)? })
+    }
 }
 
 impl<'p> Outcome<'p> {
-    fn of(case: &Case, policy: &'p Policy, program: Option<&Program>) -> Self {
-        let (decision, tls) = case.decide_with(policy, |request| match program {
-            Some(program) => weir_rego::decide(policy, program, request, &case.headers()).decision,
-            None => policy.decide(request),
+    fn of(case: &Case, policy: &'p Policy, engines: Option<&Engines>) -> Self {
+        let mut apart = None;
+        let (decision, tls) = case.decide_with(policy, |request| {
+            let Some(Engines { used, beside }) = engines else { return policy.decide(request) };
+            let ask = |program| weir_rego::decide(policy, program, request, &case.headers());
+            let ruling = ask(used);
+            let other = beside.as_ref().map(ask).filter(|other| !ruling.agrees(other));
+            apart = other.map(|_| "the engines for Rego do not agree: report it".to_owned());
+            ruling.decision
         });
-        Self { decision, tls, mismatch: case.compare(&decision, tls).err() }
+        let mismatch = case.compare(&decision, tls).err().map(|mismatch| mismatch.to_string());
+        Self { decision, tls, mismatch: apart.or(mismatch) }
     }
 }
 
@@ -168,7 +186,7 @@ fn object(file: &str, case: &Case, outcome: &Outcome<'_>) -> serde_json::Value {
         "rule": decision.rule.map(|rule| rule.id()),
         "would_deny": decision.would_deny,
         "tls": tls.as_str(),
-        "mismatch": mismatch.as_ref().map(ToString::to_string),
+        "mismatch": mismatch,
     })
 }
 
@@ -211,7 +229,28 @@ mod tests {
         let code = test(&arguments, &mut out, &mut err, Style::Plain).unwrap();
         let said = String::from_utf8([out, err].concat()).unwrap();
         assert_eq!(code, ExitCode::Ok, "{said}");
-        assert!(said.contains("rego/decisions.yaml: ok"), "{said}");
+        for example in ["examples/rego", "predecessor/rego"] {
+            assert!(said.contains(&format!("{example}/decisions.yaml: ok")), "{said}");
+        }
+    }
+
+    #[test]
+    fn engines_that_do_not_agree_fail_a_case() {
+        let program = |text: &str| {
+            let modules = vec![weir_rego::Module { name: String::new(), text: format!("package p\n{text}") }];
+            let query = "data.p.allow".to_owned();
+            let bundle = weir_rego::Bundle { modules, data: "{}".to_owned(), query };
+            Program::load(&weir_rego::check(&bundle).unwrap().plan).unwrap()
+        };
+        let policy = weir_policy::compile("rego: {policy: policy.rego}").unwrap();
+        let cases =
+            cases::parse("- {request: {method: GET, url: 'https://a.example/'}, expect: {effect: allow}}")
+                .unwrap();
+        for (other, fails) in [("allow := true", false), ("allow := false", true)] {
+            let engines = Engines { used: program("allow := true"), beside: Some(program(other)) };
+            let outcome = Outcome::of(&cases[0], &policy, Some(&engines));
+            assert_eq!(outcome.mismatch.is_some(), fails, "{other}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl PolicyFile {
         match &enforced {
             Some(enforced) if same && enforced.upstream_files == self.upstream_files => return None,
             Some(enforced) => {
-                tracing::warn!(version = %enforced.policy.version(), "the policy changed");
+                tracing::warn!(version = %enforced.version(), "the policy changed");
                 self.upstream_files = Arc::clone(&enforced.upstream_files);
             }
             None => tracing::warn!("the last good policy stays in force"),

@@ -12,7 +12,7 @@ const COUNTS: [usize; 3] = [1, 100, 1_000];
 const COUNTS_OF_TWO: [usize; 2] = [1, 100];
 /// Requests of one curl, before Envoy has to have caught up: a name that is resolved is told to every cluster, and so costs
 /// the more the more of them there are.
-const BATCH: usize = 20;
+const BATCH: usize = 5;
 
 pub(super) fn measure() -> Result<()> {
     let names: Vec<String> =
