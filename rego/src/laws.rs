@@ -1,6 +1,7 @@
 //! What holds for every policy and every request, tried on many that are made up.
 
 mod policies;
+mod together;
 
 use proptest::prelude::*;
 use regorus::Value;
