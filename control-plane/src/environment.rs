@@ -61,13 +61,14 @@ pub const VARIABLES: &[Variable] = &[
     variable("https_proxy", Value::Proxy, "the same; wget and gRPC read only this spelling"),
     variable("HTTP_PROXY", Value::Proxy, "the same: http"),
     variable("http_proxy", Value::Proxy, "the same: http; curl reads only this spelling"),
-    variable(
-        "ALL_PROXY",
-        Value::Proxy,
-        "curl, Rust, httpx: any other scheme, so that an inherited one is no way out",
-    ),
+    // Set, so that an inherited one is no way out.
+    variable("ALL_PROXY", Value::Proxy, "curl, Rust, httpx: any other scheme"),
     variable("all_proxy", Value::Proxy, "the same"),
-    variable("NO_PROXY", Value::NoProxy, "all of these: what is reached directly"),
+    variable(
+        "NO_PROXY",
+        Value::NoProxy,
+        "all of these: what is reached directly. An inherited value is replaced",
+    ),
     variable("no_proxy", Value::NoProxy, "the same"),
     variable(
         "SSL_CERT_FILE",
@@ -76,7 +77,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("CURL_CA_BUNDLE", Value::Bundle, "curl"),
     variable("REQUESTS_CA_BUNDLE", Value::Bundle, "Python: requests"),
-    variable("CA_BUNDLE", Value::Bundle, "scripts written for Weir's predecessor"),
+    variable("CA_BUNDLE", Value::Bundle, "scripts"),
     variable("GIT_SSL_CAINFO", Value::Bundle, "git"),
     variable("NODE_EXTRA_CA_CERTS", Value::Root, "Node.js, npm, pnpm, Yarn"),
     variable(
@@ -162,24 +163,6 @@ impl Environment {
     }
 }
 
-/// [`VARIABLES`] as a table in Markdown, for the documentation.
-#[must_use]
-pub fn markdown_table() -> String {
-    let row = |variable: &Variable| {
-        let value = match variable.value {
-            Value::Proxy => "the explicit listener",
-            Value::NoProxy => "this machine",
-            Value::Bundle => "`ca-bundle.pem`",
-            Value::Root => "`roots.pem`",
-            Value::On => "`1`",
-            Value::JavaOptions => "proxy and `truststore.jks`",
-        };
-        format!("| `{}` | {value} | {} |\n", variable.name, variable.serves)
-    };
-    let rows: String = VARIABLES.iter().map(row).collect();
-    format!("| variable | value | read by |\n|---|---|---|\n{rows}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,11 +193,6 @@ mod tests {
         let mut lines = Vec::new();
         environment("/state").write_exports(&mut lines).unwrap();
         insta::assert_snapshot!(String::from_utf8(lines).unwrap());
-    }
-
-    #[test]
-    fn the_table_of_the_documentation() {
-        insta::assert_snapshot!(markdown_table());
     }
 
     #[test]
