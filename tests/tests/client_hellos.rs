@@ -6,11 +6,13 @@ mod plain;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{ALPHA, BETA, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts};
+use e2e::{ALPHA, BETA, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts, require_program};
 use rustls::client::EchMode;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -232,10 +234,41 @@ fn an_address_as_server_name_gets_no_certificate(envoy: &EnvoyBinary) -> Result<
     Ok(())
 }
 
+/// What a filter chain tells the policy filter of a connection is one line, in which the server name is the client's word.
+/// Refused in the handshake, or, where the certificates are made in advance, in the answer.
+fn a_server_name_that_looks_like_more_gets_nothing(envoy: &EnvoyBinary) -> Result<()> {
+    const SCRIPT: &str = "import socket, ssl, sys\n\
+        _, name, authority = sys.argv\n\
+        context = ssl.create_default_context()\n\
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE\n\
+        try: tls = context.wrap_socket(socket.socket(fileno=0), server_hostname=name)\n\
+        except ssl.SSLError: sys.exit(print('refused'))\n\
+        tls.sendall(f'GET / HTTP/1.1\\r\\nhost: {authority}\\r\\n\\r\\n'.encode())\n\
+        print(tls.recv(12).decode())";
+    let (hosts, gateway) = start(envoy)?;
+    let authority = hosts.authority(ALPHA);
+    let expected = if envoy.version.as_str() >= "1.37" { "refused" } else { "HTTP/1.1 421" };
+    for way in WAYS {
+        for name in [format!("{ALPHA}/{authority}"), format!("{ALPHA}/"), format!("/{ALPHA}"), "/".to_owned()]
+        {
+            let tcp = way.connect(&gateway, &hosts)?;
+            // Python waits in its own way.
+            tcp.set_read_timeout(None)?;
+            let mut python = Command::new(require_program("python3")?);
+            let said = python.args(["-c", SCRIPT, &name, &authority]).stdin(OwnedFd::from(tcp)).output()?;
+            ensure!(said.status.success(), "{name}, {way:?}: {}", String::from_utf8_lossy(&said.stderr));
+            assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), expected, "{name}, {way:?}");
+        }
+    }
+    assert_eq!(hosts.nginx.served()?, []);
+    Ok(())
+}
+
 on_oldest_and_newest_envoy!(
     hellos_of_every_size_in_any_pieces_get_through,
     a_hello_over_16_kib_is_closed_and_harms_nobody,
     an_encrypted_hello_is_rejected_under_its_outer_name,
     old_versions_get_an_alert,
     an_address_as_server_name_gets_no_certificate,
+    a_server_name_that_looks_like_more_gets_nothing,
 );
