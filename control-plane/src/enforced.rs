@@ -123,6 +123,16 @@ pub fn report(files: &[FaultyFile], style: Style) -> String {
     files.iter().map(|file| report::faults(&file.name, &file.text, &file.faults, style)).collect()
 }
 
+/// Which engine evaluates a Rego policy, and why.
+#[must_use]
+pub fn engine(Checked { plan, slow }: &Checked) -> String {
+    let why = slow.as_ref().map(|(place, why)| {
+        let line = place.as_ref().map(|place| format!(" in line {}", place.line)).unwrap_or_default();
+        format!(" because of {}{line}", report::printable(why))
+    });
+    format!("{} engine{}", plan.engine().as_str(), why.unwrap_or_default())
+}
+
 fn faulty(document: &PolicyDocument, faults: Faults) -> FaultyFile {
     FaultyFile { name: document.name().to_owned(), text: document.text().to_owned(), faults }
 }

@@ -165,6 +165,37 @@ fn an_envoy_that_cannot_run_the_filter_is_a_problem() -> Result<()> {
 }
 
 #[test]
+fn the_rego_policy_is_looked_at_and_whether_this_envoy_can_ask_it() -> Result<()> {
+    const GOOD: &str = "package envoy.authz\n\ndefault allow := false\n";
+    const SLOW: &str = "package envoy.authz\n\nallow if { not \"GET\" in seen }\n\nseen contains 1 if input.parsed_path[0] == \"a\"\n";
+    const BAD: &str = "package envoy.authz\n\nallow if http.send({})\n";
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let fenced = policy(&hosts, &[ALPHA], "");
+    let folder = TempDir::new()?;
+    let file = folder.path().join("policy.yaml");
+    let place = format!("{}:3:19: ", folder.path().join("policy.rego").display());
+    let in_advance = "no rule allows any";
+    for (version, rules, rego, severity, words) in [
+        ("1.40.0", "rules: []", GOOD, "ok", "fast engine"),
+        ("1.40.0", "rules: []", SLOW, "ok", "slow engine because of"),
+        ("1.40.0", "rules: []", BAD, "problem", place.as_str()),
+        ("1.36.2", "rules: []", GOOD, "problem", in_advance),
+        ("1.36.2", fenced.as_str(), GOOD, "ok", "fast engine"),
+    ] {
+        fs::write(&file, format!("rego: {{policy: policy.rego}}\n{rules}\n"))?;
+        fs::write(folder.path().join("policy.rego"), rego)?;
+        let diagnosis = Diagnosis::of_file(&EnvoyBinary::version(version)?, &hosts, &file, &[])?;
+        diagnosis.says("Rego", severity, words);
+        let problems = if severity == "problem" { 1 } else { 0 };
+        assert_eq!(diagnosis.code, Some(problems), "{:#?}", diagnosis.findings);
+    }
+    fs::remove_file(folder.path().join("policy.rego"))?;
+    let diagnosis = Diagnosis::of_file(&EnvoyBinary::newest()?, &hosts, &file, &[])?;
+    diagnosis.says("Rego", "problem", "cannot read");
+    Ok(())
+}
+
+#[test]
 fn a_policy_with_faults_is_reported_and_nothing_is_asked() -> Result<()> {
     let folder = TempDir::new()?;
     let file = folder.path().join("policy.yaml");

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use weir_policy::{Fault, Policy};
-use weir_rego::Checked;
 
 use crate::enforced::{self, Enforced, FaultyFile, Reading};
 use crate::exit_code::ExitCode;
@@ -50,8 +49,10 @@ fn check(
         } else {
             match &outcome {
                 Ok((file, Ok(enforced))) => {
-                    let size = size(enforced);
-                    writeln!(out, "{}: ok ({size}{})", report::printable(file.name()), engine(enforced))?;
+                    let engine =
+                        enforced.rego.as_ref().map(|rego| format!(", Rego: {}", enforced::engine(rego)));
+                    let (size, engine) = (size(enforced), engine.unwrap_or_default());
+                    writeln!(out, "{}: ok ({size}{engine})", report::printable(file.name()))?;
                 }
                 Ok((_, Err(files))) => write!(err, "{}", enforced::report(files, style))?,
                 Err(error) => writeln!(err, "error: {error}")?,
@@ -114,16 +115,6 @@ fn faults(document: &PolicyDocument, file: &FaultyFile) -> Vec<serde_json::Value
         faults.iter_mut().for_each(|fault| fault["in"] = json!(file.name));
     }
     faults
-}
-
-/// Which engine evaluates the Rego policy, and why.
-fn engine(enforced: &Enforced) -> String {
-    let Some(Checked { plan, slow }) = &enforced.rego else { return String::new() };
-    let why = slow.as_ref().map(|(place, why)| {
-        let line = place.as_ref().map(|place| format!(" in line {}", place.line)).unwrap_or_default();
-        format!(" because of {}{line}", report::printable(why))
-    });
-    format!(", Rego: {} engine{}", plan.engine().as_str(), why.unwrap_or_default())
 }
 
 fn fault(fault: &Fault) -> serde_json::Value {

@@ -5,13 +5,14 @@ mod authority;
 mod envoy;
 mod finding;
 mod probe;
+mod rego;
 mod shared;
 mod target;
 mod tls;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -77,7 +78,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let findings = runtime.block_on(examine(arguments, &policy, document.folder()))?;
+    let findings = runtime.block_on(examine(arguments, &policy, &document))?;
     runtime.shutdown_background();
     let mut out = io::stdout().lock();
     for finding in &findings {
@@ -91,11 +92,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if fails { ExitCode::Failure } else { ExitCode::Ok })
 }
 
-async fn examine(arguments: &Arguments, policy: &Arc<Policy>, folder: &Path) -> anyhow::Result<Vec<Finding>> {
+async fn examine(
+    arguments: &Arguments,
+    policy: &Arc<Policy>,
+    document: &PolicyDocument,
+) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let targets = Targets::of(policy, folder);
+    let targets = Targets::of(policy, document.folder());
     let envoy = envoy::examine(arguments.envoy.as_deref(), arguments.upstream_tls, &targets).await;
     findings.extend(envoy.findings);
+    findings.extend(rego::examine(document, policy, envoy.leaf_delivery));
     let system = SystemRoots::load();
     let authority = authority::examine(arguments.state.as_deref(), SystemTime::now());
     let system: Vec<&[u8]> = match &authority.authority {

@@ -24,6 +24,8 @@ pub(super) struct Examined {
     pub(super) findings: Vec<Finding>,
     /// What it would be served; none without an Envoy.
     pub(super) strategy: Option<UpstreamTlsStrategy>,
+    /// When it gets the certificates that clients see; none without an Envoy.
+    pub(super) leaf_delivery: Option<LeafDelivery>,
 }
 
 pub(super) async fn examine(named: Option<&Path>, choice: UpstreamTlsChoice, targets: &Targets) -> Examined {
@@ -34,7 +36,7 @@ pub(super) async fn examine(named: Option<&Path>, choice: UpstreamTlsChoice, tar
         Err(error) => {
             let help = "name one with `--envoy FILE` or `$WEIR_ENVOY`";
             let findings = vec![Finding::problem("Envoy", error.to_string(), help)];
-            return Examined { findings, strategy: None };
+            return Examined { findings, strategy: None, leaf_delivery: None };
         }
     };
     let said = match version(&binary).await {
@@ -42,7 +44,7 @@ pub(super) async fn examine(named: Option<&Path>, choice: UpstreamTlsChoice, tar
         Err(error) => {
             let what = format!("`{} --version` failed: {error}", binary.display());
             let findings = vec![Finding::problem("Envoy", what, "name another one with `--envoy FILE`")];
-            return Examined { findings, strategy: None };
+            return Examined { findings, strategy: None, leaf_delivery: None };
         }
     };
     let release = release(&said);
@@ -68,7 +70,7 @@ pub(super) async fn examine(named: Option<&Path>, choice: UpstreamTlsChoice, tar
         let what = format!("it cannot intercept https to {}", patterns.join(", "));
         findings.push(Finding::problem("Envoy", what, "use 1.37 or newer, or list the names one by one"));
     }
-    Examined { findings, strategy: Some(strategy) }
+    Examined { findings, strategy: Some(strategy), leaf_delivery: Some(delivery) }
 }
 
 fn sessions(

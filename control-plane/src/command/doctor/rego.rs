@@ -1,0 +1,48 @@
+//! The Rego policy: whether it can be used, what evaluates it, and whether this Envoy can ask it.
+
+use weir_policy::Policy;
+
+use super::finding::Finding;
+use crate::capabilities::LeafDelivery;
+use crate::enforced::{self, FaultyFile, Reading};
+use crate::policy_document::PolicyDocument;
+
+const ABOUT: &str = "Rego";
+
+/// What is found of the Rego policy that the document names, if it names one. `policy` is what the document means.
+pub(super) fn examine(
+    document: &PolicyDocument,
+    policy: &Policy,
+    leaf_delivery: Option<LeafDelivery>,
+) -> Vec<Finding> {
+    if !policy.needs_rego() {
+        return Vec::new();
+    }
+    let mut findings: Vec<_> = match Reading::to_decide(document).outcome {
+        Ok(enforced) => {
+            let said = |rego| Finding::ok(ABOUT, format!("checked; {}", enforced::engine(rego)));
+            enforced.rego.iter().map(said).collect()
+        }
+        Err(files) => files.iter().flat_map(problems).collect(),
+    };
+    // Where no allow rule fences it, hosts are known only when they are asked for.
+    if leaf_delivery == Some(LeafDelivery::InAdvance) && policy.hosts().next().is_none() {
+        let what = "this Envoy has certificates for the hosts of allow rules only, and no rule allows any: https \
+                    cannot be intercepted";
+        findings.push(Finding::problem(ABOUT, what, "use 1.37 or newer, or list the hosts in an allow rule"));
+    }
+    findings
+}
+
+fn problems(FaultyFile { name, faults, .. }: &FaultyFile) -> impl Iterator<Item = Finding> {
+    let found = faults.list.iter().map(move |fault| {
+        let what = format!("{name}:{}:{}: {}", fault.line, fault.column, fault.message);
+        let help = fault.help.clone().unwrap_or_else(|| "`weir check` shows the place".to_owned());
+        Finding::problem(ABOUT, what, help)
+    });
+    let omitted = (faults.omitted > 0).then(|| {
+        let what = format!("{name}: {} faults more", faults.omitted);
+        Finding::problem(ABOUT, what, "mend the others first")
+    });
+    found.chain(omitted)
+}
