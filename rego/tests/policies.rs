@@ -155,3 +155,51 @@ fn the_predecessors_policy_is_evaluated_by_the_fast_engine() {
     let checked = found.unwrap_or_else(|faults| panic!("{faults:#?}"));
     assert_eq!(checked.slow, None);
 }
+
+#[test]
+fn what_makes_much_out_of_little_is_refused() {
+    for (text, what) in [
+        ("allow if count(numbers.range(1, 1000000000)) > 1", "numbers.range"),
+        ("allow if bits.lsh(1, 1000000000) > 1", "bits.lsh"),
+        ("allow if count(strings.render_template(\"a\", {})) > 1", "strings.render_template"),
+        ("allow if sprintf(\"%1000000000d\", [1]) == \"\"", "sprintf"),
+        ("allow if sprintf(input.parsed_path[0], [1]) == \"\"", "sprintf"),
+        ("allow if replace(\"aaaa\", \"a\", input.parsed_path[0]) == \"\"", "replace"),
+        ("allow if concat(input.parsed_path[0], [\"a\", \"b\"]) == \"\"", "concat"),
+        ("allow if regex.match(input.parsed_path[0], \"a\")", "regex.match"),
+        ("allow if regex.replace(\"aaaa\", \"a\", input.parsed_path[0]) == \"\"", "regex.replace"),
+        ("allow if glob.match(input.parsed_path[0], [], \"a\")", "glob.match"),
+    ] {
+        let faults = faults(text);
+        assert!(faults[0].message.contains(what), "{text}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_number_out_of_a_request_stays_small() {
+    for read in ["to_number(text)", "json.unmarshal(text)"] {
+        for made in [
+            "sprintf(\"%v\", [n])",
+            "sprintf(\"%d\", [n])",
+            "format_int(n, 10)",
+            "json.marshal([floor(n), n * n, n + 1])",
+        ] {
+            let text = format!(
+                "allow if {{\n\ttext := input.attributes.request.http.headers[\"x-n\"]\n\tn := {read}\n\tcount({made}) > 2000\n}}"
+            );
+            let program = Program::load(&checked(&text, "{}").plan).unwrap();
+            for number in
+                ["1e300", "1e1000", "1e100000", "1e1000000000", "-1e-1000000000", "1e99999999999999999999"]
+            {
+                let headers = &[("x-n", number.as_bytes())][..];
+                let answer = program.evaluate(&Input { headers, ..request("GET", "a.example", "/") });
+                assert!(!answer.is_ok_and(|answer| answer.allowed), "{read} {made} {number}");
+            }
+        }
+    }
+    // Its digits are written out, a thousand million of them.
+    for units in ["units.parse", "units.parse_bytes"] {
+        let faults = faults(&format!("allow if {units}(input.parsed_path[0]) > 1"));
+        assert!(faults[0].message.contains(units), "{faults:?}");
+    }
+}

@@ -30,6 +30,9 @@ const DEMANDING: &[(&str, &[Demand])] = &[
     ("regex.replace", &[Any, Constant, Constant]),
     ("regex.template_match", &[Constant, Any, Constant, Constant]),
     ("glob.match", &[Constant, Constant]),
+    // `1e1000000000` is as many digits.
+    ("units.parse", &[Constant]),
+    ("units.parse_bytes", &[Constant]),
 ];
 
 /// Builtins that may be called with anything.
@@ -45,7 +48,7 @@ const FREE: &[&str] = &[
     "is_set", "is_string", "type_name", "to_number", "base64.decode", "base64.encode", "base64.is_valid",
     "base64url.decode", "base64url.encode", "base64url.encode_no_pad", "hex.decode", "hex.encode",
     "semver.compare", "semver.is_valid", "glob.quote_meta", "bits.and", "bits.negate", "bits.or",
-    "bits.rsh", "bits.xor", "units.parse", "units.parse_bytes",
+    "bits.rsh", "bits.xor",
 ];
 
 /// The demands on the arguments of a builtin, if it may be called.
