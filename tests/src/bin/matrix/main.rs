@@ -13,8 +13,9 @@ use e2e::{CONTROL_VERSIONS, Cell, Outcome, Strategy, TlsVersions, control};
 const TLS: [TlsVersions; 2] = [TlsVersions::Only12, TlsVersions::Only13];
 
 const INTRODUCTION: &str = "\
-Written by `cargo xtask test --matrix`; `cargo xtask test --matrix -- 1.39.3 no_sessions 1.2 h1` prints single rows. Every host stands on one address and has a certificate of its own; the server
-resumes any session under any name, and closes each connection after one request, so that each request is a handshake.
+Written by `cargo xtask test --matrix`; `cargo xtask test --matrix -- 1.39.3 no_sessions 1.2 h1` prints single rows. Every
+host stands on one address and has a certificate of its own; the server resumes any session under any name, and closes
+each connection after one request, so that each request is a handshake.
 
 In each cell a fresh Weir is asked for two hosts in turns (*a b a b a b*), then for fifty at once, each over a
 connection of its own, and with them for a path of the first host that a rule sends out under a second server name; then
