@@ -2,6 +2,7 @@
 
 mod builtins;
 mod definition;
+mod depth;
 mod names;
 mod syntax;
 mod walk;
@@ -89,12 +90,17 @@ fn path_of(query: &str) -> Vec<String> {
 }
 
 fn parse(index: usize, name: &str, text: &str) -> Result<Ast, Fault> {
-    let parsed = regorus::Source::from_contents(name.to_owned(), text.to_owned()).and_then(|source| {
-        let mut parser = Parser::new(&source)?;
+    let failed = |error| crate::engine_error::fault(&error, index, text);
+    let source = regorus::Source::from_contents(name.to_owned(), text.to_owned()).map_err(failed)?;
+    if let Some(span) = depth::too_deep(&source) {
+        let message = format!("more than {} operations lie in one another here", limits::EXPRESSION_DEPTH);
+        return Err(Fault::at(place(index, &span), message, "give parts of the expression names: `x := …`"));
+    }
+    let parsed = Parser::new(&source).and_then(|mut parser| {
         parser.enable_rego_v1()?;
         parser.parse()
     });
-    parsed.map_err(|error| crate::engine_error::fault(&error, index, text))
+    parsed.map_err(failed)
 }
 
 /// The place of a span.

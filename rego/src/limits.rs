@@ -12,6 +12,8 @@ pub const MODULES: usize = 32;
 pub const DATA_BYTES: usize = 64 * 1024 * 1024;
 /// Nesting of the data.
 pub const DATA_DEPTH: usize = 32;
+/// Operations, references and brackets inside one another in one expression.
+pub const EXPRESSION_DEPTH: usize = 100;
 /// Calls of rules and functions inside one another, the query included: each takes its share of a small stack.
 pub const CALL_DEPTH: usize = 24;
 /// Steps of one evaluation: instructions of the fast engine, statements and expressions of the other.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UNLISTED, UpstreamHosts};
+use weir_rego::limits;
 
 /// Allows reading, says why it does not allow `/secret`, takes long over many segments, and contradicts itself about
 /// `/both`.
@@ -153,6 +154,29 @@ fn rego_alone_decides_on_hosts_that_no_rule_names() -> Result<()> {
         let response = gateway.client().get(format!("https://{host}/"))?;
         assert_eq!(response.header("x-weir-decision"), Some(reason), "{response:#?}");
     }
+    Ok(())
+}
+
+/// The deepest that `weir check` lets through: calls inside one another, each inside a long expression.
+#[test]
+fn the_deepest_policy_is_evaluated() -> Result<()> {
+    const CALLS: usize = limits::CALL_DEPTH - 2;
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let document = format!("rego: {{policy: policy.rego, query: data.p.allow}}\n{}", hosts.policy());
+    let run = Run::new(&EnvoyBinary::version("1.40.0")?, &hosts, &document)?;
+    let links = |count: usize| "\n\t+ 0".repeat(count);
+    let calls =
+        (1..CALLS).map(|n| format!("f{n}(x) := f{}(x){}\n", n - 1, links(limits::EXPRESSION_DEPTH - 3)));
+    let policy = format!(
+        "package p\n\ndefault allow := false\n\nf0(x) := x\n{}\nallow if f{}(count(input.parsed_path)) == 1\n",
+        calls.collect::<String>(),
+        CALLS - 1
+    );
+    write(&run, "policy.rego", &policy)?;
+    let gateway = run.start()?;
+    assert_eq!(gateway.client().get(hosts.url(ALPHA, "/"))?.status, 200);
+    let denied = gateway.client().get(hosts.url(ALPHA, "/a/b"))?;
+    assert_eq!(denied.header("x-weir-decision"), Some("denied_by_rego"), "{denied:#?}");
     Ok(())
 }
 

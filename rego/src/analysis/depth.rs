@@ -1,0 +1,99 @@
+//! How deep expressions lie in one another, told from a text's tokens: each link of a chain (`1 + 1 + …`, `a.b.c…`) is a
+//! level of the tree that the parser makes of it, and a tree is walked on a small stack. So this comes before parsing.
+
+use regorus::Source;
+use regorus::unstable::{Lexer, Span, Token, TokenKind};
+
+use crate::limits;
+
+/// The first token that lies deeper than [`limits::EXPRESSION_DEPTH`]. It never says too little, and may say a few too much: what
+/// stands in brackets counts as deep as all that stands before it in its expression.
+pub(super) fn too_deep(source: &Source) -> Option<Span> {
+    let mut lexer = Lexer::new(source);
+    // The links so far of the expression in each open bracket; the outermost is the text.
+    let mut links = vec![0_usize];
+    let mut before = Before { line: 0, ends: true };
+    loop {
+        // What cannot be read is for the parser to say.
+        let Ok(Token(kind, span)) = lexer.next_token() else { return None };
+        let text = span.text();
+        let role = match Role::of(&kind, text)? {
+            // Behind a dot it is a name like any other.
+            Role::Operand if before.ends && BETWEEN.contains(&text) => Role::Separator,
+            role => role,
+        };
+        if before.ends && role == Role::Operand && span.line > before.line {
+            restart(&mut links);
+        }
+        match role {
+            Role::Operand => {}
+            Role::Link => count(&mut links),
+            Role::Separator => restart(&mut links),
+            Role::Opening => {
+                count(&mut links);
+                links.push(0);
+            }
+            Role::Closing => {
+                if links.len() > 1 {
+                    links.pop();
+                }
+            }
+        }
+        if links.iter().sum::<usize>() > limits::EXPRESSION_DEPTH {
+            return Some(span);
+        }
+        before = Before { line: span.line, ends: matches!(role, Role::Operand | Role::Closing) };
+    }
+}
+
+/// Words between expressions that do not lie in one another.
+const BETWEEN: [&str; 4] = ["as", "else", "if", "with"];
+
+/// The token before.
+struct Before {
+    line: u32,
+    /// Whether an expression may end with it.
+    ends: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// A name or a value; where it begins a line behind the end of an expression, another one begins.
+    Operand,
+    /// An operator, or a dot.
+    Link,
+    /// Stands between expressions that do not lie in one another.
+    Separator,
+    Opening,
+    Closing,
+}
+
+impl Role {
+    /// None at the end of the text.
+    fn of(kind: &TokenKind, text: &str) -> Option<Role> {
+        Some(match (kind, text) {
+            (TokenKind::Eof, _) => return None,
+            (TokenKind::Ident, "in") => Role::Link,
+            (TokenKind::Symbol, "," | ";" | ":") => Role::Separator,
+            (TokenKind::Symbol, ")" | "]" | "}") => Role::Closing,
+            // `set(` is one token.
+            (_, text) if kind != &TokenKind::String && text.ends_with(['(', '[', '{']) => Role::Opening,
+            (TokenKind::Symbol, _) => Role::Link,
+            (TokenKind::Ident | TokenKind::Number | TokenKind::String | TokenKind::RawString, _) => {
+                Role::Operand
+            }
+        })
+    }
+}
+
+fn count(links: &mut [usize]) {
+    if let Some(innermost) = links.last_mut() {
+        *innermost += 1;
+    }
+}
+
+fn restart(links: &mut [usize]) {
+    if let Some(innermost) = links.last_mut() {
+        *innermost = 0;
+    }
+}
