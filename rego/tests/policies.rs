@@ -35,6 +35,29 @@ fn what_lies_too_deep_is_refused_before_it_is_parsed() {
 }
 
 #[test]
+fn a_loop_in_a_negation_is_refused() {
+    let data = r#"{"list": ["a", "b"]}"#;
+    for body in [
+        "not data.list[_] == \"a\"",
+        "not {\"a\", \"b\"}[_] == \"a\"",
+        "not startswith(data.list[_], \"a\")",
+        "some i\n\tnot data.list[i] == \"a\"",
+    ] {
+        let text = format!("package p\nallow if {{\n\t{body}\n}}\n");
+        let faults = check(&bundle(&text, data, "data.p.allow")).expect_err(body);
+        assert!(faults[0].message.contains("stands for any entry"), "{body}: {faults:?}");
+    }
+    for body in [
+        "not \"a\" in data.list",
+        "some i\n\tdata.list[i] == \"a\"\n\tnot data.list[i] == \"b\"",
+        "some x in data.list\n\tnot x == \"b\"",
+        "not \"a\" in [x | x := data.list[_]]",
+    ] {
+        checked(&format!("default allow := false\nallow if {{\n\t{body}\n}}\n"), data);
+    }
+}
+
+#[test]
 fn what_stands_side_by_side_is_not_deep() {
     let hosts: Vec<String> = (0..2_000).map(|number| format!("\"h{number}.example\"")).collect();
     let lines = (0..300).map(|number| format!("\tinput.attributes.request.http.host != \"h{number}\"\n"));

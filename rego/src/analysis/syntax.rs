@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use regorus::unstable::{Expr, Literal, Query, Ref};
+use regorus::unstable::{Expr, Literal, Query, Ref, Span};
 
 use super::names::Step;
 
@@ -54,6 +54,22 @@ pub(super) fn iterates(query: &Ref<Query>) -> bool {
 pub(super) fn mentions(expr: &Ref<Expr>, names: &BTreeSet<String>) -> bool {
     let itself = matches!(expr.as_ref(), Expr::Var { span, .. } if names.contains(span.text()));
     itself || children(expr).iter().any(|child| mentions(child, names))
+}
+
+/// The variables in brackets, but for those of comprehensions, which have loops of their own.
+pub(super) fn looked_through(expr: &Ref<Expr>) -> Vec<Span> {
+    let mut found = Vec::new();
+    match expr.as_ref() {
+        Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => return found,
+        Expr::RefBrack { index, .. } => {
+            if let Expr::Var { span, .. } = index.as_ref() {
+                found.push(span.clone());
+            }
+        }
+        _ => {}
+    }
+    found.extend(children(expr).iter().flat_map(looked_through));
+    found
 }
 
 fn looks_at_each(expr: &Ref<Expr>) -> bool {

@@ -13,7 +13,7 @@ use regorus::unstable::{
 
 use super::definition::Definition;
 use super::names::{self, Names, Step};
-use super::syntax::{children, is_literal, known, literal};
+use super::syntax::{children, is_literal, known, literal, looked_through, mentions};
 use super::{Analysis, Rewrite, place};
 use crate::fault::Fault;
 use crate::limits;
@@ -126,7 +126,34 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     fn query(&mut self, query: &Ref<Query>) {
         self.trust_order(query);
+        self.refuse_loops_in_negations(query);
         query.stmts.iter().for_each(|statement| self.statement(statement));
+    }
+
+    /// `not data.list[_] == x`, which OPA refuses: both engines take it for "some entry is another", and who writes it
+    /// means "no entry is".
+    fn refuse_loops_in_negations(&mut self, query: &Ref<Query>) {
+        for statement in &query.stmts {
+            let Literal::NotExpr { expr, .. } = &statement.literal else { continue };
+            let bound = |name: &str| {
+                let names = BTreeSet::from([name.to_owned()]);
+                query.stmts.iter().any(|other| match &other.literal {
+                    Literal::Expr { expr, .. } => mentions(expr, &names),
+                    Literal::SomeIn { key, value, .. } => {
+                        key.iter().chain([value]).any(|expr| mentions(expr, &names))
+                    }
+                    Literal::SomeVars { .. } | Literal::NotExpr { .. } | Literal::Every { .. } => false,
+                })
+            };
+            let index = looked_through(expr).into_iter().find(|index| {
+                index.text() == "_" || (self.unbound.contains(index.text()) && !bound(index.text()))
+            });
+            if let Some(index) = index {
+                let message = format!("`{}` in a `not` stands for any entry, and not for each", index.text());
+                let help = "write `not x in list`; or ask in a rule of its own whether there is one, and negate that";
+                self.fault(&index, message, help);
+            }
+        }
     }
 
     fn statement(&mut self, statement: &LiteralStmt) {
