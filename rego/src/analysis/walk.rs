@@ -130,7 +130,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         query.stmts.iter().for_each(|statement| self.statement(statement));
     }
 
-    /// `not data.list[_] == x`, which OPA refuses: both engines take it for "some entry is another", and who writes it
+    /// `not data.list[_] == x`, which OPA refuses: the interpreter takes it for "some entry is another", and who writes it
     /// means "no entry is".
     fn refuse_loops_in_negations(&mut self, query: &Ref<Query>) {
         for statement in &query.stmts {
