@@ -7,6 +7,8 @@ use serde::Deserialize;
 /// A decision as `weir run --json` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Decision {
+    /// When the request began, in milliseconds since 1970.
+    pub time: u64,
     /// `allow` or `deny`.
     pub effect: String,
     /// Why, in the closed list of reasons.

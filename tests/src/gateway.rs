@@ -311,8 +311,8 @@ impl Gateway {
         self.id().descendant("envoy")
     }
 
-    /// Waits for `count` decisions and returns them; more than `count` is an error. A CONNECT that was let in is no
-    /// decision. Requests on different connections may be shown in another order than they were made.
+    /// Waits for `count` decisions and returns them in the order in which their requests began, which Envoy's workers
+    /// need not tell them in; more than `count` is an error. A CONNECT that was let in is no decision.
     pub fn decisions(&self, count: usize) -> Result<Vec<Decision>> {
         let what = format!("{count} decisions of `weir run`");
         let lines = self.process.stdout().wait(Deadline::seconds(20), &what, |lines| {
@@ -320,10 +320,12 @@ impl Gateway {
             (decisions.len() >= count).then_some(decisions)
         })?;
         ensure!(lines.len() == count, "expected {count} decisions, got {lines:#?}");
-        lines
+        let mut decisions = lines
             .iter()
             .map(|line| serde_json::from_str(line).with_context(|| format!("decision `{line}`")))
-            .collect()
+            .collect::<Result<Vec<Decision>>>()?;
+        decisions.sort_by_key(|decision| decision.time);
+        Ok(decisions)
     }
 
     /// Waits for the only decision so far.
