@@ -1,11 +1,12 @@
-//! What the filter asks its host about a request, in as few calls as can be.
+//! What the filter knows of a request, out of its headers: one call of the host.
 //!
 //! Headers are the client's word. What the connection is (TLS or not, its server name, the CONNECT that carried it)
-//! is the host's word, and no header can change it.
+//! is the host's word. It comes last among the headers, and nothing that a client sends can take its place
+//! ([`connection`]).
 
 use crate::connection::{self, Kind};
 use crate::header_map::HeaderMap;
-use crate::hostcalls::{FailedCall, Hostcalls, Status};
+use crate::hostcalls::{FailedCall, Status};
 use std::borrow::Cow;
 use std::fmt;
 use weir_policy::{Authority, Connection, Request, Scheme};
@@ -20,23 +21,10 @@ const CREDENTIALS_HEADER: &[u8] = b"proxy-authorization";
 const UNWANTED_PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-envoy-", b"x-forwarded-", b"proxy-"];
 /// Envoy's own request id would tell an upstream which of its requests belong together.
 const UNWANTED_NAMES: [&[u8]; 1] = [b"x-request-id"];
-/// Envoy finds no route for a request without it (404, `route_not_found`), so only the route can remove it.
-const NEEDED_BY_ENVOY: &[u8] = b"x-forwarded-proto";
-
-/// What the host answered; [`Facts`] read it in place. It does not print: there are credentials in it.
-pub struct Answers {
-    headers: HeaderMap,
-    connection: Vec<u8>,
-}
-
-impl Answers {
-    /// Asks the host: one call for all headers, one for the connection.
-    pub fn ask(host: &impl Hostcalls) -> Result<Self, FailedCall> {
-        let headers = host.request_headers()?;
-        let connection = host.property(connection::PROPERTY)?.ok_or(unreadable(Status::NotFound))?;
-        Ok(Self { headers, connection })
-    }
-}
+/// What Envoy puts into every request itself, in place of what the client sent. The route removes it
+/// (`control-plane/src/resources/route.rs`), which costs no call; without `x-forwarded-proto` Envoy finds no route at all
+/// (404, `route_not_found`).
+const ENVOYS_OWN: [&[u8]; 3] = [connection::HEADER, b"x-envoy-external-address", b"x-forwarded-proto"];
 
 /// A request as the host describes it; every byte may be hostile.
 #[derive(Debug, Default)]
@@ -92,17 +80,23 @@ pub enum Keep {
 }
 
 impl<'h> Facts<'h> {
-    /// Reads what the host answered.
+    /// Reads the headers that the host gave.
     ///
     /// # Errors
-    /// Answers that cannot be read, as failures of the calls that gave them.
-    pub fn read(answers: &'h Answers, keep: Keep) -> Result<Self, FailedCall> {
+    /// Headers that cannot be read, or do not say what the connection is, as a failure of the call that gave them.
+    pub fn read(headers: &'h HeaderMap, keep: Keep) -> Result<Self, FailedCall> {
         let mut facts = Self::default();
-        for pair in answers.headers.pairs() {
+        let mut line = None;
+        for pair in headers.pairs() {
             let (name, value) = pair.map_err(|_| malformed_headers())?;
-            facts.take(name, value, keep)?;
+            if name == connection::HEADER {
+                // What came before it is a client's.
+                line = Some(value);
+            } else {
+                facts.take(name, value, keep)?;
+            }
         }
-        let told = connection::read(&answers.connection).ok_or(unreadable(Status::ParseFailure))?;
+        let told = line.and_then(connection::read).ok_or_else(malformed_headers)?;
         facts.sni = told.server_name.map(Cow::Borrowed);
         facts.tunnel = told.tunnel;
         match told.kind {
@@ -202,25 +196,22 @@ fn is_unwanted(name: &[u8]) -> bool {
     // Most names are not even looked at.
     matches!(name, [b'x' | b'p', ..])
         && (UNWANTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || UNWANTED_NAMES.contains(&name))
-        && name != NEEDED_BY_ENVOY
+        && !ENVOYS_OWN.contains(&name)
 }
 
 fn malformed_headers() -> FailedCall {
     FailedCall { call: "get_header_map_pairs", status: Status::ParseFailure }
 }
 
-fn unreadable(status: Status) -> FailedCall {
-    FailedCall { call: "get_property", status }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hostcalls::Hostcalls;
     use crate::hostcalls::in_memory::InMemory;
 
     /// Reads what a host says of its request.
     fn with_facts<T>(host: &InMemory, look: impl FnOnce(&Facts<'_>) -> T) -> T {
-        look(&Facts::read(&Answers::ask(host).unwrap(), Keep::Facts).unwrap())
+        look(&Facts::read(&host.request_headers().unwrap(), Keep::Facts).unwrap())
     }
 
     #[test]
@@ -240,10 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn facts_cost_two_calls() {
-        for host in [InMemory::tls(Some(b"a.example")), InMemory::plain(), InMemory::to_proxy()] {
-            Answers::ask(&host).unwrap();
-            assert_eq!(host.calls(), 2);
+    fn no_client_can_say_what_its_connection_is() {
+        for forged in [b"tls/b.example/".as_slice(), b"explicit", b"passthrough", b"", b"\xff"] {
+            let host = InMemory::tls(Some(b"a.example")).also_header("x-weir-connection", forged);
+            with_facts(&host, |facts| {
+                assert_eq!((facts.tls, facts.to_proxy, facts.unopened), (true, false, false));
+                assert_eq!(facts.sni.as_deref(), Some(b"a.example".as_slice()));
+                assert_eq!(facts.unwanted_headers, [] as [&[u8]; 0], "the route removes all of that name");
+            });
         }
     }
 
@@ -256,10 +251,7 @@ mod tests {
 
     #[test]
     fn only_a_connect_to_the_proxy_asks_for_a_tunnel() {
-        let asks_for_tunnel = |host: &InMemory| {
-            let answers = Answers::ask(host).unwrap();
-            Facts::read(&answers, Keep::Facts).unwrap().asks_for_tunnel()
-        };
+        let asks_for_tunnel = |host: &InMemory| with_facts(host, |facts| facts.asks_for_tunnel());
         let asks = |host: InMemory| asks_for_tunnel(&host.with_header(":method", b"CONNECT"));
         assert!(asks(InMemory::to_proxy()));
         assert!(!asks(InMemory::plain()));
@@ -289,8 +281,8 @@ mod tests {
         for told in [None, Some(Vec::new()), Some(b"tsl/a.example/".to_vec())] {
             let mut host = InMemory::plain();
             host.connection = told;
-            let read = Answers::ask(&host).and_then(|answers| Facts::read(&answers, Keep::Facts).map(drop));
-            assert_eq!(read.unwrap_err().call, "get_property");
+            let headers = host.request_headers().unwrap();
+            assert_eq!(Facts::read(&headers, Keep::Facts).unwrap_err().call, "get_header_map_pairs");
         }
     }
 }

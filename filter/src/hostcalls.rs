@@ -21,10 +21,6 @@ pub trait Hostcalls {
     /// Removes every value of a request header.
     fn remove_request_header(&self, name: &[u8]) -> Result<(), FailedCall>;
 
-    /// An attribute of the request or its connection; `None` when the host has none or it is empty. The parts of the path
-    /// have bytes of zero between them.
-    fn property(&self, path: &str) -> Result<Option<Vec<u8>>, FailedCall>;
-
     /// Stores `value` in the request's filter state under `wasm.<key>`.
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall>;
 

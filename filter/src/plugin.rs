@@ -4,7 +4,7 @@ use crate::configuration::Configuration;
 use crate::header_map::{self, HeaderMap};
 use crate::hostcalls::{CounterId, FailedCall, Hostcalls, LocalResponse, Status};
 use crate::judge::{Instance, Judge, Verdict};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use weir_abi::{Action, Filter};
@@ -14,8 +14,9 @@ thread_local! {
     static INSTANCE: Rc<Instance> = Rc::default();
     /// The judges of the configurations.
     static JUDGES: RefCell<BTreeMap<u32, Rc<Judge>>> = const { RefCell::new(BTreeMap::new()) };
-    /// The requests that are under way.
-    static STREAMS: RefCell<BTreeMap<u32, Stream>> = const { RefCell::new(BTreeMap::new()) };
+    /// The request that began last and the configuration that it is under. No request is kept longer: one that is let
+    /// go on is none of ours any more, and one that is stopped goes nowhere, nor does what follows its headers.
+    static LAST: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
 /// Counts, so that an evaluation can be ended before memory is. A limit of its own would trap.
@@ -24,12 +25,6 @@ thread_local! {
 static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
 
 weir_abi::export!(Plugin);
-
-/// One request.
-struct Stream {
-    judge: Rc<Judge>,
-    verdict: Verdict,
-}
 
 struct Plugin;
 
@@ -42,11 +37,9 @@ impl Filter for Plugin {
     fn created(context: u32, parent: u32) {
         if parent == 0 {
             JUDGES.with_borrow_mut(|judges| judges.insert(context, judge(None)));
-            return;
+        } else {
+            LAST.set((context, parent));
         }
-        let known = JUDGES.with_borrow(|judges| judges.get(&parent).cloned());
-        let stream = Stream { judge: known.unwrap_or_else(|| judge(None)), verdict: Verdict::Stop };
-        STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
     }
 
     /// False refuses the update, and the configuration before it stays.
@@ -65,47 +58,22 @@ impl Filter for Plugin {
     }
 
     fn request_headers(context: u32) -> Action {
+        let (last, parent) = LAST.get();
         // Nothing is borrowed while the request is judged: Envoy may call the filter from within a call of the filter's.
-        let known =
-            STREAMS.with_borrow(|streams| streams.get(&context).map(|stream| Rc::clone(&stream.judge)));
-        let verdict = known.unwrap_or_else(|| judge(None)).judge(&Envoy);
-        STREAMS.with_borrow_mut(|streams| {
-            if let Some(stream) = streams.get_mut(&context) {
-                stream.verdict = verdict;
-            }
-        });
-        action(verdict)
-    }
-
-    fn request_body(context: u32) -> Action {
-        action(verdict(context))
-    }
-
-    fn request_trailers(context: u32) -> Action {
-        action(verdict(context))
+        let known = JUDGES.with_borrow(|judges| judges.get(&parent).filter(|_| last == context).cloned());
+        match known.unwrap_or_else(|| judge(None)).judge(&Envoy) {
+            Verdict::Continue => Action::Continue,
+            Verdict::Stop => Action::Stop,
+        }
     }
 
     fn deleted(context: u32) {
-        if STREAMS.with_borrow_mut(|streams| streams.remove(&context)).is_none() {
-            JUDGES.with_borrow_mut(|judges| judges.remove(&context));
-        }
+        JUDGES.with_borrow_mut(|judges| judges.remove(&context));
     }
 }
 
 fn judge(configuration: Option<Configuration>) -> Rc<Judge> {
     Rc::new(Judge::new(configuration, INSTANCE.with(Rc::clone)))
-}
-
-/// What was decided on a request; nothing goes on of one that is not known.
-fn verdict(context: u32) -> Verdict {
-    STREAMS.with_borrow(|streams| streams.get(&context).map(|stream| stream.verdict)).unwrap_or_default()
-}
-
-fn action(verdict: Verdict) -> Action {
-    match verdict {
-        Verdict::Continue => Action::Continue,
-        Verdict::Stop => Action::Pause,
-    }
 }
 
 /// The stream that Envoy is calling us for.
@@ -122,14 +90,6 @@ impl Hostcalls for Envoy {
 
     fn remove_request_header(&self, name: &[u8]) -> Result<(), FailedCall> {
         weir_abi::remove_request_header(name).map_err(failed("remove_header_map_value"))
-    }
-
-    fn property(&self, path: &str) -> Result<Option<Vec<u8>>, FailedCall> {
-        match weir_abi::property(path.as_bytes()) {
-            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-            Err(weir_abi::NOT_FOUND) => Ok(None),
-            Err(status) => Err(failed("get_property")(status)),
-        }
     }
 
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall> {

@@ -25,7 +25,7 @@ const SENT: [&str; 10] = [
 ];
 
 /// What would tell an upstream how a request came to it, or steer Envoy.
-const FORGED: [&str; 24] = [
+const FORGED: [&str; 25] = [
     "forwarded: for=192.0.2.1",
     "proxy-authorization: Basic c2VjcmV0",
     "proxy-connection: keep-alive",
@@ -48,6 +48,7 @@ const FORGED: [&str; 24] = [
     "x-forwarded-proto: http",
     "x-forwarded-unknown: forged",
     "x-request-id: 00000000-0000-4000-8000-000000000000",
+    "x-weir-connection: plain//",
     "x-weir-decision: allowed",
     "x-weir-unknown: forged",
 ];

@@ -155,6 +155,7 @@ fn manager(
             initial_connection_window_size: number(CONNECTION_WINDOW),
             ..Http2ProtocolOptions::default()
         }),
+        early_header_mutation_extensions: vec![filter_state::connection_header()],
         // What the policy judges and what the upstream reads must be one path: dot segments are resolved before
         // the filter (RFC 3986, 5.2.4); an encoded slash is left for the policy to refuse.
         normalize_path: bool_value(true),

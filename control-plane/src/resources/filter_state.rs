@@ -1,14 +1,19 @@
 //! Filter state: what a connection hands inward, to the internal listener that it ends in, and what it tells the policy
-//! filter.
+//! filter, by way of a header.
 
-use envoy_types::pb::envoy::config::core::v3::SubstitutionFormatString;
+use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
+use envoy_types::pb::envoy::config::core::v3::{
+    HeaderValue, HeaderValueOption, SubstitutionFormatString, TypedExtensionConfig,
+};
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
 use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3::{
     FilterStateValue, filter_state_value,
 };
 
 use envoy_types::pb::envoy::extensions::filters::network::set_filter_state::v3::Config;
+use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3 as early;
 use envoy_types::util::pack_any;
 
 use super::names;
@@ -32,8 +37,7 @@ pub(super) enum Kind {
     Passthrough,
 }
 
-/// Tells the policy filter once for all requests of a connection what it is: one property to ask for instead of three,
-/// and no request can change it.
+/// Says once for all requests of a connection what it is, so that no request can change it.
 pub(super) fn connection(kind: Kind) -> Filter {
     let tunnel = format!("%FILTER_STATE({}:PLAIN)%", names::CONNECT_AUTHORITY);
     let line = match kind {
@@ -44,6 +48,27 @@ pub(super) fn connection(kind: Kind) -> Filter {
     };
     // What is not there is nothing, and not a dash, which a server name may be.
     network_filter(vec![value(names::CONNECTION, STRING, &line, true)])
+}
+
+/// Tells the policy filter what [`connection`] said, in a header behind all that the client sent. It is appended, and what
+/// else has its name is left for the filter to pass over: to look for it, Envoy would make a table of all headers.
+pub(super) fn connection_header() -> TypedExtensionConfig {
+    let header = HeaderValue {
+        key: names::CONNECTION_HEADER.to_owned(),
+        value: format!("%FILTER_STATE({}:PLAIN)%", names::CONNECTION),
+        ..HeaderValue::default()
+    };
+    let append = HeaderValueOption {
+        header: Some(header),
+        append_action: HeaderAppendAction::AppendIfExistsOrAdd as i32,
+        ..HeaderValueOption::default()
+    };
+    let mutation = HeaderMutation { action: Some(header_mutation::Action::Append(append)) };
+    let mutations = early::HeaderMutation { mutations: vec![mutation] };
+    TypedExtensionConfig {
+        name: "envoy.http.early_header_mutation.header_mutation".to_owned(),
+        typed_config: Some(pack_any(mutations)),
+    }
 }
 
 /// Sets filter state when a connection is accepted.

@@ -62,8 +62,10 @@ pub const ADDRESS_GUARD: &str = "weir.address_guard";
 
 /// Filter state that carries the authority of a CONNECT into the intercept listener.
 pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
-/// Filter state in which a filter chain tells the policy filter what a connection is.
+/// Filter state in which a filter chain says what a connection is.
 pub const CONNECTION: &str = "weir.connection";
+/// Request header in which the policy filter is told that.
+pub const CONNECTION_HEADER: &str = "x-weir-connection";
 /// Header of the CONNECT that stands for a connection which is not opened: its server name.
 pub const SERVER_NAME_HEADER: &str = "x-weir-server-name";
 /// Filter state that the policy filter writes: the decision record. A wasm filter's properties are prefixed so.

@@ -21,10 +21,12 @@ use crate::snapshot::References;
 use crate::xds::ResourceType;
 
 /// What a proxy adds of itself, or what says how the request came here: none of it is the upstream's business.
-const REQUEST_HEADERS_REMOVED: [&str; 10] = [
+const REQUEST_HEADERS_REMOVED: [&str; 12] = [
+    names::CONNECTION_HEADER,
     names::UPSTREAM_HEADER,
     "forwarded",
     "via",
+    "x-envoy-external-address",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",

@@ -5,9 +5,6 @@ use std::ptr::null_mut;
 /// What the host says of a call that it did not carry out, as the ABI numbers it; never 0.
 pub type Status = u32;
 
-/// The status of a property or a buffer that is not there.
-pub const NOT_FOUND: Status = 1;
-
 /// `proxy_map_type_t`: the headers of the request.
 const REQUEST_HEADERS: u32 = 0;
 /// `proxy_buffer_type_t`: the configuration of the plugin.
@@ -38,7 +35,6 @@ unsafe extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
-    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
@@ -96,15 +92,6 @@ pub fn set_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
 pub fn remove_request_header(name: &[u8]) -> Result<(), Status> {
     // SAFETY: the host reads the slice during the call.
     done(unsafe { proxy_remove_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len()) })
-}
-
-/// A property; the parts of its path have bytes of zero between them.
-///
-/// # Errors
-/// The host's status, [`NOT_FOUND`] for a property that is not there.
-pub fn property(path: &[u8]) -> Result<Vec<u8>, Status> {
-    // SAFETY: the host reads the slice, and writes to both pointers, during the call.
-    returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
 /// Sets a property.

@@ -11,8 +11,9 @@ use crate::calls;
 pub enum Action {
     /// Goes on with it.
     Continue = 0,
-    /// Waits.
-    Pause = 1,
+    /// Waits, with all that follows the headers: Envoy's `StopAllIterationAndWatermark`. Envoy takes the ABI's own
+    /// pause (1) for the same, unless a plugin asks otherwise (`allow_on_headers_stop_iteration`).
+    Stop = 4,
 }
 
 /// A module's answers to its host. Contexts are the host's numbers: one for each configuration, and one for each request.
@@ -20,7 +21,8 @@ pub trait Filter {
     /// The module was loaded.
     fn started();
 
-    /// A context begins: one for a configuration if `parent` is 0, else one for a request that is under that configuration.
+    /// A context begins: one for a configuration if `parent` is 0, else one for a request that is under that
+    /// configuration. Envoy creates the latter when the headers of the request are there, and tells of them next.
     fn created(context: u32, parent: u32);
 
     /// A context for a configuration is given it. False refuses it.
@@ -28,12 +30,6 @@ pub trait Filter {
 
     /// The headers of a request are there.
     fn request_headers(context: u32) -> Action;
-
-    /// A part of a request's body is there.
-    fn request_body(context: u32) -> Action;
-
-    /// The trailers of a request are there.
-    fn request_trailers(context: u32) -> Action;
 
     /// A context ended.
     fn deleted(context: u32);
@@ -66,16 +62,6 @@ macro_rules! export {
             #[unsafe(no_mangle)]
             extern "C" fn proxy_on_request_headers(context: u32, _: u32, _: u32) -> $crate::Action {
                 <$filter as $crate::Filter>::request_headers(context)
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn proxy_on_request_body(context: u32, _: u32, _: u32) -> $crate::Action {
-                <$filter as $crate::Filter>::request_body(context)
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn proxy_on_request_trailers(context: u32, _: u32) -> $crate::Action {
-                <$filter as $crate::Filter>::request_trailers(context)
             }
 
             #[unsafe(no_mangle)]

@@ -17,7 +17,7 @@ const FILTER_STATE_FACTORIES: [&str; 4] = [
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {
     headers: RefCell<Vec<(String, Vec<u8>)>>,
-    /// What the filter chain composed.
+    /// What the filter chain composed; a header behind all others.
     pub(crate) connection: Option<Vec<u8>>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     responses: RefCell<Vec<LocalResponse>>,
@@ -145,7 +145,9 @@ impl Hostcalls for InMemory {
     fn request_headers(&self) -> Result<HeaderMap, FailedCall> {
         self.call("get_header_map_pairs")?;
         let headers = self.headers.borrow();
-        let pairs: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
+        let own = self.connection.iter().map(|line| (connection::HEADER, line.as_slice()));
+        let pairs: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).chain(own).collect();
         Ok(HeaderMap::from(header_map::encode(&pairs)))
     }
 
@@ -161,13 +163,6 @@ impl Hostcalls for InMemory {
         self.call("remove_header_map_value")?;
         self.headers.borrow_mut().retain(|(known, _)| known.as_bytes() != name);
         Ok(())
-    }
-
-    fn property(&self, path: &str) -> Result<Option<Vec<u8>>, FailedCall> {
-        self.call("get_property")?;
-        assert_eq!(path, connection::PROPERTY);
-        // The ABI hands an empty value over as a null pointer.
-        Ok(self.connection.clone().filter(|value| !value.is_empty()))
     }
 
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall> {

@@ -25,13 +25,5 @@ impl Filter for Plugin {
         Action::Continue
     }
 
-    fn request_body(_: u32) -> Action {
-        Action::Continue
-    }
-
-    fn request_trailers(_: u32) -> Action {
-        Action::Continue
-    }
-
     fn deleted(_: u32) {}
 }
