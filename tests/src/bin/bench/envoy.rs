@@ -87,10 +87,19 @@ pub(crate) fn bytes_value(bytes: &[u8]) -> Value {
     json!({"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64(bytes)})
 }
 
+/// What is in front of the router.
+#[derive(Default)]
+pub(crate) struct Manager {
+    pub(crate) filters: Vec<Value>,
+    /// Whether a header tells them what the connection is, as Weir's filter is told.
+    pub(crate) tells_connection: bool,
+}
+
 /// A listener on the socket `listener` of the folder, ending TLS with `server.crt` and `server.key` there if it has them,
 /// that answers what its filters let through, or forwards it over TLS to `upstream`, whose root is `upstream.crt` there.
 /// What is not the filters' is as Weir has it.
-pub(crate) fn answering(directory: &Path, filters: Vec<Value>, upstream: Option<SocketAddr>) -> Value {
+pub(crate) fn answering(directory: &Path, manager: Manager, upstream: Option<SocketAddr>) -> Value {
+    let Manager { filters, tells_connection } = manager;
     let router = json!({"name": "router", "typed_config":
         {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
     let filters: Vec<Value> = filters.into_iter().chain([router]).collect();
@@ -100,7 +109,7 @@ pub(crate) fn answering(directory: &Path, filters: Vec<Value>, upstream: Option<
             json!({"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}})
         }
     };
-    let manager = json!({
+    let mut manager = json!({
         "@type":
             "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bench",
@@ -111,7 +120,16 @@ pub(crate) fn answering(directory: &Path, filters: Vec<Value>, upstream: Option<
         "skip_xff_append": true,
         "normalize_path": true,
     });
-    // As Weir's listeners have it, and the filter asks for it.
+    if tells_connection {
+        manager["early_header_mutation_extensions"] = json!([{"name": "connection", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": [{"append": {
+                "header": {"key": "x-weir-connection", "value": "%FILTER_STATE(weir.connection:PLAIN)%"},
+                "append_action": "APPEND_IF_EXISTS_OR_ADD",
+            }}],
+        }}]);
+    }
+    // As Weir's listeners have it.
     let connection = json!({"name": "connection", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config",
         "on_new_connection": [{

@@ -2,7 +2,8 @@
 //!
 //! Twice: for a request that Envoy answers by itself, the smallest there is, so that nothing else is in the number; and
 //! for one that it forwards over TLS, on connections that are kept, which is what a gateway does. All Envoys run side by
-//! side, and are measured in turn, round after round: what else the machine does falls on all alike.
+//! side, and are measured in turn, round after round: what else the machine does falls on all alike. They are started
+//! anew some times, because where a process happens to lie in memory makes up to a twentieth.
 
 mod load;
 mod variant;
@@ -17,40 +18,51 @@ use self::load::Load;
 use self::variant::Variant;
 use crate::envoy::{Envoy, answering};
 
-/// Rounds in which every variant has its turn.
-const ROUNDS: usize = 15;
+/// Times that all Envoys are started.
+const STARTS: usize = 5;
+/// Rounds after each start in which every variant has its turn.
+const ROUNDS: usize = 12;
 /// Requests of a turn.
-const REQUESTS: usize = 4_000;
+const REQUESTS: usize = 1_000;
+/// Requests before the first turn, until the VM has compiled what is used often.
+const WARM_UP: usize = 8_000;
 
-/// A variant's Envoy and what was measured of it.
+/// A variant's Envoy.
 struct Runner {
-    variant: Variant,
     envoy: Envoy,
     load: Load,
-    /// Nanoseconds a request, of each round.
-    times: Vec<f64>,
 }
 
-/// Prints the ratios. The first argument is a number of rounds.
+/// What was measured of a variant.
+#[derive(Default)]
+struct Measured {
+    /// Nanoseconds a request, of each round.
+    times: Vec<f64>,
+    /// Bytes that were resident at the end.
+    resident: u64,
+}
+
+/// Prints the ratios. The first argument is a number of starts.
 pub(crate) fn measure(arguments: &[String]) -> Result<()> {
-    let rounds = arguments.first().map(|text| text.parse()).transpose()?.unwrap_or(ROUNDS);
+    let starts = arguments.first().map(|text| text.parse()).transpose()?.unwrap_or(STARTS);
     let binary = EnvoyBinary::newest()?;
-    let bench = Bench { rounds, authority: CertificateAuthority::new("Benches")? };
+    let bench = Bench { starts, authority: CertificateAuthority::new("Benches")? };
     println!(
-        "Envoy {}, one worker, HTTP/1.1 over TLS, {rounds} rounds of {REQUESTS} requests.\n\nAnswered by Envoy itself:\n",
+        "Envoy {}, one worker, HTTP/1.1 over TLS, {starts} starts with {ROUNDS} rounds of {REQUESTS} requests each.\n\n\
+         Answered by Envoy itself:\n",
         binary.version
     );
-    bench.measure(&binary, Variant::all()?, None)?;
+    bench.measure(&binary, &Variant::all()?, None)?;
     println!("\nForwarded over TLS:\n");
     let site = Site::new(variant::HOST, bench.authority.issue(&[variant::HOST])?);
     let upstream = Nginx::start(&[site], ServerOptions::default())?;
-    let forwarded = Variant::all()?.into_iter().filter(|variant| variant.status == 200).collect();
-    bench.measure(&binary, forwarded, Some(upstream.address()))
+    let forwarded: Vec<_> = Variant::all()?.into_iter().filter(|variant| variant.status == 200).collect();
+    bench.measure(&binary, &forwarded, Some(upstream.address()))
 }
 
 /// What all runs have in common.
 struct Bench {
-    rounds: usize,
+    starts: usize,
     /// Signs for Envoy and for the upstream.
     authority: CertificateAuthority,
 }
@@ -59,64 +71,70 @@ impl Bench {
     fn measure(
         &self,
         binary: &EnvoyBinary,
-        variants: Vec<Variant>,
+        variants: &[Variant],
         upstream: Option<SocketAddr>,
     ) -> Result<()> {
-        let mut runners = variants
-            .into_iter()
-            .map(|variant| self.start(binary, variant, upstream))
-            .collect::<Result<Vec<_>>>()?;
-        for _ in 0..self.rounds {
-            for runner in &mut runners {
-                let before = runner.envoy.processor_time()?;
-                runner.load.send(REQUESTS, runner.variant.status)?;
-                let time = runner.envoy.processor_time()? - before;
-                runner.times.push(time as f64 / REQUESTS as f64);
+        let mut measured: Vec<Measured> = variants.iter().map(|_| Measured::default()).collect();
+        for _ in 0..self.starts {
+            let started = variants.iter().map(|variant| self.start(binary, variant, upstream));
+            let mut runners = started.collect::<Result<Vec<_>>>()?;
+            for _ in 0..ROUNDS {
+                for ((variant, runner), measured) in variants.iter().zip(&mut runners).zip(&mut measured) {
+                    let before = runner.envoy.processor_time()?;
+                    runner.load.send(REQUESTS, variant.status)?;
+                    let time = runner.envoy.processor_time()? - before;
+                    measured.times.push(time as f64 / REQUESTS as f64);
+                }
+            }
+            for (runner, measured) in runners.iter().zip(&mut measured) {
+                measured.resident = runner.envoy.resident()?;
             }
         }
-        print(&runners)
+        print(variants, &measured)
     }
 
-    fn start(&self, binary: &EnvoyBinary, variant: Variant, upstream: Option<SocketAddr>) -> Result<Runner> {
+    fn start(&self, binary: &EnvoyBinary, variant: &Variant, upstream: Option<SocketAddr>) -> Result<Runner> {
         let certificate = self.authority.issue(&[variant::HOST])?;
-        let filters = variant.filters.clone();
         let mut envoy = Envoy::start(binary, |folder| {
             std::fs::write(folder.join("server.crt"), &certificate.chain_pem)?;
             std::fs::write(folder.join("server.key"), &certificate.key_pem)?;
             std::fs::write(folder.join("upstream.crt"), self.authority.pem())?;
-            Ok(answering(folder, filters, upstream))
+            Ok(answering(folder, variant.manager(), upstream))
         })
         .with_context(|| variant.name.clone())?;
         let listener = envoy.directory().join("listener");
         envoy.wait("start of Envoy", |_| std::os::unix::net::UnixStream::connect(&listener).ok())?;
         let mut load = Load::connect(&listener, variant::HOST, &self.authority)?;
-        // Until the VM has compiled what is used often.
-        load.send(REQUESTS, variant.status).with_context(|| variant.name.clone())?;
-        Ok(Runner { variant, envoy, load, times: Vec::new() })
+        load.send(WARM_UP, variant.status).with_context(|| variant.name.clone())?;
+        Ok(Runner { envoy, load })
     }
 }
 
-fn print(runners: &[Runner]) -> Result<()> {
-    let nothing = &runners.first().context("no variants")?.times;
-    println!("| filter | µs a request | ratio (median of the rounds) | smallest to largest | resident |");
+/// Medians, and of the ratios what half of all rounds lie between.
+fn print(variants: &[Variant], measured: &[Measured]) -> Result<()> {
+    let nothing = &measured.first().context("no variants")?.times;
+    println!("| filter | µs a request | ratio | half of the rounds | resident |");
     println!("|---|---|---|---|---|");
-    for Runner { variant, envoy, times, .. } in runners {
-        let mut ratios: Vec<f64> = times.iter().zip(nothing).map(|(time, nothing)| time / nothing).collect();
-        ratios.sort_by(f64::total_cmp);
-        let mut times = times.clone();
-        times.sort_by(f64::total_cmp);
-        let (middle, last) = (ratios.len() / 2, ratios.len() - 1);
+    for (variant, Measured { times, resident }) in variants.iter().zip(measured) {
+        let ratios = quartiles(times.iter().zip(nothing).map(|(time, nothing)| time / nothing));
         println!(
             "| {} | {:.1} | {:.2} | {:.2} to {:.2} | {} MB |",
             variant.name,
-            times[middle] / 1e3,
-            ratios[middle],
+            quartiles(times.iter().copied())[1] / 1e3,
+            ratios[1],
             ratios[0],
-            ratios[last],
-            envoy.resident()? / 1_000_000
+            ratios[2],
+            resident / 1_000_000
         );
     }
     Ok(())
+}
+
+/// The first, the second (the median) and the third.
+fn quartiles(values: impl Iterator<Item = f64>) -> [f64; 3] {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values[values.len() * quarter / 4])
 }
 
 /// The module in the file that this variable names.

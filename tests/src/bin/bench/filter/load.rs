@@ -1,20 +1,29 @@
-//! A client that asks one thing again and again over a few connections.
+//! A client that asks one thing again and again, and never lets Envoy wait.
+//!
+//! An Envoy that falls asleep between two requests, or has to wake the client, pays for that in processor time, and the
+//! slower one the more of it. So there is always a request on its way, and the client looks for answers without sleeping.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::CertificateAuthority;
+use e2e::{CertificateAuthority, Deadline};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Connections that take turns.
-const CONNECTIONS: usize = 4;
+/// Connections with a request each.
+const CONNECTIONS: usize = 40;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-type Connection = BufReader<StreamOwned<ClientConnection, UnixStream>>;
+type Connection = BufReader<StreamOwned<ClientConnection, Sleepless>>;
+
+/// A socket that is looked at again and again until there is something.
+struct Sleepless(UnixStream);
 
 /// Open connections, and what is asked over them.
 pub(super) struct Load {
@@ -31,7 +40,9 @@ impl Load {
         let config = Arc::new(config);
         let connect = |_| {
             let tls = ClientConnection::new(Arc::clone(&config), ServerName::try_from(host.to_owned())?)?;
-            Ok(BufReader::new(StreamOwned::new(tls, UnixStream::connect(socket)?)))
+            let stream = UnixStream::connect(socket)?;
+            stream.set_nonblocking(true)?;
+            Ok(BufReader::new(StreamOwned::new(tls, Sleepless(stream))))
         };
         let connections = (0..CONNECTIONS).map(connect).collect::<Result<_>>()?;
         let request = format!(
@@ -43,16 +54,51 @@ impl Load {
 
     /// Asks this often, each time for an answer of this status.
     pub(super) fn send(&mut self, requests: usize, status: u16) -> Result<()> {
-        for _ in 0..requests / CONNECTIONS {
-            for connection in &mut self.connections {
-                connection.get_mut().write_all(self.request.as_bytes())?;
-            }
+        for connection in &mut self.connections {
+            connection.get_mut().write_all(self.request.as_bytes())?;
+        }
+        for left in (0..requests / CONNECTIONS).rev() {
             for connection in &mut self.connections {
                 let answered = read_answer(connection)?;
                 ensure!(answered == status, "status {answered} instead of {status}");
+                if left > 0 {
+                    connection.get_mut().write_all(self.request.as_bytes())?;
+                }
             }
         }
         Ok(())
+    }
+}
+
+impl Sleepless {
+    fn look<T>(&mut self, mut attempt: impl FnMut(&mut UnixStream) -> io::Result<T>) -> io::Result<T> {
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            match attempt(&mut self.0) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && !deadline.remaining().is_zero() =>
+                {
+                    std::hint::spin_loop();
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Read for Sleepless {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.look(|stream| stream.read(bytes))
+    }
+}
+
+impl Write for Sleepless {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.look(|stream| stream.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -1,11 +1,13 @@
 //! What stands in front of the router.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 use weir_rego::{Bundle, Module};
 
 use super::module;
-use crate::envoy::{base64, bytes_value, wasm_filter};
+use crate::envoy::{Manager, base64, bytes_value, wasm_filter};
 
 /// The host that is asked for.
 pub(super) const HOST: &str = "api.service.example";
@@ -36,38 +38,53 @@ allow if count(faults) == 0
 /// A filter, or none.
 pub(super) struct Variant {
     pub(super) name: String,
-    pub(super) filters: Vec<Value>,
+    filters: Vec<Value>,
+    tells_connection: bool,
     /// The status of its answer.
     pub(super) status: u16,
 }
 
 impl Variant {
+    /// Its part of an Envoy.
+    pub(super) fn manager(&self) -> Manager {
+        Manager { filters: self.filters.clone(), tells_connection: self.tells_connection }
+    }
+
     /// Every variant, that without a filter first.
     pub(super) fn all() -> Result<Vec<Variant>> {
-        let allow = |name: &str, filters| Variant { name: name.to_owned(), filters, status: 200 };
         let nothing = module("WEIR_BENCH_PLUGIN").context("WEIR_BENCH_PLUGIN names no file")?;
         let ours = module("WEIR_FILTER_WASM").context("WEIR_FILTER_WASM names no file")?;
+        let with_rego = module("WEIR_FILTER_REGO_WASM").context("WEIR_FILTER_REGO_WASM names no file")?;
         let mut all = vec![
-            allow("none", Vec::new()),
-            allow("wasm that does nothing", vec![wasm_filter(&nothing, &bytes_value(&[]))]),
+            Variant::other("none", Vec::new()),
+            Variant::other("wasm that does nothing", vec![wasm_filter(&nothing, &bytes_value(&[]))]),
         ];
         for hosts in [10, 1_000, 1_000_000] {
             let configuration = configuration(&listed(hosts, true))?;
-            all.push(allow(&format!("Weir, allow, {hosts} hosts"), vec![wasm_filter(&ours, &configuration)]));
+            all.push(Variant::weir(format!("Weir, allow, {hosts} hosts"), &ours, &configuration));
         }
-        let with_rego = module("WEIR_FILTER_REGO_WASM").context("WEIR_FILTER_REGO_WASM names no file")?;
         for policy in [REGO, REGO_WITH_A_SET] {
             let (engine, configuration) = rego(policy, &listed(LISTED, true))?;
             let name = format!("Weir with Rego ({engine} engine), data of {LISTED}");
-            all.push(allow(&name, vec![wasm_filter(&with_rego, &configuration)]));
+            all.push(Variant::weir(name, &with_rego, &configuration));
         }
         let configuration = configuration(&listed(10, false))?;
-        let filters = vec![wasm_filter(&ours, &configuration)];
-        all.push(Variant { name: "Weir, deny, 10 hosts".to_owned(), filters, status: 403 });
-        all.push(allow(&format!("RBAC, list of {LISTED}"), vec![rbac_list(&listed(LISTED, true))]));
-        all.push(allow(&format!("RBAC, matcher tree of {LISTED}"), vec![rbac_tree(&listed(LISTED, true))]));
-        all.push(allow(&format!("Lua, table of {LISTED}"), vec![lua(&listed(LISTED, true))]));
+        let deny = Variant::weir("Weir, deny, 10 hosts".to_owned(), &ours, &configuration);
+        all.push(Variant { status: 403, ..deny });
+        let listed = listed(LISTED, true);
+        all.push(Variant::other(&format!("RBAC, list of {LISTED}"), vec![rbac_list(&listed)]));
+        all.push(Variant::other(&format!("RBAC, matcher tree of {LISTED}"), vec![rbac_tree(&listed)]));
+        all.push(Variant::other(&format!("Lua, table of {LISTED}"), vec![lua(&listed)]));
         Ok(all)
+    }
+
+    fn weir(name: String, module: &Path, configuration: &Value) -> Variant {
+        let filters = vec![wasm_filter(module, configuration)];
+        Variant { name, filters, tells_connection: true, status: 200 }
+    }
+
+    fn other(name: &str, filters: Vec<Value>) -> Variant {
+        Variant { name: name.to_owned(), filters, tells_connection: false, status: 200 }
     }
 }
 

@@ -7,7 +7,7 @@ use e2e::EnvoyBinary;
 
 use super::Measured;
 use super::workload::{Kind, Workload};
-use crate::envoy::{Envoy, answering, bytes_value, wasm_filter};
+use crate::envoy::{Envoy, Manager, answering, bytes_value, wasm_filter};
 
 /// Decisions that a time is the mean of, about.
 const DECISIONS: usize = 300_000;
@@ -23,7 +23,8 @@ pub(super) fn measure(binary: &EnvoyBinary, plugin: &Path, workload: &Workload) 
         .collect();
     let configuration = encode(workload.policy.as_bytes(), &series)?;
     let mut envoy = Envoy::start(binary, |folder| {
-        Ok(answering(folder, vec![wasm_filter(plugin, &bytes_value(&configuration))], None))
+        let filters = vec![wasm_filter(plugin, &bytes_value(&configuration))];
+        Ok(answering(folder, Manager { filters, tells_connection: false }, None))
     })?;
     let said = envoy.wait("bench plugin", |envoy| {
         envoy.log().all().iter().find_map(|line| line.split_once("bench: ").map(|(_, said)| said.to_owned()))
