@@ -173,3 +173,36 @@ fn a_routed_host_is_led_to_its_cluster_and_its_upgrades_to_the_one_that_speaks_h
     let table = json(snapshot.get(ResourceType::Route, "intercepted_tls").unwrap());
     insta::with_settings!({ sort_maps => true }, { insta::assert_yaml_snapshot!(table) });
 }
+
+/// The filter names an upstream only where a rule sends its requests elsewhere.
+#[test]
+fn every_cluster_over_tls_sends_and_verifies_the_authority() {
+    let policy =
+        format!("{POLICY}  - {{id: own, effect: allow, hosts: [own.example], upstream: {{port: 8443}}}}\n");
+    let policy = weir_policy::compile(&policy).unwrap();
+    let gateway = Gateway {
+        upstream_files: Arc::new(UpstreamFiles::read(&policy, Path::new("/")).unwrap()),
+        policy: Arc::new(policy),
+        ..gateway()
+    };
+    let host = "pypi.org".parse().unwrap();
+    for version in ["1.36.2", "1.39.3", "1.40.0"] {
+        let snapshot = resources::build(&gateway, delta(version)).unwrap();
+        let of_host = Arc::new(resources::host_cluster(&gateway, &host));
+        let snapshot = resources::with_hosts(&snapshot, [of_host], [&host]).unwrap();
+        let clusters = snapshot.all(ResourceType::Cluster).map(|cluster| json(cluster));
+        let over_tls: Vec<_> = clusters
+            .filter(|cluster| cluster["transportSocket"]["name"] == "envoy.transport_sockets.tls")
+            .collect();
+        assert_eq!(over_tls.len(), 5, "{over_tls:#?}");
+        for cluster in over_tls {
+            let options = &cluster["typedExtensionProtocolOptions"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+            let names = &options["upstreamHttpProtocolOptions"];
+            assert_eq!(
+                (&names["autoSni"], &names["autoSanValidation"]),
+                (&true.into(), &true.into()),
+                "{cluster:#}"
+            );
+        }
+    }
+}

@@ -250,25 +250,26 @@ rules:
     }
 
     #[test]
-    fn an_allowed_https_request_carries_its_sni_and_its_names() {
+    fn an_allowed_https_request_goes_out_under_its_authority() {
         for name in ["a.example", "b.example"] {
             let host = InMemory::tls(Some(name.as_bytes())).with_header(":authority", name.as_bytes());
             allowed(&judge(), &host);
-            assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some(name));
-            assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names").as_deref(), Some(name));
+            // What the cluster sends and verifies, unless something else is set.
             assert_eq!(host.header(":authority").as_deref(), Some(name.as_bytes()));
+            assert_eq!(host.filter_state("envoy.network.upstream_server_name"), None);
+            assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), None);
             assert_eq!(host.warnings(), [] as [String; 0]);
         }
     }
 
     #[test]
     fn an_address_is_verified_as_it_is_written_in_certificates() {
-        let document = "rules: [{id: a, effect: allow, hosts: ['192.0.2.1']}]";
+        let document = "rules: [{id: a, effect: allow, hosts: ['[2001:db8::1]'], upstream: {ca: own.pem}}]";
         let configuration = Configuration::try_from(plugin_configuration(document, 0)).unwrap();
-        let host = InMemory::tls(Some(b"192.0.2.1")).with_header(":authority", b"192.0.2.1");
+        let host = InMemory::tls(Some(b"[2001:db8::1]")).with_header(":authority", b"[2001:db8::1]");
         allowed(&Judge::new(Some(configuration), Rc::default()), &host);
         let names = host.filter_state("envoy.network.upstream_subject_alt_names");
-        assert_eq!(names.as_deref(), Some("192.0.2.1"));
+        assert_eq!(names.as_deref(), Some("2001:db8::1"));
     }
 
     #[test]
@@ -285,7 +286,7 @@ rules:
         let (https, plain) = (InMemory::tls(Some(b"a.example")), InMemory::plain());
         judge.judge(&InMemory::plain());
         allowed(&judge, &https);
-        assert_eq!(https.calls(), 1 + 2 + 1 + 1, "facts, names, record, count");
+        assert_eq!(https.calls(), 1 + 1 + 1, "facts, record, count");
         allowed(&judge, &plain);
         assert_eq!(plain.calls_of("replace_header_map_value") + plain.calls_of("remove_header_map_value"), 0);
     }
@@ -303,8 +304,6 @@ rules:
                 .with_header(":path", b"/v1/x");
             allowed(&judge(), &host);
             assert_eq!(host.header(":authority").unwrap(), expected.as_bytes(), "{sent}");
-            let name = expected.trim_end_matches(":8443");
-            assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some(name));
         }
     }
 
@@ -586,10 +585,10 @@ rules:
     #[test]
     fn any_call_that_fails_on_the_way_to_an_allow_is_a_denial() {
         let request = || {
-            InMemory::tls(Some(b"lab.example"))
-                .with_header(":authority", b"LAB.example")
+            InMemory::tls(Some(b"elsewhere.example"))
+                .with_header(":authority", b"ELSEWHERE.example")
                 .with_header(":scheme", b"http")
-                .in_tunnel(b"lab.example:443")
+                .in_tunnel(b"elsewhere.example:443")
                 .also_header("x-weir-a", b"1")
         };
         let whole = request();
@@ -678,14 +677,13 @@ rules:
             "{record}"
         );
         assert!(record.ends_with(r#","would_deny":true}"#), "{record}");
-        assert_eq!(host.filter_state("envoy.network.upstream_server_name").as_deref(), Some("a.example"));
         assert_eq!(host.filter_state("wasm.weir_addresses").as_deref(), Some("0"));
         assert_eq!(host.counter("weir_decisions.effect.allow.reason.method_not_allowed"), 1);
         let host = request(b"GET", b"/");
         allowed(&judge, &host);
         assert_eq!(host.record().unwrap().get("would_deny"), None);
         assert_eq!(denied(&judge, &request(b"POST", b"/never")).1, "denied_by_rule");
-        let host = request(b"POST", b"/").broken("call_foreign_function");
+        let host = request(b"POST", b"/").also_header("x-weir-a", b"1").broken("remove_header_map_value");
         assert_eq!(denied(&judge, &host), (403, "filter_failure".to_owned()));
         assert_eq!(host.record().unwrap().get("would_deny"), None);
     }
@@ -784,7 +782,7 @@ rules:
 
     proptest! {
         #[test]
-        fn no_bytes_pass_without_the_sni_that_goes_out(
+        fn no_bytes_pass_under_another_name_than_their_connections(
             authority in hostile("a\\.example"),
             sni in proptest::option::of(hostile("a\\.example")),
             tunnel in proptest::option::of(hostile("a\\.example:443")),
@@ -798,9 +796,8 @@ rules:
                 .with_header(":path", &path);
             let host = tunnel.iter().fold(host, |host, tunnel| host.in_tunnel(tunnel));
             if judged(&judge_with(flags), &host) == Verdict::Continue {
-                let name = host.filter_state("envoy.network.upstream_server_name").expect("an SNI");
-                prop_assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), Some(name.clone()));
-                prop_assert_eq!(host.header(":authority"), Some(name.clone().into_bytes()));
+                prop_assert_eq!(host.filter_state("envoy.network.upstream_server_name"), None);
+                let name = String::from_utf8(host.header(":authority").unwrap()).unwrap();
                 let sni = String::from_utf8(sni.unwrap()).unwrap().to_ascii_lowercase();
                 prop_assert_eq!(sni.trim_end_matches('.'), name);
             }

@@ -122,8 +122,8 @@ fn forward_proxy(
             idle_timeout: seconds(IDLE_TIMEOUT_SECONDS),
             ..CommonHttpOptions::default()
         }),
-        // The floor under what the filter sets for each request: without the filter's names the authority is
-        // what is sent and verified. Envoy refuses a forward-proxy cluster without both, also one without TLS.
+        // What is sent and verified is the authority, which the filter has made canonical, unless the filter names
+        // something else for a request. Envoy refuses a forward-proxy cluster without both, also one without TLS.
         upstream_http_protocol_options: Some(UpstreamHttpProtocolOptions {
             auto_sni: true,
             auto_san_validation: true,
