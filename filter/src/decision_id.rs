@@ -14,28 +14,48 @@ pub struct DecisionId {
 /// 16 hexadecimal digits, a dash, and the count in hexadecimal.
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        f.write_str(self.text().as_str())
     }
 }
 
 impl DecisionId {
     /// What is displayed. Every request asks for it, and the formatting machinery takes ten times as long.
-    pub fn text(&self) -> String {
-        let mut text = String::with_capacity(33);
-        push_hexadecimal(&mut text, self.instance, 16);
-        text.push('-');
-        push_hexadecimal(&mut text, self.count, 1);
+    pub fn text(&self) -> Text {
+        let mut text = Text { bytes: [0; 33], length: 0 };
+        text.push_hexadecimal(self.instance, 16);
+        text.push(b'-');
+        text.push_hexadecimal(self.count, 1);
         text
     }
 }
 
-/// The digits of a number, with zeros before it up to this many.
-fn push_hexadecimal(text: &mut String, number: u64, least: u32) {
-    let digits = number.checked_ilog(16).map_or(1, |last| last.saturating_add(1)).max(least);
-    for place in (0..digits).rev() {
-        let digit = number.unbounded_shr(place.saturating_mul(4)) & 0xf;
-        // Less than 16, so a digit it is.
-        text.extend(u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 16)));
+/// The text of a decision id.
+pub struct Text {
+    bytes: [u8; 33],
+    length: usize,
+}
+
+impl Text {
+    /// The same.
+    pub fn as_str(&self) -> &str {
+        let text = self.bytes.get(..self.length).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// The digits of a number, with zeros before it up to this many.
+    fn push_hexadecimal(&mut self, number: u64, least: u32) {
+        let digits = number.checked_ilog(16).map_or(1, |last| last.saturating_add(1)).max(least);
+        for place in (0..digits).rev() {
+            let digit = number.unbounded_shr(place.saturating_mul(4)).to_le_bytes()[0] & 0xf;
+            self.push(b"0123456789abcdef".get(usize::from(digit)).copied().unwrap_or_default());
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length = self.length.saturating_add(1);
+        }
     }
 }
 

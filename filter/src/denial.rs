@@ -39,7 +39,7 @@ fn body(ruling: &Ruling<'_>) -> Vec<u8> {
         .bytes("host", ruling.host(), HOST_LIMIT)
         .bytes("method", &ruling.facts.method, METHOD_LIMIT)
         .bytes("path", ruling.path(), PATH_LIMIT)
-        .text("decision_id", &ruling.id.text())
+        .text("decision_id", ruling.id.text().as_str())
         .text("hint", &hint(ruling));
     if let Some(words) = ruling.words() {
         for (key, said) in [("rego_reason", &words.reason), ("rego_body", &words.body)] {

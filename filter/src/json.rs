@@ -54,7 +54,11 @@ impl Object {
     /// A number, or `null`.
     pub fn optional_number(&mut self, key: &'static str, value: Option<u16>) -> &mut Self {
         match value {
-            Some(value) => self.raw(key, value.to_string().as_bytes()),
+            Some(value) => {
+                self.key(key);
+                self.number(value);
+                self
+            }
             None => self.raw(key, b"null"),
         }
     }
@@ -68,6 +72,13 @@ impl Object {
     pub fn finish(&mut self) -> Vec<u8> {
         self.text.push(b'}');
         std::mem::take(&mut self.text)
+    }
+
+    fn number(&mut self, value: u16) {
+        if value >= 10 {
+            self.number(value / 10);
+        }
+        self.text.extend(u8::try_from(value % 10).map(|digit| b'0'.saturating_add(digit)));
     }
 
     fn raw(&mut self, key: &'static str, value: &[u8]) -> &mut Self {
@@ -141,8 +152,10 @@ mod tests {
             .optional_text("a", Some("x"))
             .optional_number("c", Some(443))
             .optional_number("d", None)
+            .optional_number("e", Some(0))
+            .optional_number("f", Some(u16::MAX))
             .finish();
-        assert_eq!(text, br#"{"b":null,"a":"x","c":443,"d":null}"#);
+        assert_eq!(text, br#"{"b":null,"a":"x","c":443,"d":null,"e":0,"f":65535}"#);
     }
 
     proptest! {

@@ -23,7 +23,7 @@ fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
         .text("effect", effect.as_str())
         .text("reason", reason.as_str())
         .optional_text("rule", rule.as_ref().map(Rule::id))
-        .text("decision_id", &ruling.id.text())
+        .text("decision_id", ruling.id.text().as_str())
         .optional_text("policy_version", ruling.policy_version)
         .bytes("host", ruling.host(), HOST_LIMIT)
         .optional_number("port", authority.map(|authority| authority.port))
