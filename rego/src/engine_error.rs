@@ -24,7 +24,10 @@ pub(crate) fn fault(error: &impl ToString, module: usize, text: &str) -> Fault {
     }
 }
 
+/// The place of a line and a column. The engine counts both from 1, but for what follows a dot at the end of a line: that
+/// is in column 0 of the next.
 fn spot(module: usize, text: &str, line: usize, column: usize) -> Place {
+    let (line, column) = (line.max(1), column.max(1));
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = text.get(start..).unwrap_or_default();
     let offset = rest.char_indices().nth(column.saturating_sub(1)).map_or(0, |(offset, _)| offset);

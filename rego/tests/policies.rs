@@ -158,6 +158,13 @@ fn recursion_is_refused() {
 }
 
 #[test]
+fn a_place_is_counted_from_1() {
+    let faults = check(&bundle("package p\n\ndeny.\nallow if true\n", "{}", "data.p.allow")).unwrap_err();
+    let place = faults[0].place.as_ref().unwrap();
+    assert_eq!((place.line, place.column, place.span.clone()), (4, 1, 17..18));
+}
+
+#[test]
 fn the_fast_engines_errors_are_kept_away_from() {
     for text in [
         "deny contains x if { some x in [1] }\nallow if not 2 in deny",
