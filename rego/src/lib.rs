@@ -39,7 +39,7 @@
 //! # Two engines
 //!
 //! `regorus` has a virtual machine and an interpreter. The first takes a third of the time, and is wrong about some
-//! policies without saying so: `not` over a set that rules build, two values of one rule. It is used for policies of a
+//! policies without saying so: `not` over an object that rules build, two values of one rule. It is used for policies of a
 //! form that it gets right, and the interpreter for all others; `check` asks both.
 
 #![cfg_attr(

@@ -167,7 +167,9 @@ fn a_place_is_counted_from_1() {
 #[test]
 fn the_fast_engines_errors_are_kept_away_from() {
     for text in [
-        "deny contains x if { some x in [1] }\nallow if not 2 in deny",
+        "deny[x] contains y if { x := \"a\"; some y in [1] }\nallow if not 2 in deny.a",
+        "deny.a contains y if { some y in [1] }\nallow if not 2 in deny.a",
+        "default deny := 1\ndeny contains 2\nallow if deny == 1",
         "allow if { count([x | some x in [1]]) == 1 }",
         "x := 1\nx := 2 if input.parsed_path[0] == \"zz\"\nallow if x == 1",
         // The key is not looked at.
@@ -188,6 +190,43 @@ fn the_fast_engines_errors_are_kept_away_from() {
         let found = check(&bundle(&format!("package p\n{text}"), "{}", "data.p.allow"));
         if let Ok(checked) = found {
             assert_eq!(checked.plan.engine(), Engine::Slow, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_set_of_faults_is_for_the_fast_engine() {
+    let faults = r#"
+faults contains "host" if not input.attributes.request.http.host in data.hosts
+faults contains sprintf("%s is not allowed", [method]) if {
+    method := input.attributes.request.http.method
+    not method in {"GET", "HEAD"}
+}
+faults contains sprintf("no %s", [segment]) if {
+    some segment in input.parsed_path
+    segment in data.never
+}
+"#;
+    let data = r#"{"hosts": ["a.example"], "never": ["x", "y"]}"#;
+    for answer in [
+        "default allow := false\nallow if count(faults) == 0",
+        "allow := {\"allowed\": count(faults) == 0, \"reason\": concat(\"; \", faults)}",
+        "default allow := true\nallow := false if { some _ in faults }",
+    ] {
+        let text = format!("{faults}{answer}");
+        let checked = checked(&text, data);
+        assert_eq!(checked.plan.engine(), Engine::Fast, "{:?}", checked.slow);
+        for (method, host, path, allowed) in [
+            ("GET", "a.example", "/", true),
+            ("POST", "a.example", "/", false),
+            ("GET", "b.example", "/", false),
+            ("GET", "a.example", "/a/x/y", false),
+        ] {
+            let answer = ask(&text, data, method, host, path).unwrap();
+            assert_eq!(answer.allowed, allowed, "{answer:?}");
+            if path == "/a/x/y" && answer.reason.is_some() {
+                assert_eq!(answer.reason.as_deref(), Some("no x; no y"));
+            }
         }
     }
 }

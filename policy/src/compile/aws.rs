@@ -7,9 +7,8 @@ use crate::document::AwsKeys;
 use crate::wire::writer::Draft;
 
 /// The regions whose endpoints are below `amazonaws.com`: those of the partitions `aws` and `aws-us-gov` in botocore's
-/// `partitions.json`. Listed and not
-/// matched, because below `SERVICE.amazonaws.com` and beside it stand names that customers choose, such as buckets. A
-/// newer region is a rule of its own.
+/// `partitions.json`. Listed and not matched, because below `SERVICE.amazonaws.com` and beside it stand names that
+/// customers choose, such as buckets. A newer region is a rule of its own.
 const REGIONS: [&str; 36] = [
     "af-south-1",
     "ap-east-1",

@@ -131,6 +131,14 @@ pub(super) fn head_name(rule: &Ref<Rule>) -> Option<String> {
     chain(refr).map(|(root, _)| root)
 }
 
+/// Whether a rule adds entries to a set of its name.
+pub(super) fn builds_a_set(rule: &Ref<Rule>) -> bool {
+    match rule.as_ref() {
+        Rule::Spec { head: RuleHead::Set { refr, .. }, .. } => matches!(refr.as_ref(), Expr::Var { .. }),
+        Rule::Spec { .. } | Rule::Default { .. } => false,
+    }
+}
+
 /// What a rule without a condition names, if it is a part of the input.
 fn alias(rule: &Ref<Rule>) -> Option<Vec<Step>> {
     let Rule::Spec { head: RuleHead::Compr { refr, assign: Some(assign), .. }, bodies, .. } = rule.as_ref()

@@ -79,6 +79,10 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     fn rule(&mut self, rule: &Ref<Rule>) {
+        let first = self.names.rules.get(&self.rule).map(|(_, first)| *first);
+        if first.is_some_and(|first| names::builds_a_set(first) != names::builds_a_set(rule)) {
+            self.distrust(rule.span(), "a rule that is a set and something else");
+        }
         match rule.as_ref() {
             Rule::Default { span, args, value, .. } => {
                 if !args.is_empty() {

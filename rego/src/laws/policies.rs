@@ -106,7 +106,11 @@ impl Scope {
     /// What is looked at entry by entry: in the plain family only what has entries.
     fn looped(self) -> Text {
         let known = text(LOOPED.to_vec());
-        if self.family == Family::Plain {
+        if self.family == Family::Plain && self.level > 0 {
+            // Those that build sets have entries.
+            let rules: Vec<String> = (0..self.level).map(|rule| format!("r{rule}")).collect();
+            prop_oneof![3 => known, 1 => text(rules)].boxed()
+        } else if self.family == Family::Plain {
             known
         } else {
             prop_oneof![2 => known, 1 => self.collection()].boxed()
@@ -291,15 +295,12 @@ impl Scope {
             let one = self.term().prop_map(move |value| format!("{single} := {value}\n"));
             prop_oneof![5 => many, 1 => one]
         };
-        if self.family == Family::Plain {
-            return complete.boxed();
-        }
         let scope = self;
         let (set, object) = (name.clone(), name);
         let element = |name: String, object: bool| {
             vec(
                 scope.body().prop_flat_map(move |(lines, names)| {
-                    (scope.with(names).leaf(), scope.with(names).leaf(), Just(lines))
+                    (scope.with(names).leaf(), scope.with(names).term(), Just(lines))
                 }),
                 1..3,
             )
@@ -315,6 +316,9 @@ impl Scope {
                     .collect::<String>()
             })
         };
+        if self.family == Family::Plain {
+            return prop_oneof![3 => complete, 2 => element(set, false)].boxed();
+        }
         prop_oneof![4 => complete, 1 => element(set, false), 1 => element(object, true)].boxed()
     }
 

@@ -5,21 +5,23 @@ use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, RuleBody, RuleHe
 
 use super::Walk;
 use crate::analysis::definition::Definition;
-use crate::analysis::names::Step;
+use crate::analysis::names::{self, Step};
 use crate::analysis::syntax::{children, is_literal, iterates, known};
 use crate::parts::Part;
 
 impl Walk<'_, '_> {
-    /// Whether the fast engine gives a rule of this form its value: it builds sets and objects wrongly, and takes two
-    /// different values of one rule for none, where it is an error.
+    /// Whether the fast engine gives a rule of this form its value: it builds objects wrongly, those of sets as well, and
+    /// takes two different values of one rule for none, where it is an error.
     pub(super) fn trust_head(&mut self, span: &Span, head: &RuleHead, bodies: &[RuleBody]) {
-        let (refr, assign) = match head {
-            RuleHead::Set { .. } => return self.distrust(span, "a rule that builds a set"),
-            RuleHead::Compr { refr, assign, .. } | RuleHead::Func { refr, assign, .. } => (refr, assign),
-        };
+        let (RuleHead::Compr { refr, .. } | RuleHead::Func { refr, .. } | RuleHead::Set { refr, .. }) = head;
         if !matches!(refr.as_ref(), Expr::Var { .. }) {
             return self.distrust(span, "a rule that builds an object");
         }
+        let assign = match head {
+            // Its entries never contradict one another.
+            RuleHead::Set { .. } => return,
+            RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => assign,
+        };
         let mut definition =
             Definition::of(assign.as_ref().map(|assign| &assign.value), bodies, &self.locals);
         if let Some(value) = assign.as_ref().map(|assign| &assign.value)
@@ -100,7 +102,7 @@ impl Walk<'_, '_> {
                     Some(
                         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Set(_),
                     )
-                    | None => false,
+                    | None => self.is_set(&steps),
                 },
                 _ => false,
             },
@@ -151,6 +153,13 @@ impl Walk<'_, '_> {
             }
             _ => false,
         }
+    }
+
+    /// Whether the steps lead to a rule that builds a set.
+    fn is_set(&self, steps: &[Step]) -> bool {
+        let path = known(steps);
+        let whole = path.len() == steps.len();
+        self.names.rules.get(&path).is_some_and(|(_, rule)| whole && names::builds_a_set(rule))
     }
 
     /// What stands at a path of the data, if no rule has a part in it.

@@ -25,7 +25,7 @@ const ROUNDS: usize = 12;
 /// Requests of a turn.
 const REQUESTS: usize = 1_000;
 /// Requests before the first turn, until the VM has compiled what is used often.
-const WARM_UP: usize = 8_000;
+const WARM_UP: usize = 20_000;
 
 /// A variant's Envoy.
 struct Runner {

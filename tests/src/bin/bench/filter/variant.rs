@@ -26,12 +26,12 @@ allow if {
 }
 "#;
 /// And such that it cannot.
-const REGO_WITH_A_SET: &str = r#"
+const REGO_WITH_AN_OBJECT: &str = r#"
 package envoy.authz
 import rego.v1
 default allow := false
-faults contains "host" if not input.attributes.request.http.host in data.listed
-faults contains "method" if input.attributes.request.http.method != "GET"
+faults["host"] := 404 if not input.attributes.request.http.host in data.listed
+faults["method"] := 405 if input.attributes.request.http.method != "GET"
 allow if count(faults) == 0
 "#;
 
@@ -63,7 +63,7 @@ impl Variant {
             let configuration = configuration(&listed(hosts, true))?;
             all.push(Variant::weir(format!("Weir, allow, {hosts} hosts"), &ours, &configuration));
         }
-        for policy in [REGO, REGO_WITH_A_SET] {
+        for policy in [REGO, REGO_WITH_AN_OBJECT] {
             let (engine, configuration) = rego(policy, &listed(LISTED, true))?;
             let name = format!("Weir with Rego ({engine} engine), data of {LISTED}");
             all.push(Variant::weir(name, &with_rego, &configuration));
