@@ -8,6 +8,7 @@ pub mod host_contexts;
 pub mod node_status;
 mod resource_type;
 pub mod server;
+pub mod service;
 pub mod source;
 pub mod state_of_the_world;
 pub mod stream;

@@ -2,7 +2,7 @@
 //! what names no host gets nowhere.
 
 mod ech;
-mod plain;
+pub(crate) mod plain;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

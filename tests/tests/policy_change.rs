@@ -1,7 +1,9 @@
 //! A policy that is edited while it is enforced: a good edit is in force at once, a bad one changes nothing.
 
-use anyhow::Result;
-use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts};
+use anyhow::{Result, ensure};
+use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts, Wire};
+
+use crate::client_hellos::plain::hello;
 
 fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
@@ -44,6 +46,26 @@ fn other_listed_addresses_are_in_force_without_a_restart(envoy: &EnvoyBinary) ->
     wait_for(&gateway, &alpha, "answer at an address that is listed again", 200)
 }
 
+/// Envoy asks for a certificate by the bytes of the name, and its question is no protobuf then.
+fn a_server_name_that_is_no_text_keeps_no_edit_away(envoy: &EnvoyBinary) -> Result<()> {
+    let (hosts, gateway) = start(envoy)?;
+    let alpha = hosts.url(ALPHA, "/");
+    assert_eq!(gateway.client().get(alpha.clone())?.status, 200);
+    let mut tunnels = Vec::new();
+    for name in [b"x\xff".as_slice(), b"\xc0\xaf.weir.test", b"\xff", b"x\xff"] {
+        let target = hosts.authority(ALPHA);
+        let mut tunnel = Wire::connect(gateway.address()?)?;
+        tunnel.write(format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n").as_bytes())?;
+        ensure!(tunnel.expect_head()?.start.starts_with("HTTP/1.1 200"));
+        tunnel.write(hello(3, Some(name)))?;
+        tunnels.push(tunnel);
+    }
+    // A host that was not asked for before needs a certificate, and gets one.
+    assert_eq!(gateway.client().get(hosts.url(BETA, "/"))?.status, 200);
+    gateway.run().write_policy(&without(&hosts, ALPHA))?;
+    wait_for(&gateway, &alpha, "refusal of what the edit took out", 403)
+}
+
 fn a_bad_edit_is_said_and_changes_nothing(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     gateway.run().write_policy("rules: [{}]\n")?;
@@ -61,5 +83,6 @@ fn a_bad_edit_is_said_and_changes_nothing(envoy: &EnvoyBinary) -> Result<()> {
 on_oldest_and_newest_envoy!(
     an_edit_is_in_force_without_a_restart,
     other_listed_addresses_are_in_force_without_a_restart,
+    a_server_name_that_is_no_text_keeps_no_edit_away,
     a_bad_edit_is_said_and_changes_nothing,
 );

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
-use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
-    AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
-};
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
@@ -15,12 +13,13 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::ResourceType;
 use super::delta::DeltaStream;
 use super::host_contexts::{HostContexts, Limits};
 use super::node_status::{ConnectedNode, NodeRegistry, NodeStatus};
+use super::service::DiscoveryService;
 use super::source::{Catalogue, SecretEvent, Secrets, Source};
 use super::state_of_the_world::StateOfTheWorldStream;
 use super::stream::StreamState;
@@ -62,8 +61,8 @@ impl DiscoveryServer {
     }
 
     /// As a gRPC service.
-    pub fn into_service(self) -> AggregatedDiscoveryServiceServer<Self> {
-        AggregatedDiscoveryServiceServer::new(self)
+    pub fn into_service(self) -> DiscoveryService {
+        DiscoveryService::new(self)
     }
 
     fn serve<S: StreamState>(
@@ -74,7 +73,13 @@ impl DiscoveryServer {
         let server = self.clone();
         tokio::spawn(async move {
             if let Err(status) = server.run::<S>(requests, &responses).await {
-                tracing::debug!(code = ?status.code(), message = status.message(), "xds stream ended");
+                let (code, message) = (status.code(), status.message());
+                if code == Code::Internal {
+                    // What an Envoy says was not understood, and it will say it again.
+                    tracing::warn!(message, "the stream of an envoy was ended");
+                } else {
+                    tracing::debug!(?code, message, "xds stream ended");
+                }
                 // The node may be gone; then nobody is left to be told.
                 let _ = responses.send(Err(status)).await;
             }
@@ -310,7 +315,8 @@ impl<S: StreamState> Connected<'_, S> {
     }
 }
 
-type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+/// What a stream sends.
+pub type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl AggregatedDiscoveryService for DiscoveryServer {
