@@ -21,7 +21,7 @@ const CREDENTIALS_HEADER: &[u8] = b"proxy-authorization";
 const UNWANTED_PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-envoy-", b"x-forwarded-", b"proxy-"];
 /// Envoy's own request id would tell an upstream which of its requests belong together.
 const UNWANTED_NAMES: [&[u8]; 1] = [b"x-request-id"];
-/// What Envoy puts into every request itself, in place of what the client sent. The route removes it
+/// What Envoy puts into requests itself. The route removes it, and whatever a client sent of the same name
 /// (`control-plane/src/resources/route.rs`), which costs no call; without `x-forwarded-proto` Envoy finds no route at all
 /// (404, `route_not_found`).
 const ENVOYS_OWN: [&[u8]; 3] = [connection::HEADER, b"x-envoy-external-address", b"x-forwarded-proto"];
@@ -96,7 +96,7 @@ impl<'h> Facts<'h> {
                 facts.take(name, value, keep)?;
             }
         }
-        let told = line.and_then(connection::read).ok_or_else(malformed_headers)?;
+        let told = line.and_then(connection::read).ok_or(NO_CONNECTION)?;
         facts.sni = told.server_name.map(Cow::Borrowed);
         facts.tunnel = told.tunnel;
         match told.kind {
@@ -155,6 +155,8 @@ impl<'h> Facts<'h> {
             b":method" => join(&mut self.method, value),
             b":path" => join(&mut self.path, value),
             b":scheme" => join(&mut self.claimed_scheme, value),
+            // Neither goes on nor needs to be removed.
+            _ if ENVOYS_OWN.contains(&name) => {}
             _ if is_unwanted(name) => {
                 match name {
                     SERVER_NAME_HEADER => join(&mut self.told_server_name, value),
@@ -196,8 +198,11 @@ fn is_unwanted(name: &[u8]) -> bool {
     // Most names are not even looked at.
     matches!(name, [b'x' | b'p', ..])
         && (UNWANTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || UNWANTED_NAMES.contains(&name))
-        && !ENVOYS_OWN.contains(&name)
 }
+
+/// The connection manager, which adds the header, does not say what the connection is.
+const NO_CONNECTION: FailedCall =
+    FailedCall { call: "get_header_map_pairs (x-weir-connection)", status: Status::Empty };
 
 fn malformed_headers() -> FailedCall {
     FailedCall { call: "get_header_map_pairs", status: Status::ParseFailure }
@@ -243,6 +248,18 @@ mod tests {
     }
 
     #[test]
+    fn what_envoy_adds_does_not_go_on_and_is_not_removed_here() {
+        let host = InMemory::plain()
+            .also_header("x-envoy-external-address", b"127.0.0.1")
+            .also_header("x-forwarded-proto", b"http")
+            .also_header("accept", b"*/*");
+        let headers = host.request_headers().unwrap();
+        let facts = Facts::read(&headers, Keep::Headers).unwrap();
+        assert_eq!(facts.headers, [("accept", b"*/*".as_slice())]);
+        assert_eq!(facts.unwanted_headers, [] as [&[u8]; 0]);
+    }
+
+    #[test]
     fn two_hosts_become_none() {
         let host =
             InMemory::plain().with_header(":authority", b"a.example").also_header("host", b"b.example");
@@ -278,11 +295,14 @@ mod tests {
 
     #[test]
     fn a_connection_of_which_nothing_is_known_is_no_connection() {
-        for told in [None, Some(Vec::new()), Some(b"tsl/a.example/".to_vec())] {
+        for (told, forged) in
+            [(None, false), (Some(b"tsl/a.example/".to_vec()), true), (Some(Vec::new()), true)]
+        {
             let mut host = InMemory::plain();
             host.connection = told;
+            let host = if forged { host.also_header("x-weir-connection", b"tls/a.example/") } else { host };
             let headers = host.request_headers().unwrap();
-            assert_eq!(Facts::read(&headers, Keep::Facts).unwrap_err().call, "get_header_map_pairs");
+            assert_eq!(Facts::read(&headers, Keep::Facts).unwrap_err().call, NO_CONNECTION.call);
         }
     }
 }

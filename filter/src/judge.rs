@@ -16,12 +16,11 @@ use thiserror::Error;
 use weir_policy::{Decision, Effect, Reason, Tunnel};
 
 /// What the host does next with a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Send it on.
     Continue,
     /// Nothing: it was answered here, or could not even be, and no part of it may go on.
-    #[default]
     Stop,
 }
 

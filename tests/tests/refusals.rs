@@ -105,24 +105,6 @@ fn a_forged_host_is_misdirected(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-fn a_forged_connection_changes_nothing(envoy: &EnvoyBinary) -> Result<()> {
-    let (hosts, gateway) = start(envoy)?;
-    let (port, plain_port) = (hosts.port(), hosts.plain_port());
-    // What Envoy itself tells the filter, in the words that would suit the client.
-    let to_beta = Request::get(hosts.url(ALPHA, "/"))
-        .header(format!("Host: {BETA}:{port}"))
-        .header(format!("x-weir-connection: tls/{BETA}/{BETA}:{port}"));
-    let response = gateway.client().send(&to_beta)?;
-    assert_denied(&response, &gateway.only_decision()?, 421, "sni_mismatch")?;
-    let unencrypted = Request::get(hosts.plain_url(ALPHA, "/"))
-        .header(format!("x-weir-connection: tls/{ALPHA}/{ALPHA}:{plain_port}"));
-    let response = gateway.client().send(&unencrypted)?;
-    let decisions = gateway.decisions(2)?;
-    assert_eq!(decisions[1].scheme.as_deref(), Some("http"), "{response:#?}");
-    assert!(hosts.nginx.served()?.iter().all(|served| served.tls.is_empty()));
-    Ok(())
-}
-
 fn a_tunnel_to_another_host_or_port_is_misdirected(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     let tunnels = [format!("{ALPHA}:{}", hosts.port()), format!("{BETA}:{}", hosts.plain_port())];
@@ -176,7 +158,6 @@ on_oldest_and_newest_envoy!(
     a_forbidden_path_is_refused_however_it_is_spelled,
     the_upstream_reads_the_path_that_was_judged,
     a_forged_host_is_misdirected,
-    a_forged_connection_changes_nothing,
     a_tunnel_to_another_host_or_port_is_misdirected,
     a_connection_without_a_server_name_is_misdirected,
 );

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::{ALPHA, EnvoyBinary, Run, ServerOptions, UpstreamHosts};
+use e2e::{ALPHA, BETA, EnvoyBinary, Request, Run, ServerOptions, UpstreamHosts};
 
 /// An upgrade hands the connection over, and what follows is no request to Envoy any more. The explicit listener knows
 /// the upgrade CONNECT for its tunnels; a GET that asks for it by header must not have it.
@@ -34,4 +34,35 @@ fn what_follows_an_upgrade_to_connect_does_not_go_out(envoy: &EnvoyBinary) -> Re
     Ok(())
 }
 
-on_each_envoy!(what_follows_an_upgrade_to_connect_does_not_go_out);
+/// Envoy tells the filter in a header what a connection is; here a client says it, in the words that would suit it.
+fn a_forged_connection_changes_nothing(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
+    let (port, plain_port) = (hosts.port(), hosts.plain_port());
+    let forged = format!("x-weir-connection: tls/{BETA}/{BETA}:{port}");
+    let to_beta = || Request::get(hosts.url(ALPHA, "/")).header(format!("Host: {BETA}:{port}"));
+    let requests = [
+        to_beta().header(forged.clone()),
+        to_beta().header(forged.clone()).header(forged.clone()),
+        to_beta().header(forged.clone()).header("Connection: x-weir-connection"),
+        to_beta().header(forged.clone()).http2(),
+        to_beta().header(forged.clone()).header(forged).http2(),
+    ];
+    for request in &requests {
+        let response = gateway.client().send(request)?;
+        let decision = response.header("x-weir-decision");
+        assert_eq!((response.status, decision), (421, Some("sni_mismatch")), "{request:?}");
+    }
+    assert_eq!(hosts.nginx.served()?, []);
+    for line in [format!("tls/{ALPHA}/{ALPHA}:{plain_port}"), "passthrough".to_owned(), String::new()] {
+        let unencrypted =
+            Request::get(hosts.plain_url(ALPHA, "/")).header(format!("x-weir-connection: {line}"));
+        gateway.client().send(&unencrypted)?;
+    }
+    let decisions = gateway.decisions(requests.len() + 3)?;
+    assert!(decisions[requests.len()..].iter().all(|decision| decision.scheme.as_deref() == Some("http")));
+    assert!(hosts.nginx.served()?.iter().all(|served| served.tls.is_empty()));
+    Ok(())
+}
+
+on_each_envoy!(what_follows_an_upgrade_to_connect_does_not_go_out, a_forged_connection_changes_nothing);

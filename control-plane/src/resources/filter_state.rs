@@ -51,7 +51,8 @@ pub(super) fn connection(kind: Kind) -> Filter {
 }
 
 /// Tells the policy filter what [`connection`] said, in a header behind all that the client sent. It is appended, and what
-/// else has its name is left for the filter to pass over: to look for it, Envoy would make a table of all headers.
+/// else has its name is left for the filter to pass over: to look for it, Envoy would make a table of all headers. Should
+/// nothing have been said, the header is there all the same and empty, so that a client's does not count.
 pub(super) fn connection_header() -> TypedExtensionConfig {
     let header = HeaderValue {
         key: names::CONNECTION_HEADER.to_owned(),
@@ -61,6 +62,7 @@ pub(super) fn connection_header() -> TypedExtensionConfig {
     let append = HeaderValueOption {
         header: Some(header),
         append_action: HeaderAppendAction::AppendIfExistsOrAdd as i32,
+        keep_empty_value: true,
         ..HeaderValueOption::default()
     };
     let mutation = HeaderMutation { action: Some(header_mutation::Action::Append(append)) };

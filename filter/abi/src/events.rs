@@ -22,7 +22,7 @@ pub trait Filter {
     fn started();
 
     /// A context begins: one for a configuration if `parent` is 0, else one for a request that is under that
-    /// configuration. Envoy creates the latter when the headers of the request are there, and tells of them next.
+    /// configuration. Envoy creates the latter when the headers of the request are there, and tells of them next, if at all.
     fn created(context: u32, parent: u32);
 
     /// A context for a configuration is given it. False refuses it.
