@@ -92,8 +92,8 @@ fn path_of(query: &str) -> Vec<String> {
 fn parse(index: usize, name: &str, text: &str) -> Result<Ast, Fault> {
     let failed = |error| crate::engine_error::fault(&error, index, text);
     let source = regorus::Source::from_contents(name.to_owned(), text.to_owned()).map_err(failed)?;
-    if let Some(span) = depth::too_deep(&source) {
-        let message = format!("more than {} operations lie in one another here", limits::EXPRESSION_DEPTH);
+    if let Some(depth::TooDeep { span, limit, what }) = depth::too_deep(&source) {
+        let message = format!("more than {limit} {what} lie in one another here");
         return Err(Fault::at(place(index, &span), message, "give parts of the expression names: `x := …`"));
     }
     let parsed = Parser::new(&source).and_then(|mut parser| {

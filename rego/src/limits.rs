@@ -14,6 +14,9 @@ pub const DATA_BYTES: usize = 64 * 1024 * 1024;
 pub const DATA_DEPTH: usize = 32;
 /// Operations, references and brackets inside one another in one expression.
 pub const EXPRESSION_DEPTH: usize = 100;
+/// Square and curly brackets inside one another. The parser reads what stands in each twice, once for a comprehension: every
+/// level takes twice as long as all those in it.
+pub const COLLECTION_DEPTH: usize = 12;
 /// Calls of rules and functions inside one another, the query included: each takes its share of a small stack.
 pub const CALL_DEPTH: usize = 24;
 /// Steps of one evaluation: instructions of the fast engine, statements and expressions of the other.

@@ -34,6 +34,25 @@ fn what_lies_too_deep_is_refused_before_it_is_parsed() {
     }
 }
 
+/// The parser would take an hour.
+#[test]
+fn brackets_that_are_read_again_and_again_are_refused() {
+    for depth in [limits::COLLECTION_DEPTH, 30] {
+        for text in [
+            format!("allow if {{ x := {} }}", "{".repeat(depth)),
+            format!("allow if {{ x := {}1{} }}", "[".repeat(depth), "]".repeat(depth)),
+            format!("allow if {{ x := {}1{} }}", "{\"a\": [".repeat(depth), "]}".repeat(depth)),
+        ] {
+            let faults =
+                check(&bundle(&format!("package p\n{text}"), "{}", "data.p.allow")).expect_err("deep");
+            assert!(faults[0].message.contains("brackets lie in one another"), "{depth}: {faults:?}");
+        }
+    }
+    let most = limits::COLLECTION_DEPTH - 1;
+    let text = format!("allow if {{ x := {}1{}; x != 1 }}", "[".repeat(most), "]".repeat(most));
+    checked(&text, "{}");
+}
+
 #[test]
 fn a_loop_in_a_negation_is_refused() {
     let data = r#"{"list": ["a", "b"]}"#;

@@ -167,7 +167,7 @@ fn an_envoy_that_cannot_run_the_filter_is_a_problem() -> Result<()> {
 #[test]
 fn the_rego_policy_is_looked_at_and_whether_this_envoy_can_ask_it() -> Result<()> {
     const GOOD: &str = "package envoy.authz\n\ndefault allow := false\n";
-    const SLOW: &str = "package envoy.authz\n\nallow if { not \"GET\" in seen }\n\nseen contains 1 if input.parsed_path[0] == \"a\"\n";
+    const SLOW: &str = "package envoy.authz\n\nallow if { not seen.GET }\n\nseen[\"GET\"] := 1 if input.parsed_path[0] == \"a\"\n";
     const BAD: &str = "package envoy.authz\n\nallow if http.send({})\n";
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let fenced = policy(&hosts, &[ALPHA], "");

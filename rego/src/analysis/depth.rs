@@ -1,17 +1,29 @@
 //! How deep expressions lie in one another, told from a text's tokens: each link of a chain (`1 + 1 + …`, `a.b.c…`) is a
-//! level of the tree that the parser makes of it, and a tree is walked on a small stack. So this comes before parsing.
+//! level of the tree that the parser makes of it, and a tree is walked on a small stack; and the parser tries what stands
+//! in brackets more than once. So this comes before parsing.
 
 use regorus::Source;
 use regorus::unstable::{Lexer, Span, Token, TokenKind};
 
 use crate::limits;
 
-/// The first token that lies deeper than [`limits::EXPRESSION_DEPTH`]. It never says too little, and may say a few too much: what
-/// stands in brackets counts as deep as all that stands before it in its expression.
-pub(super) fn too_deep(source: &Source) -> Option<Span> {
+/// What lies too deep, and where.
+pub(super) struct TooDeep {
+    pub(super) span: Span,
+    /// How many of what may lie in one another.
+    pub(super) limit: usize,
+    pub(super) what: &'static str,
+}
+
+/// The first token that lies deeper than [`limits::EXPRESSION_DEPTH`], which never says too little, and may say a few too
+/// much: what stands in brackets counts as deep as all that stands before it in its expression. Or the first bracket that
+/// lies deeper than [`limits::COLLECTION_DEPTH`].
+pub(super) fn too_deep(source: &Source) -> Option<TooDeep> {
     let mut lexer = Lexer::new(source);
     // The links so far of the expression in each open bracket; the outermost is the text.
     let mut links = vec![0_usize];
+    // Of these, those that a collection may stand in.
+    let mut collections = Vec::new();
     let mut before = Before { line: 0, ends: true };
     loop {
         // What cannot be read is for the parser to say.
@@ -32,15 +44,20 @@ pub(super) fn too_deep(source: &Source) -> Option<Span> {
             Role::Opening => {
                 count(&mut links);
                 links.push(0);
+                collections.push(!text.ends_with('('));
             }
             Role::Closing => {
                 if links.len() > 1 {
                     links.pop();
                 }
+                collections.pop();
             }
         }
+        if collections.iter().filter(|is| **is).count() > limits::COLLECTION_DEPTH {
+            return Some(TooDeep { span, limit: limits::COLLECTION_DEPTH, what: "brackets" });
+        }
         if links.iter().sum::<usize>() > limits::EXPRESSION_DEPTH {
-            return Some(span);
+            return Some(TooDeep { span, limit: limits::EXPRESSION_DEPTH, what: "operations" });
         }
         before = Before { line: span.line, ends: matches!(role, Role::Operand | Role::Closing) };
     }

@@ -18,8 +18,13 @@ impl Walk<'_, '_> {
             return self.distrust(span, "a rule that builds an object");
         }
         let assign = match head {
-            // Its entries never contradict one another.
-            RuleHead::Set { .. } => return,
+            // Its entries never contradict one another. The interpreter fails where one has no value.
+            RuleHead::Set { key, .. } => {
+                if key.as_ref().is_none_or(|key| self.asks_a_rule(key)) {
+                    self.distrust(span, "a set of what rules or functions give");
+                }
+                return;
+            }
             RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => assign,
         };
         let mut definition =
@@ -77,6 +82,19 @@ impl Walk<'_, '_> {
             Literal::SomeVars { .. } | Literal::Every { .. } => false,
             Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.loops(expr),
         }
+    }
+
+    /// Whether a rule or a function has a part in it.
+    fn asks_a_rule(&self, expr: &Ref<Expr>) -> bool {
+        let called = match expr.as_ref() {
+            Expr::Call { fcn, .. } => fcn,
+            _ => expr,
+        };
+        let itself = match self.names.resolve(self.module, &self.locals, called) {
+            Some((root, steps)) => root == "data" && self.touches_rules(&known(&steps)),
+            None => false,
+        };
+        itself || children(expr).iter().any(|child| self.asks_a_rule(child))
     }
 
     /// Whether it is a part of the input, or another name for one.
