@@ -268,7 +268,9 @@ mod tests {
 
     #[test]
     fn only_a_connect_to_the_proxy_asks_for_a_tunnel() {
-        let asks_for_tunnel = |host: &InMemory| with_facts(host, |facts| facts.asks_for_tunnel());
+        let asks_for_tunnel = |host: &InMemory| {
+            Facts::read(&host.request_headers().unwrap(), Keep::Facts).unwrap().asks_for_tunnel()
+        };
         let asks = |host: InMemory| asks_for_tunnel(&host.with_header(":method", b"CONNECT"));
         assert!(asks(InMemory::to_proxy()));
         assert!(!asks(InMemory::plain()));
