@@ -20,10 +20,8 @@ pub(super) struct TooDeep {
 /// lies deeper than [`limits::COLLECTION_DEPTH`].
 pub(super) fn too_deep(source: &Source) -> Option<TooDeep> {
     let mut lexer = Lexer::new(source);
-    // The links so far of the expression in each open bracket; the outermost is the text.
-    let mut links = vec![0_usize];
-    // Of these, those that a collection may stand in.
-    let mut collections = Vec::new();
+    // What is open; the outermost is the text.
+    let mut open = vec![Open { links: 0, collection: false }];
     let mut before = Before { line: 0, ends: true };
     loop {
         // What cannot be read is for the parser to say.
@@ -35,28 +33,26 @@ pub(super) fn too_deep(source: &Source) -> Option<TooDeep> {
             role => role,
         };
         if before.ends && role == Role::Operand && span.line > before.line {
-            restart(&mut links);
+            restart(&mut open);
         }
         match role {
             Role::Operand => {}
-            Role::Link => count(&mut links),
-            Role::Separator => restart(&mut links),
+            Role::Link => count(&mut open),
+            Role::Separator => restart(&mut open),
             Role::Opening => {
-                count(&mut links);
-                links.push(0);
-                collections.push(!text.ends_with('('));
+                count(&mut open);
+                open.push(Open { links: 0, collection: !text.ends_with('(') });
             }
             Role::Closing => {
-                if links.len() > 1 {
-                    links.pop();
+                if open.len() > 1 {
+                    open.pop();
                 }
-                collections.pop();
             }
         }
-        if collections.iter().filter(|is| **is).count() > limits::COLLECTION_DEPTH {
+        if open.iter().filter(|open| open.collection).count() > limits::COLLECTION_DEPTH {
             return Some(TooDeep { span, limit: limits::COLLECTION_DEPTH, what: "brackets" });
         }
-        if links.iter().sum::<usize>() > limits::EXPRESSION_DEPTH {
+        if open.iter().map(|open| open.links).sum::<usize>() > limits::EXPRESSION_DEPTH {
             return Some(TooDeep { span, limit: limits::EXPRESSION_DEPTH, what: "operations" });
         }
         before = Before { line: span.line, ends: matches!(role, Role::Operand | Role::Closing) };
@@ -65,6 +61,14 @@ pub(super) fn too_deep(source: &Source) -> Option<TooDeep> {
 
 /// Words between expressions that do not lie in one another.
 const BETWEEN: [&str; 4] = ["as", "else", "if", "with"];
+
+/// An open bracket.
+struct Open {
+    /// The links so far of the expression in it.
+    links: usize,
+    /// Whether a collection may stand in it.
+    collection: bool,
+}
 
 /// The token before.
 struct Before {
@@ -103,14 +107,14 @@ impl Role {
     }
 }
 
-fn count(links: &mut [usize]) {
-    if let Some(innermost) = links.last_mut() {
-        *innermost += 1;
+fn count(open: &mut [Open]) {
+    if let Some(innermost) = open.last_mut() {
+        innermost.links += 1;
     }
 }
 
-fn restart(links: &mut [usize]) {
-    if let Some(innermost) = links.last_mut() {
-        *innermost = 0;
+fn restart(open: &mut [Open]) {
+    if let Some(innermost) = open.last_mut() {
+        innermost.links = 0;
     }
 }
