@@ -106,14 +106,14 @@ impl Scope {
     /// What is looked at entry by entry: in the plain family only what has entries.
     fn looped(self) -> Text {
         let known = text(LOOPED.to_vec());
-        if self.family == Family::Plain && self.level > 0 {
+        match (self.family, self.level) {
+            (Family::Plain, 0) => known,
             // Those that build sets have entries.
-            let rules: Vec<String> = (0..self.level).map(|rule| format!("r{rule}")).collect();
-            prop_oneof![3 => known, 1 => text(rules)].boxed()
-        } else if self.family == Family::Plain {
-            known
-        } else {
-            prop_oneof![2 => known, 1 => self.collection()].boxed()
+            (Family::Plain, level) => {
+                let rules: Vec<String> = (0..level).map(|rule| format!("r{rule}")).collect();
+                prop_oneof![3 => known, 1 => text(rules)].boxed()
+            }
+            (Family::Any, _) => prop_oneof![2 => known, 1 => self.collection()].boxed(),
         }
     }
 
