@@ -2,9 +2,9 @@
 //! client's that could speak for Weir or Envoy.
 //!
 //! Over TLS both names are those of the canonical authority, which Envoy takes itself, for each request, in every cluster
-//! that resolves names (it refuses one without `auto_sni` and `auto_san_validation`); of an address there is no SNI. So they are set here only where a
-//! rule sends its requests elsewhere: two calls for what comes to the same took 0.24 of the processor time that a request
-//! costs an Envoy without a filter.
+//! that resolves names (it refuses one without `auto_sni` and `auto_san_validation`); of an address there is no SNI. So
+//! they are set here only where a rule sends its requests elsewhere: two calls for what comes to the same took 0.24 of the
+//! processor time that a request costs an Envoy without a filter.
 
 use crate::facts::Facts;
 use crate::filter_state;
