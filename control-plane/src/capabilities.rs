@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn one_context_keeps_sessions_only_where_envoy_scopes_them_by_sni() {
-        assert_eq!(delta("1.36.2").upstream_tls, UpstreamTlsStrategy::ContextPerHost);
+        assert_eq!(delta("1.36.4").upstream_tls, UpstreamTlsStrategy::ContextPerHost);
         assert_eq!(delta("1.39.3").upstream_tls, UpstreamTlsStrategy::ContextPerHost);
         assert_eq!(delta("1.40.0").upstream_tls, UpstreamTlsStrategy::SniScopedSessions);
     }
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn leaves_are_made_on_demand_from_1_37_over_delta_only() {
-        assert_eq!(delta("1.36.2").leaf_delivery, LeafDelivery::InAdvance);
+        assert_eq!(delta("1.36.4").leaf_delivery, LeafDelivery::InAdvance);
         assert_eq!(delta("1.37.0").leaf_delivery, LeafDelivery::OnDemand);
         let version = Some(EnvoyVersion::new(1, 40, 0));
         let sotw = Capabilities::of(version, Protocol::StateOfTheWorld, UpstreamTlsChoice::Auto);

@@ -100,7 +100,7 @@ fn an_older_envoy_differs_in_sessions_only() {
 
 #[test]
 fn an_envoy_without_certificates_on_demand_is_given_the_exact_names_in_advance() {
-    let resources = resources("1.36.2");
+    let resources = resources("1.36.4");
     let chains = &resources["listener weir_intercept"]["filterChains"];
     let tls = &chains[0]["transportSocket"]["typedConfig"]["commonTlsContext"];
     let secrets = tls["tlsCertificateSdsSecretConfigs"].as_array().unwrap();
@@ -186,7 +186,7 @@ fn every_cluster_over_tls_sends_and_verifies_the_authority() {
         ..gateway()
     };
     let host = "pypi.org".parse().unwrap();
-    for version in ["1.36.2", "1.39.3", "1.40.0"] {
+    for version in ["1.36.4", "1.39.3", "1.40.0"] {
         let snapshot = resources::build(&gateway, delta(version)).unwrap();
         let of_host = Arc::new(resources::host_cluster(&gateway, &host));
         let snapshot = resources::with_hosts(&snapshot, [of_host], [&host]).unwrap();

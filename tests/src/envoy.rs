@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 /// Every version that the tests run against: the oldest and the newest supported, and two with the TLS fault.
-pub const VERSIONS: [&str; 4] = ["1.36.2", "1.38.2", "1.39.3", "1.40.0"];
+pub const VERSIONS: [&str; 4] = ["1.36.4", "1.38.2", "1.39.3", "1.40.0"];
 
 /// One Envoy, ready to be started.
 #[derive(Clone, Debug)]

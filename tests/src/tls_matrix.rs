@@ -24,7 +24,7 @@ const RESUMED: f64 = 0.95;
 const WARM: Duration = Duration::from_secs(120);
 
 /// Versions of Envoy on which the naive cluster is tried.
-pub const CONTROL_VERSIONS: [&str; 5] = ["1.36.2", "1.37.0", "1.38.2", "1.39.3", "1.40.0"];
+pub const CONTROL_VERSIONS: [&str; 5] = ["1.36.4", "1.37.0", "1.38.2", "1.39.3", "1.40.0"];
 
 /// How the hosts are kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

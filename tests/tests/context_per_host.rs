@@ -183,7 +183,7 @@ fn a_host_with_a_second_server_name_resumes_under_each(envoy: &EnvoyBinary) -> R
 /// The oldest and the newest that have this strategy.
 macro_rules! on_envoys_before_1_40 {
     ($($name:ident),+ $(,)?) => {
-        each_version!([$($name),+] envoy_1_36_2 = "1.36.2", envoy_1_39_3 = "1.39.3");
+        each_version!([$($name),+] envoy_1_36_4 = "1.36.4", envoy_1_39_3 = "1.39.3");
     };
 }
 

@@ -32,7 +32,7 @@ fn ask(
 /// The negative control of the main job: everything as Weir serves it, but for the strategy.
 #[test]
 fn before_1_40_weirs_own_cluster_with_sessions_fails_for_the_second_host() -> Result<()> {
-    for version in ["1.36.2", "1.38.2", "1.39.3"] {
+    for version in ["1.36.4", "1.38.2", "1.39.3"] {
         for tls in [TlsVersions::Only12, TlsVersions::Only13] {
             for order in [[ALPHA, BETA], [BETA, ALPHA]] {
                 let upstream_tls = UpstreamTlsChoice::Unchecked(UpstreamTlsStrategy::SniScopedSessions);

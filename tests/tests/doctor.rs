@@ -71,8 +71,8 @@ fn hosts_that_share_an_address_mean_another_thing_on_each_envoy() -> Result<()> 
     let policy = policy(&hosts, &[ALPHA, BETA], "");
     let together = format!("{ALPHA}, {BETA}");
     for (version, strategy, choice, severity, words) in [
-        ("1.36.2", "context_per_host", None, "ok", "a TLS context of its own"),
-        ("1.36.2", "no_sessions", Some("no_sessions"), "warning", "every handshake is a full one"),
+        ("1.36.4", "context_per_host", None, "ok", "a TLS context of its own"),
+        ("1.36.4", "no_sessions", Some("no_sessions"), "warning", "every handshake is a full one"),
         ("1.40.0", "sni_scoped_sessions", None, "ok", "apart by server name"),
     ] {
         let envoy = EnvoyBinary::version(version)?;
@@ -179,8 +179,8 @@ fn the_rego_policy_is_looked_at_and_whether_this_envoy_can_ask_it() -> Result<()
         ("1.40.0", "rules: []", GOOD, "ok", "fast engine"),
         ("1.40.0", "rules: []", SLOW, "ok", "slow engine because of"),
         ("1.40.0", "rules: []", BAD, "problem", place.as_str()),
-        ("1.36.2", "rules: []", GOOD, "problem", in_advance),
-        ("1.36.2", fenced.as_str(), GOOD, "ok", "fast engine"),
+        ("1.36.4", "rules: []", GOOD, "problem", in_advance),
+        ("1.36.4", fenced.as_str(), GOOD, "ok", "fast engine"),
     ] {
         fs::write(&file, format!("rego: {{policy: policy.rego}}\n{rules}\n"))?;
         fs::write(folder.path().join("policy.rego"), rego)?;

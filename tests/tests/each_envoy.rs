@@ -4,14 +4,14 @@
 macro_rules! on_each_envoy {
     ($($name:ident),+ $(,)?) => {
         each_version!([$($name),+]
-            envoy_1_36_2 = "1.36.2", envoy_1_38_2 = "1.38.2", envoy_1_39_3 = "1.39.3", envoy_1_40_0 = "1.40.0");
+            envoy_1_36_4 = "1.36.4", envoy_1_38_2 = "1.38.2", envoy_1_39_3 = "1.39.3", envoy_1_40_0 = "1.40.0");
     };
 }
 
 /// The same for the oldest and the newest version alone: those that serve leaves in different ways.
 macro_rules! on_oldest_and_newest_envoy {
     ($($name:ident),+ $(,)?) => {
-        each_version!([$($name),+] envoy_1_36_2 = "1.36.2", envoy_1_40_0 = "1.40.0");
+        each_version!([$($name),+] envoy_1_36_4 = "1.36.4", envoy_1_40_0 = "1.40.0");
     };
 }
 

@@ -14,7 +14,7 @@ const SLICE: Cell = Cell {
 #[test]
 fn fifty_hosts_have_a_context_each() -> Result<()> {
     SLICE.run()?;
-    Cell { version: "1.36.2", tls: TlsVersions::Only12, reversed: true, ..SLICE }.run().map(drop)
+    Cell { version: "1.36.4", tls: TlsVersions::Only12, reversed: true, ..SLICE }.run().map(drop)
 }
 
 #[test]

@@ -13,9 +13,9 @@ pub(super) struct Pin {
 /// 1.38.3 is left out: it was built without V8.
 pub(super) const PINS: [Pin; 4] = [
     Pin {
-        version: "1.36.2",
-        x86_64: "c75488ad0be907f077883691aa3832a79b509c1f6c993b420683e90793e13efc",
-        aarch64: "9e5048686ebee6999b021eefe313444e4c2280ac48c4ae23c61a13612e407225",
+        version: "1.36.4",
+        x86_64: "86dfc14ae7fad32de3b3ace54fbd400187c3b4fd6731781ff5bc633fa133f3f9",
+        aarch64: "05b06a19c4f6499c752f1a5a034a02752f0cdbd0422c3d8eb515237a36e82cd2",
     },
     Pin {
         version: "1.38.2",
