@@ -1,10 +1,14 @@
 //! Which Envoy a node runs: the version decides the upstream TLS strategy and how certificates reach it.
 
+mod security_fixes;
+
 use std::fmt;
 use std::str::FromStr;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
+
+pub use security_fixes::MissingSecurityFixes;
 
 /// A release of Envoy. Ordered as releases are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

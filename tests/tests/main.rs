@@ -12,6 +12,7 @@ mod control_plane;
 mod demo;
 mod dns;
 mod doctor;
+mod envoy_releases;
 mod harness;
 mod hostile_bytes;
 mod idle;

@@ -10,6 +10,7 @@ mod settings;
 mod upstream_roots;
 mod watched_files;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +33,7 @@ use crate::dns::name_servers::NameServers;
 use crate::enforced::Enforced;
 use crate::environment::{Environment, Proxy, SystemRoots};
 use crate::envoy::Envoy;
+use crate::envoy_version::EnvoyVersion;
 use crate::exit_code::ExitCode;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
@@ -181,6 +183,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ = interrupt.recv() => return Ok(ExitCode::Command(128 + 2)),
         _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
     };
+    warn_of_missing_security_fixes(&control_plane);
 
     // Lines to paste end up in files; what a command is given, it has alone.
     let named = credentials.as_ref().filter(|_| !arguments.command.is_empty());
@@ -241,6 +244,15 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     envoy.stop().await?;
     Ok(code)
+}
+
+/// Warns when the Envoy that connected is a release without the newest security fixes.
+fn warn_of_missing_security_fixes(control_plane: &ControlPlane) {
+    let nodes = control_plane.nodes().subscribe();
+    let versions = nodes.borrow().values().filter_map(|node| node.version).collect::<BTreeSet<_>>();
+    for missing in versions.into_iter().filter_map(EnvoyVersion::missing_security_fixes) {
+        tracing::warn!(help = missing.help(), "{missing}");
+    }
 }
 
 /// Answers Envoy's questions for names, by the policy in force.

@@ -52,7 +52,10 @@ pub(super) async fn examine(named: Option<&Path>, choice: UpstreamTlsChoice, tar
         Some(release) if release < OLDEST => {
             Finding::problem("Envoy", format!("{release} is too old"), format!("use {OLDEST} or newer"))
         }
-        Some(release) => Finding::ok("Envoy", release.to_string()),
+        Some(release) => match release.missing_security_fixes() {
+            Some(missing) => Finding::warning("Envoy", missing.to_string(), missing.help()),
+            None => Finding::ok("Envoy", release.to_string()),
+        },
         None => Finding::warning(
             "Envoy",
             format!("it is no release that is known ({said})"),
