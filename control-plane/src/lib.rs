@@ -19,6 +19,7 @@ pub mod environment;
 pub mod envoy;
 pub mod envoy_version;
 pub mod exit_code;
+pub mod filter_module;
 pub mod invalid_request;
 pub mod leaf_secrets;
 pub mod policy_document;

@@ -35,6 +35,7 @@ use crate::environment::{Environment, Proxy, SystemRoots};
 use crate::envoy::Envoy;
 use crate::envoy_version::EnvoyVersion;
 use crate::exit_code::ExitCode;
+use crate::filter_module::FilterModules;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
 use crate::resources::timeouts::Timeouts;
@@ -47,11 +48,6 @@ use error::RunError;
 use output::Output;
 use policy_file::PolicyFile;
 use upstream_roots::UpstreamRoots;
-
-/// The filter, a part of this program.
-static FILTER: &[u8] = include_bytes!(env!("WEIR_FILTER_WASM"));
-/// The filter with an engine for Rego.
-static FILTER_WITH_REGO: &[u8] = include_bytes!(env!("WEIR_FILTER_REGO_WASM"));
 
 /// How long the command may take to end when we are told to.
 const GRACE: Duration = Duration::from_secs(10);
@@ -135,6 +131,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let modules = FilterModules::embedded()?;
     let Some((mut policy_file, Enforced { policy, upstream_files, rego })) =
         PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
     else {
@@ -160,8 +157,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let gateway = Gateway {
         policy: policy.into(),
         upstream_files,
-        filter: FILTER.into(),
-        rego: rego.as_ref().map(rego_policy),
+        filter: modules.without_rego.into(),
+        rego: rego.as_ref().map(|rego| rego_policy(rego, modules)),
         listen,
         proxy_credentials: credentials.as_ref().map(|file| file.credentials().accepted().clone()),
         transparent,
@@ -212,7 +209,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             decision = decisions.recv() => { output.decision(decision); }
             () = policy_file.changed() => {
                 if let Some(Enforced { policy, upstream_files, rego }) = policy_file.reload() {
-                    let rego = rego.as_ref().map(rego_policy);
+                    let rego = rego.as_ref().map(|rego| rego_policy(rego, modules));
                     control_plane.replace_policy(policy.into(), upstream_files, rego);
                 }
             }
@@ -267,8 +264,8 @@ fn resolve(resolver: Resolver, control_plane: &ControlPlane, servers: NameServer
     });
 }
 
-fn rego_policy(checked: &Checked) -> RegoPolicy {
-    RegoPolicy { plan: checked.plan.to_bytes().into(), filter: FILTER_WITH_REGO.into() }
+fn rego_policy(checked: &Checked, modules: FilterModules) -> RegoPolicy {
+    RegoPolicy { plan: checked.plan.to_bytes().into(), filter: modules.with_rego.into() }
 }
 
 /// Serves the control plane on a socket that only we can open, and starts Envoy on it.

@@ -29,7 +29,9 @@ impl EnvoyVersion {
 
 /// A release of Envoy that lacks security fixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("Envoy {release} lacks security fixes of 2026-08-26: a client or an upstream can crash it or exhaust its memory")]
+#[error(
+    "Envoy {release} lacks security fixes of 2026-08-26: a client or an upstream can crash it or exhaust its memory"
+)]
 pub struct MissingSecurityFixes {
     /// The release that runs.
     pub release: EnvoyVersion,
