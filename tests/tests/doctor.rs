@@ -159,7 +159,7 @@ fn an_envoy_that_cannot_run_the_filter_is_a_problem() -> Result<()> {
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let envoy = EnvoyBinary { path, ..EnvoyBinary::newest()? };
     let diagnosis = Diagnosis::of(&envoy, &hosts, &policy(&hosts, &[ALPHA], ""), &[])?;
-    diagnosis.says("Envoy", "ok", "1.38.3");
+    diagnosis.says("Envoy", "warning", "1.38.3 lacks security fixes");
     diagnosis.says("Envoy", "problem", "no wasm runtime");
     assert_eq!(diagnosis.code, Some(1));
     Ok(())
