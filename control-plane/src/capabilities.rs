@@ -12,7 +12,7 @@ pub enum UpstreamTlsStrategy {
     /// One context that resumes; Envoy itself scopes sessions by SNI (1.40.0 and later).
     SniScopedSessions,
     /// A cluster, and so a context, for each host in use: sessions of one host never meet another. Up to a cap
-    /// ([`HostContexts`](crate::xds::host_contexts::HostContexts)); the other hosts share a context without sessions.
+    /// ([`HostContexts`](crate::nodes::host_contexts::HostContexts)); the other hosts share a context without sessions.
     ContextPerHost,
     /// One context that keeps no session: always right, every handshake a full one.
     NoSessions,

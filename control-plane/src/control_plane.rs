@@ -12,19 +12,19 @@ use crate::ca::Ca;
 use crate::ca::leaves::{Leaves, Limits};
 use crate::decision_log::server::DecisionLog;
 use crate::leaf_secrets::LeafSecrets;
+use crate::nodes::registry::NodeRegistry;
+use crate::nodes::server::DiscoveryServer;
+use crate::nodes::snapshot_cache::SnapshotCache;
 use crate::proxy_credentials::AcceptedCredentials;
 use crate::resources::{Gateway, RegoPolicy};
 use crate::upstream_files::UpstreamFiles;
-use crate::xds::node_status::NodeRegistry;
-use crate::xds::server::DiscoveryServer;
-use crate::xds::source::Catalogue;
 
 /// Serves Envoys until it is dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
     gateway: Mutex<Gateway>,
     policy: watch::Sender<Arc<Policy>>,
-    catalogue: watch::Sender<Arc<Catalogue>>,
+    snapshots: watch::Sender<Arc<SnapshotCache>>,
     secrets: Arc<LeafSecrets>,
     nodes: NodeRegistry,
     decisions: DecisionLog,
@@ -42,7 +42,7 @@ impl ControlPlane {
         let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, limits), policy.subscribe()));
         Self {
             policy,
-            catalogue: watch::Sender::new(Arc::new(Catalogue::of(gateway.clone()))),
+            snapshots: watch::Sender::new(Arc::new(SnapshotCache::new(gateway.clone()))),
             gateway: Mutex::new(gateway),
             secrets,
             nodes: NodeRegistry::default(),
@@ -72,7 +72,7 @@ impl ControlPlane {
         // A panic in a change leaves whole values.
         let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut gateway);
-        self.catalogue.send_replace(Arc::new(Catalogue::of(gateway.clone())));
+        self.snapshots.send_replace(Arc::new(SnapshotCache::new(gateway.clone())));
     }
 
     /// Renews the leaves that every connected Envoy holds. To be called when the CA is another one.
@@ -104,8 +104,8 @@ impl ControlPlane {
         socket: UnixListener,
     ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + use<> {
         let discovery = DiscoveryServer::new(
-            self.catalogue.subscribe(),
-            Arc::clone(&self.secrets) as Arc<dyn crate::xds::source::Secrets>,
+            self.snapshots.subscribe(),
+            Arc::clone(&self.secrets),
             self.nodes.clone(),
             self.decisions.hosts_in_use().clone(),
         );

@@ -10,12 +10,11 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use weir_policy::{Effect, Host, Policy, Scheme, Tunnel};
+use weir_xds::{RenewedSecret, Resource, Secrets};
 
 use crate::ca::leaves::{Leaves, Renewal, Standing};
 use crate::decision_log::Decision;
 use crate::resources::secret;
-use crate::snapshot::Resource;
-use crate::xds::source::{RenewedSecret, SecretEvent, Secrets};
 
 /// Events that a slow stream may be behind.
 const PENDING_EVENTS: usize = 256;
@@ -71,6 +70,16 @@ impl LeafSecrets {
                 _ = reaping.tick(), if !found => found = self.reap_one(),
             }
         }
+    }
+
+    /// How often nodes should look for secrets that are due for renewal.
+    pub fn renewal_interval(&self) -> Duration {
+        self.leaves.ca().renewal_interval()
+    }
+
+    /// Follows the events that concern the secrets of every node.
+    pub fn events(&self) -> broadcast::Receiver<SecretEvent> {
+        self.events.subscribe()
     }
 
     fn reap_one(&self) -> bool {
@@ -153,14 +162,15 @@ impl Secrets for LeafSecrets {
     fn last_use(&self, name: &str) -> u64 {
         self.leaves.last_use(name)
     }
+}
 
-    fn renewal_interval(&self) -> Duration {
-        self.leaves.ca().renewal_interval()
-    }
-
-    fn events(&self) -> broadcast::Receiver<SecretEvent> {
-        self.events.subscribe()
-    }
+/// An event that concerns the secrets of every node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretEvent {
+    /// No node may hold this secret any longer.
+    Withdrawn(Arc<str>),
+    /// Every secret may be due for renewal.
+    Renewal,
 }
 
 /// Whether the name is spelled canonically and any rule allows anything over TLS on any port of the host.

@@ -1,8 +1,8 @@
 //! The control plane: policies in, everything an Envoy needs out over one ADS stream.
 //!
 //! ```text
-//! policy ─ resources → snapshot ─ xds → Envoy ─ decision_log → decisions
-//!                        ca → leaf_secrets ↗
+//! policy ─ resources → nodes → Envoy ─ decision_log → decisions
+//!      ca → leaf_secrets ↗
 //! ```
 
 pub mod address_space;
@@ -22,6 +22,7 @@ pub mod exit_code;
 pub mod filter_module;
 pub mod invalid_request;
 pub mod leaf_secrets;
+pub mod nodes;
 pub mod policy_document;
 pub mod process;
 pub mod proxy_credentials;
@@ -30,8 +31,6 @@ pub mod report;
 pub mod resources;
 pub mod runtime_folder;
 pub mod shell;
-pub mod snapshot;
 pub mod state_folder;
 pub mod upstream_failure;
 pub mod upstream_files;
-pub mod xds;

@@ -35,13 +35,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use weir_policy::{Host, HostPattern, Policy};
+use weir_xds::{InconsistentSnapshot, References, Resource, ResourceType, Snapshot};
 
 use crate::ca::leaves;
 use crate::capabilities::{Capabilities, LeafDelivery, UpstreamTlsChoice};
+use crate::nodes::host_contexts;
 use crate::proxy_credentials::AcceptedCredentials;
-use crate::snapshot::{InconsistentSnapshot, References, Resource, Snapshot};
 use crate::upstream_files::UpstreamFiles;
-use crate::xds::{ResourceType, host_contexts};
 
 use timeouts::Timeouts;
 

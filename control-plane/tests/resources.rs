@@ -7,12 +7,11 @@ use std::sync::{Arc, LazyLock};
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use weir::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
+use weir::nodes::host_contexts::Limits;
 use weir::resources::timeouts::Timeouts;
 use weir::resources::{self, Gateway};
-use weir::snapshot::{Resource, Snapshot};
 use weir::upstream_files::UpstreamFiles;
-use weir::xds::ResourceType;
-use weir::xds::host_contexts::Limits;
+use weir_xds::{Resource, ResourceType, Snapshot};
 
 const POLICY: &str = "
 allowed_domains: [pypi.org]

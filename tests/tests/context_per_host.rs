@@ -10,7 +10,7 @@ use e2e::{
     ALPHA, BETA, Client, Deadline, EnvoyBinary, Front, Head, Origin, ServerOptions, TlsVersions,
     UpstreamHosts, Wire,
 };
-use weir::xds::host_contexts::Limits;
+use weir::nodes::host_contexts::Limits;
 
 use crate::served_envoy::{Options, ServedEnvoy};
 

@@ -31,11 +31,11 @@ use weir::ca::leaves::{Limit, Limits};
 use weir::ca::{Ca, Lifetimes};
 use weir::capabilities::UpstreamTlsChoice;
 use weir::control_plane::ControlPlane;
+use weir::nodes::host_contexts;
 use weir::resources::Gateway;
 use weir::resources::timeouts::Timeouts;
 use weir::state_folder::StateFolder;
 use weir::upstream_files::UpstreamFiles;
-use weir::xds::host_contexts;
 
 const HELD: usize = 3_000;
 /// Leaves that are signed a second although no handshake waits; a tenth of it at once.

@@ -16,11 +16,11 @@ use weir::bootstrap::Bootstrap;
 use weir::ca::{Ca, Lifetimes, leaves};
 use weir::capabilities::{Protocol, UpstreamTlsChoice};
 use weir::control_plane::ControlPlane;
+use weir::nodes::host_contexts::Limits;
 use weir::resources::Gateway;
 use weir::resources::timeouts::Timeouts;
 use weir::state_folder::StateFolder;
 use weir::upstream_files::UpstreamFiles;
-use weir::xds::host_contexts::Limits;
 use weir_policy::Policy;
 
 /// A running Envoy and, until it is taken away, its control plane.

@@ -21,11 +21,11 @@ use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 use ipnet::IpNet;
 use prost::{Message, Name};
+use weir_xds::Resource;
 
 use super::protobuf::{ads, cidr, extension};
 use super::{Gateway, names};
 use crate::address_space;
-use crate::snapshot::Resource;
 
 /// Envoy's admin, Weir's listeners and the control plane: never reachable through Weir, whatever a rule lists.
 const OWN_PORTS: std::ops::Range<i64> = 15000..15021;

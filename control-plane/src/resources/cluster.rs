@@ -23,11 +23,11 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
 };
 use envoy_types::util::pack_any;
 use weir_policy::Host;
+use weir_xds::Resource;
 
 use super::protobuf::{number, seconds, transport_socket};
 use super::{Gateway, dns_cache, names, upstream_tls};
 use crate::capabilities::Capabilities;
-use crate::snapshot::Resource;
 
 const CONNECT_TIMEOUT_SECONDS: i64 = 10;
 const IDLE_TIMEOUT_SECONDS: i64 = 600;

@@ -12,12 +12,11 @@ use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::Ori
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
+use weir_xds::{References, ResourceType};
 
 use super::protobuf::{seconds, socket_address};
 use super::{Gateway, connection_manager, downstream_tls, names, passthrough};
 use crate::capabilities::Capabilities;
-use crate::snapshot::References;
-use crate::xds::ResourceType;
 
 /// How long a handshake may take: a name whose certificate the control plane does not answer fails cleanly. An Envoy
 /// that gets no processor for so long loses the clients that were in theirs.

@@ -5,12 +5,11 @@
 //! takes off again. It also names where to connect to, the server name and the names to verify, for each request.
 
 use weir_policy::{HostPattern, Policy, Scheme, Sessions, Tls, Upstream};
+use weir_xds::{References, Resource, ResourceType};
 
 use super::{Gateway, cluster, names, upstream_secret, upstream_tls};
 use crate::capabilities::{Capabilities, UpstreamTlsStrategy};
-use crate::snapshot::{References, Resource};
 use crate::upstream_files::FilesOfUpstream;
-use crate::xds::ResourceType;
 
 /// The clusters, and the secrets that they refer to.
 pub(super) fn resources(

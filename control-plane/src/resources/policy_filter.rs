@@ -13,12 +13,12 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::GenericSecre
 use envoy_types::pb::envoy::extensions::wasm::v3::{FailurePolicy, PluginConfig, VmConfig, plugin_config};
 use envoy_types::util::pack_any;
 use prost::Name;
+use weir_xds::Resource;
 
 use super::protobuf::ads;
 use super::{Gateway, address_guard, names};
 use crate::capabilities::{Capabilities, LeafDelivery};
 use crate::proxy_credentials::AcceptedCredentials;
-use crate::snapshot::Resource;
 
 /// First bytes of the plugin configuration; the number is the version of its layout.
 const MAGIC: &[u8; 8] = b"WEIRCFG1";

@@ -13,12 +13,11 @@ use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::RbacPerRoute;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use envoy_types::util::pack_any;
 use weir_policy::Host;
+use weir_xds::{References, ResourceType};
 
 use super::names;
 use super::protobuf::{bool_value, duration, seconds};
 use super::timeouts::Timeouts;
-use crate::snapshot::References;
-use crate::xds::ResourceType;
 
 /// What a proxy adds of itself, or what says how the request came here: none of it is the upstream's business.
 const REQUEST_HEADERS_REMOVED: [&str; 12] = [

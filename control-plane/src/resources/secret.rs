@@ -1,10 +1,10 @@
 //! A leaf certificate as a secret.
 
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{Secret, TlsCertificate, secret};
+use weir_xds::Resource;
 
 use super::protobuf::inline_string;
 use crate::ca::leaf::Leaf;
-use crate::snapshot::Resource;
 
 /// The secret of a name, as it was asked for. Envoy redacts the private key in its config dump.
 pub fn resource(name: &str, leaf: &Leaf) -> Resource {

@@ -6,10 +6,10 @@
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, SdsSecretConfig, Secret, TlsCertificate, secret,
 };
+use weir_xds::Resource;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::protobuf::{ads, inline_string};
-use crate::snapshot::Resource;
 use crate::upstream_files::ClientIdentity;
 
 /// Clients choose what Envoy asks secrets for by the server name that they send, and one has at most 255 bytes

@@ -11,7 +11,7 @@ use super::target::Targets;
 use crate::capabilities::{Capabilities, LeafDelivery, Protocol, UpstreamTlsChoice, UpstreamTlsStrategy};
 use crate::envoy;
 use crate::envoy_version::EnvoyVersion;
-use crate::xds::host_contexts::Limits;
+use crate::nodes::host_contexts::Limits;
 
 /// The oldest that is tested.
 const OLDEST: EnvoyVersion = EnvoyVersion::new(1, 36, 0);

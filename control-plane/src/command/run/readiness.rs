@@ -23,7 +23,7 @@ pub(super) async fn wait(
     let mut nodes = control_plane.nodes().subscribe();
     loop {
         if let Some((kind, text)) = nodes.borrow_and_update().values().find_map(|node| {
-            let (kind, text) = node.rejections().next()?;
+            let (kind, text) = node.stream.rejections().next()?;
             Some((kind.as_str(), text.to_owned()))
         }) {
             return Err(RunError::Rejected { kind, text }.into());
@@ -33,7 +33,7 @@ pub(super) async fn wait(
         {
             return Err(RunError::Strategy(refused).into());
         }
-        if nodes.borrow().values().any(crate::xds::node_status::NodeStatus::is_ready) {
+        if nodes.borrow().values().any(|node| node.stream.is_ready()) {
             break;
         }
         nodes.changed().await?;

@@ -1,11 +1,8 @@
-//! What the two protocols have in common: a request or a change in, the response out.
+//! The interface that both protocols share: a request or a change in, the response out.
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 
-use super::ResourceType;
-use super::node_status::Acknowledgement;
-use super::source::Source;
-use crate::capabilities::Protocol;
+use crate::{Acknowledgement, ResourceType, Source};
 
 /// The state of one stream. No sockets and no clock.
 pub trait StreamState: Default + Send + Sync + 'static {
@@ -13,8 +10,6 @@ pub trait StreamState: Default + Send + Sync + 'static {
     type Request: Send + 'static;
     /// What it is sent.
     type Response: Send + Sync + 'static;
-    /// Which of the two it is.
-    const PROTOCOL: Protocol;
 
     /// Who asks. Envoy says it in the first request of a stream only.
     fn node(request: &Self::Request) -> Option<&Node>;

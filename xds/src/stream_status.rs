@@ -1,12 +1,8 @@
-//! How far each connected node is: what it was sent, what it accepted, what it rejected and why.
+//! How far one stream is: what was sent, what the node accepted, what it rejected and why.
 
 use std::collections::BTreeMap;
 
-use tokio::sync::watch;
-
-use super::ResourceType;
-use crate::capabilities::{Capabilities, Protocol};
-use crate::envoy_version::EnvoyVersion;
+use crate::ResourceType;
 
 /// What a request said about an earlier response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,17 +15,9 @@ pub struct Acknowledgement {
     pub rejection: Option<String>,
 }
 
-/// One stream of one node.
-#[derive(Debug, Clone)]
-pub struct NodeStatus {
-    /// `node.id`
-    pub node: String,
-    /// The release of Envoy, if it can be known.
-    pub version: Option<EnvoyVersion>,
-    /// The protocol of the stream.
-    pub protocol: Protocol,
-    /// What it is served.
-    pub capabilities: Capabilities,
+/// The state of each type of resource on one stream.
+#[derive(Debug, Clone, Default)]
+pub struct StreamStatus {
     types: BTreeMap<ResourceType, TypeStatus>,
 }
 
@@ -48,17 +36,7 @@ impl TypeStatus {
     }
 }
 
-impl NodeStatus {
-    /// A node that has just connected.
-    pub fn new(
-        node: String,
-        version: Option<EnvoyVersion>,
-        protocol: Protocol,
-        capabilities: Capabilities,
-    ) -> Self {
-        Self { node, version, protocol, capabilities, types: BTreeMap::new() }
-    }
-
+impl StreamStatus {
     /// The node has asked for resources of this type, and whatever answers that went out.
     pub fn subscribed(&mut self, kind: ResourceType) {
         self.types.entry(kind).or_default();
@@ -100,87 +78,21 @@ impl NodeStatus {
     }
 }
 
-/// The connected nodes, by stream.
-pub type Nodes = BTreeMap<u64, NodeStatus>;
-
-/// A place to publish [`Nodes`] and to wait for them.
-#[derive(Debug, Clone)]
-pub struct NodeRegistry {
-    nodes: watch::Sender<Nodes>,
-}
-
-impl Default for NodeRegistry {
-    fn default() -> Self {
-        Self { nodes: watch::Sender::new(Nodes::new()) }
-    }
-}
-
-impl NodeRegistry {
-    /// Follows every change.
-    pub fn subscribe(&self) -> watch::Receiver<Nodes> {
-        self.nodes.subscribe()
-    }
-
-    pub(super) fn connect(&self, status: NodeStatus) -> ConnectedNode {
-        let mut stream = 0;
-        self.nodes.send_modify(|nodes| {
-            stream = nodes.last_key_value().map_or(0, |(last, _)| last + 1);
-            nodes.insert(stream, status);
-        });
-        ConnectedNode { registry: self.clone(), stream }
-    }
-}
-
-/// A node's entry, taken out when the stream ends.
-#[derive(Debug)]
-pub(super) struct ConnectedNode {
-    registry: NodeRegistry,
-    stream: u64,
-}
-
-impl ConnectedNode {
-    pub(super) fn is_settled(&self, kind: ResourceType) -> bool {
-        self.registry.nodes.borrow().get(&self.stream).is_some_and(|status| status.is_settled(kind))
-    }
-
-    pub(super) fn update(&self, change: impl FnOnce(&mut NodeStatus)) {
-        self.registry.nodes.send_modify(|nodes| {
-            if let Some(status) = nodes.get_mut(&self.stream) {
-                change(status);
-            }
-        });
-    }
-}
-
-impl Drop for ConnectedNode {
-    fn drop(&mut self) {
-        self.registry.nodes.send_modify(|nodes| {
-            nodes.remove(&self.stream);
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capabilities::UpstreamTlsChoice;
 
     fn acknowledge(kind: ResourceType, nonce: &str, rejection: Option<&str>) -> Acknowledgement {
         Acknowledgement { kind, nonce: nonce.to_owned(), rejection: rejection.map(str::to_owned) }
     }
 
-    fn status() -> NodeStatus {
-        let capabilities = Capabilities::of(None, Protocol::Delta, UpstreamTlsChoice::Auto);
-        NodeStatus::new("n".to_owned(), None, Protocol::Delta, capabilities)
-    }
-
-    fn sent(status: &mut NodeStatus, kind: ResourceType, nonce: &str, resource: &str) {
+    fn sent(status: &mut StreamStatus, kind: ResourceType, nonce: &str, resource: &str) {
         status.sent(kind, nonce, vec![resource.to_owned()]);
     }
 
     #[test]
     fn a_node_is_ready_when_the_newest_of_everything_was_accepted() {
-        let mut status = status();
+        let mut status = StreamStatus::default();
         for kind in ResourceType::OF_SNAPSHOT {
             assert!(!status.is_ready());
             sent(&mut status, kind, "1", "a");
@@ -199,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_rejection_is_not_lost_when_another_resource_of_its_type_is_accepted() {
-        let mut status = status();
+        let mut status = StreamStatus::default();
         sent(&mut status, ResourceType::ExtensionConfig, "1", "filter");
         sent(&mut status, ResourceType::ExtensionConfig, "2", "guard");
         status.acknowledged(acknowledge(ResourceType::ExtensionConfig, "1", Some("no wasm")));

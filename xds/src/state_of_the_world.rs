@@ -7,12 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::ResourceType;
-use super::node_status::Acknowledgement;
-use super::source::Source;
-use super::stream::{Outcome, StreamState};
-use crate::capabilities::Protocol;
-use crate::snapshot::Resource;
+use crate::{Acknowledgement, Outcome, Resource, ResourceType, Source, StreamState};
 
 /// One stream's subscriptions.
 #[derive(Debug, Default)]
@@ -31,7 +26,6 @@ struct Subscription {
 impl StreamState for StateOfTheWorldStream {
     type Request = DiscoveryRequest;
     type Response = DiscoveryResponse;
-    const PROTOCOL: Protocol = Protocol::StateOfTheWorld;
 
     fn node(request: &DiscoveryRequest) -> Option<&Node> {
         request.node.as_ref()
@@ -138,8 +132,8 @@ fn version(resources: &[Arc<Resource>]) -> String {
 mod tests {
     use envoy_types::pb::google::rpc::Status;
 
-    use super::super::source::tests::source;
     use super::*;
+    use crate::source::tests::source;
 
     fn request(kind: ResourceType, names: &[&str], nonce: &str) -> DiscoveryRequest {
         DiscoveryRequest {

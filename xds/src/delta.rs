@@ -15,12 +15,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as WireResource,
 };
 
-use super::ResourceType;
-use super::node_status::Acknowledgement;
-use super::source::{RenewedSecret, Source};
-use super::stream::{Outcome, StreamState};
-use crate::capabilities::Protocol;
-use crate::snapshot::Resource;
+use crate::{Acknowledgement, Outcome, RenewedSecret, Resource, ResourceType, Source, StreamState};
 
 /// The name that subscribes to everything of a type.
 const WILDCARD: &str = "*";
@@ -52,7 +47,6 @@ enum Held {
 impl StreamState for DeltaStream {
     type Request = DeltaDiscoveryRequest;
     type Response = DeltaDiscoveryResponse;
-    const PROTOCOL: Protocol = Protocol::Delta;
 
     fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
         request.node.as_ref()
@@ -265,8 +259,8 @@ fn wire(resource: &Resource) -> WireResource {
 mod tests {
     use envoy_types::pb::google::rpc::Status;
 
-    use super::super::source::tests::{cluster, source, source_renewing};
     use super::*;
+    use crate::source::tests::{cluster, source, source_renewing};
 
     fn request(kind: ResourceType, subscribe: &[&str]) -> DeltaDiscoveryRequest {
         DeltaDiscoveryRequest {

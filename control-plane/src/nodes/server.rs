@@ -1,0 +1,264 @@
+//! The streams: bytes in and out of a node's [`Session`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Code, Request, Response, Status, Streaming};
+use weir_xds::{DeltaStream, Event, Secrets, Session, StateOfTheWorldStream, StreamState};
+
+use super::host_contexts::{HostContexts, Limits};
+use super::registry::{ConnectedNode, NodeRegistry, NodeStatus};
+use super::served_gateway::ServedGateway;
+use super::service::DiscoveryService;
+use super::snapshot_cache::SnapshotCache;
+use crate::ca::leaves::LISTED;
+use crate::capabilities::{Capabilities, LeafDelivery, Protocol, UpstreamTlsStrategy};
+use crate::decision_log::hosts_in_use::HostsInUse;
+use crate::envoy_version::EnvoyVersion;
+use crate::leaf_secrets::{LeafSecrets, SecretEvent};
+
+/// Responses that may wait for a slow node before its requests wait too.
+const PENDING_RESPONSES: usize = 16;
+/// How often the next secrets are renewed, if there are more than may be made at once.
+const RENEWAL_STEP: Duration = Duration::from_millis(20);
+
+/// Serves every Envoy from one snapshot cache.
+#[derive(Clone, Debug)]
+pub struct DiscoveryServer {
+    cache: watch::Receiver<Arc<SnapshotCache>>,
+    secrets: Arc<LeafSecrets>,
+    registry: NodeRegistry,
+    hosts_in_use: HostsInUse,
+}
+
+impl DiscoveryServer {
+    /// A new cache in the channel reaches every connected node.
+    pub fn new(
+        cache: watch::Receiver<Arc<SnapshotCache>>,
+        secrets: Arc<LeafSecrets>,
+        registry: NodeRegistry,
+        hosts_in_use: HostsInUse,
+    ) -> Self {
+        Self { cache, secrets, registry, hosts_in_use }
+    }
+
+    /// As a gRPC service.
+    pub fn into_service(self) -> DiscoveryService {
+        DiscoveryService::new(self)
+    }
+
+    fn serve<S: StreamState>(
+        &self,
+        protocol: Protocol,
+        requests: Streaming<S::Request>,
+    ) -> ReceiverStream<Result<S::Response, Status>> {
+        let (responses, received) = mpsc::channel(PENDING_RESPONSES);
+        let server = self.clone();
+        tokio::spawn(async move {
+            if let Err(status) = server.run::<S>(protocol, requests, &responses).await {
+                let (code, message) = (status.code(), status.message());
+                if code == Code::Internal {
+                    // Weir did not understand the Envoy, which will say the same again.
+                    tracing::warn!(message, "the stream of an envoy was ended");
+                } else {
+                    tracing::debug!(?code, message, "xds stream ended");
+                }
+                // The node may be gone; then nobody is left to be told.
+                let _ = responses.send(Err(status)).await;
+            }
+        });
+        ReceiverStream::new(received)
+    }
+
+    async fn run<S: StreamState>(
+        mut self,
+        protocol: Protocol,
+        mut requests: Streaming<S::Request>,
+        responses: &mpsc::Sender<Result<S::Response, Status>>,
+    ) -> Result<(), Status> {
+        let Some(first) = requests.next().await.transpose()? else { return Ok(()) };
+        let node = S::node(&first).cloned().unwrap_or_default();
+        let mut in_use = self.hosts_in_use.of_node(&node.id);
+        let mut stream = self.connect::<S>(protocol, &node, responses)?;
+        stream.handle(Event::Request(first)).await?;
+        let mut renewal = tokio::time::interval(self.secrets.renewal_interval());
+        let mut step = tokio::time::interval(RENEWAL_STEP);
+        step.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut events = self.secrets.events();
+        loop {
+            let expiry = stream.session.node().hosts.next_expiry();
+            let event = tokio::select! {
+                request = requests.next() => match request.transpose()? {
+                    Some(request) => Event::Request(request),
+                    None => return Ok(()),
+                },
+                changed = self.cache.changed() => match changed {
+                    Ok(()) => {
+                        stream.session.node_mut().cache = Arc::clone(&self.cache.borrow_and_update());
+                        Event::SnapshotChanged
+                    }
+                    Err(_) => return Ok(()),
+                },
+                host = in_use.recv() => match host {
+                    Ok(host) => {
+                        let hosts = &mut stream.session.node_mut().hosts;
+                        let mut changed = hosts.used(&host, Instant::now());
+                        // Hosts that have come by now are one change.
+                        while let Ok(host) = in_use.try_recv() {
+                            changed |= hosts.used(&host, Instant::now());
+                        }
+                        if !changed {
+                            continue;
+                        }
+                        Event::SnapshotChanged
+                    }
+                    // A host that was missed will be used again.
+                    Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+                () = until(expiry) => if stream.session.node_mut().hosts.expire(Instant::now()) {
+                    Event::SnapshotChanged
+                } else {
+                    continue;
+                },
+                event = events.recv() => match event {
+                    Ok(SecretEvent::Withdrawn(name)) => Event::SecretWithdrawn(name),
+                    Ok(SecretEvent::Renewal) | Err(broadcast::error::RecvError::Lagged(_)) => Event::RenewalDue,
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+                _ = renewal.tick() => Event::RenewalDue,
+                _ = step.tick(), if stream.session.is_renewing() => Event::RenewalStep,
+            };
+            stream.handle(event).await?;
+        }
+    }
+
+    /// Enters a node into the registry, with a session of its own.
+    fn connect<'r, S: StreamState>(
+        &mut self,
+        protocol: Protocol,
+        node: &Node,
+        responses: &'r mpsc::Sender<Result<S::Response, Status>>,
+    ) -> Result<ConnectedStream<'r, S>, Status> {
+        let version = EnvoyVersion::of_node(node);
+        let cache = Arc::clone(&self.cache.borrow_and_update());
+        let choice = cache.gateway().upstream_tls;
+        let capabilities = Capabilities::of(version, protocol, choice);
+        announce(node, version, capabilities);
+        if let Err(refused) = choice.strategy(version, protocol) {
+            tracing::error!(node = node.id, "{refused}");
+        }
+        let hosts = HostContexts::new(match capabilities.upstream_tls {
+            UpstreamTlsStrategy::ContextPerHost => cache.gateway().host_contexts,
+            UpstreamTlsStrategy::SniScopedSessions | UpstreamTlsStrategy::NoSessions => Limits::NONE,
+        });
+        let served = ServedGateway { cache, capabilities, hosts };
+        let session = Session::new(served, Arc::clone(&self.secrets) as Arc<dyn Secrets>)
+            .map_err(|error| Status::internal(error.to_string()))?;
+        let status = NodeStatus {
+            label: node.id.clone(),
+            version,
+            protocol,
+            capabilities,
+            stream: session.status().clone(),
+        };
+        Ok(ConnectedStream { session, node: self.registry.connect(status), responses })
+    }
+}
+
+/// One stream of one node, with the way back to it.
+struct ConnectedStream<'r, S: StreamState> {
+    session: Session<S, ServedGateway>,
+    node: ConnectedNode,
+    responses: &'r mpsc::Sender<Result<S::Response, Status>>,
+}
+
+impl<S: StreamState> ConnectedStream<'_, S> {
+    async fn handle(&mut self, event: Event<S::Request>) -> Result<(), Status> {
+        let asked = matches!(event, Event::Request(_));
+        let output = self.session.handle(event, Instant::now());
+        if let Some(rejection) = output.rejection {
+            let text = rejection.rejection.unwrap_or_default();
+            tracing::error!(kind = rejection.kind.as_str(), rejection = text, "envoy rejected an update");
+        }
+        if asked || !output.responses.is_empty() {
+            self.node.update(|status| status.stream.clone_from(self.session.status()));
+        }
+        for response in output.responses {
+            if let (Some(kind), nonce) = S::header(&response) {
+                tracing::debug!(kind = kind.as_str(), nonce, "push");
+            }
+            self.responses.send(Ok(response)).await.map_err(|_| Status::cancelled("the node is gone"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn announce(node: &Node, version: Option<EnvoyVersion>, capabilities: Capabilities) {
+    let strategy = capabilities.upstream_tls.as_str();
+    match version {
+        Some(version) => tracing::info!(node = node.id, %version, strategy, "envoy connected"),
+        None => tracing::warn!(
+            node = node.id,
+            strategy,
+            "envoy connected without a version that can be trusted; it gets what is right on every version"
+        ),
+    }
+    if capabilities.upstream_tls == UpstreamTlsStrategy::NoSessions {
+        tracing::warn!(
+            node = node.id,
+            "no TLS session of an upstream is resumed here: every new connection costs a full handshake"
+        );
+    }
+    if capabilities.leaf_delivery == LeafDelivery::InAdvance {
+        tracing::warn!(
+            node = node.id,
+            "certificates are made in advance here, for {LISTED} exact hosts of the policy at most: no host under a \
+             wildcard can be reached over TLS, and a host outside the policy is refused at CONNECT"
+        );
+    }
+}
+
+/// What a stream sends.
+pub type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for DiscoveryServer {
+    type StreamAggregatedResourcesStream = Responses<DiscoveryResponse>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        Ok(Response::new(Box::pin(
+            self.serve::<StateOfTheWorldStream>(Protocol::StateOfTheWorld, request.into_inner()),
+        )))
+    }
+
+    type DeltaAggregatedResourcesStream = Responses<DeltaDiscoveryResponse>;
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        Ok(Response::new(Box::pin(self.serve::<DeltaStream>(Protocol::Delta, request.into_inner()))))
+    }
+}

@@ -1,0 +1,76 @@
+//! The snapshots of one policy, built once for each kind of node.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use weir_policy::Host;
+use weir_xds::{InconsistentSnapshot, Resource, Snapshot};
+
+use super::host_contexts::HostContexts;
+use crate::capabilities::Capabilities;
+use crate::resources::{self, Gateway};
+
+/// The most host clusters that are kept encoded for the next node.
+const HOST_CLUSTERS: usize = 4096;
+
+/// The snapshots of one policy, each built once, when the first node of its kind connects.
+#[derive(Debug)]
+pub struct SnapshotCache {
+    gateway: Gateway,
+    built: Mutex<HashMap<Capabilities, Arc<Snapshot>>>,
+    host_clusters: Mutex<HashMap<Host, Arc<Resource>>>,
+}
+
+impl SnapshotCache {
+    /// An empty cache of a gateway's snapshots.
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway, built: Mutex::default(), host_clusters: Mutex::default() }
+    }
+
+    /// The gateway whose snapshots these are.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The snapshot for a node with these capabilities and these hosts.
+    ///
+    /// # Errors
+    /// The resources do not fit together; nothing of them is served then.
+    pub fn snapshot(
+        &self,
+        capabilities: Capabilities,
+        hosts: &HostContexts,
+    ) -> Result<Arc<Snapshot>, InconsistentSnapshot> {
+        let snapshot = self.shared(capabilities)?;
+        let hosts_with_clusters = hosts.clusters();
+        if hosts_with_clusters.is_empty() {
+            return Ok(snapshot);
+        }
+        let clusters = hosts_with_clusters.into_iter().map(|host| self.host_cluster(host));
+        Ok(Arc::new(resources::with_hosts(&snapshot, clusters, hosts.routed())?))
+    }
+
+    fn host_cluster(&self, host: &Host) -> Arc<Resource> {
+        let mut clusters = self.host_clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = clusters.get(host) {
+            return Arc::clone(cluster);
+        }
+        if clusters.len() >= HOST_CLUSTERS {
+            clusters.clear();
+        }
+        let cluster = Arc::new(resources::host_cluster(&self.gateway, host));
+        clusters.insert(*host, Arc::clone(&cluster));
+        cluster
+    }
+
+    fn shared(&self, capabilities: Capabilities) -> Result<Arc<Snapshot>, InconsistentSnapshot> {
+        // A panic while building leaves the map as it was.
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(snapshot) = built.get(&capabilities) {
+            return Ok(Arc::clone(snapshot));
+        }
+        let snapshot = Arc::new(resources::build(&self.gateway, capabilities)?);
+        built.insert(capabilities, Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+}

@@ -1,0 +1,179 @@
+//! One node's session: what it asks for and what changes, in; the responses to send, out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::{
+    Acknowledgement, InconsistentSnapshot, ResourceType, Secrets, Snapshot, Source, StreamState, StreamStatus,
+};
+
+/// The resources that one node is served beside its secrets, and how they follow what the node has accepted.
+pub trait ServedNode {
+    /// Gives the resources to serve now.
+    ///
+    /// # Errors
+    /// When they do not fit together. The node keeps what it has.
+    fn snapshot(&self) -> Result<Arc<Snapshot>, InconsistentSnapshot>;
+
+    /// Takes over the clusters that a node holds when it connects again.
+    fn adopt_clusters(&mut self, names: &[&str], now: Instant);
+
+    /// Hears that the node has accepted everything of this type that it was sent, and that this is all there is to send.
+    /// Returns whether [`Self::snapshot`] has changed by it.
+    fn accepted(&mut self, kind: ResourceType, now: Instant) -> bool;
+
+    /// Hears that the node rejected a response of this type. Returns whether [`Self::snapshot`] has changed by it.
+    fn rejected(&mut self, kind: ResourceType) -> bool;
+
+    /// Whether the node asks for secrets when it needs them. Otherwise the snapshot's listeners name them in advance.
+    fn asks_for_secrets(&self) -> bool;
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event<R> {
+    /// The node sent a request.
+    Request(R),
+    /// [`ServedNode::snapshot`] may have changed.
+    SnapshotChanged,
+    /// No node may hold the secret of this name any longer.
+    SecretWithdrawn(Arc<str>),
+    /// Secrets that the node holds may be due for renewal.
+    RenewalDue,
+    /// More secrets may be renewed now.
+    RenewalStep,
+}
+
+/// The consequences of an event.
+#[derive(Debug)]
+pub struct Output<R> {
+    /// The responses to send, in push order.
+    pub responses: Vec<R>,
+    /// The rejection that the node reported.
+    pub rejection: Option<Acknowledgement>,
+}
+
+impl<R> Default for Output<R> {
+    fn default() -> Self {
+        Self { responses: Vec::new(), rejection: None }
+    }
+}
+
+/// One stream of one node.
+#[derive(Debug)]
+pub struct Session<S, N> {
+    stream: S,
+    node: N,
+    source: Source,
+    status: StreamStatus,
+}
+
+impl<S: StreamState, N: ServedNode> Session<S, N> {
+    /// A session in which the node has not asked for anything.
+    ///
+    /// # Errors
+    /// When the node's resources do not fit together.
+    pub fn new(node: N, secrets: Arc<dyn Secrets>) -> Result<Self, InconsistentSnapshot> {
+        let source = Source::new(node.snapshot()?, secrets);
+        Ok(Self { stream: S::default(), node, source, status: StreamStatus::default() })
+    }
+
+    /// Takes in an event, and gives what it leads to.
+    pub fn handle(&mut self, event: Event<S::Request>, now: Instant) -> Output<S::Response> {
+        let mut output = Output::default();
+        match event {
+            Event::Request(request) => self.on_request(request, now, &mut output),
+            Event::SnapshotChanged => self.refresh(&mut output),
+            Event::SecretWithdrawn(name) if self.node.asks_for_secrets() => {
+                let response = self.stream.withdraw(&name);
+                self.send(response, &mut output);
+            }
+            Event::SecretWithdrawn(_) => {}
+            Event::RenewalDue if self.node.asks_for_secrets() => self.stream.begin_renewals(),
+            Event::RenewalDue => {
+                // Secrets that come in advance are in use, and no handshake would ask for them again.
+                let response = self.stream.changes(ResourceType::Secret, &self.source);
+                self.send(response, &mut output);
+            }
+            Event::RenewalStep => {
+                let response = self.stream.renewals(&self.source);
+                self.send(response, &mut output);
+            }
+        }
+        output
+    }
+
+    /// The node's resources, to be told what happens to them. [`Event::SnapshotChanged`] must follow a change.
+    pub fn node_mut(&mut self) -> &mut N {
+        &mut self.node
+    }
+
+    /// The node's resources.
+    pub fn node(&self) -> &N {
+        &self.node
+    }
+
+    /// What the node was sent, has accepted and has rejected.
+    pub fn status(&self) -> &StreamStatus {
+        &self.status
+    }
+
+    /// Whether [`Event::RenewalStep`] has something to do.
+    pub fn is_renewing(&self) -> bool {
+        self.stream.is_renewing()
+    }
+
+    fn on_request(&mut self, request: S::Request, now: Instant, output: &mut Output<S::Response>) {
+        let held = S::clusters_held(&request);
+        if !held.is_empty() {
+            self.node.adopt_clusters(&held, now);
+            self.rebuild();
+        }
+        let kind = S::kind(&request);
+        let outcome = self.stream.on_request(request, &self.source);
+        if let Some(acknowledgement) = outcome.acknowledgement {
+            output.rejection = acknowledgement.rejection.is_some().then(|| acknowledgement.clone());
+            self.status.acknowledged(acknowledgement);
+        }
+        self.send(outcome.response, output);
+        if let Some(kind) = kind {
+            self.status.subscribed(kind);
+        }
+        if output.rejection.as_ref().is_some_and(|rejection| self.node.rejected(rejection.kind)) {
+            self.refresh(output);
+        }
+        // Everything there is to serve was sent by now, so what is settled was accepted in its present form.
+        for kind in ResourceType::OF_SNAPSHOT {
+            if self.status.is_settled(kind) && self.node.accepted(kind, now) {
+                self.refresh(output);
+            }
+        }
+    }
+
+    /// Serves the node's present resources, in push order.
+    fn refresh(&mut self, output: &mut Output<S::Response>) {
+        self.rebuild();
+        for kind in ResourceType::OF_SNAPSHOT {
+            let response = self.stream.changes(kind, &self.source);
+            self.send(response, output);
+        }
+    }
+
+    /// Resources that do not fit together are never served: the node keeps the last ones that did.
+    fn rebuild(&mut self) {
+        if let Ok(snapshot) = self.node.snapshot() {
+            self.source.replace_snapshot(snapshot);
+        }
+    }
+
+    fn send(&mut self, response: Option<S::Response>, output: &mut Output<S::Response>) {
+        let Some(response) = response else { return };
+        if let (Some(kind), nonce) = S::header(&response) {
+            self.status.sent(kind, nonce, S::resources(&response));
+        }
+        output.responses.push(response);
+    }
+}
+
+#[cfg(test)]
+mod tests;
