@@ -1,4 +1,5 @@
-//! What signs: a CA's certificate and key, what stands above it, and the roots that clients must trust for it.
+//! A signing CA: its certificate and key, the certificates between it and its root, and the roots that clients must
+//! trust.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,8 +13,8 @@ use super::certificate::CaCertificate;
 use super::name_constraints::NameConstraints;
 use super::validity::Validity;
 
-/// The CA under which an intermediate signs. The first of its roots is what a client needs; the others are older ones
-/// that clients may still hold.
+/// The CA that signs Weir's intermediate. Its first root is the one that clients need; the others are older roots
+/// that clients may still trust.
 pub struct Authority {
     certificate: CaCertificate,
     issuer: Issuer<'static, KeyPair>,
@@ -22,29 +23,31 @@ pub struct Authority {
     origin: Origin,
 }
 
-/// A certificate that clients are to trust.
+/// A root certificate that clients should trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedRoot {
-    /// The root.
+    /// The root's certificate.
     pub certificate: CaCertificate,
-    /// The last second in which it is of use.
+    /// The last second in which a client needs to trust this root.
     pub until: SystemTime,
 }
 
-/// Where the key and the certificate came from, so that a fault can say what to do.
+/// Where the CA's key and certificate came from. An error message uses it to say what to do.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
-    /// Weir made them.
+    /// Weir made the key and the certificate.
     Made { certificate: PathBuf, key: PathBuf },
-    /// The operator brought them.
+    /// The operator supplied the key and the certificate.
     Brought { certificate: PathBuf },
 }
 
-/// Tells authorities apart whose leaves differ.
+/// A hash of the certificates that leaves carry above the intermediate. Two authorities with different hashes need
+/// different leaves.
 pub(super) type ChainIdentity = [u8; 32];
 
 impl Authority {
-    /// `above` are the certificates that a client needs beside the root to get from `certificate` to any of `roots`.
+    /// Creates an authority. `above` holds the certificates that a client needs, beside its root, to build a chain
+    /// from `certificate` to any of `roots`.
     pub(super) fn new(
         certificate: CaCertificate,
         key: KeyPair,
@@ -56,31 +59,31 @@ impl Authority {
         Ok(Self { certificate, issuer, above, roots, origin })
     }
 
-    /// The certificate whose key signs.
+    /// The certificate of the key that signs.
     #[must_use]
     pub fn certificate(&self) -> &CaCertificate {
         &self.certificate
     }
 
-    /// What clients are to trust, the newest first.
+    /// The roots that clients should trust, the newest first.
     #[must_use]
     pub fn roots(&self) -> &[TrustedRoot] {
         &self.roots
     }
 
-    /// The roots, one behind the other, in PEM.
+    /// All roots in PEM, concatenated.
     #[must_use]
     pub fn roots_pem(&self) -> String {
         self.roots.iter().map(|root| root.certificate.pem()).collect()
     }
 
-    /// Whether a leaf for this name would verify.
+    /// Returns whether the name constraints of every certificate in the chain permit a leaf for this host.
     #[must_use]
     pub fn permits(&self, host: &weir_policy::Host) -> bool {
         self.all_constraints().all(|constraints| constraints.permit(host))
     }
 
-    /// Whether there are names that it may not sign for.
+    /// Returns whether a certificate in the chain has name constraints.
     #[must_use]
     pub fn is_constrained(&self) -> bool {
         self.all_constraints().any(NameConstraints::are_some)
@@ -92,7 +95,8 @@ impl Authority {
         path.map(CaCertificate::constraints)
     }
 
-    /// What stands between the certificate and its root. What joins a new root to an old one does not.
+    /// The certificates between the CA's certificate and its root. A certificate that links a new root to an older
+    /// one is not part of this path.
     fn path(&self) -> &[CaCertificate] {
         match &self.origin {
             Origin::Made { .. } => &[],
@@ -100,7 +104,7 @@ impl Authority {
         }
     }
 
-    /// When all certificates on the way to the root are valid.
+    /// The period in which every certificate up to the root is valid.
     pub(super) fn validity(&self) -> Validity {
         let root = self.roots.first().map(|root| &root.certificate);
         let path = self.path().iter().chain(root).map(CaCertificate::validity);
@@ -114,7 +118,8 @@ impl Authority {
         &self.issuer
     }
 
-    /// The certificates that follow an intermediate on the wire, in PEM. A root of its own is left out: clients have it.
+    /// The certificates that follow the intermediate in a TLS handshake, in PEM. A self-issued CA certificate is left
+    /// out, because clients have it as their root.
     pub(super) fn chain_pem(&self) -> String {
         let own = (!self.certificate.is_self_issued()).then_some(&self.certificate);
         own.into_iter().chain(&self.above).map(CaCertificate::pem).collect()
@@ -149,7 +154,7 @@ impl Authority {
 }
 
 impl PartialEq for Authority {
-    /// Whether both sign with one key under one chain and are trusted through the same roots.
+    /// Returns whether both sign with one key under one chain and share their trusted roots.
     fn eq(&self, other: &Self) -> bool {
         (&self.certificate, &self.above, &self.roots) == (&other.certificate, &other.above, &other.roots)
     }

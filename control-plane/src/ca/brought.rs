@@ -1,5 +1,5 @@
-//! A CA that the operator brings: a file with its certificate and those above it up to the root, and a file with its
-//! key. Weir signs with it through an intermediate of its own, as with a root that it made.
+//! An external CA: the operator supplies one file with its certificate chain up to the root, and one file with its
+//! key. Weir signs leaves through an intermediate of its own, as it does with a root that it made.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,17 +14,17 @@ use super::authority::{Authority, Origin, TrustedRoot};
 use super::certificate::CaCertificate;
 use crate::state_folder;
 
-/// The files.
+/// The files of an external CA.
 #[derive(Debug, Clone)]
 pub struct CaFiles {
     /// `--ca-certificate`: the CA's certificate first, then its issuer's, and so on to the root (PEM).
     pub certificate: PathBuf,
-    /// `--ca-key`: its private key (PEM, PKCS #8), mode 0600.
+    /// `--ca-key`: the private key of the CA's certificate (PEM, PKCS #8), mode 0600.
     pub key: PathBuf,
 }
 
 impl CaFiles {
-    /// Reads and checks them.
+    /// Reads both files and checks that key, chain and validity fit together.
     pub(super) fn open(&self, now: SystemTime) -> Result<Authority, CaError> {
         let mut chain = self.chain()?.into_iter();
         let Some(certificate) = chain.next() else {
@@ -52,7 +52,8 @@ impl CaFiles {
             }
         }
         for (below, certificate) in path.iter().enumerate() {
-            // Weir's intermediate, and the certificates of CAs before this one.
+            // A path length counts the CA certificates below it: Weir's intermediate, and the certificates earlier in
+            // the chain.
             if certificate
                 .path_length()
                 .is_some_and(|most| usize::try_from(most).is_ok_and(|most| most < below + 1))
@@ -99,7 +100,8 @@ impl CaFiles {
         let io =
             |cause: std::io::Error| fault(cause.to_string(), "name a file with the CA's private key in PEM");
         let mut file = File::open(&self.key).map_err(io)?;
-        // Of the open file, not of the path: what is checked is what is read.
+        // The check uses the open file's metadata. A check of the path could see another file than the one that is
+        // read.
         state_folder::assert_secret(&self.key, &file.metadata().map_err(io)?)?;
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(io)?;
@@ -129,7 +131,7 @@ mod tests {
     use super::super::{Ca, Lifetimes};
     use super::*;
 
-    /// A CA with its certificate, as an operator has one.
+    /// A CA with its certificate, as an operator would hold it.
     struct Made {
         issuer: Issuer<'static, KeyPair>,
         pem: String,

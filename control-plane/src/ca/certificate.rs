@@ -1,4 +1,4 @@
-//! A certificate of a CA: what it may sign, and who it is.
+//! A CA certificate: its identity, and the names that it may sign for.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::name_constraints::NameConstraints;
 use super::validity::Validity;
 
-/// A certificate that may sign others.
+/// A certificate that may sign other certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaCertificate {
     der: Vec<u8>,
@@ -23,7 +23,7 @@ pub struct CaCertificate {
 }
 
 impl CaCertificate {
-    /// Reads a certificate in DER. The error says what is wrong with it.
+    /// Parses a certificate in DER. The error describes the fault.
     pub(super) fn parse(der: Vec<u8>) -> Result<Self, String> {
         let (_, x509) = X509Certificate::from_der(&der).map_err(|cause| cause.to_string())?;
         let constraints = x509.basic_constraints().map_err(|cause| cause.to_string())?;
@@ -64,25 +64,25 @@ impl CaCertificate {
         pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.as_slice()), line_feeds)
     }
 
-    /// The subject, for a person.
+    /// The subject, in readable form.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// When it is valid.
+    /// The certificate's validity period.
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// The names that it may sign for.
+    /// The certificate's name constraints.
     #[must_use]
     pub fn constraints(&self) -> &NameConstraints {
         &self.constraints
     }
 
-    /// SHA-256 of the certificate, as most tools show it: `AB:CD:…`.
+    /// The certificate's SHA-256 hash in the form that most tools print: `AB:CD:…`.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let hash = digest::digest(&digest::SHA256, &self.der);
@@ -90,32 +90,33 @@ impl CaCertificate {
         bytes.join(":")
     }
 
-    /// Whether this key (a SubjectPublicKeyInfo) is its own.
+    /// Returns whether this public key (a SubjectPublicKeyInfo) is the certificate's key.
     pub(super) fn has_key(&self, public_key: &[u8]) -> bool {
         self.public_key == public_key
     }
 
-    /// Whether both are of one CA: the same name and key.
+    /// Returns whether both certificates belong to one CA, with one subject and one key.
     pub(super) fn is_of_the_ca_of(&self, other: &Self) -> bool {
         self.subject == other.subject && self.public_key == other.public_key
     }
 
-    /// How many certificates of CAs may stand between it and a leaf, if that is bounded.
+    /// The path length constraint: how many CA certificates may lie between this one and a leaf. `None` means no
+    /// limit.
     pub(super) fn path_length(&self) -> Option<u32> {
         self.path_length
     }
 
-    /// Whether it names itself as its issuer, as a root does.
+    /// Returns whether the certificate names itself as its issuer, as a root does.
     pub(super) fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }
 
-    /// Whether the other names this one as its issuer.
+    /// Returns whether `other` names this certificate as its issuer.
     pub(super) fn issued(&self, other: &Self) -> bool {
         other.issuer == self.subject
     }
 
-    /// Whether this one's key made the other's signature.
+    /// Returns whether this certificate's key signed `other`.
     pub(super) fn signed(&self, other: &Self) -> bool {
         let key = SubjectPublicKeyInfo::from_der(&self.public_key);
         let other = X509Certificate::from_der(&other.der);

@@ -1,5 +1,7 @@
-//! The intermediate: signs leaves, lives in memory only. Made afresh by every process, so that what signs all day
-//! is never what clients trust, and a leaf chains to the same root whichever process made it.
+//! The intermediate CA, which signs leaves and exists in memory only.
+//!
+//! Each process makes its own. The key that signs all day is therefore never the key that clients trust, and leaves
+//! of every process chain to one root.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -24,7 +26,8 @@ pub struct Intermediate {
 }
 
 impl Intermediate {
-    /// A new key and a certificate for it, signed by the CA: may sign leaves for TLS servers and nothing else.
+    /// Makes a new key and a certificate for it, signed by the CA. The certificate may sign leaves for TLS servers
+    /// and nothing else.
     pub(super) fn make(authority: &Authority, lifetime: Duration, now: SystemTime) -> Result<Self, CaError> {
         let failed = || cannot_sign("an intermediate");
         authority.assert_valid(now)?;
@@ -46,18 +49,18 @@ impl Intermediate {
         Ok(Self { chain, chain_identity, validity, renew_at, issuer })
     }
 
-    /// Its certificate and those that follow it on the wire, in PEM.
+    /// The intermediate's certificate and the certificates that follow it in a TLS handshake, in PEM.
     #[must_use]
     pub fn chain_pem(&self) -> &str {
         &self.chain
     }
 
-    /// Of the authority that signed it.
+    /// The chain identity of the authority that signed this intermediate.
     pub(super) fn chain_identity(&self) -> ChainIdentity {
         self.chain_identity
     }
 
-    /// From when on a new one should sign.
+    /// The time after which a new intermediate should sign.
     #[must_use]
     pub fn renew_at(&self) -> SystemTime {
         self.renew_at

@@ -1,4 +1,4 @@
-//! A leaf: the certificate that one client sees for one name, with its own key.
+//! A leaf: a TLS server certificate for one name, with a key of its own.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -15,13 +15,13 @@ use super::private_key::PrivateKey;
 use super::validity::{Validity, x509_time};
 use super::{CaError, cannot_sign};
 
-// ub-common-name of RFC 5280, appendix A.1: a longer one makes the certificate malformed.
+// RFC 5280, appendix A.1, bounds a common name (ub-common-name); a longer one makes the certificate malformed.
 const LONGEST_COMMON_NAME: usize = 64;
 
-/// A certificate for exactly one name, with its chain and key.
+/// A certificate for exactly one name, with its chain and its key.
 ///
-/// One name each, because browsers send requests for every name of a certificate over one connection, and those
-/// would be refused as not meant for it.
+/// A browser sends requests for every name of a certificate over one connection. The filter would refuse them,
+/// because they do not match the connection's server name. So each leaf has one name.
 #[derive(Debug)]
 pub struct Leaf {
     certificate_chain: String,
@@ -54,7 +54,8 @@ impl Leaf {
         let validity = Validity::new(now, lifetime, Some(intermediate.validity()));
         parameters.not_before = x509_time(validity.not_before);
         parameters.not_after = x509_time(validity.not_after);
-        // Left to rcgen, the serial is 159 bits of a hash of the fresh public key, and so as random as the key.
+        // rcgen derives the default serial number from the fresh public key, 159 bits of a hash. It is as random as
+        // the key.
         let certificate = parameters.signed_by(&key, intermediate.issuer()).map_err(failed())?;
         Ok(Self {
             certificate_chain: certificate.pem() + intermediate.chain_pem(),
@@ -65,7 +66,7 @@ impl Leaf {
         })
     }
 
-    /// The leaf's and the intermediate's certificate and what leads from there to a root, in that order, in PEM.
+    /// The PEM chain that a server presents: the leaf, the intermediate, and the certificates from there to a root.
     #[must_use]
     pub fn certificate_chain(&self) -> &str {
         &self.certificate_chain
@@ -77,7 +78,7 @@ impl Leaf {
         &self.private_key
     }
 
-    /// Of the authority that it chains to.
+    /// The chain identity of the authority that this leaf chains to.
     pub(super) fn chain_identity(&self) -> ChainIdentity {
         self.chain_identity
     }
@@ -88,8 +89,8 @@ impl Leaf {
         self.not_after
     }
 
-    /// From when on a new leaf should be handed out: when about two thirds of its life have gone, at a point of
-    /// its own, so that leaves made together are not all replaced together.
+    /// The time after which a new leaf should replace this one, after about two thirds of its life. Each leaf gets a
+    /// random offset, so that leaves made together are not all replaced together.
     #[must_use]
     pub fn renew_at(&self) -> SystemTime {
         self.renew_at
@@ -104,7 +105,8 @@ fn subject_alt_name(name: &str) -> Result<SanType, rcgen::Error> {
     }
 }
 
-/// Up to a tenth of the lifetime. A fresh public key is random, so no other source of randomness is needed.
+/// A random offset of up to a tenth of the lifetime. A fresh public key is random, so it needs no other source of
+/// randomness.
 fn jitter(public_key: &[u8], lifetime: Duration) -> Duration {
     let random = public_key.iter().rev().take(2).fold(0, |number, byte| (number << 8) | u32::from(*byte));
     lifetime / 10 * random / 0x1_0000

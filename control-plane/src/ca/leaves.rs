@@ -1,9 +1,9 @@
-//! The leaves in use: one a name, made on the first ask, replaced before their end, and bounded in number.
+//! The leaves in use. Each name has one leaf, made at the first request for it and replaced before it expires.
 //!
-//! Every name that an Envoy has asked for costs it memory (about 30 KB) until the name is withdrawn, and anybody
-//! behind it can ask for any name by dialling it. So the names are bounded, those that nobody uses go, and how fast
-//! names may replace each other is bounded too. Names outside the policy, which get a leaf only so that a refusal can
-//! be read, have small bounds of their own and can never push out a name of the policy.
+//! Each name costs Envoy about 30 KB of memory until the name is withdrawn, and any client can make Envoy ask for any
+//! name by connecting with it. So the number of names is bounded, unused names expire, and the rate at which a new
+//! name may displace an old one is bounded too. Names outside the policy get a leaf only so that the client can read
+//! its denial. They have small limits of their own and never displace a name of the policy.
 
 mod limits;
 mod places;
@@ -20,7 +20,7 @@ use super::{Ca, CaError};
 pub use limits::{LISTED, Limit, Limits, Standing};
 use places::{Place, Places, Queue};
 
-/// The leaves in use. Shared between threads.
+/// The leaves in use, shared between threads.
 #[derive(Debug)]
 pub struct Leaves {
     ca: Arc<Ca>,
@@ -28,23 +28,23 @@ pub struct Leaves {
     state: Mutex<State>,
 }
 
-/// An answer to an ask for a leaf.
+/// The answer to a request for a leaf.
 #[derive(Debug)]
 pub struct Issued {
     /// The leaf.
     pub leaf: Arc<Leaf>,
-    /// The name that had to go to make room: withdraw it from the Envoys that hold it.
+    /// A name that was evicted to make room. The caller must withdraw it from the Envoys that hold it.
     pub withdrawn: Option<Arc<str>>,
 }
 
-/// What has become of the leaf of a name that somebody holds.
+/// The state of a leaf that an Envoy holds.
 #[derive(Debug)]
 pub enum Renewal {
-    /// This one is to be held now.
+    /// The Envoy should hold this leaf.
     Leaf(Arc<Leaf>),
-    /// It is time for a new one, and other names are before it: ask again soon.
+    /// The leaf is due for renewal, and the renewal rate is used up. The caller should ask again soon.
     Later,
-    /// The name has lost its place: nobody should hold it.
+    /// The name was evicted. The caller should withdraw it from the Envoy.
     Gone,
 }
 
@@ -53,7 +53,7 @@ struct State {
     entries: HashMap<Arc<str>, Entry>,
     places: Places,
     renewals: TokenBucket,
-    /// Counts asks and uses, and so orders them.
+    /// Counts requests and uses, to order them.
     clock: u64,
 }
 
@@ -65,12 +65,12 @@ struct Entry {
     leaf: Slot,
 }
 
-/// The leaf of one name. Locked while it is made, so that concurrent asks for the name make it once and asks for
-/// other names do not wait.
+/// The leaf of one name. It is locked while the CA mints it: concurrent requests for the name mint one leaf, and
+/// requests for other names do not wait.
 type Slot = Arc<Mutex<Option<Arc<Leaf>>>>;
 
 impl Leaves {
-    /// No leaves yet.
+    /// Creates an empty set of leaves.
     #[must_use]
     pub fn new(ca: Arc<Ca>, limits: Limits) -> Self {
         let state = State {
@@ -82,14 +82,15 @@ impl Leaves {
         Self { ca, limits, state: Mutex::new(state) }
     }
 
-    /// The CA that signs them.
+    /// The CA that signs the leaves.
     #[must_use]
     pub fn ca(&self) -> &Ca {
         &self.ca
     }
 
-    /// The leaf of `name`, which is a spelling of `host`: the one in use, or a new one if there is none or it is time
-    /// to renew it. At the limit the name that was used least goes; `None` if too many have gone already.
+    /// Returns the leaf for `name`, which is a spelling of `host`. Mints one if the name has none or its leaf is due
+    /// for renewal. At the limit, a new name evicts the least used one; `None` means that the rate of evictions is
+    /// used up.
     ///
     /// # Errors
     /// When the CA cannot make a certificate.
@@ -104,8 +105,7 @@ impl Leaves {
         Ok(Some(Issued { leaf: self.current(&slot, host, now)?, withdrawn }))
     }
 
-    /// Gives a place to a name that somebody holds a leaf of already, if one is free. Its leaf is made by
-    /// [`Self::renewed`].
+    /// Adds a name whose leaf an Envoy already holds, if there is room. [`Self::renewed`] mints its leaf.
     pub fn readmit(&self, name: &str, standing: Standing, now: SystemTime) {
         let mut state = self.state();
         if !state.places.of(standing).is_full() && !state.entries.contains_key(name) {
@@ -113,8 +113,8 @@ impl Leaves {
         }
     }
 
-    /// The leaf of a name that is held, made anew if it is time and the rate of renewals allows. Not an ask: the name
-    /// keeps its place.
+    /// Returns the current leaf for a name that an Envoy holds, and renews it if it is due and the renewal rate
+    /// allows. This does not count as a request, so the name keeps its place in the eviction order.
     ///
     /// # Errors
     /// When the CA cannot make a certificate.
@@ -131,7 +131,7 @@ impl Leaves {
         }
     }
 
-    /// A request was made under this name.
+    /// Records that a client made a request under this name.
     pub fn used(&self, name: &str, now: SystemTime) {
         let mut state = self.state();
         if let Some((name, _)) = state.entries.get_key_value(name) {
@@ -140,13 +140,13 @@ impl Leaves {
         }
     }
 
-    /// Orders names by their last use: higher is later, and zero is never.
+    /// A number that orders names by their last use: higher is later, and zero means never used.
     pub fn last_use(&self, name: &str) -> u64 {
         let state = self.state();
         state.entries.get(name).map_or(0, |entry| if entry.place.used { entry.place.at } else { 0 })
     }
 
-    /// Sorts the names anew after a change of policy.
+    /// Assigns every name to its class again after the policy has changed.
     pub fn reclassify(&self, standing: impl Fn(&str) -> Standing) {
         let mut state = self.state();
         let State { entries, places, .. } = &mut *state;
@@ -158,7 +158,8 @@ impl Leaves {
         }
     }
 
-    /// Takes out one name that is idle or beyond the limit, if there is any: withdraw it from the Envoys that hold it.
+    /// Removes one name that is idle or beyond the limit, if there is one. The caller must withdraw it from the
+    /// Envoys that hold it.
     pub fn reap(&self, now: SystemTime) -> Option<Arc<str>> {
         let mut state = self.state();
         let State { entries, places, .. } = &mut *state;
@@ -172,7 +173,8 @@ impl Leaves {
             if queue.order.len() > queue.live {
                 return queue.order.values().next();
             }
-            // The longest unused is the first of those that were never used, or the first of the others.
+            // The queue holds never-used names first. The longest idle name is the first of them, or the first of the
+            // used names.
             let first_used = queue.order.range(Place { used: true, at: 0 }..).map(|(_, name)| name).next();
             queue.order.values().next().filter(is_idle).or(first_used.filter(is_idle))
         });
@@ -181,7 +183,7 @@ impl Leaves {
         Some(name)
     }
 
-    /// The leaf in a slot, made or renewed if need be, once for all who wait for it.
+    /// Returns the slot's leaf, and mints or renews it once for all callers that wait for it.
     fn current(&self, slot: &Slot, host: &Host, now: SystemTime) -> Result<Arc<Leaf>, CaError> {
         let mut held = lock(slot);
         if let Some(leaf) = held.as_ref().filter(|leaf| self.ca.is_current(leaf, now)) {
@@ -196,7 +198,7 @@ impl Leaves {
 }
 
 impl State {
-    /// The slot of a name, and the name that had to go for it. `None` if there is no room.
+    /// Returns the slot of a name, and the name that was evicted for it. `None` means that there is no room.
     fn admit(&mut self, name: &str, standing: Standing, now: SystemTime) -> Option<(Slot, Option<Arc<str>>)> {
         if let Some((name, entry)) = self.entries.get_key_value(name) {
             let (name, slot, used) = (Arc::clone(name), Arc::clone(&entry.leaf), entry.place.used);
@@ -247,7 +249,8 @@ impl State {
     }
 }
 
-/// Nothing is left half-changed in what is guarded here, so a panic elsewhere does not make it wrong.
+/// Locks a mutex, even a poisoned one. No guarded value is ever left half-changed, so a panic in another thread does
+/// no harm.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -274,7 +277,7 @@ mod tests {
         leaves.leaf_for(name, &host(name), standing, at).unwrap()
     }
 
-    /// The name that had to go.
+    /// Asks for a leaf and returns the evicted name.
     fn ask(leaves: &Leaves, name: &str, standing: Standing) -> Option<String> {
         admitted(leaves, name, standing, now()).unwrap().withdrawn.map(|name| (*name).to_owned())
     }
@@ -362,7 +365,7 @@ mod tests {
         };
         let flood =
             |numbers: std::ops::Range<usize>, at| numbers.filter(|number| admitted(*number, at)).count();
-        // Two that fill it, and as many that replace them at once.
+        // Two names fill the limit, and two more may replace them at once.
         assert_eq!(flood(0..100, now()), 4);
         assert_eq!(flood(100..200, now() + Duration::from_secs(1)), 1);
         assert_eq!(

@@ -1,7 +1,8 @@
 //! Name constraints (RFC 5280, 4.2.1.10): the names that a CA may sign for.
 //!
-//! They bind whoever has the CA's key, because clients check them. So they stand on the root, whose key lies on a disk;
-//! on an intermediate that lives in the same memory as the root's key they would bind nobody.
+//! Clients check name constraints, so the constraints bind everybody who holds the CA's key. They belong on the root,
+//! whose key is on disk. On Weir's intermediate they would bind nobody, because its key shares the memory of the
+//! process with the root's key.
 
 use std::fmt;
 
@@ -12,20 +13,20 @@ use x509_parser::prelude::{GeneralName, ParsedExtension, X509Certificate};
 /// The names that a CA may sign for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameConstraints {
-    /// These and everything below them; all names if there are none.
+    /// The permitted names; each includes the names below it. An empty list permits every name.
     permitted: Vec<String>,
-    /// Not these, nor anything below them.
+    /// The excluded names; each includes the names below it.
     excluded: Vec<String>,
 }
 
 impl NameConstraints {
-    /// Only these hosts and everything below them.
+    /// Permits only these hosts and the names below them.
     #[must_use]
     pub fn permitting(hosts: &[Host]) -> Self {
         Self { permitted: hosts.iter().map(|host| host.as_str().to_owned()).collect(), excluded: Vec::new() }
     }
 
-    /// Those of a certificate. The error says what cannot be kept.
+    /// Reads the name constraints of a certificate. The error names a constraint that Weir's leaves cannot satisfy.
     pub(super) fn of(certificate: &X509Certificate<'_>) -> Result<Self, String> {
         let mut constraints = Self::default();
         for extension in certificate.extensions() {
@@ -34,7 +35,7 @@ impl NameConstraints {
                 if let GeneralName::DNSName(name) = &subtree.base {
                     constraints.permitted.push(name.to_ascii_lowercase());
                 } else if let GeneralName::DirectoryName(_) = &subtree.base {
-                    // The subject of a leaf is the name of its host, which is in no such tree.
+                    // A leaf's subject is the name of its host, which lies in no directory subtree.
                     return Err("its name constraints permit some subjects only".to_owned());
                 }
             }
@@ -47,20 +48,21 @@ impl NameConstraints {
         Ok(constraints)
     }
 
-    /// Whether a leaf for this name would verify.
+    /// Returns whether these constraints permit a leaf for this host.
     #[must_use]
     pub fn permit(&self, host: &Host) -> bool {
         let within = |tree: &String| is_within(host.as_str(), tree);
         (self.permitted.is_empty() || self.permitted.iter().any(within)) && !self.excluded.iter().any(within)
     }
 
-    /// Whether there are names that it may not sign for.
+    /// Returns whether there are any constraints.
     #[must_use]
     pub fn are_some(&self) -> bool {
         !self.permitted.is_empty() || !self.excluded.is_empty()
     }
 
-    /// For a certificate to be made. Addresses are another kind of name, which would be free if they were not excluded.
+    /// The constraints in the form that a new certificate needs. They exclude all IP addresses, which are a kind of
+    /// name of their own and would otherwise be unconstrained.
     pub(super) fn for_certificate(&self) -> Option<rcgen::NameConstraints> {
         let names = |names: &[String]| names.iter().cloned().map(GeneralSubtree::DnsName).collect::<Vec<_>>();
         let addresses = [CidrSubnet::V4([0; 4], [0; 4]), CidrSubnet::V6([0; 16], [0; 16])];
@@ -86,8 +88,8 @@ impl fmt::Display for NameConstraints {
     }
 }
 
-/// A tree holds its name and everything below it; one that begins with a dot, only what is below (OpenSSL and Go read
-/// it so); the empty one holds every name.
+/// Returns whether a host lies in a subtree. A subtree holds its own name and the names below it. A subtree that
+/// begins with a dot holds only the names below (OpenSSL and Go read it so). An empty subtree holds every name.
 fn is_within(host: &str, tree: &str) -> bool {
     if tree.is_empty() {
         return true;

@@ -1,4 +1,4 @@
-//! A private key on its way to the one Envoy that needs it: it never prints, and is wiped when dropped.
+//! A private key that is sent to one Envoy. It is never printed, and its memory is wiped when it is dropped.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 pub struct PrivateKey(Zeroizing<String>);
 
 impl PrivateKey {
-    /// The key as PEM. Whoever copies it answers for the copy.
+    /// The key as PEM. A caller that copies it must wipe the copy.
     #[must_use]
     pub fn as_pem(&self) -> &str {
         &self.0

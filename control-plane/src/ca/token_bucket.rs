@@ -1,8 +1,8 @@
-//! How often something may happen: at once up to a limit, then at a steady rate.
+//! A rate limit: a burst up to a capacity, then a steady rate.
 
 use std::time::SystemTime;
 
-/// A token bucket. Its clock is the caller's; a clock that goes back brings no tokens.
+/// A token bucket. The caller supplies the time; a clock that moves backwards adds no tokens.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     capacity: f64,
@@ -12,13 +12,13 @@ pub(super) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full one.
+    /// Creates a full bucket.
     pub(super) fn new(capacity: u32, per_second: u32) -> Self {
         let capacity = f64::from(capacity);
         Self { capacity, per_second: per_second.into(), tokens: capacity, filled: SystemTime::UNIX_EPOCH }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token and returns whether there was one.
     pub(super) fn take(&mut self, now: SystemTime) -> bool {
         let elapsed = now.duration_since(self.filled).unwrap_or_default();
         self.tokens = (self.tokens + elapsed.as_secs_f64() * self.per_second).min(self.capacity);

@@ -1,23 +1,24 @@
-//! When a certificate is valid: whole seconds (all that X.509 can say), begun in the past for clocks that lag.
+//! The validity period of a certificate, in the whole seconds that X.509 has. It begins in the past, for clients
+//! whose clock lags.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
-/// How far before its making a certificate is valid, for clients whose clock is behind ours.
+/// How far a certificate's validity begins before it is made, for clients whose clock is behind this machine's.
 pub const BACKDATED: Duration = Duration::from_hours(1);
 
-/// The first and the last second of a certificate.
+/// The first and the last second in which a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// The first second in which it is valid.
+    /// The first second in which the certificate is valid.
     pub not_before: SystemTime,
-    /// The last second in which it is valid.
+    /// The last second in which the certificate is valid.
     pub not_after: SystemTime,
 }
 
 impl Validity {
-    /// From an hour ago for `lifetime` from `now`, but not beyond `limit` at either end.
+    /// A period from an hour before `now` until `lifetime` after it. `limit` cuts it at both ends.
     #[must_use]
     pub fn new(now: SystemTime, lifetime: Duration, limit: Option<Validity>) -> Self {
         let not_before = whole_second(now - BACKDATED);
@@ -31,25 +32,25 @@ impl Validity {
         }
     }
 
-    /// When to replace a certificate made at `now`: when two thirds of what is left of its life have gone.
+    /// The time to replace a certificate made at `now`: after two thirds of its remaining life.
     #[must_use]
     pub fn renew_at(&self, now: SystemTime) -> SystemTime {
         now + self.left(now) * 2 / 3
     }
 
-    /// How long it is still valid.
+    /// The remaining life of the certificate.
     #[must_use]
     pub fn left(&self, now: SystemTime) -> Duration {
         self.not_after.duration_since(now).unwrap_or_default()
     }
 }
 
-/// A point of time in the words of X.509, in UTC.
+/// A time in the form that X.509 tools use, in UTC.
 pub(super) fn x509_time(time: SystemTime) -> OffsetDateTime {
     OffsetDateTime::from(time)
 }
 
-/// A point of time for a person: `2026-11-23 20:05 UTC`.
+/// A time in readable form: `2026-11-23 20:05 UTC`.
 pub(crate) fn date(time: SystemTime) -> String {
     let time = x509_time(time);
     format!("{} {:02}:{:02} UTC", time.date(), time.hour(), time.minute())

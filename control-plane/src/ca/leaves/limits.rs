@@ -1,38 +1,39 @@
-//! How many names may have a leaf, how fast they may replace each other, and what a name is to the policy.
+//! Limits on the names that have a leaf: their number, their rate of replacement, and their class.
 
 use std::time::Duration;
 
-/// How many names of the policy may have a leaf at one time, if nothing else is said.
+/// The default limit for names of the policy that have a leaf at one time.
 pub const LISTED: usize = 2_000;
 
-/// What a name is to the policy.
+/// The class of a name under the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// A rule allows something there, and the name is spelled in the canonical way.
+    /// A rule allows requests to this host, and the name has its canonical spelling.
     Listed,
-    /// Every request there will be refused, or it is another spelling (`EXAMPLE.com`, `example.com.`) of any host.
+    /// The policy denies every request to this host, or the name is another spelling of a host (`EXAMPLE.com`,
+    /// `example.com.`).
     Other,
 }
 
-/// How many names of one standing may have a leaf.
+/// The limits for one class of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// At one time.
+    /// How many names may have a leaf at one time.
     pub live: usize,
-    /// Names that may take the place of another, a second; as many as may live may do so at once.
+    /// How many new names may evict another each second. A burst may replace `live` names at once.
     pub replaced_per_second: u32,
 }
 
-/// What bounds the leaves.
+/// The limits on all leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Names of the policy.
+    /// The limit for names of the policy.
     pub listed: Limit,
-    /// All other names.
+    /// The limit for all other names.
     pub other: Limit,
-    /// How long a name may be unused before it goes.
+    /// The time after which an unused name expires.
     pub idle: Duration,
-    /// Leaves that are signed a second although no handshake waits for them.
+    /// How many leaves may be signed each second while no handshake waits for them.
     pub renewed_per_second: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The names that have a leaf, in the order in which they have to go.
+//! The names that have a leaf, in eviction order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::super::token_bucket::TokenBucket;
 use super::limits::{Limit, Standing};
 
-/// The names of each standing.
+/// One eviction queue for each class of names.
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) listed: Queue,
     pub(super) other: Queue,
 }
 
-/// The names of one standing in the order in which they have to go.
+/// The names of one class in eviction order.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) order: BTreeMap<Place, Arc<str>>,
@@ -21,8 +21,8 @@ pub(super) struct Queue {
     pub(super) replacing: TokenBucket,
 }
 
-/// First the names that were asked for and never used, which is what somebody who dials names at random leaves
-/// behind; then by the last use.
+/// A name's position in the eviction order. Names that were requested and never used come first, because a client
+/// that connects to random names leaves those behind. The other names follow by their last use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) used: bool,
