@@ -1,7 +1,7 @@
-//! The variables that send a program through Weir and make it trust Weir's certificates.
+//! Environment variables that route a program through Weir and make it trust Weir's certificates.
 //!
-//! Every runtime has its own: [`VARIABLES`] is the one list of them, for the command that `weir run` starts, for the
-//! lines to paste, and for the documentation.
+//! Every runtime reads variables of its own. [`VARIABLES`] is the one list of them, for the command that `weir run`
+//! starts, for the lines to paste, and for the documentation.
 
 mod java;
 mod java_truststore;
@@ -15,43 +15,43 @@ use std::os::unix::ffi::OsStrExt;
 
 pub use trust_files::{SystemRoots, TrustFiles, bundle, java_truststore, pkcs12_truststore};
 
-/// A variable that some runtime reads.
+/// An environment variable that some runtime reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name.
+    /// The variable's name.
     pub name: &'static str,
-    /// What its value is.
+    /// The kind of value that it gets.
     pub value: Value,
-    /// Who reads it.
+    /// The programs that read it.
     pub serves: &'static str,
 }
 
-/// What a variable's value is.
+/// The kind of value that a variable gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
     /// The URL of the explicit listener.
     Proxy,
-    /// The hosts to reach directly: this machine.
+    /// The hosts that programs connect to directly: this machine.
     NoProxy,
-    /// A PEM file of Weir's root and the system's roots, for runtimes that trust this file alone.
+    /// The path of a PEM file with Weir's root and the system's roots, for runtimes that trust this file alone.
     Bundle,
-    /// A PEM file of Weir's roots alone, for runtimes that trust it beside what they have built in.
+    /// The path of a PEM file with Weir's roots alone, for runtimes that add it to their built-in roots.
     Root,
-    /// `1`.
+    /// The value `1`.
     On,
     /// Options of the Java virtual machine, after the inherited ones.
     JavaOptions,
 }
 
-/// The hosts that are reached directly. Everything else goes through Weir, whatever the inherited `NO_PROXY` said:
-/// a host in it would be tried directly, which fails where Weir is the only way out and is unjudged where not.
+/// The hosts that programs connect to directly. An inherited `NO_PROXY` is replaced: a program would connect directly
+/// to the hosts in it, which fails where Weir is the only way out and escapes the policy everywhere else.
 pub const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 
-/// Every variable, in the order in which they are printed.
+/// Every variable, in the order in which Weir prints them.
 ///
-/// Not here: `SSL_CERT_DIR`, because OpenSSL, Go and rustls read it beside `SSL_CERT_FILE` and an inherited one only
-/// adds roots; `npm_config_cafile`, because npm trusts `NODE_EXTRA_CA_CERTS` unless that is set; Yarn's, because it
-/// refuses to start when it meets one that its version does not know.
+/// Three kinds are left out. OpenSSL, Go and rustls read `SSL_CERT_DIR` beside `SSL_CERT_FILE`, so an inherited one
+/// only adds roots. npm trusts `NODE_EXTRA_CA_CERTS` unless `npm_config_cafile` is set. Yarn refuses to start when it
+/// meets a variable that its version does not know.
 pub const VARIABLES: &[Variable] = &[
     variable(
         "HTTPS_PROXY",
@@ -61,7 +61,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("https_proxy", Value::Proxy, "the same; wget and gRPC read only this spelling"),
     variable("HTTP_PROXY", Value::Proxy, "the same: http"),
     variable("http_proxy", Value::Proxy, "the same: http; curl reads only this spelling"),
-    // Set, so that an inherited one is no way out.
+    // Set, because an inherited `ALL_PROXY` could lead around Weir.
     variable("ALL_PROXY", Value::Proxy, "curl, Rust, httpx: any other scheme"),
     variable("all_proxy", Value::Proxy, "the same"),
     variable(
@@ -99,12 +99,12 @@ const fn variable(name: &'static str, value: Value, serves: &'static str) -> Var
     Variable { name, value, serves }
 }
 
-/// The explicit listener.
+/// The explicit proxy listener.
 #[derive(Clone, Copy)]
 pub struct Proxy<'a> {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// What it asks for, as it stands in a URL before `@`: `user:password`.
+    /// The credentials that it requires, in the form that a URL has before `@`: `user:password`.
     pub user_information: Option<&'a str>,
 }
 
@@ -116,15 +116,15 @@ impl Proxy<'_> {
     }
 }
 
-/// The variables with their values.
+/// The environment variables with their values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Environment {
     list: Vec<(&'static str, OsString)>,
 }
 
 impl Environment {
-    /// For the explicit listener and the trust files. `inherited` reads the environment that the variables will be added
-    /// to.
+    /// Composes the variables for a proxy and its trust files. `inherited` reads the environment that the variables
+    /// will be added to.
     #[must_use]
     pub fn new(proxy: Proxy<'_>, trust: &TrustFiles, inherited: impl Fn(&str) -> Option<OsString>) -> Self {
         let value = |variable: &Variable| match variable.value {
@@ -140,19 +140,19 @@ impl Environment {
         Self { list: VARIABLES.iter().map(|variable| (variable.name, value(variable))).collect() }
     }
 
-    /// Name and value of each, to set for a child.
+    /// Iterates over names and values, to set in a child's environment.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
         self.list.iter().map(|(name, value)| (*name, value.as_os_str()))
     }
 
-    /// The variables as lines of a POSIX shell, to be pasted: `export NAME='value'`.
+    /// Writes the variables as lines to paste into a POSIX shell: `export NAME='value'`.
     ///
     /// # Errors
-    /// When `out` does not take them.
+    /// When `out` cannot be written to.
     pub fn write_exports(&self, out: &mut impl Write) -> io::Result<()> {
         for (name, value) in self.iter() {
             write!(out, "export {name}=")?;
-            // Byte for byte: a path need not be UTF-8.
+            // The value is written as bytes, because a path need not be UTF-8.
             out.write_all(b"'")?;
             for byte in value.as_bytes() {
                 if *byte == b'\'' { out.write_all(br"'\''")? } else { out.write_all(&[*byte])? }

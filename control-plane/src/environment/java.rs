@@ -1,11 +1,12 @@
-//! Java reads no proxy variable and no PEM file; it reads system properties, and those from `JAVA_TOOL_OPTIONS`.
+//! Options for Java, which reads neither proxy variables nor PEM files. It reads system properties, and takes them
+//! from `JAVA_TOOL_OPTIONS`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// The value of `JAVA_TOOL_OPTIONS`. Of an option given twice the virtual machine takes the last, so the inherited
-/// options come first. Every virtual machine (from Java 5) says on stderr that it picked them up.
+/// The value of `JAVA_TOOL_OPTIONS`. The virtual machine takes the last of two equal options, so the inherited
+/// options come first. Every virtual machine (from Java 5) reports on stderr that it picked the options up.
 pub(super) fn options(proxy: SocketAddr, truststore: &Path, inherited: Option<OsString>) -> OsString {
     let (host, port) = (proxy.ip(), proxy.port());
     let mut options = inherited.unwrap_or_default();
@@ -15,15 +16,15 @@ pub(super) fn options(proxy: SocketAddr, truststore: &Path, inherited: Option<Os
     for scheme in ["http", "https"] {
         options.push(format!("-D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port} "));
     }
-    // One list for both schemes. The bars mean nothing here: no shell reads this value.
+    // One list serves both schemes. No shell reads this value, so the bars need no quotes.
     options.push("-Dhttp.nonProxyHosts=localhost|127.*|[::1] ");
     options.push("-Djavax.net.ssl.trustStoreType=JKS -Djavax.net.ssl.trustStore=");
     options.push(quoted(truststore));
     options
 }
 
-/// The path as the virtual machine's option parser reads it: words end at white space, and both kinds of quotes
-/// hold anything but themselves.
+/// Quotes a path for the virtual machine's option parser: white space ends a word, and each kind of quote may hold
+/// any character but itself.
 fn quoted(path: &Path) -> OsString {
     let special = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
     if !path.as_os_str().as_encoded_bytes().iter().any(special) {

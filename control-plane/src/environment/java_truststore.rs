@@ -1,24 +1,24 @@
-//! Certificates in Java's own key store format (JKS), which every Java reads, in this form also without a password.
+//! Certificates in Java's own key store format (JKS), which every Java reads, even without a password.
 //!
-//! A store of certificates holds nothing secret, and the format is a page long (`JavaKeyStore.java` of OpenJDK), so
-//! writing it here costs less than the dozens of packages that PKCS #12 would.
+//! A store of certificates holds no secret, and the format is a page long (`JavaKeyStore.java` of OpenJDK). Writing
+//! it here costs less than the dozens of packages that a PKCS #12 library would bring.
 
 use ring::digest;
 
-// The password that Java's own store of roots has, and every tool tries. It protects nothing.
+// The default password of Java's own root store, which every tool tries. It protects nothing.
 const PASSWORD: &str = "changeit";
 const MAGIC: u32 = 0xFEED_FEED;
 const VERSION: u32 = 2;
 const TRUSTED_CERTIFICATE: u32 = 2;
 
-/// The store's bytes, the same for the same certificates (DER) with their aliases.
+/// The store's bytes. Equal certificates (DER) with equal aliases give equal bytes.
 pub(super) fn jks<'a>(certificates: impl Iterator<Item = (String, &'a [u8])>) -> Vec<u8> {
     let mut entries = Vec::new();
     let mut count: u32 = 0;
     for (alias, certificate) in certificates {
         entries.extend(TRUSTED_CERTIFICATE.to_be_bytes());
         write_text(&mut entries, &alias);
-        // Milliseconds since 1970 of the entry's making: none, so that equal stores are equal files.
+        // The entry's creation time in milliseconds since 1970. It is zero, so that equal stores are equal files.
         entries.extend(0_u64.to_be_bytes());
         write_text(&mut entries, "X.509");
         entries.extend(u32::try_from(certificate.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -40,7 +40,7 @@ pub(super) fn jks<'a>(certificates: impl Iterator<Item = (String, &'a [u8])>) ->
     store
 }
 
-/// `DataOutput.writeUTF` for ASCII.
+/// Writes ASCII text as Java's `DataOutput.writeUTF` does.
 fn write_text(to: &mut Vec<u8>, text: &str) {
     to.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
     to.extend(text.as_bytes());

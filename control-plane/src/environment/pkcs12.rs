@@ -1,7 +1,7 @@
-//! Trusted certificates as PKCS #12 (RFC 7292), for what reads neither PEM nor JKS.
+//! Trusted certificates as PKCS #12 (RFC 7292), for programs that read neither PEM nor JKS.
 //!
-//! Nothing in it is secret, so nothing is encrypted and there is no password: a file is the certificates with their
-//! names, in a page of ASN.1.
+//! The file holds public certificates with their names, so it has no encryption and no password. Its whole form is a
+//! page of ASN.1.
 
 use yasna::models::ObjectIdentifier;
 use yasna::{DERWriter, construct_der};
@@ -10,11 +10,11 @@ const DATA: &[u64] = &[1, 2, 840, 113_549, 1, 7, 1];
 const CERTIFICATE_BAG: &[u64] = &[1, 2, 840, 113_549, 1, 12, 10, 1, 3];
 const X509_CERTIFICATE: &[u64] = &[1, 2, 840, 113_549, 1, 9, 22, 1];
 const FRIENDLY_NAME: &[u64] = &[1, 2, 840, 113_549, 1, 9, 20];
-/// Java takes a certificate without a key for a trusted one only if it has this attribute.
+/// Java treats a certificate without a key as trusted only if it has this attribute.
 const TRUSTED_KEY_USAGE: &[u64] = &[2, 16, 840, 1, 113_894, 746_875, 1, 1];
 const ANY_EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37, 0];
 
-/// The file's bytes, the same for the same certificates (DER).
+/// The file's bytes. Equal certificates (DER) give equal bytes.
 pub(super) fn pkcs12<'a>(certificates: impl Iterator<Item = (String, &'a [u8])>) -> Vec<u8> {
     let bags = construct_der(|writer| {
         writer.write_sequence(|writer| {
