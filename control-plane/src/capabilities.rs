@@ -1,20 +1,21 @@
-//! What a connected Envoy can do, and so which form of each resource it is served.
+//! The capabilities of a connected Envoy, which decide the form of each resource that it gets.
 
 use crate::envoy_version::EnvoyVersion;
 
-/// How the upstream TLS contexts keep hosts that share an IP address apart.
+/// How upstream TLS contexts keep hosts apart that share an IP address.
 ///
-/// Before 1.40 an Envoy TLS context keeps one list of client sessions for all hosts, offers the newest to every
-/// new connection, and verifies the certificate of a resumed session against the new name: the second host on
-/// an address fails with CERTIFICATE_VERIFY_FAILED, in either order (measured on 1.36.2 to 1.39.3).
+/// Before 1.40, an Envoy TLS context keeps one list of client sessions for all hosts. It offers the newest session to
+/// every new connection, and verifies the certificate of a resumed session against the new name. The second host on
+/// an address therefore fails with CERTIFICATE_VERIFY_FAILED, in either order (measured on 1.36.2 to 1.39.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UpstreamTlsStrategy {
-    /// One context that resumes; Envoy itself scopes sessions by SNI (1.40.0 and later).
+    /// One context that resumes sessions. Envoy itself scopes them by SNI (1.40.0 and later).
     SniScopedSessions,
-    /// A cluster, and so a context, for each host in use: sessions of one host never meet another. Up to a cap
-    /// ([`HostContexts`](crate::nodes::host_contexts::HostContexts)); the other hosts share a context without sessions.
+    /// A cluster, and so a TLS context, for each host in use, up to a limit
+    /// ([`HostContexts`](crate::nodes::host_contexts::HostContexts)). Sessions of one host never meet another host.
+    /// Hosts beyond the limit share a context without sessions.
     ContextPerHost,
-    /// One context that keeps no session: always right, every handshake a full one.
+    /// One context that keeps no sessions. It is right on every Envoy, and every handshake is a full one.
     NoSessions,
 }
 
@@ -28,7 +29,7 @@ impl UpstreamTlsStrategy {
         }
     }
 
-    /// What becomes of hosts that share an address.
+    /// Describes how this strategy treats hosts that share an address.
     pub fn for_hosts_on_one_address(self) -> &'static str {
         match self {
             Self::SniScopedSessions => "Envoy keeps their TLS sessions apart by server name",
@@ -40,7 +41,7 @@ impl UpstreamTlsStrategy {
     }
 }
 
-/// Which strategy the nodes of a gateway are to have.
+/// The operator's choice of strategy for the nodes of a gateway.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum UpstreamTlsChoice {
@@ -53,28 +54,28 @@ pub enum UpstreamTlsChoice {
     ContextPerHost,
     /// One TLS context; right from Envoy 1.40 on, refused on others
     SniScopedSessions,
-    /// Whatever the Envoy, so that a test can show what a wrong one does.
+    /// One strategy on every Envoy, so that a test can show how a wrong one fails.
     #[value(skip)]
     Unchecked(UpstreamTlsStrategy),
 }
 
-/// A strategy that was chosen for a node on which it is wrong.
+/// A chosen strategy that is wrong on the node that connected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is refused: {because}; `{}` is used instead", asked.as_str(), instead.as_str())]
 pub struct RefusedStrategy {
-    /// What was chosen.
+    /// The chosen strategy.
     pub asked: UpstreamTlsStrategy,
-    /// What the node gets.
+    /// The strategy that the node gets instead.
     pub instead: UpstreamTlsStrategy,
-    /// Why it is wrong there.
+    /// The reason why the chosen strategy is wrong on this node.
     pub because: &'static str,
 }
 
 impl UpstreamTlsChoice {
-    /// The strategy for a node; an unknown build gets the one that is right everywhere.
+    /// Returns the strategy for a node. A node of unknown version gets the strategy that is right everywhere.
     ///
     /// # Errors
-    /// The choice is wrong on this node.
+    /// When the choice is wrong on this node.
     pub fn strategy(
         self,
         version: Option<EnvoyVersion>,
@@ -94,7 +95,8 @@ impl UpstreamTlsChoice {
                 because: "only Envoy 1.40 and later keep the TLS sessions of different hosts apart, and others verify \
                           one host's certificate against another's name",
             }),
-            // It sends every cluster again for each change, and a reconnecting node does not say which it holds.
+            // State-of-the-world sends every cluster again for each change, and a reconnecting node does not list the
+            // clusters that it holds.
             (Self::ContextPerHost, Protocol::StateOfTheWorld) => Err(RefusedStrategy {
                 asked: UpstreamTlsStrategy::ContextPerHost,
                 instead: UpstreamTlsStrategy::NoSessions,
@@ -107,20 +109,20 @@ impl UpstreamTlsChoice {
 /// How interception certificates reach Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LeafDelivery {
-    /// `on_demand_secret` with the SNI mapper asks at the handshake: any name has a leaf (Envoy 1.37 and later,
-    /// delta xDS, since state-of-the-world has no way to refuse a name).
+    /// Envoy requests the certificate of any name at the handshake, through `on_demand_secret` with the SNI mapper.
+    /// This needs Envoy 1.37 or later and delta xDS, because state-of-the-world cannot refuse a name.
     OnDemand,
-    /// The certificates of the policy's own names are configured in advance; other names have none, so that
-    /// their denial happens at CONNECT.
+    /// The control plane configures certificates for the policy's own names in advance. Other names have none, so
+    /// they are denied at CONNECT.
     InAdvance,
 }
 
-/// Whether Envoy can tell who the upstream showed itself to be.
+/// Whether Envoy can log the upstream's certificate identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UpstreamPeer {
-    /// Formats work in the tags of its access log (Envoy 1.37 and later).
+    /// Envoy's access log can format it in custom tags (Envoy 1.37 and later).
     Logged,
-    /// They are rejected.
+    /// Envoy rejects these formats in access log tags.
     Unknown,
 }
 
@@ -133,19 +135,19 @@ pub enum Protocol {
     StateOfTheWorld,
 }
 
-/// Everything about a node that changes what it is served. Nodes with equal capabilities share one snapshot.
+/// All properties of a node that change its resources. Nodes with equal capabilities share one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Capabilities {
-    /// Which upstream TLS contexts.
+    /// The upstream TLS strategy.
     pub upstream_tls: UpstreamTlsStrategy,
-    /// Which downstream certificates.
+    /// The way that interception certificates reach the node.
     pub leaf_delivery: LeafDelivery,
-    /// What is known of the upstream's certificate.
+    /// Whether the node can log the upstream's certificate identity.
     pub upstream_peer: UpstreamPeer,
 }
 
 impl Capabilities {
-    /// What a node of this version may be served on a stream of this protocol.
+    /// The capabilities of a node of this version on a stream of this protocol.
     pub fn of(version: Option<EnvoyVersion>, protocol: Protocol, choice: UpstreamTlsChoice) -> Self {
         let since_1_37 = version.is_some_and(|version| version >= EnvoyVersion::new(1, 37, 0));
         let leaf_delivery = match protocol {

@@ -1,4 +1,4 @@
-//! Which Envoy a node runs: the version decides the upstream TLS strategy and how certificates reach it.
+//! The version of a node's Envoy. It decides the upstream TLS strategy and the way that certificates reach the node.
 
 mod security_fixes;
 
@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
 
 pub use security_fixes::MissingSecurityFixes;
 
-/// A release of Envoy. Ordered as releases are.
+/// A release of Envoy. The order is that of the releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvoyVersion {
     major: u32,
@@ -19,15 +19,15 @@ pub struct EnvoyVersion {
 }
 
 impl EnvoyVersion {
-    /// `major.minor.patch`
+    /// Creates the version `major.minor.patch`.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }
     }
 
-    /// The version that a node reports of itself (`user_agent_build_version`).
+    /// Reads the version that a node reports (`user_agent_build_version`).
     ///
-    /// `None` for a client that is not Envoy, that reports no build version, or whose build was modified
-    /// (`revision.status` other than `Clean`): nothing can be concluded from the number then.
+    /// Returns `None` for a client that is not Envoy, that reports no build version, or whose build was modified
+    /// (`revision.status` other than `Clean`). The version number proves nothing then.
     pub fn of_node(node: &Node) -> Option<Self> {
         if node.user_agent_name != "envoy" {
             return None;
@@ -52,7 +52,7 @@ impl fmt::Display for EnvoyVersion {
     }
 }
 
-/// A text that is not `major.minor.patch`.
+/// An error for a text that is not `major.minor.patch`.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not an Envoy version: expected three numbers, as in `1.40.0`")]
 pub struct InvalidEnvoyVersion(String);

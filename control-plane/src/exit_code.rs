@@ -1,17 +1,17 @@
-//! What `weir` tells the shell that ran it.
+//! The exit code of `weir`.
 
 /// The exit codes of `weir`. Scripts rely on them, so a new meaning needs a new code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
-    /// 0: it worked, or the decision is allow.
+    /// 0: success, or the decision is allow.
     Ok,
-    /// 1: it did not work, and no policy is to blame.
+    /// 1: a failure that no policy caused.
     Failure,
     /// 2: the decision is deny.
     Deny,
     /// 3: a policy or the command line is invalid.
     Invalid,
-    /// The code of the command that `weir run` ran.
+    /// The exit code of the command that `weir run` ran.
     Command(u8),
 }
 

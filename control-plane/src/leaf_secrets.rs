@@ -1,8 +1,9 @@
-//! Leaves as xDS secrets: which names get one, and which are refused.
+//! Leaves as xDS secrets: names that get a certificate, and names that are refused.
 //!
-//! Envoy asks with the server name as the client sent it, so the name is a stranger's bytes. Envoy keeps every
-//! name that it was answered, so each way of spelling a host costs memory there: other spellings than the
-//! canonical one are bounded with the names outside the policy, and what is not a host gets nothing.
+//! Envoy requests a secret by the server name that the client sent, so the name is untrusted bytes. Envoy keeps an
+//! entry for every name that it got an answer for, so each spelling of a host costs memory there. Spellings other
+//! than the canonical one therefore share the limits of names outside the policy, and text that is not a host name
+//! gets no certificate.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,14 +17,14 @@ use crate::ca::leaves::{Leaves, Renewal, Standing};
 use crate::decision_log::Decision;
 use crate::resources::secret;
 
-/// Events that a slow stream may be behind.
+/// How many events a slow stream may fall behind.
 const PENDING_EVENTS: usize = 256;
 /// How often idle names are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
-/// The time between two withdrawals that make room for nobody: many at once would stall Envoy.
+/// The time between two withdrawals of idle names. Many at once would stall Envoy.
 const BETWEEN_WITHDRAWALS: Duration = Duration::from_millis(5);
 
-/// The secrets of one policy's interception.
+/// The TLS secrets with which Envoy intercepts connections.
 #[derive(Debug)]
 pub struct LeafSecrets {
     leaves: Leaves,
@@ -32,13 +33,13 @@ pub struct LeafSecrets {
 }
 
 impl LeafSecrets {
-    /// Leaves for the names of whatever policy is in the channel, and a few for others.
+    /// Creates secrets for the names of the current policy in the channel, and for a few other names.
     pub fn new(leaves: Leaves, policy: watch::Receiver<Arc<Policy>>) -> Self {
         let (events, _) = broadcast::channel(PENDING_EVENTS);
         Self { leaves, policy, events }
     }
 
-    /// Sorts the names anew. To be called when the policy has changed.
+    /// Assigns every name to its class again. To be called after the policy has changed.
     pub fn policy_changed(&self) {
         let policy = Arc::clone(&self.policy.borrow());
         self.leaves.reclassify(|name| {
@@ -46,12 +47,12 @@ impl LeafSecrets {
         });
     }
 
-    /// Has every leaf looked at that somebody holds. To be called when the CA is another one.
+    /// Makes every node check each leaf that it holds. To be called after the CA has changed.
     pub fn authority_changed(&self) {
         self.tell(SecretEvent::Renewal);
     }
 
-    /// Takes back the leaves of names that are not used, for as long as decisions come.
+    /// Withdraws the leaves of unused names, until the stream of decisions ends.
     pub async fn reap(&self, mut decisions: broadcast::Receiver<Decision>) {
         let mut reaping = interval(REAP_INTERVAL);
         reaping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -62,7 +63,7 @@ impl LeafSecrets {
             tokio::select! {
                 decision = decisions.recv() => match decision {
                     Ok(decision) => self.leaves.used(&decision.record.host, SystemTime::now()),
-                    // What was missed is only how much some names are used.
+                    // Missed decisions only make some names look less used than they are.
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
@@ -72,12 +73,12 @@ impl LeafSecrets {
         }
     }
 
-    /// How often nodes should look for secrets that are due for renewal.
+    /// How often nodes should check for secrets that are due for renewal.
     pub fn renewal_interval(&self) -> Duration {
         self.leaves.ca().renewal_interval()
     }
 
-    /// Follows the events that concern the secrets of every node.
+    /// Subscribes to the events that concern the secrets of every node.
     pub fn events(&self) -> broadcast::Receiver<SecretEvent> {
         self.events.subscribe()
     }
@@ -96,11 +97,11 @@ impl LeafSecrets {
     }
 
     fn tell(&self, event: SecretEvent) {
-        // Nobody listening means that nobody holds anything.
+        // Sending fails if there is no subscriber. No node holds a secret then.
         let _ = self.events.send(event);
     }
 
-    /// The host that a server name spells, if it can have a certificate.
+    /// Returns the host that a server name spells, if the CA can sign a certificate for it.
     fn certifiable(&self, name: &str) -> Option<Host> {
         let host = Host::parse(name.as_bytes()).ok().filter(|host| !host.is_address())?;
         self.leaves.ca().authority().permits(&host).then_some(host)
@@ -167,13 +168,13 @@ impl Secrets for LeafSecrets {
 /// An event that concerns the secrets of every node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretEvent {
-    /// No node may hold this secret any longer.
+    /// Every node must drop this secret.
     Withdrawn(Arc<str>),
     /// Every secret may be due for renewal.
     Renewal,
 }
 
-/// Whether the name is spelled canonically and any rule allows anything over TLS on any port of the host.
+/// Returns `Listed` if the name has its canonical spelling and a rule allows TLS requests on some port of the host.
 fn standing(policy: &Policy, name: &str, host: &Host) -> Standing {
     let mut ports = policy.ports().filter(|port| port.scheme == Scheme::Https);
     let listed = name == host.as_str()
@@ -227,7 +228,7 @@ mod tests {
         SecretEvent::Withdrawn(name.into())
     }
 
-    /// `count` ways of writing one name in upper and lower case, none of them the canonical one.
+    /// Returns `count` spellings of one name that mix upper and lower case, none of them canonical.
     fn spellings(count: u32) -> impl Iterator<Item = String> {
         (1..=count).map(|bits| {
             let letters = "a.example".char_indices();

@@ -1,11 +1,11 @@
-//! The connected Envoys: the resources that each one is served, and how far it is with them.
+//! The connected Envoys: the resources that each one gets, and its progress with them.
 //!
 //! ```text
 //! policy ─ resources ─▶ SnapshotCache ─▶ ServedGateway ─▶ weir_xds::Session ─ DiscoveryServer ─▶ Envoy
 //!                       HostContexts ───────┘                  ▲
 //!                       LeafSecrets ────────────────────────────┘
 //! ```
-//! The protocols themselves are plain state in [`weir_xds`]; [`server`] moves the bytes.
+//! The protocols are plain state in [`weir_xds`]; [`server`] does the I/O.
 
 pub mod host_contexts;
 pub mod registry;

@@ -1,4 +1,4 @@
-//! Who may use the explicit proxy: users and their passwords in a file. Envoy gets salted hashes of them alone.
+//! Credentials for the explicit proxy, from a file of users and passwords. Envoy gets only salted hashes of them.
 
 use std::fmt;
 use std::fs::File;
@@ -15,23 +15,23 @@ use zeroize::Zeroizing;
 use crate::certificate_file::MOST_BYTES;
 use crate::state_folder::{self, StateFolderError};
 
-/// How many credentials may be accepted at a time: a byte says their number.
+/// The maximum number of credentials. The wire form counts them in one byte.
 pub const MOST: usize = 255;
-/// The longest line: with base64 it stays far below what Envoy reads of a request's headers.
+/// The maximum length of a line. In base64 it stays far below Envoy's limit for request headers.
 const LONGEST: usize = 1024;
 
-/// What a URL holds as it is before its host (RFC 3986, 2.3).
+/// The characters that need no percent-encoding before the host of a URL (RFC 3986, 2.3).
 const USER_INFORMATION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What hashes of passwords begin with, so that a table of hashes made elsewhere is of no use.
+/// A salt for the hashes of passwords, which makes precomputed tables of hashes useless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Salt([u8; 16]);
 
 impl Salt {
-    /// A new one.
+    /// Draws a new random salt.
     ///
     /// # Errors
-    /// The system gives no random bytes.
+    /// When the system has no random bytes.
     pub fn draw() -> io::Result<Self> {
         let mut salt = [0; 16];
         SystemRandom::new().fill(&mut salt).map_err(|_| io::Error::other("no random bytes"))?;
@@ -39,7 +39,7 @@ impl Salt {
     }
 }
 
-/// The hashes of what is accepted: all that leaves this process.
+/// The hashes of the accepted credentials. Only these leave the process.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AcceptedCredentials {
     salt: Salt,
@@ -47,13 +47,13 @@ pub struct AcceptedCredentials {
 }
 
 impl AcceptedCredentials {
-    /// How many there are: 1 to [`MOST`].
+    /// The number of credentials: 1 to [`MOST`].
     #[must_use]
     pub fn count(&self) -> u8 {
         u8::try_from(self.digests.len()).unwrap_or(u8::MAX)
     }
 
-    /// The salt, then the SHA-256 of the salt and each one's `user:password` in base64.
+    /// The wire form: the salt, then for each user the SHA-256 of the salt and the base64 form of `user:password`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let digests = self.digests.iter().take(MOST).flatten();
@@ -67,43 +67,43 @@ impl fmt::Debug for AcceptedCredentials {
     }
 }
 
-/// The credentials of a file.
+/// The credentials from a file.
 pub struct ProxyCredentials {
     accepted: AcceptedCredentials,
     first: Zeroizing<String>,
 }
 
-/// A file that names no credentials. No message quotes it.
+/// An error in a credentials file. No message quotes the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyCredentialsError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read `{}`: {cause}\nhelp: name a file with a line `USER:PASSWORD` for each user", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: io::Error,
     },
-    /// Others could read the passwords.
+    /// Other users could read the passwords.
     #[error(transparent)]
     Open(#[from] StateFolderError),
-    /// A line is something else.
+    /// A line is not `USER:PASSWORD`.
     #[error("`{}`: line {line}: {fault}\nhelp: write a line `USER:PASSWORD` for each user; what begins with `#` is left out", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// Its number, from 1.
+        /// The line's number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The fault in the line.
         fault: &'static str,
     },
-    /// It has none.
+    /// The file holds no credentials.
     #[error("`{}` has no credentials in it\nhelp: write a line `USER:PASSWORD` for each user", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// It has too many.
+    /// The file holds too many credentials.
     #[error("`{}` has more than {MOST} credentials in it\nhelp: let several clients use the same ones", path.display())]
     TooMany {
         /// The file.
@@ -112,14 +112,16 @@ pub enum ProxyCredentialsError {
 }
 
 impl ProxyCredentials {
-    /// Reads a file: a line `USER:PASSWORD` for each, in UTF-8. Empty lines and those that begin with `#` are left out.
+    /// Reads a file with a line `USER:PASSWORD` for each user, in UTF-8. Empty lines and lines that begin with `#`
+    /// are skipped.
     ///
     /// # Errors
-    /// It cannot be read, others may read it, or it holds something else.
+    /// When the file cannot be read, others may read it, or a line has another form.
     pub fn read(path: &Path, salt: Salt) -> Result<Self, ProxyCredentialsError> {
         let unreadable = |cause| ProxyCredentialsError::Unreadable { path: path.to_owned(), cause };
         let file = File::open(path).map_err(unreadable)?;
-        // Of the open file, not of the path: what is checked is what is read.
+        // The check uses the open file's metadata. A check of the path could see another file than the one that is
+        // read.
         state_folder::assert_secret(path, &file.metadata().map_err(unreadable)?)?;
         let mut text = Zeroizing::new(String::new());
         let length = file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
@@ -144,13 +146,14 @@ impl ProxyCredentials {
         Ok(Self { accepted: AcceptedCredentials { salt, digests }, first })
     }
 
-    /// What Envoy is told.
+    /// The hashes that Envoy gets.
     #[must_use]
     pub fn accepted(&self) -> &AcceptedCredentials {
         &self.accepted
     }
 
-    /// The first of them as it stands in a URL before `@`. Whoever copies it answers for the copy.
+    /// The first user's credentials in the form that a URL has before `@`. A caller that copies them must wipe the
+    /// copy.
     #[must_use]
     pub fn user_information(&self) -> Zeroizing<String> {
         let (user, password) = self.first.split_once(':').unwrap_or_default();
@@ -165,7 +168,7 @@ impl fmt::Debug for ProxyCredentials {
     }
 }
 
-/// What no client could send (RFC 7617, 2), or nobody would mean.
+/// Returns the fault of credentials that no client could send (RFC 7617, 2) or that nobody would intend.
 fn fault(credentials: &str) -> Option<&'static str> {
     match credentials.split_once(':') {
         None => Some("there is no `:`"),
@@ -182,7 +185,7 @@ fn digest_of(salt: Salt, credentials: &str) -> [u8; 32] {
     let mut hash = digest::Context::new(&SHA256);
     hash.update(&salt.0);
     hash.update(Zeroizing::new(BASE64_STANDARD.encode(credentials)).as_bytes());
-    // SHA-256 has 32 bytes.
+    // A SHA-256 hash always has 32 bytes.
     hash.finish().as_ref().try_into().unwrap_or_default()
 }
 

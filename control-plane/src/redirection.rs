@@ -1,22 +1,23 @@
-//! The nftables ruleset that leaves the programs of a network namespace no other way out than Weir.
+//! The nftables ruleset that makes Weir the only way out for programs of a network namespace.
 //!
-//! It holds for what the namespace sends. It trusts the kernel to know whose a socket is, and so it does not hold
-//! whoever has `CAP_NET_ADMIN` there (may change it) or `CAP_NET_RAW` (may send packets that it never sees).
+//! The ruleset binds the packets that the namespace sends. It relies on the kernel to know a socket's owner. So it
+//! does not bind a program with `CAP_NET_ADMIN` there, which may change the ruleset, or with `CAP_NET_RAW`, which may
+//! send packets that the ruleset never sees.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// Envoy's admin, Weir's listeners and the control plane (the ports of the documentation).
+/// The ports of Envoy's admin interface, Weir's listeners and the control plane, as documented.
 const OWN_PORTS: std::ops::RangeInclusive<u16> = 15000..=15020;
-/// The explicit proxy: open, since it judges like the transparent listener.
+/// The explicit proxy's port. It stays open, because it enforces the same policy as the transparent listener.
 const PROXY_PORT: u16 = 15001;
 
-/// Whom to leave alone, and where to send the others.
+/// The exempt owners of traffic, and the target of redirected connections.
 #[derive(Debug, Clone)]
 pub struct Ruleset {
-    /// The user of Weir and its Envoy.
+    /// The user that runs Weir and its Envoy.
     pub uid: Option<u32>,
     /// The control group of Weir and its Envoy.
     pub cgroup: Option<Cgroup>,
@@ -24,15 +25,15 @@ pub struct Ruleset {
     pub port: u16,
     /// The TCP ports that are redirected to it.
     pub ports: BTreeSet<u16>,
-    /// The name servers that may be asked.
+    /// The name servers that programs may query.
     pub resolvers: Vec<Resolver>,
 }
 
-/// A control group of version 2, by its path below the root of the hierarchy.
+/// A version 2 control group, by its path below the root of the hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup(String);
 
-/// Not the path of a control group.
+/// An error for a text that is not the path of a control group.
 #[derive(Debug, thiserror::Error)]
 #[error("not the path of a control group, such as `system.slice/weir.service`")]
 pub struct InvalidCgroup;
@@ -40,7 +41,7 @@ pub struct InvalidCgroup;
 impl FromStr for Cgroup {
     type Err = InvalidCgroup;
 
-    /// Takes the path with or without the slash before it, as `/proc/PID/cgroup` shows it.
+    /// Parses the path with or without a leading slash, as `/proc/PID/cgroup` shows it.
     fn from_str(text: &str) -> Result<Self, InvalidCgroup> {
         let path = text.trim_matches('/');
         let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
@@ -49,11 +50,11 @@ impl FromStr for Cgroup {
     }
 }
 
-/// A name server.
+/// The address of a name server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resolver(SocketAddr);
 
-/// Neither an address nor an address and port.
+/// An error for a text that is neither an address nor an address and port.
 #[derive(Debug, thiserror::Error)]
 #[error("neither an IP address nor `ADDR:PORT`")]
 pub struct InvalidResolver;
@@ -68,7 +69,7 @@ impl FromStr for Resolver {
 }
 
 impl Ruleset {
-    /// What matches Weir's own packets, one rule each.
+    /// The matches for Weir's own packets, one for each rule.
     fn own(&self) -> impl Iterator<Item = String> + use<'_> {
         let uid = self.uid.map(|uid| format!("meta skuid {uid}"));
         let cgroup = self
@@ -78,7 +79,7 @@ impl Ruleset {
         uid.into_iter().chain(cgroup)
     }
 
-    /// The ports of ours on this machine that a workload has no business with.
+    /// Weir's own ports on this machine, without the listeners that workloads may use.
     fn closed(&self) -> String {
         let closed = OWN_PORTS.filter(|port| ![PROXY_PORT, self.port].contains(port));
         list(closed)
@@ -90,7 +91,7 @@ fn list(items: impl Iterator<Item = u16>) -> String {
 }
 
 impl fmt::Display for Resolver {
-    /// As a match.
+    /// Writes the resolver as an nftables match.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let family = if self.0.is_ipv4() { "ip" } else { "ip6" };
         write!(f, "{family} daddr {} meta l4proto {{ tcp, udp }} th dport {}", self.0.ip(), self.0.port())

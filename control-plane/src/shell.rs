@@ -1,13 +1,13 @@
-//! Words of a POSIX shell, for the commands that `weir` prints to be pasted.
+//! Quoting for POSIX shells, for the commands that `weir` prints to be pasted.
 
-/// `text` as exactly one word of a POSIX shell: as it is where that is safe, else in single quotes.
+/// Quotes `text` as exactly one word of a POSIX shell. A safe text stays as it is; any other is put in single quotes.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=:@,%".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) { text.to_owned() } else { single_quoted(text) }
 }
 
-/// `text` in single quotes, in which nothing but the quote itself has a meaning.
+/// Puts `text` in single quotes. Only the quote itself is special inside them.
 #[must_use]
 pub fn single_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))

@@ -7,7 +7,7 @@
 
 use super::EnvoyVersion;
 
-/// Each supported line's first release with the fixes, oldest line first. Lines above the last one have them from the start.
+/// The first fixed release of each supported line, oldest line first. Newer lines have the fixes from their start.
 const FIRST_FIXED: [EnvoyVersion; 5] = [
     EnvoyVersion::new(1, 36, 10),
     EnvoyVersion::new(1, 37, 6),

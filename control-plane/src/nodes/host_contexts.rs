@@ -1,14 +1,15 @@
-//! The hosts of one node that have a cluster, and so a TLS context, of their own: plain state, without sockets and
-//! without a clock of its own.
+//! The hosts of one node that have a cluster, and so a TLS context, of their own. The state is plain: it has no
+//! sockets, and the caller supplies the time.
 //!
 //! ```text
 //!           cluster accepted            idle                table accepted          drained
 //! Offered ──────────────────▶ Routed ─────────▶ Leaving ──────────────────▶ Draining ──────▶ gone
 //!                                └──────◀─ used ───┴────────────◀─ used ────────┘
 //! ```
-//! Nothing ever waits for a context: until the node has accepted the cluster, and again as soon as a host is to leave,
-//! its requests take the cluster that all hosts share. A route never leads to a cluster that the node may not have: it
-//! comes after the cluster was accepted, and the cluster goes after the table without the route was.
+//! A request never waits for a context of its own. It takes the cluster that all hosts share until the node has
+//! accepted the host's cluster, and again as soon as the host leaves. A route never names a cluster that the node may
+//! lack: the node gets the route after it has accepted the cluster, and loses the cluster after it has accepted a
+//! route table without the route.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -20,22 +21,23 @@ use crate::resources::names;
 /// How many hosts have a context on one node, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most of them at a time. Each costs Envoy a trust store, about 9 KB for each root, and 1.2 KB for each name in
-    /// the DNS cache, which also costs each of them time when it is new.
+    /// The maximum number of contexts at a time. Each context costs Envoy a trust store, about 9 KB for each root,
+    /// and 1.2 KB for each name in the DNS cache. A new context also costs Envoy time for each of them.
     pub most: usize,
-    /// A host that nobody asked for during this time makes room for another.
+    /// A host that was unused for this time may be replaced by another.
     pub idle: Duration,
-    /// A host that nobody asked for during this time gives its memory back.
+    /// A host that was unused for this time loses its context, to free the memory.
     pub forgotten: Duration,
-    /// How long a request that has chosen its route may take to reach the cluster: it may have to wait for DNS.
+    /// The longest time that a request may take from its choice of route to the cluster. It may have to wait for DNS.
     pub drain: Duration,
 }
 
 impl Limits {
-    /// For a node that is to have none.
+    /// Limits for a node that gets no contexts.
     pub const NONE: Self = Self { most: 0, ..Self::DEFAULT };
 
-    /// As many hosts as one workload goes to again and again; with a system's 144 roots 85 MB of Envoy at the most.
+    /// The default covers the hosts that one workload uses again and again. With a system's 144 roots it costs Envoy
+    /// 85 MB at most.
     pub const DEFAULT: Self = Self {
         most: 64,
         idle: Duration::from_secs(60),
@@ -50,7 +52,7 @@ impl Default for Limits {
     }
 }
 
-/// Which hosts have a context, and how far the node is with each.
+/// The hosts that have a context, and the node's progress with each.
 #[derive(Debug)]
 pub struct HostContexts {
     limits: Limits,
@@ -65,24 +67,24 @@ struct HostContext {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The node is being sent the cluster.
+    /// Weir has sent the cluster; the node has not accepted it yet.
     Offered,
-    /// Requests go over the cluster.
+    /// Requests to the host use its cluster.
     Routed,
-    /// The node is being sent a table without the host.
+    /// Weir has sent a route table without the host; the node has not accepted it yet.
     Leaving,
-    /// No new request goes over the cluster.
+    /// No new request uses the cluster; earlier ones may.
     Draining { since: Instant },
 }
 
 impl HostContexts {
-    /// None so far.
+    /// Creates a state without contexts.
     pub fn new(limits: Limits) -> Self {
         Self { limits, hosts: HashMap::new() }
     }
 
-    /// Goes on with the clusters that a node says it holds when it connects again. They are taken for routed: that way
-    /// none goes before the node's table is known not to lead there.
+    /// Takes over the clusters that a reconnecting node reports. Each counts as routed, so that no cluster is removed
+    /// before the node is known to have no route to it.
     pub fn adopt<'n>(&mut self, clusters: impl IntoIterator<Item = &'n str>, now: Instant) {
         for host in clusters.into_iter().filter_map(names::host_of_cluster) {
             let stage = if self.hosts.len() < self.limits.most { Stage::Routed } else { Stage::Leaving };
@@ -90,7 +92,7 @@ impl HostContexts {
         }
     }
 
-    /// A request went to the host, and its certificate was verified. Returns whether that changes anything.
+    /// Records a request to the host whose certificate was verified. Returns whether the resources change.
     pub fn used(&mut self, host: &Host, now: Instant) -> bool {
         if self.limits.most == 0 || host.is_address() {
             return false;
@@ -107,7 +109,7 @@ impl HostContexts {
             self.hosts.insert(*host, HostContext { stage: Stage::Offered, used: now });
             return true;
         }
-        // Its successor comes in when it is asked for once more.
+        // The oldest idle host leaves. The new host gets its context at its next request.
         let routed = self.hosts.values_mut().filter(|context| context.stage == Stage::Routed);
         match routed.min_by_key(|context| context.used) {
             Some(oldest) if now.duration_since(oldest.used) >= self.limits.idle => {
@@ -118,24 +120,26 @@ impl HostContexts {
         }
     }
 
-    /// The node has accepted every cluster of [`clusters`](Self::clusters). Returns whether that changes anything.
+    /// Records that the node has accepted every cluster of [`clusters`](Self::clusters). Returns whether the
+    /// resources change.
     pub fn clusters_accepted(&mut self) -> bool {
         self.turn(|stage| (*stage == Stage::Offered).then_some(Stage::Routed))
     }
 
-    /// The node has rejected a cluster: it gets no more of them, and leaves those that it has.
+    /// Records that the node has rejected a cluster. The node gets no more clusters, and its existing ones are phased
+    /// out.
     pub fn rejected(&mut self) {
         self.limits.most = 0;
         self.hosts.retain(|_, context| context.stage != Stage::Offered);
         self.turn(|stage| (*stage == Stage::Routed).then_some(Stage::Leaving));
     }
 
-    /// The node has accepted a table that leads to [`routed`](Self::routed) alone.
+    /// Records that the node has accepted a route table with routes to [`routed`](Self::routed) alone.
     pub fn table_accepted(&mut self, now: Instant) {
         self.turn(|stage| (*stage == Stage::Leaving).then_some(Stage::Draining { since: now }));
     }
 
-    /// Time has passed. Returns whether that changes anything.
+    /// Moves contexts on whose time is over. Returns whether the resources change.
     pub fn expire(&mut self, now: Instant) -> bool {
         let count = self.hosts.len();
         self.hosts.retain(|_, context| match context.stage {
@@ -152,7 +156,7 @@ impl HostContexts {
         left || self.hosts.len() < count
     }
 
-    /// When [`expire`](Self::expire) has something to do at the earliest.
+    /// The earliest time at which [`expire`](Self::expire) has something to do.
     pub fn next_expiry(&self) -> Option<Instant> {
         let expiries = self.hosts.values().filter_map(|context| match context.stage {
             Stage::Draining { since } => Some(since + self.limits.drain),
@@ -162,12 +166,12 @@ impl HostContexts {
         expiries.min()
     }
 
-    /// The hosts whose clusters the node is to hold, in the order of their names.
+    /// The hosts whose clusters the node should hold, sorted by name.
     pub fn clusters(&self) -> Vec<&Host> {
         self.sorted(|_| true)
     }
 
-    /// The hosts that the node's table is to lead to their clusters, in the order of their names.
+    /// The hosts for which the node's route table should name their own cluster, sorted by name.
     pub fn routed(&self) -> Vec<&Host> {
         self.sorted(|stage| stage == Stage::Routed)
     }
@@ -179,7 +183,7 @@ impl HostContexts {
         hosts
     }
 
-    /// Puts contexts into another stage; returns whether there was any.
+    /// Moves contexts to another stage and returns whether any moved.
     fn turn(&mut self, next: impl Fn(&Stage) -> Option<Stage>) -> bool {
         let mut any = false;
         for context in self.hosts.values_mut() {
@@ -229,7 +233,7 @@ mod tests {
             self.contexts.routed().into_iter().map(Host::as_str).collect()
         }
 
-        /// A node whose table leads to these hosts.
+        /// Creates a node whose route table names clusters for these hosts.
         fn routing(most: usize, hosts: &[&str]) -> Self {
             let mut node = Self::new(most);
             for host in hosts {

@@ -1,4 +1,4 @@
-//! The connected nodes, and how far each one is.
+//! The connected nodes, and the progress of each.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use weir_xds::StreamStatus;
 use crate::capabilities::{Capabilities, Protocol};
 use crate::envoy_version::EnvoyVersion;
 
-/// One stream of one node.
+/// The status of one stream of one node.
 #[derive(Debug, Clone)]
 pub struct NodeStatus {
-    /// The node's own label for people, `node.id`. It decides nothing.
+    /// The node's own label, `node.id`. It is for people to read and decides nothing.
     pub label: String,
-    /// The release of Envoy, if it can be known.
+    /// The release of Envoy, if the node reports a trustworthy one.
     pub version: Option<EnvoyVersion>,
     /// The protocol of the stream.
     pub protocol: Protocol,
-    /// The forms of resources that the node gets.
+    /// The node's capabilities, which decide the form of its resources.
     pub capabilities: Capabilities,
-    /// What the node has accepted and rejected.
+    /// The resources that the node has accepted and rejected.
     pub stream: StreamStatus,
 }
 
-/// The connected nodes, by stream.
+/// The connected nodes, by stream number.
 pub type Nodes = BTreeMap<u64, NodeStatus>;
 
-/// A place to publish [`Nodes`] and to wait for them.
+/// Publishes [`Nodes`] and lets callers wait for changes.
 #[derive(Debug, Clone)]
 pub struct NodeRegistry {
     nodes: watch::Sender<Nodes>,
@@ -39,7 +39,7 @@ impl Default for NodeRegistry {
 }
 
 impl NodeRegistry {
-    /// Follows every change.
+    /// Subscribes to every change.
     pub fn subscribe(&self) -> watch::Receiver<Nodes> {
         self.nodes.subscribe()
     }
@@ -54,7 +54,7 @@ impl NodeRegistry {
     }
 }
 
-/// A node's entry, taken out when the stream ends.
+/// A node's entry in the registry. Dropping it removes the entry.
 #[derive(Debug)]
 pub(super) struct ConnectedNode {
     registry: NodeRegistry,

@@ -1,4 +1,4 @@
-//! The resources of one node: its gateway's snapshot, and the clusters of the hosts that it uses.
+//! The resources of one node: the snapshot of its gateway, and the clusters of the hosts that it uses.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +27,8 @@ impl ServedNode for ServedGateway {
         self.hosts.adopt(names.iter().copied(), now);
     }
 
-    /// A host's route follows its cluster, and its cluster goes after the table without the route.
+    /// Adds a host's route after its cluster was accepted, and removes its cluster after the table without the route
+    /// was.
     fn accepted(&mut self, kind: ResourceType, now: Instant) -> bool {
         match kind {
             ResourceType::Cluster => self.hosts.clusters_accepted(),

@@ -1,5 +1,5 @@
-//! The gRPC service: the generated one, with a reader of its own for requests of a delta stream
-//! ([`decode_delta_request`](weir_xds::decode_delta_request)).
+//! The gRPC discovery service. It replaces one part of the generated service: delta requests have a decoder of their
+//! own ([`decode_delta_request`](weir_xds::decode_delta_request)).
 
 use std::convert::Infallible;
 
@@ -25,7 +25,7 @@ pub struct DiscoveryService {
 }
 
 impl DiscoveryService {
-    /// Of this server.
+    /// Creates the service of a server.
     pub fn new(server: DiscoveryServer) -> Self {
         Self { generated: AggregatedDiscoveryServiceServer::new(server.clone()), server }
     }

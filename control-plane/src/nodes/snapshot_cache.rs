@@ -10,10 +10,10 @@ use super::host_contexts::HostContexts;
 use crate::capabilities::Capabilities;
 use crate::resources::{self, Gateway};
 
-/// The most host clusters that are kept encoded for the next node.
+/// The maximum number of encoded host clusters that are kept for the next node.
 const HOST_CLUSTERS: usize = 4096;
 
-/// The snapshots of one policy, each built once, when the first node of its kind connects.
+/// The snapshots of one policy. Each is built once, when the first node of its kind connects.
 #[derive(Debug)]
 pub struct SnapshotCache {
     gateway: Gateway,
@@ -22,20 +22,20 @@ pub struct SnapshotCache {
 }
 
 impl SnapshotCache {
-    /// An empty cache of a gateway's snapshots.
+    /// Creates an empty cache for a gateway.
     pub fn new(gateway: Gateway) -> Self {
         Self { gateway, built: Mutex::default(), host_clusters: Mutex::default() }
     }
 
-    /// The gateway whose snapshots these are.
+    /// The gateway that the snapshots describe.
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
     }
 
-    /// The snapshot for a node with these capabilities and these hosts.
+    /// Returns the snapshot for a node with these capabilities and these hosts.
     ///
     /// # Errors
-    /// The resources do not fit together; nothing of them is served then.
+    /// When the resources are inconsistent. None of them is served then.
     pub fn snapshot(
         &self,
         capabilities: Capabilities,
@@ -64,7 +64,7 @@ impl SnapshotCache {
     }
 
     fn shared(&self, capabilities: Capabilities) -> Result<Arc<Snapshot>, InconsistentSnapshot> {
-        // A panic while building leaves the map as it was.
+        // A panic while a snapshot is built leaves the map unchanged, so a poisoned lock does no harm.
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(snapshot) = built.get(&capabilities) {
             return Ok(Arc::clone(snapshot));

@@ -1,11 +1,11 @@
-//! Finding the file behind a program's name, to say more than exit code 127 when there is none.
+//! Finds the file of a program, so that an error can say more than exit code 127.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The file that a shell would run: `name` itself if it has a slash, else the first of that name in `path` (the
-/// value of `PATH`) that can be run.
+/// Returns the file that a shell would run: `name` itself if it contains a slash, else the first executable of that
+/// name in `path` (the value of `PATH`).
 #[must_use]
 pub fn find(name: &OsStr, path: Option<&OsStr>) -> Option<PathBuf> {
     if name.as_encoded_bytes().contains(&b'/') {
