@@ -1,4 +1,5 @@
-//! Measurements: what one needs, then the program `bench` of the end-to-end package, in release.
+//! Measurements: sets up the tools that one needs, then runs the program `bench` of the end-to-end package, in
+//! release.
 
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ pub(crate) enum Bench {
 }
 
 impl Bench {
-    /// Whether it starts `weir`, whose release build takes minutes.
+    /// Returns whether the bench starts `weir`, whose release build takes minutes.
     fn needs_weir(self) -> bool {
         match self {
             Bench::Mint => true,
@@ -33,7 +34,7 @@ impl Bench {
     }
 }
 
-/// Sets up, builds in release, and measures; `arguments` go to the program.
+/// Sets up, builds in release, and measures. The program gets `arguments`.
 pub(crate) fn measure(bench: Bench, arguments: &[String]) -> Result<()> {
     let wasm_target = setup::everything()?;
     wasm::build(&wasm_target)?;
@@ -59,7 +60,7 @@ pub(crate) fn measure(bench: Bench, arguments: &[String]) -> Result<()> {
         .env("WEIR_ENVOYS", checkout::envoys()))
 }
 
-/// Builds the module that measures inside Envoy, and gives its path.
+/// Builds the Wasm module that measures inside Envoy, and returns its path.
 fn build_plugin(target: &WasmTarget) -> Result<PathBuf> {
     step("build the bench plugin", || {
         let own = checkout::target_directory()?.join("filter");

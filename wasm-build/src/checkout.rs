@@ -1,4 +1,4 @@
-//! Where things are: the checkout, its tools folder, the target directory.
+//! Paths: the checkout, its tools folder, and the target directory.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,29 +11,29 @@ pub(crate) fn root() -> &'static Path {
     package.parent().unwrap_or(package)
 }
 
-/// One sub-folder per Envoy version: `1.40.0/envoy`.
+/// The folder of the pinned Envoys, with one sub-folder for each version: `1.40.0/envoy`.
 pub(crate) fn envoys() -> PathBuf {
     root().join(".tools/envoy")
 }
 
-/// Cargo's target directory: `$CARGO_TARGET_DIR`, else the one that this program runs from, which also holds where
-/// Cargo's configuration names another.
+/// Cargo's target directory: `$CARGO_TARGET_DIR`, else the one that this program runs from. The latter is right even
+/// if Cargo's configuration names another folder.
 pub(crate) fn target_directory() -> Result<PathBuf> {
     if let Some(directory) = env::var_os("CARGO_TARGET_DIR").filter(|directory| !directory.is_empty()) {
         return std::path::absolute(directory).context("CARGO_TARGET_DIR");
     }
     let program = env::current_exe().context("the path of this program")?;
-    // <target directory>/debug/xtask
+    // The program's path is `<target directory>/debug/xtask`.
     program.ancestors().nth(2).map(Path::to_path_buf).context("this program is not in a target directory")
 }
 
-/// `path` as a reader in the checkout would write it.
+/// Formats `path` relative to the checkout.
 pub(crate) fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// The file that a shell would run for `program`. The system's folders count although an ordinary user's PATH may
-/// leave them out: Debian keeps nginx there.
+/// Finds the file that a shell would run for `program`. The search includes the system's administration folders,
+/// which an ordinary user's PATH may lack: Debian installs nginx there.
 pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -42,7 +42,7 @@ pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
         .find(|file| is_executable(file))
 }
 
-/// Whether `file` is a regular file that somebody may execute.
+/// Returns whether `file` is a regular file with an execute permission.
 pub(crate) fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)

@@ -1,4 +1,4 @@
-//! The main job, shown: everything that it needs, then the `demo` program of the end-to-end package.
+//! The demo: sets up all that it needs, then runs the program `demo` of the end-to-end package.
 
 use std::process::ExitCode;
 
@@ -7,11 +7,12 @@ use anyhow::{Context, Result};
 use crate::step::{cargo, run, step};
 use crate::{checkout, setup, wasm};
 
-/// The demo's exit code; 1 when it was killed.
+/// Runs the demo and returns its exit code; 1 if a signal killed it.
 pub(crate) fn run_all() -> Result<ExitCode> {
     let (target, envoy) = setup::for_the_demo()?;
     wasm::build(&target)?;
-    // One by one: together, the demo's dependencies would turn on features below weir, and build most of it again.
+    // The packages are built one by one. Built together, the demo's dependencies would turn on features in weir's
+    // dependencies, and Cargo would build most of weir again.
     step("build weir", || run(&mut cargo(["build", "--package", "weir", "--bin", "weir"])))?;
     step("build the demo", || run(&mut cargo(["build", "--package", "e2e", "--bin", "demo"])))?;
     let programs = checkout::target_directory()?.join("debug");

@@ -1,5 +1,5 @@
-//! The fuzz targets, a while each. They need a nightly compiler and cargo-fuzz, which nothing else here does: they are
-//! looked for, and not installed.
+//! Runs each fuzz target for some time. Fuzzing needs a nightly compiler and cargo-fuzz. Set-up does not install
+//! them, because nothing else uses them.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::checkout;
 use crate::step::{run, run_quietly, step};
 
-/// Runs each target for this many seconds, from its seeds and from what earlier runs found.
+/// Runs each target for this many seconds, starting from its seeds and the corpus of earlier runs.
 pub(crate) fn run_all(seconds: u32, only: &[String]) -> Result<()> {
     look_for_tools()?;
     let mut targets = targets()?;
@@ -28,7 +28,7 @@ pub(crate) fn run_all(seconds: u32, only: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The files of `fuzz/fuzz_targets`, by name.
+/// Lists the files of `fuzz/fuzz_targets`, by name.
 fn targets() -> Result<Vec<String>> {
     let folder = checkout::root().join("fuzz/fuzz_targets");
     let mut targets = Vec::new();
@@ -50,7 +50,8 @@ fn look_for_tools() -> Result<()> {
     Ok(())
 }
 
-/// `cargo +nightly`. The `cargo` that runs us is one toolchain's own and takes no `+nightly`; rustup's is on the path.
+/// Builds a `cargo +nightly` command. The `cargo` that runs this program belongs to one toolchain and rejects
+/// `+nightly`; rustup's `cargo` is on the path.
 fn nightly<const N: usize>(arguments: [&str; N]) -> Command {
     let mut command = Command::new("cargo");
     command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").arg("+nightly").args(arguments);

@@ -1,4 +1,4 @@
-//! Formatting and lints, as CI holds them: a warning is an error.
+//! Formatting and lints, as CI runs them: a warning is an error.
 
 use anyhow::Result;
 
@@ -7,14 +7,14 @@ use crate::setup::wasm_target::{TARGET, WasmTarget};
 use crate::step::{cargo, note, run, step};
 use crate::wasm;
 
-/// With what it needs: clippy builds `weir`, which embeds the filter.
+/// Lints after a set-up: clippy builds `weir`, which embeds the filter.
 pub(crate) fn run_alone() -> Result<()> {
     let target = setup::wasm_target()?;
     wasm::build(&target)?;
     all(target)
 }
 
-/// The filter must have been built.
+/// Lints. The filter must have been built before.
 pub(crate) fn all(target: WasmTarget) -> Result<()> {
     step("formatting", || run(&mut cargo(["fmt", "--all", "--check"])))?;
     step("clippy", || {

@@ -1,8 +1,8 @@
-//! `cargo xtask`: the one way in for set-up, build, tests and the demo.
+//! `cargo xtask`: the one command for set-up, build, tests and the demo.
 //!
-//! Trusts the checkout that it was compiled from, `rustc`, Python's pip and, on Debian, apt. It changes nothing
-//! outside the checkout and the target directory but the active toolchain's wasm target and system packages, and
-//! says so when it does.
+//! It trusts the checkout that it was compiled from, `rustc`, Python's pip and, on Debian, apt. It writes to the
+//! checkout and the target directory. Outside of them it changes only the active toolchain's wasm target and system
+//! packages, and reports that it does.
 
 mod bench;
 mod checkout;

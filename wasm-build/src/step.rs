@@ -1,6 +1,6 @@
-//! Running a command and saying so: what it does, how long it took, what it said when it failed.
+//! Running a command with a report: the command, its duration, and its output if it fails.
 //!
-//! All of it goes to stderr.
+//! The whole report goes to stderr.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::checkout;
 
-/// Announces `what`, does it, and says how long it took. The first failure ends the run: its error names the step.
+/// Announces `what`, runs the work, and reports its duration. The first failure ends the run, and its error names the
+/// step.
 pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("==> {what}");
     let start = Instant::now();
@@ -21,15 +22,15 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     Ok(result)
 }
 
-/// One line of the set-up: `subject` and what was found or done about it.
+/// Prints one line of the set-up: `subject` and what was found or done about it.
 pub(crate) fn note(subject: &str, text: impl fmt::Display) {
     eprintln!("    {subject:<12} {text}");
 }
 
-/// Runs `command` on our own streams, in the checkout.
+/// Runs `command` in the checkout, with this program's own streams.
 ///
 /// # Errors
-/// When it cannot be started or does not end with 0.
+/// When the command cannot be started or does not exit with 0.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     command.current_dir(checkout::root());
     let status = command.status().with_context(|| format!("cannot start {}", Shown(command)))?;
@@ -39,10 +40,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command` without showing what it says, and gives its stdout.
+/// Runs `command` without showing its output, and returns its stdout.
 ///
 /// # Errors
-/// When it cannot be started or does not end with 0; then the error carries the last lines of what it said.
+/// When the command cannot be started or does not exit with 0. The error then carries the last lines of its output.
 pub(crate) fn run_quietly(command: &mut Command) -> Result<String> {
     command.current_dir(checkout::root()).stdin(Stdio::null());
     let output = command.output().with_context(|| format!("cannot start {}", Shown(command)))?;
@@ -54,7 +55,7 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<String> {
     Ok(stdout)
 }
 
-/// `cargo` as it would run from a shell in the checkout.
+/// Builds a `cargo` command that behaves as it would from a shell in the checkout.
 pub(crate) fn cargo<I>(arguments: I) -> Command
 where
     I: IntoIterator,
@@ -66,8 +67,8 @@ where
     command
 }
 
-/// Removes what `cargo run` set for this program: build scripts that watch these variables would run again, and
-/// compile again, whenever a build by hand and one from here take turns.
+/// Removes the variables that `cargo run` set for this program. Build scripts that watch these variables would
+/// otherwise run and compile again whenever builds by hand and builds from this program alternate.
 pub(crate) fn forget_our_own_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name
@@ -79,7 +80,7 @@ pub(crate) fn forget_our_own_package(command: &mut Command) {
     }
 }
 
-/// A command as a person would type it.
+/// Shows a command as a person would type it.
 struct Shown<'c>(&'c Command);
 
 impl fmt::Display for Shown<'_> {
@@ -87,7 +88,7 @@ impl fmt::Display for Shown<'_> {
         let program = self.0.get_program();
         write!(f, "`{}", Path::new(program).file_name().unwrap_or(program).display())?;
         for argument in self.0.get_args() {
-            // A script given on the command line says nothing to a reader.
+            // An inline script would tell the reader nothing.
             if argument.as_encoded_bytes().contains(&b'\n') {
                 write!(f, " …")?;
             } else {
@@ -98,7 +99,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// A duration in seconds with one digit: `12.3 s`.
+/// Shows a duration in seconds with one digit: `12.3 s`.
 pub(crate) struct Seconds(pub(crate) Duration);
 
 impl fmt::Display for Seconds {

@@ -1,4 +1,4 @@
-//! Every test, in the order in which a failure costs the least.
+//! Runs every test, ordered so that a failure shows as early as possible.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::setup::wasm_target::WasmTarget;
 use crate::step::{Seconds, cargo, run, step};
 use crate::{checkout, lint, setup, wasm};
 
-/// Everything; `end_to_end` goes to the runner of the end-to-end tests.
+/// Runs all tests. `end_to_end` holds arguments for the runner of the end-to-end tests.
 pub(crate) fn all(end_to_end: &[String]) -> Result<()> {
     let start = Instant::now();
     let target = setup::everything()?;
@@ -26,7 +26,7 @@ pub(crate) fn all(end_to_end: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The TLS matrix, written to its page; or printed, only the rows that have all of these words.
+/// Runs the TLS matrix and writes its page. With words in `rows`, it prints only the rows that contain all of them.
 pub(crate) fn matrix(rows: &[String]) -> Result<()> {
     wasm::build(&setup::for_the_matrix()?)?;
     step("build weir", || run(&mut cargo(["build", "--package", "weir", "--bin", "weir"])))?;
@@ -41,7 +41,7 @@ pub(crate) fn matrix(rows: &[String]) -> Result<()> {
     })
 }
 
-/// Everything but the end-to-end tests, which need Envoys and nginx.
+/// Runs everything but the end-to-end tests, which need Envoys and nginx.
 pub(crate) fn fast() -> Result<()> {
     let start = Instant::now();
     without_envoy(setup::wasm_target()?)?;

@@ -1,4 +1,4 @@
-//! The filter's two .wasm files, where `weir` embeds them from.
+//! The filter's two .wasm files, in the place that `weir` embeds them from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,11 @@ use crate::checkout::{self, relative};
 use crate::setup::wasm_target::{TARGET, WasmTarget};
 use crate::step::{note, run, step};
 
-/// Builds both filters, and gives the path of the one without an engine for Rego,
-/// `<target directory>/wasm/weir_filter.wasm`; the other one is `weir_filter_rego.wasm` beside it.
+/// Builds both filters, and returns the path of the one without an engine for Rego, `<target
+/// directory>/wasm/weir_filter.wasm`. The other one is `weir_filter_rego.wasm` beside it.
 ///
-/// The files are touched only when their content changes, so that what embeds them is not built again for nothing.
+/// A file is written only when its content changes, so that Cargo does not build the crates that embed it again for
+/// nothing.
 pub(crate) fn build(target: &WasmTarget) -> Result<PathBuf> {
     step("build the filters", || {
         build_one(target, "wasm-rego", &["--features", "rego"], "weir_filter_rego.wasm")?;
@@ -22,7 +23,8 @@ pub(crate) fn build(target: &WasmTarget) -> Result<PathBuf> {
 
 fn build_one(target: &WasmTarget, profile: &str, features: &[&str], name: &str) -> Result<PathBuf> {
     let target_directory = checkout::target_directory()?;
-    // A directory of its own: another toolchain's build, or another profile's lock, is never in the way.
+    // The filter has a target directory of its own, so that it never conflicts with another toolchain's build or
+    // waits for another profile's lock.
     let own = target_directory.join("filter");
     let mut cargo = target.cargo_build();
     cargo
@@ -40,7 +42,7 @@ fn build_one(target: &WasmTarget, profile: &str, features: &[&str], name: &str) 
     Ok(filter)
 }
 
-/// Makes `content` the content of `file`, whole or not at all; whether it was another before.
+/// Writes `content` to `file` atomically, and returns whether the content changed.
 fn put(content: &[u8], file: &Path) -> Result<bool> {
     if fs::read(file).is_ok_and(|old| old == content) {
         return Ok(false);

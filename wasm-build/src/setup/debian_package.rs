@@ -1,4 +1,4 @@
-//! System packages: looked for as programs, installed with apt where we may.
+//! System packages: looks for their programs, and installs missing ones with apt if it is allowed to.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -11,14 +11,14 @@ use anyhow::{Context, Result, bail};
 use crate::checkout::find_program;
 use crate::step::{note, run_quietly};
 
-/// A program and the Debian package that brings it.
+/// A program and the Debian package that contains it.
 #[derive(Clone, Copy)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,
 }
 
-/// Installs the packages of the programs that are not there, all in one go.
+/// Installs the packages of all missing programs in one call.
 pub(crate) fn ensure(programs: &[Program]) -> Result<()> {
     let names = |programs: &[Program]| programs.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
     let missing: Vec<Program> = programs.iter().copied().filter(|p| find_program(p.name).is_none()).collect();
@@ -39,22 +39,23 @@ pub(crate) fn ensure(programs: &[Program]) -> Result<()> {
     }
 }
 
-/// Whether this is Debian or made from it.
+/// Returns whether this system is Debian or derives from it.
 pub(crate) fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists() && find_program("apt-get").is_some()
 }
 
-/// Whether dpkg holds every one of `packages` as installed.
+/// Returns whether dpkg lists every one of `packages` as installed.
 pub(crate) fn are_installed(packages: &[&str]) -> bool {
     let mut query = Command::new("dpkg-query");
     query.args(["--show", "--showformat=${db:Status-Abbrev}\n"]).args(packages);
     run_quietly(&mut query).is_ok_and(|states| states.lines().all(|state| state.starts_with("ii")))
 }
 
-/// Installs `packages` without what they merely recommend, and without starting a service.
+/// Installs `packages` without recommended packages and without starting a service.
 ///
 /// # Errors
-/// When we are not root: one line with the command to run. When apt fails: what it said.
+/// When this user is not root: the error is one line with the command to run. When apt fails: the error is apt's
+/// output.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let packages = packages.join(" ");
     if !is_root() {
@@ -67,7 +68,8 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         command.args(["install", "--yes", "--no-install-recommends"]).args(packages.split(' '));
         run_quietly(&mut command)
     };
-    // The lists of a fresh machine are empty, and old ones name files that are gone; good ones need no update.
+    // A fresh machine has no package lists, and old lists name files that are gone. Current lists need no update, so
+    // the first attempt makes none.
     if install().is_err() {
         note("packages", "apt-get update first");
         run_quietly(apt_get().arg("update"))?;
@@ -86,15 +88,15 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// Debian enables a service that a package brings. Ours are started by the tests, on ports of their own.
+/// Disables a service that Debian enables with its package. The tests start their own, on free ports.
 fn keep_from_starting_at_boot(service: &str) -> Result<()> {
     run_quietly(Command::new("update-rc.d").args([service, "disable"]).stdout(Stdio::null()))?;
     note(service, "installed as a program only: not started, and not at boot");
     Ok(())
 }
 
-/// While it lives, no package may start a service: Debian asks `policy-rc.d`, and 101 forbids. A file that somebody
-/// else put there is left alone, and its answer holds.
+/// A guard that keeps packages from starting a service while it exists. Debian runs `policy-rc.d` first, and exit
+/// code 101 forbids the start. A file that somebody else put there stays in force.
 struct NoServiceStart {
     ours: bool,
 }
@@ -124,7 +126,8 @@ impl NoServiceStart {
         }
     }
 
-    /// Forbids while the process `pid` runs. Left behind by one that was killed, it allows, and removes itself.
+    /// The script that forbids starts while the process `pid` runs. If that process was killed, the script allows the
+    /// start and removes itself.
     fn script(pid: u32) -> String {
         format!("#!/bin/sh\n{}\nkill -0 {pid} 2>/dev/null && exit 101\nrm -f \"$0\"\nexit 0\n", Self::MARK)
     }
@@ -142,7 +145,7 @@ impl Drop for NoServiceStart {
 mod tests {
     use super::*;
 
-    /// Runs the script and gives its exit code, and whether it is still there.
+    /// Runs the script, and returns its exit code and whether the file still exists.
     fn answer(name: &str, pid: u32) -> (Option<i32>, bool) {
         let file = std::env::temp_dir().join(format!("weir-xtask-{}-{name}", process::id()));
         fs::write(&file, NoServiceStart::script(pid)).unwrap();

