@@ -6,7 +6,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
-/// A root of its own, with a fresh key.
+/// A test root CA with a fresh key.
 #[derive(Debug)]
 pub struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
@@ -14,7 +14,7 @@ pub struct CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    /// A self-signed root with this common name.
+    /// Creates a self-signed root with this common name.
     pub fn new(common_name: &str) -> Result<Self> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
@@ -25,31 +25,32 @@ impl CertificateAuthority {
         Ok(Self { issuer: Issuer::new(params, key), pem })
     }
 
-    /// The root's certificate.
+    /// The root's certificate, PEM.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// A certificate for these names, of a server or a client: DNS names, or IP addresses in text.
+    /// Issues a certificate for these names, for a server or a client. A name is a DNS name or an IP address in text.
     pub fn issue(&self, names: &[&str]) -> Result<ServerCertificate> {
         self.sign(&leaf(names)?)
     }
 
-    /// The same, but it was valid in the year 2001 only.
+    /// Issues a certificate that was valid only in the year 2001.
     pub fn issue_expired(&self, names: &[&str]) -> Result<ServerCertificate> {
         let mut params = leaf(names)?;
         (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
         self.sign(&params)
     }
 
-    /// A certificate with which a client of this name proves who it is.
+    /// Issues a client certificate for this name.
     pub fn issue_client(&self, name: &str) -> Result<ServerCertificate> {
         let mut params = leaf(&[name])?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(&params)
     }
 
-    /// A CA below it that may have one more below itself: its certificate and its key (PKCS#8), both PEM.
+    /// Creates a subordinate CA that may have one more CA below it. Returns its certificate and its key (PKCS#8),
+    /// both PEM.
     pub fn subordinate(&self, common_name: &str) -> Result<(String, String)> {
         let mut params = CertificateParams::default();
         params.distinguished_name = named(common_name);
@@ -67,7 +68,7 @@ impl CertificateAuthority {
 }
 
 impl ServerCertificate {
-    /// One for these names that nobody but itself vouches for.
+    /// Creates a self-signed certificate for these names.
     pub fn self_signed(names: &[&str]) -> Result<Self> {
         let key = KeyPair::generate()?;
         let certificate = leaf(names)?.self_signed(&key)?;
@@ -85,7 +86,7 @@ fn leaf(names: &[&str]) -> Result<CertificateParams> {
     Ok(params)
 }
 
-/// What a TLS server presents, and the key it proves it with.
+/// The certificate that a TLS server presents, with its key.
 #[derive(Clone, Debug)]
 pub struct ServerCertificate {
     /// The certificate, PEM.

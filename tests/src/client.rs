@@ -1,4 +1,4 @@
-//! The real curl, through a proxy, and what it got.
+//! The real curl through a proxy, and its results.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 use crate::require_program;
 
-/// Seconds that one request may take.
+/// The time limit of one request, in seconds.
 const LIMIT: &str = "30";
 
-/// How curl reaches the servers. Nothing is read from the environment or from a configuration file.
+/// How curl reaches the servers. It reads nothing from the environment or from a configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     proxy: Option<String>,
@@ -30,10 +30,10 @@ pub struct Client {
     certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// One request. Made by [`Request::get`], changed field by field.
+/// One request, made by [`Request::get`] and changed field by field.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The absolute URL, sent as it is typed (no dot segments removed).
+    /// The absolute URL, sent as written (no dot segments removed).
     pub url: String,
     /// The method; HEAD expects no content.
     pub method: String,
@@ -45,10 +45,10 @@ pub struct Request {
     pub version: HttpVersion,
 }
 
-/// What curl offers by ALPN.
+/// The protocols that curl offers by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
-    /// HTTP/1.1 alone.
+    /// HTTP/1.1 only.
     Http1,
     /// h2, or HTTP/1.1 if the server has no h2.
     Http2,
@@ -66,43 +66,43 @@ impl Request {
         }
     }
 
-    /// The same with this method.
+    /// Sets the method.
     pub fn method(mut self, method: &str) -> Self {
         method.clone_into(&mut self.method);
         self
     }
 
-    /// The same with one more header line.
+    /// Adds a header line.
     pub fn header(mut self, line: impl Into<Vec<u8>>) -> Self {
         self.headers.push(line.into());
         self
     }
 
-    /// The same, asking for h2.
+    /// Offers h2.
     pub fn http2(mut self) -> Self {
         self.version = HttpVersion::Http2;
         self
     }
 }
 
-/// What came back.
+/// The result of one request.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// The status of the server's answer, 0 if there was none.
+    /// The status of the server's response, 0 if there was none.
     pub status: u16,
-    /// The status of the proxy's answer to CONNECT, 0 if there was none.
+    /// The status of the proxy's response to CONNECT, 0 if there was none.
     pub connect_status: u16,
-    /// `1.1` or `2`, `0` if there was no answer.
+    /// The HTTP version: `1.1` or `2`, `0` if there was no response.
     pub version: String,
-    /// The headers of the last answer, names in lower case.
+    /// The headers of the last response, names in lower case.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// The content of the answer.
+    /// The content of the response.
     pub content: String,
     /// curl's exit code for this transfer.
     pub exit_code: i32,
     /// curl's message, empty if all went well.
     pub error: String,
-    /// How many connections curl opened for it; 0 means that an earlier one was used again.
+    /// How many connections curl opened for the request; 0 means that it reused an earlier one.
     pub connections: u32,
 }
 
@@ -118,7 +118,7 @@ impl Response {
     }
 }
 
-/// The fields used of curl's `%{json}`.
+/// The fields that the tests use of curl's `%{json}`.
 #[derive(Deserialize)]
 struct Transfer {
     http_code: u16,
@@ -131,52 +131,52 @@ struct Transfer {
 }
 
 impl Client {
-    /// Without a proxy.
+    /// A client without a proxy.
     pub fn direct() -> Self {
         Self::default()
     }
 
-    /// Through this proxy, for http and https URLs alike.
+    /// A client that uses this proxy for http and https URLs.
     pub fn through(proxy: &str) -> Self {
         Self { proxy: Some(proxy.to_owned()), ..Self::default() }
     }
 
-    /// To this Unix socket, whatever the URL names.
+    /// A client that connects to this Unix socket, whatever the URL names.
     pub fn on_socket(socket: &Path) -> Self {
         Self { socket: Some(socket.to_owned()), ..Self::default() }
     }
 
-    /// Connecting to this `HOST:PORT`, or asking the proxy to, whatever the URL names.
+    /// Connects to this `HOST:PORT`, or asks the proxy to, whatever the URL names.
     pub fn connecting_to(mut self, server: impl Into<String>) -> Self {
         self.server = Some(server.into());
         self
     }
 
-    /// Taking any certificate.
+    /// Accepts any certificate.
     pub fn insecure(mut self) -> Self {
         self.insecure = true;
         self
     }
 
-    /// Trusting the roots of this file alone.
+    /// Trusts only the roots of this file.
     pub fn trusting(mut self, roots: &Path) -> Self {
         self.authority = Some(roots.to_owned());
         self
     }
 
-    /// With this certificate and its key for servers that ask for one.
+    /// Presents this certificate, with its key, to servers that request one.
     pub fn presenting(mut self, certificate: &Path, key: &Path) -> Self {
         self.certificate = Some((certificate.to_owned(), key.to_owned()));
         self
     }
 
-    /// With this `USER:PASSWORD` for a proxy that asks.
+    /// Sends this `USER:PASSWORD` to a proxy that requires credentials.
     pub fn with_credentials(mut self, credentials: &str) -> Self {
         self.credentials = Some(credentials.to_owned());
         self
     }
 
-    /// As another user, which needs root.
+    /// Runs curl as another user, which needs root.
     pub fn of_user(mut self, uid: u32) -> Self {
         self.user = Some(uid);
         self
@@ -193,12 +193,12 @@ impl Client {
         responses.pop().context("curl reported no transfer")
     }
 
-    /// Sends the requests one after the other with one curl, which uses a connection again where it may.
+    /// Sends the requests one after the other with one curl, which reuses connections where it may.
     pub fn send_all(&self, requests: &[Request]) -> Result<Vec<Response>> {
         self.transfer(requests, &[])
     }
 
-    /// Sends the requests with one curl, so many at a time, each over a connection of its own.
+    /// Sends the requests with one curl, at most `most` at a time, each over a connection of its own.
     pub fn send_at_once(&self, requests: &[Request], most: usize) -> Result<Vec<Response>> {
         let most = most.to_string();
         self.transfer(requests, &["--parallel", "--parallel-immediate", "--parallel-max", &most])
@@ -228,7 +228,7 @@ impl Client {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let mut values =
             serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
-        // At once, they come in the order of their ends.
+        // Parallel transfers are printed in the order in which they end.
         let mut responses = BTreeMap::new();
         while let (Some(transfer), Some(headers)) = (values.next(), values.next()) {
             let transfer: Transfer = serde_json::from_value(transfer?)?;
@@ -255,7 +255,7 @@ impl Client {
         Ok(responses.into_values().collect())
     }
 
-    /// Adds one transfer. After `--next` curl forgets most options, so each transfer has them all.
+    /// Adds one transfer. curl forgets most options after `--next`, so each transfer gets them all.
     fn add(&self, command: &mut Command, request: &Request, content: &Path) {
         command.args(["--silent", "--show-error", "--path-as-is", "--globoff", "--max-time", LIMIT]);
         command.args(["--write-out", "%{json}\n%{header_json}\n", "--output"]).arg(content);
@@ -299,7 +299,7 @@ impl Client {
     }
 }
 
-/// Copies a file into the folder, and lets every user read it and write beside it.
+/// Copies a file into the folder, readable by every user, who may also write beside it.
 fn hand_over(file: &Path, directory: &TempDir) -> Result<PathBuf> {
     let copy = directory.path().join("authority");
     fs::copy(file, &copy).with_context(|| format!("cannot copy `{}`", file.display()))?;

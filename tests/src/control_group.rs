@@ -1,4 +1,4 @@
-//! A control group (version 2) for programs that a ruleset leaves alone.
+//! A control group (version 2) for programs that a ruleset exempts.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-/// A group of its own below the root. It ends with this value, and its processes must have ended before.
+/// A control group below the root. Dropping this value removes the group; its processes must have ended before.
 #[derive(Debug)]
 pub struct ControlGroup {
     folder: PathBuf,
@@ -14,7 +14,7 @@ pub struct ControlGroup {
 }
 
 impl ControlGroup {
-    /// Makes one. Needs root.
+    /// Creates a group. Needs root.
     pub fn new() -> Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let mount = mounts.lines().find_map(|line| {
@@ -28,12 +28,12 @@ impl ControlGroup {
         Ok(Self { folder, name })
     }
 
-    /// Its path, as `/proc/PID/cgroup` shows it.
+    /// The group's path, as `/proc/PID/cgroup` shows it.
     pub fn path(&self) -> String {
         format!("/{}", self.name)
     }
 
-    /// The program, which will be in the group before it runs.
+    /// A command for the program, which joins the group before it runs.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("sh");
         command

@@ -1,4 +1,4 @@
-//! A moment after which waiting is a failure: nothing here waits without one.
+//! A time limit for waiting. Every wait of the tests has one, and fails when it has passed.
 
 use std::fmt::Debug;
 use std::thread;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How long a poll rests between two looks.
+/// The pause between two probes of a poll.
 const REST: Duration = Duration::from_millis(5);
 
-/// A point in time and how it was asked for.
+/// A point in time, and the limit that it was made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     end: Instant,
@@ -32,7 +32,7 @@ impl Deadline {
         self.end.saturating_duration_since(Instant::now())
     }
 
-    /// Looks until `probe` finds something; an error of the probe ends the wait at once.
+    /// Probes until `probe` finds something. An error of the probe ends the wait at once.
     pub fn poll<T>(&self, what: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
         loop {
             if let Some(found) = probe()? {
@@ -45,7 +45,7 @@ impl Deadline {
         }
     }
 
-    /// Looks until `probe` returns `expected`; the error shows the last value seen.
+    /// Probes until `probe` returns `expected`. The error shows the last value.
     pub fn poll_eq<T: PartialEq + Debug>(
         &self,
         what: &str,

@@ -4,26 +4,26 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
-/// A decision as `weir run --json` shows it.
+/// A decision as `weir run --json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Decision {
     /// When the request began, in milliseconds since 1970.
     pub time: u64,
     /// `allow` or `deny`.
     pub effect: String,
-    /// Why, in the closed list of reasons.
+    /// The reason, from the closed list of reasons.
     pub reason: String,
-    /// The rule that decided.
+    /// The rule that decided, if any.
     pub rule: Option<String>,
-    /// The same that the client sees in a denial.
+    /// The id that the client also gets in a denial.
     pub decision_id: Option<String>,
-    /// The policy that decided.
+    /// The version of the policy that decided.
     pub policy_version: Option<String>,
     /// The canonical host.
     pub host: Option<String>,
-    /// The port asked for.
+    /// The port of the request.
     pub port: Option<u16>,
-    /// The listener that the client's bytes came to.
+    /// The listener that accepted the client's connection.
     pub listener: String,
     /// The client's address and port.
     pub client: Option<SocketAddr>,
@@ -33,22 +33,22 @@ pub struct Decision {
     pub method: Option<String>,
     /// The path without its query.
     pub path: Option<String>,
-    /// The status that the client got.
+    /// The status of the client's response.
     pub status: u16,
     /// The address and port of the upstream.
     pub upstream_address: Option<String>,
-    /// The names in the certificate of the upstream, once verified.
+    /// The names in the upstream's verified certificate.
     #[serde(default)]
     pub upstream_names: Vec<String>,
-    /// The version of TLS that the upstream spoke.
+    /// The TLS version of the upstream connection.
     pub upstream_tls: Option<String>,
-    /// Host and port of the rule's own upstream.
+    /// The host and port of the rule's own upstream.
     pub upstream: Option<String>,
-    /// Why the upstream gave no whole answer.
+    /// The reason why the upstream gave no complete response.
     pub cause: Option<String>,
-    /// Why the upstream's transport failed.
+    /// The failure of the upstream's transport.
     pub failure: Option<String>,
-    /// Whether the request went out although the policy would deny it.
+    /// Whether Envoy forwarded the request in report mode although the policy denies it.
     #[serde(default)]
     pub would_deny: bool,
 }

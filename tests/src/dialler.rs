@@ -1,4 +1,4 @@
-//! TLS handshakes through a proxy by the thousand, in this process: a curl takes longer to start than one of them.
+//! Thousands of TLS handshakes through a proxy, from this process. Starting a curl takes longer than one of them.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +11,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// How long one read or write may take.
+/// The time limit of one read or write.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Opens tunnels and shakes hands in them.
+/// Opens tunnels through a proxy and performs TLS handshakes in them.
 #[derive(Clone, Debug)]
 pub struct Dialler {
     proxy: SocketAddr,
@@ -25,12 +25,12 @@ pub struct Dialler {
 #[derive(Debug)]
 pub struct Dialled {
     stream: StreamOwned<ClientConnection, TcpStream>,
-    /// From before the TCP connection to the end of the handshake.
+    /// The time from before the TCP connection to the end of the handshake.
     pub took: Duration,
 }
 
 impl Dialler {
-    /// Through this proxy, trusting the roots of this file. Sessions are not resumed.
+    /// Creates a dialler that uses this proxy and trusts the roots of this file. It does not resume sessions.
     pub fn new(proxy: SocketAddr, roots: &Path) -> Result<Self> {
         let mut store = RootCertStore::empty();
         for root in CertificateDer::pem_file_iter(roots)? {
@@ -45,7 +45,8 @@ impl Dialler {
         Ok(Self { proxy, config: Arc::new(config) })
     }
 
-    /// Shakes hands with `name` at `port`. None if the other end refused the handshake or closed.
+    /// Performs a handshake with `name` at `port`. Returns `None` if the peer refused the handshake or closed the
+    /// connection.
     pub fn dial(&self, name: &str, port: u16) -> Result<Option<Dialled>> {
         let started = Instant::now();
         let mut tcp = TcpStream::connect(self.proxy)?;
@@ -69,7 +70,7 @@ impl Dialler {
 }
 
 impl Dialled {
-    /// The status of a GET of `/` over it.
+    /// Sends a GET of `/` through the tunnel and returns the status.
     pub fn get(mut self, authority: &str) -> Result<u16> {
         let request = format!("GET / HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
         self.stream.write_all(request.as_bytes())?;
@@ -80,7 +81,7 @@ impl Dialled {
     }
 }
 
-/// Reads up to the end of the head and no further: what follows is TLS.
+/// Reads to the end of the response head and no further: TLS follows.
 fn read_head(tcp: &mut TcpStream) -> Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -91,7 +92,8 @@ fn read_head(tcp: &mut TcpStream) -> Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// An alert, or an end of the connection; but not a certificate that does not verify, which is a fault.
+/// Returns whether the error is an alert or an end of the connection. A certificate that does not verify is a fault,
+/// not a refusal.
 fn is_refusal(error: &std::io::Error) -> bool {
     let alert = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     match alert {

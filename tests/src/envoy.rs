@@ -11,7 +11,7 @@ pub const VERSIONS: [&str; 4] = ["1.36.4", "1.38.2", "1.39.3", "1.40.0"];
 /// One Envoy, ready to be started.
 #[derive(Clone, Debug)]
 pub struct EnvoyBinary {
-    /// Its version, as its folder is named.
+    /// The version, which is also the name of its folder.
     pub version: String,
     /// The executable.
     pub path: PathBuf,
@@ -32,13 +32,13 @@ impl EnvoyBinary {
         Ok(Self { version: version.to_owned(), path })
     }
 
-    /// The binary at this path, asked for its version.
+    /// The binary at this path. It runs the binary once to learn its version.
     pub fn at(path: PathBuf) -> Result<Self> {
         let output = Command::new(&path)
             .arg("--version")
             .output()
             .with_context(|| format!("cannot run `{} --version`", path.display()))?;
-        // `…/envoy  version: <commit>/<version>/<source>/<build>/<TLS library>`
+        // The output is `…/envoy  version: <commit>/<version>/<source>/<build>/<TLS library>`.
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.split_once("version: ").and_then(|(_, rest)| rest.split('/').nth(1));
         let version =

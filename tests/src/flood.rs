@@ -1,4 +1,4 @@
-//! Names that no policy lists, dialled as fast as they go, while a listed host is asked all along.
+//! A flood of connections with unlisted names, as fast as possible, while a client keeps using a listed host.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,22 +7,23 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{ALPHA, Dialler, Gateway, UpstreamHosts};
 
-/// Connections at a time.
+/// The number of parallel connections.
 const DIALLERS: usize = 8;
 
-/// What came of it.
+/// The results of a flood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flood {
-    /// Handshakes with a certificate, whose request was denied.
+    /// Handshakes that got a certificate and whose request was then denied.
     pub denied: usize,
     /// Handshakes that were refused.
     pub refused: usize,
-    /// Requests to the listed host that were answered. All others are an error.
+    /// Successful requests to the listed host. Any failed one is an error.
     pub listed: usize,
 }
 
 impl Flood {
-    /// Dials `x0.weir.invalid` and so on, a name for each number, and a listed host, through the gateway.
+    /// Connects through the gateway with `x0.weir.invalid` and so on, one name for each number, and meanwhile uses a
+    /// listed host.
     pub fn of(numbers: Range<usize>, gateway: &Gateway, hosts: &UpstreamHosts) -> Result<Self> {
         let dialler = Dialler::new(gateway.address()?, gateway.authority())?;
         let (next, over) = (AtomicUsize::new(numbers.start), AtomicBool::new(false));

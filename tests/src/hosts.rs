@@ -15,32 +15,32 @@ pub const ALPHA: &str = "alpha.weir.test";
 pub const BETA: &str = "beta.weir.test";
 /// A host that presents beta's certificate.
 pub const IMPOSTOR: &str = "impostor.weir.test";
-/// A host that answers, but that no policy here allows.
+/// A host that responds, but that no policy here allows.
 pub const UNLISTED: &str = "unlisted.weir.test";
-/// An allowed name on loopback whose rule lists no address; the tests change where it points.
+/// An allowed host on loopback whose rule lists no address. The tests change the address that it resolves to.
 pub const INWARD: &str = "inward.weir.test";
 
-/// The hosts, the name server that knows them, and the roots that vouch for them.
+/// The hosts, the name server that resolves them, and the roots of their certificates.
 #[derive(Debug)]
 pub struct UpstreamHosts {
     /// The server of all hosts.
     pub nginx: Nginx,
-    /// Knows all hosts, at 127.0.0.1.
+    /// Resolves all hosts to 127.0.0.1.
     pub dns: NameServer,
-    /// Signed alpha's certificate, and the unlisted and the inward host's.
+    /// The root that signed the certificates of alpha, the unlisted host and the inward host.
     pub alpha_authority: CertificateAuthority,
-    /// Signed beta's certificate.
+    /// The root that signed beta's certificate.
     pub beta_authority: CertificateAuthority,
     directory: TempDir,
 }
 
 impl UpstreamHosts {
-    /// Starts them all.
+    /// Starts all hosts.
     pub fn start(options: ServerOptions) -> Result<Self> {
         Self::start_with(options, |_| Ok(Vec::new()))
     }
 
-    /// Starts them all and some more, which the authority of alpha may sign for.
+    /// Starts all hosts and some more, whose certificates alpha's root may sign.
     pub fn start_with(
         options: ServerOptions,
         more: impl FnOnce(&CertificateAuthority) -> Result<Vec<Site>>,
@@ -65,12 +65,12 @@ impl UpstreamHosts {
         Ok(hosts)
     }
 
-    /// Replaces the content of the file with the roots.
+    /// Replaces the content of the roots file.
     pub fn write_roots(&self, roots: &str) -> Result<()> {
         Ok(fs::write(self.roots(), roots)?)
     }
 
-    /// The file with both roots.
+    /// The path of the file with both roots.
     pub fn roots(&self) -> PathBuf {
         self.directory.path().join("roots.pem")
     }
@@ -80,32 +80,33 @@ impl UpstreamHosts {
         self.nginx.address().port()
     }
 
-    /// The port of the same hosts over plain HTTP.
+    /// The port of these hosts over plain HTTP.
     pub fn plain_port(&self) -> u16 {
         self.nginx.plain_address().port()
     }
 
-    /// `HOST:PORT`
+    /// The authority `HOST:PORT`.
     pub fn authority(&self, host: &str) -> String {
         format!("{host}:{}", self.port())
     }
 
-    /// `https://HOST:PORT/PATH`
+    /// The URL `https://HOST:PORT/PATH`.
     pub fn url(&self, host: &str, path: &str) -> String {
         format!("https://{host}:{}{path}", self.port())
     }
 
-    /// `http://HOST:PORT/PATH`
+    /// The URL `http://HOST:PORT/PATH`.
     pub fn plain_url(&self, host: &str, path: &str) -> String {
         format!("http://{host}:{}{path}", self.plain_port())
     }
 
-    /// `HOST:PORT` of the plain server.
+    /// The authority `HOST:PORT` of the plain server.
     pub fn plain_authority(&self, host: &str) -> String {
         format!("{host}:{}", self.plain_port())
     }
 
-    /// A policy document for these hosts. Alpha may be read; beta answers to any method on `/` and below `/public/`.
+    /// A policy document for these hosts. It allows reads of alpha, and any method of beta on `/` and below
+    /// `/public/`.
     pub fn policy(&self) -> String {
         let (port, plain_port) = (self.port(), self.plain_port());
         format!(

@@ -1,4 +1,4 @@
-//! A client of HTTP/2 (RFC 9113) with one stream, whose frames the test times itself.
+//! An HTTP/2 client (RFC 9113) with one stream, in which the test controls the timing of every frame.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const END_HEADERS: u8 = 4;
 const CONNECTION: u8 = 0;
 const STREAM: u8 = 1;
 
-/// A connection.
+/// An HTTP/2 connection.
 #[derive(Debug)]
 pub struct Http2 {
     wire: Wire,
@@ -29,7 +29,7 @@ struct Frame {
 }
 
 impl Http2 {
-    /// Greets over a connection that agreed on h2.
+    /// Sends the preface over a connection that negotiated h2.
     pub fn open(mut wire: Wire) -> Result<Self> {
         wire.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
         let mut http2 = Self { wire, ended: false, kinds: BTreeSet::new() };
@@ -37,7 +37,7 @@ impl Http2 {
         Ok(http2)
     }
 
-    /// What the server says of itself first: numbers and values.
+    /// Reads the server's first SETTINGS frame: identifiers and values.
     pub fn settings(&mut self) -> Result<Vec<(u16, u32)>> {
         let frame = self.receive()?;
         ensure!(frame.kind == SETTINGS, "the first frame is of kind {}", frame.kind);
@@ -48,14 +48,14 @@ impl Http2 {
         Ok(frame.content.chunks(6).filter_map(setting).collect())
     }
 
-    /// Begins a request of these header fields.
+    /// Begins a request with these header fields.
     pub fn begin(&mut self, fields: &[(&str, &[u8])]) -> Result<()> {
         let mut block = Vec::new();
         for (name, value) in fields {
-            // A literal, not for the table, not compressed (RFC 7541, 6.2.2).
+            // A literal field that is neither indexed nor compressed (RFC 7541, 6.2.2).
             block.push(0);
             for text in [name.as_bytes(), value] {
-                // An integer with a prefix of seven bits (5.1); no text here needs more.
+                // An integer with a prefix of seven bits (5.1); all texts here fit into it.
                 block.push(u8::try_from(text.len())?);
                 block.extend(text);
             }
@@ -80,7 +80,7 @@ impl Http2 {
         self.send(DATA, 0, STREAM, content)
     }
 
-    /// The kinds of the frames that came so far.
+    /// The types of the frames received so far.
     pub fn kinds(&self) -> &BTreeSet<u8> {
         &self.kinds
     }
@@ -90,7 +90,7 @@ impl Http2 {
         self.send(DATA, END_STREAM, STREAM, &[])
     }
 
-    /// Reads so much of the answer's content.
+    /// Reads this many bytes of the response's content.
     pub fn read(&mut self, count: usize) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         while content.len() < count {
@@ -103,7 +103,7 @@ impl Http2 {
         Ok(content)
     }
 
-    /// Reads all content of the answer, to its end or the connection's.
+    /// Reads all content of the response, to its end or the connection's.
     pub fn read_content(&mut self) -> Vec<u8> {
         let mut content = Vec::new();
         while !self.ended {
@@ -115,7 +115,7 @@ impl Http2 {
         content
     }
 
-    /// Reads to the end of the answer, without more content. True if trailers ended it.
+    /// Reads to the end of the response, without more content. Returns true if trailers ended it.
     pub fn read_end(&mut self) -> Result<bool> {
         loop {
             let frame = self.receive()?;

@@ -1,7 +1,7 @@
 //! A real nginx with several TLS hosts on one address and port, each with a certificate of its own.
 //!
-//! The shared session cache is what makes it the server that the upstream TLS fault needs: it resumes a session
-//! under any of its names.
+//! nginx uses a shared session cache, and so resumes a session under any of its names. That is the server behaviour
+//! that shows the upstream TLS fault.
 
 use std::fmt::Write;
 use std::fs;
@@ -16,26 +16,26 @@ use tempfile::TempDir;
 
 use crate::{Deadline, Process, ProcessId, ServerCertificate, require_program};
 
-/// One TLS host: the name it answers to and what it presents.
+/// One TLS host: its name and its certificate.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The `server_name`.
     pub name: String,
-    /// Presented when a client asks for that name.
+    /// The certificate for clients that request this name.
     pub certificate: ServerCertificate,
-    /// The root, in PEM, that must have signed the certificates of its clients, whose subjects are greeted; none need one
-    /// without it.
+    /// The root, in PEM, that must have signed the client's certificate. The response greets the certificate's
+    /// subject. Without a root, clients need no certificate.
     pub clients: Option<String>,
 }
 
 impl Site {
-    /// One that takes every client.
+    /// Creates a host that accepts every client.
     pub fn new(name: &str, certificate: ServerCertificate) -> Self {
         Self { name: name.to_owned(), certificate, clients: None }
     }
 }
 
-/// The TLS versions a server accepts.
+/// The TLS versions that the server accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersions {
     /// TLS 1.2 alone.
@@ -46,14 +46,14 @@ pub enum TlsVersions {
     Both,
 }
 
-/// How the server speaks. The default is TLS 1.2 and 1.3, HTTP/1.1 only, connections kept.
+/// The server's protocol options. The default is TLS 1.2 and 1.3, HTTP/1.1 only, with connections kept open.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
-    /// The TLS versions it accepts.
+    /// The accepted TLS versions.
     pub tls: TlsVersions,
     /// Offers h2 by ALPN beside http/1.1.
     pub http2: bool,
-    /// Ends each connection after one request, so that every request makes a TLS handshake.
+    /// Closes each connection after one request, so that every request makes a TLS handshake.
     pub connection_per_request: bool,
 }
 
@@ -72,37 +72,38 @@ pub struct Nginx {
     plain_address: SocketAddr,
 }
 
-/// One line of its access log.
+/// One line of nginx's access log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServedRequest {
-    /// The server name of the TLS handshake, empty without one.
+    /// The server name of the TLS handshake; empty without one.
     pub sni: String,
-    /// `r` when the TLS session was resumed, `.` when it was not, empty without TLS.
+    /// `r` if the TLS session was resumed, `.` if not; empty without TLS.
     pub resumed: String,
-    /// The host the request named, without its port, lower case.
+    /// The request's host, without its port, in lower case.
     pub host: String,
     /// The request line.
     pub request: String,
     /// `HTTP/1.1` or `HTTP/2.0`.
     pub protocol: String,
-    /// `TLSv1.2` or `TLSv1.3`, empty without TLS.
+    /// `TLSv1.2` or `TLSv1.3`; empty without TLS.
     pub tls: String,
 }
 
 impl ServedRequest {
-    /// True when the TLS session of its connection was resumed.
+    /// Returns whether the connection resumed a TLS session.
     pub fn is_resumed(&self) -> bool {
         self.resumed == "r"
     }
 }
 
 impl Nginx {
-    /// Starts nginx with these hosts; the first one answers names that are no host's.
+    /// Starts nginx with these hosts. The first one serves names of no host.
     pub fn start(sites: &[Site], options: ServerOptions) -> Result<Self> {
         let program = require_program("nginx")?;
         let directory = TempDir::new()?;
-        // nginx cannot listen on port 0, so it inherits sockets that are already bound, as in its own upgrade.
+        // nginx cannot listen on port 0. So it inherits sockets that are already bound, by the mechanism of its own
+        // upgrades.
         let tls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let plain = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let (address, plain_address) = (tls.local_addr()?, plain.local_addr()?);
@@ -133,7 +134,7 @@ impl Nginx {
         Ok(nginx)
     }
 
-    /// Presents another certificate for a host, on every connection that it takes from now on.
+    /// Presents another certificate for a host, on all connections from now on.
     pub fn present(&self, name: &str, certificate: &ServerCertificate) -> Result<()> {
         write_certificate(&self.directory, name, certificate)?;
         let before = self.id().descendants()?;
@@ -144,30 +145,30 @@ impl Nginx {
         })
     }
 
-    /// Its master process.
+    /// nginx's master process.
     pub fn id(&self) -> ProcessId {
         self.process.id()
     }
 
-    /// Where it speaks TLS.
+    /// The address of the TLS hosts.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it speaks plain HTTP, for the same names.
+    /// The address of these hosts over plain HTTP.
     pub fn plain_address(&self) -> SocketAddr {
         self.plain_address
     }
 
-    /// The folder behind `/files/` of every host.
+    /// The folder that every host serves at `/files/`.
     pub fn files(&self) -> PathBuf {
         self.directory.path().join("files")
     }
 
-    /// The requests served so far, in the order of their ends.
+    /// The requests served so far, in the order in which they ended.
     pub fn served(&self) -> Result<Vec<ServedRequest>> {
         let text = fs::read_to_string(self.directory.path().join("access.jsonl"))?;
-        // The last piece is a line that nginx is still writing, or nothing.
+        // The last piece is empty, or a line that nginx is still writing.
         let (complete, _) = text.rsplit_once('\n').unwrap_or_default();
         complete
             .lines()
@@ -175,7 +176,7 @@ impl Nginx {
             .collect()
     }
 
-    /// Waits until `count` requests were served, and returns them; more than `count` is an error.
+    /// Waits until `count` requests were served, and returns them. More than `count` is an error.
     pub fn wait_served(&self, count: usize) -> Result<Vec<ServedRequest>> {
         let what = format!("{count} requests in the access log of nginx");
         let served = Deadline::seconds(10).poll(&what, || {
@@ -186,7 +187,8 @@ impl Nginx {
         Ok(served)
     }
 
-    /// Its master writes the pid file once the configuration is accepted and the sockets are taken over.
+    /// Waits for the pid file, which nginx's master writes after it has accepted the configuration and taken over the
+    /// sockets.
     fn wait_until_ready(&mut self) -> Result<()> {
         let pid = self.directory.path().join("nginx.pid");
         let process = &mut self.process;
@@ -217,7 +219,8 @@ fn configure(
     };
     let http2 = if options.http2 { " http2" } else { "" };
     let requests = if options.connection_per_request { 1 } else { 10_000 };
-    // As root the workers would be `nobody`, who may not read the temporary folder; else nginx ignores the line.
+    // As root, nginx's workers would run as `nobody`, who may not read the temporary folder. Other users' nginx
+    // ignores the line.
     let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
     let mut text = format!(
         r#"

@@ -1,4 +1,4 @@
-//! An upstream whose every byte the test writes itself: HTTP/1.1 by hand, as it is or with TLS before it.
+//! An upstream whose every byte the test writes: HTTP/1.1 by hand, plain or behind a TLS front.
 
 mod http2_front;
 
@@ -14,24 +14,24 @@ use tempfile::TempDir;
 use crate::{Deadline, EnvoyBinary, Gateway, Head, Run, TlsRelay, UpstreamHosts, Wire};
 use http2_front::Http2Front;
 
-/// The name of every origin, at 127.0.0.1 once one was started.
+/// The host name of every origin. It resolves to 127.0.0.1 once an origin was started.
 pub const ORIGIN: &str = "origin.weir.test";
 
-/// What stands before the origin.
+/// The server in front of the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
-    /// Nothing: plain HTTP.
+    /// No front: plain HTTP.
     Plain,
-    /// TLS that offers HTTP/1.1 alone. Bytes pass as they are.
+    /// TLS that offers only HTTP/1.1 and relays bytes unchanged.
     Http1,
-    /// TLS that offers h2 alone. Bytes pass as they are: the head of the first request is HTTP/2's preface.
+    /// TLS that offers only h2 and relays bytes unchanged. The head of the first request is the HTTP/2 preface.
     Frames,
-    /// A real server that offers h2 beside HTTP/1.1, passes requests on as HTTP/1.1 without buffering, and adds
-    /// `x-front-protocol: HTTP/2.0` to them and the trailer `x-front-trailer: end` to answers.
+    /// A real server that offers h2 beside HTTP/1.1 and forwards requests as HTTP/1.1 without buffering. It adds
+    /// `x-front-protocol: HTTP/2.0` to requests and the trailer `x-front-trailer: end` to responses.
     Http2,
 }
 
-/// A running origin. Dropping it ends it and its front.
+/// A running origin. Dropping it ends the origin and its front.
 #[derive(Debug)]
 pub struct Origin {
     front: Option<RunningFront>,
@@ -50,8 +50,8 @@ enum RunningFront {
 }
 
 impl Origin {
-    /// Starts one under [`ORIGIN`], with a certificate that the hosts' roots vouch for. `answer` gets the head of
-    /// each request and the connection behind it; an error ends the connection and is shown on stderr.
+    /// Starts an origin under [`ORIGIN`], with a certificate from one of the hosts' roots. `answer` gets the head of
+    /// each request and the connection after it. Its error ends the connection and is printed on stderr.
     pub fn start(
         hosts: &UpstreamHosts,
         front: Front,
@@ -85,13 +85,13 @@ impl Origin {
         Ok(Self { front, address, own_address, heads, closed, thread: Some(thread), _directory: directory })
     }
 
-    /// A gateway that allows these origins every method and path.
+    /// Starts a gateway that allows every method and path of these origins.
     pub fn gateway(envoy: &EnvoyBinary, hosts: &UpstreamHosts, origins: &[&Self]) -> Result<Gateway> {
         let rules = origins.iter().map(|origin| origin.rule()).collect::<String>();
         Run::new(envoy, hosts, &format!("rules:\n{rules}"))?.start()
     }
 
-    /// A rule of a policy document that allows it every method and path.
+    /// A policy rule that allows every method and path of this origin.
     pub fn rule(&self) -> String {
         let (port, scheme) = (self.port(), self.scheme());
         format!(
@@ -104,22 +104,22 @@ impl Origin {
         if self.front.is_some() { "https" } else { "http" }
     }
 
-    /// The port that its front, or itself, listens on.
+    /// The port of the front, or of the origin if it has none.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// `HOST:PORT`
+    /// The authority `HOST:PORT`.
     pub fn authority(&self) -> String {
         format!("{ORIGIN}:{}", self.port())
     }
 
-    /// `SCHEME://HOST:PORT/PATH`
+    /// The URL `SCHEME://HOST:PORT/PATH`.
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme(), self.authority())
     }
 
-    /// Waits until `count` requests have arrived, and returns their heads; more than `count` is an error.
+    /// Waits until `count` requests have arrived, and returns their heads. More than `count` is an error.
     pub fn wait_heads(&self, count: usize) -> Result<Vec<Head>> {
         let heads = Deadline::seconds(20).poll("requests at the origin", || {
             let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -132,10 +132,10 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        // Its connections end with the front, and so do the threads that serve them.
+        // The origin's connections end with the front, and so do the threads that serve them.
         self.front = None;
         self.closed.store(true, Ordering::SeqCst);
-        // A connection wakes the thread; if there can be none, joining would wait for ever.
+        // A connection wakes the thread. If it fails, joining the thread would wait for ever.
         let woken = TcpStream::connect(self.own_address);
         if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
             thread.join().ok();
@@ -166,7 +166,7 @@ fn serve(
     answer: &impl Fn(&Head, &mut Wire) -> Result<()>,
 ) -> Result<()> {
     let mut wire = Wire::new(stream)?;
-    // A connection that was used and is idle, or is closed instead of used again, has simply ended.
+    // An error here is a normal end: the peer closed a connection after use, or instead of reusing it.
     while let Ok(Some(head)) = wire.read_head() {
         heads.lock().unwrap_or_else(PoisonError::into_inner).push(head.clone());
         answer(&head, &mut wire)?;

@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Deadline, Lines};
 
-/// How long a child may take to end after SIGTERM before it is killed.
+/// The time that a child has to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A running child: its output is collected, and dropping it ends it.
+/// A running child. Its output is collected, and dropping this value ends it.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -25,7 +25,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// A command for `program` that the kernel ends (SIGTERM) when the calling thread dies, where `setpriv` exists.
+    /// A command for `program` that gets SIGTERM from the kernel when the calling thread dies, where `setpriv`
+    /// exists.
     pub fn command(program: impl AsRef<OsStr>) -> Command {
         let Some(setpriv) = find_program("setpriv") else {
             return Command::new(program);
@@ -35,7 +36,7 @@ impl Process {
         command
     }
 
-    /// Starts `command`; stderr is collected, and stdout too unless the caller gave it away.
+    /// Starts `command`. It collects stderr, and stdout too unless the caller redirected it.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
         let mut child =
             command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start `{name}`"))?;
@@ -64,7 +65,7 @@ impl Process {
         Ok(self.child.try_wait()?)
     }
 
-    /// Waits for the child's own end.
+    /// Waits until the child ends by itself.
     pub fn wait(&mut self, deadline: Deadline) -> Result<ExitStatus> {
         let child = &mut self.child;
         deadline
@@ -72,13 +73,13 @@ impl Process {
             .with_context(|| format!("stderr of `{}`:\n{}", self.name, self.stderr.text()))
     }
 
-    /// Sends a signal to the child alone.
+    /// Sends a signal to the child only.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal)
             .with_context(|| format!("cannot signal `{}`", self.name))
     }
 
-    /// Asks with SIGTERM and waits; kills it after ten seconds and says so with an error.
+    /// Sends SIGTERM and waits. Kills the child after ten seconds and returns an error.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         if let Some(status) = self.ended()? {
             return Ok(status);
@@ -103,7 +104,7 @@ impl Drop for Process {
     }
 }
 
-/// One process, told apart from a later one with the same number by its start time.
+/// One process. Its start time tells it apart from a later process with the same number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessId {
     number: u32,
@@ -115,24 +116,24 @@ impl ProcessId {
         Self { number, started: Stat::read(number).map(|stat| stat.started) }
     }
 
-    /// The number.
+    /// The process number.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// True while it runs; a zombie that nobody reaped has ended.
+    /// Returns whether the process runs. A zombie counts as ended.
     pub fn is_running(&self) -> bool {
         Stat::read(self.number)
             .is_some_and(|stat| stat.state != "Z" && self.started.as_ref() == Some(&stat.started))
     }
 
-    /// Its program's file name, as far as the kernel tells.
+    /// The file name of its program, if the kernel reveals it.
     pub fn program(&self) -> Option<String> {
         let path = fs::read_link(format!("/proc/{}/exe", self.number)).ok()?;
         Some(path.file_name()?.to_string_lossy().into_owned())
     }
 
-    /// The most memory that it ever had resident, in bytes (`VmHWM` of proc(5)).
+    /// The peak of its resident memory, in bytes (`VmHWM` of proc(5)).
     pub fn peak_memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.number))?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
@@ -140,7 +141,7 @@ impl ProcessId {
         Ok(kibibytes * 1024)
     }
 
-    /// Its children and theirs, from /proc.
+    /// Its children and all their descendants, from /proc.
     pub fn descendants(&self) -> Result<Vec<Self>> {
         let mut parents = Vec::new();
         for entry in fs::read_dir("/proc").context("no /proc to find child processes in")? {
@@ -160,7 +161,7 @@ impl ProcessId {
         Ok(found.into_iter().skip(1).map(Self::new).collect())
     }
 
-    /// The one descendant that runs `program`.
+    /// The only descendant that runs `program`.
     pub fn descendant(&self, program: &str) -> Result<Self> {
         self.descendants()?
             .into_iter()
@@ -168,7 +169,7 @@ impl ProcessId {
             .ok_or_else(|| anyhow!("process {} has no child that runs `{program}`", self.number))
     }
 
-    /// The TCP addresses that it listens on, from /proc/net and its open files.
+    /// The TCP addresses that the process listens on, from /proc/net and its open files.
     pub fn listening(&self) -> Result<Vec<SocketAddr>> {
         let mut sockets = Vec::new();
         for file in fs::read_dir(format!("/proc/{}/fd", self.number))? {
@@ -193,7 +194,7 @@ impl ProcessId {
         Ok(addresses)
     }
 
-    /// The bytes of its memory that are not swapped out or untouched.
+    /// The process's resident memory in bytes.
     pub fn resident(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.number))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -201,7 +202,7 @@ impl ProcessId {
         kibibytes.map(|kibibytes| kibibytes * 1024).with_context(|| format!("no VmRSS in {status}"))
     }
 
-    /// The time on a processor that its threads have had so far (/proc/PID/task/TID/schedstat, in nanoseconds).
+    /// The processor time of its threads so far (/proc/PID/task/TID/schedstat, in nanoseconds).
     pub fn cpu(&self) -> Result<Duration> {
         let mut nanoseconds = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.number))? {
@@ -212,12 +213,12 @@ impl ProcessId {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
-    /// Ends it with SIGKILL.
+    /// Ends the process with SIGKILL.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)
     }
 
-    /// Sends it a signal; an error when it has already ended.
+    /// Sends a signal to the process. Fails if it has already ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         if !self.is_running() {
             return Err(anyhow!("process {} has already ended", self.number));
@@ -231,7 +232,7 @@ impl ProcessId {
 /// The state of a listening socket in /proc/net/tcp (TCP_LISTEN of the kernel's tcp_states.h).
 const LISTENING: &str = "0A";
 
-/// An address of /proc/net/tcp: 32-bit words in the machine's order, and a port, in hexadecimal.
+/// Parses an address of /proc/net/tcp: 32-bit words in the machine's byte order, and a port, in hexadecimal.
 fn socket_address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let mut bytes = Vec::new();
@@ -245,7 +246,7 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// The fields of /proc/PID/stat (proc(5)) that tell a process's family, state and start.
+/// The fields of /proc/PID/stat (proc(5)) for a process's parent, state and start.
 struct Stat {
     state: String,
     parent: u32,
@@ -255,7 +256,7 @@ struct Stat {
 impl Stat {
     fn read(number: u32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-        // The second field is the program's name in brackets, and may hold spaces and brackets itself.
+        // The second field is the program's name in brackets, and may itself contain spaces and brackets.
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
         Some(Self {
@@ -266,7 +267,7 @@ impl Stat {
     }
 }
 
-/// The program's full path from PATH or the system's folders for administrators, which PATH may lack.
+/// Finds the full path of a program in PATH or in the system's administration folders, which PATH may lack.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -275,7 +276,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|file| is_executable(file))
 }
 
-/// As [`find_program`], but a missing program is an error that says what to do.
+/// Finds a program as [`find_program`] does. A missing program is an error that says what to do.
 pub fn require_program(name: &str) -> Result<PathBuf> {
     find_program(name).ok_or_else(|| {
         anyhow!("`{name}` was not found\nhelp: run `cargo xtask test`, which installs what the tests need")

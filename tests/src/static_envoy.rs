@@ -1,7 +1,8 @@
 //! An Envoy without Weir: a static bootstrap with the one naive forward-proxy cluster that Weir exists to correct.
 //!
-//! It is the negative control. Its only difference from a right configuration is that the cluster has one TLS context
-//! with the default session cache. Without sessions it shows which of the names that an upstream may be given counts.
+//! This Envoy is the negative control. Its only difference from a right configuration is that the cluster has one TLS
+//! context with the default session cache. A variant without sessions shows which of several possible server names
+//! Envoy uses for an upstream.
 
 use std::path::PathBuf;
 
@@ -13,36 +14,37 @@ use tempfile::TempDir;
 
 use crate::{Client, Deadline, EnvoyBinary, Process, Request, Response, UpstreamHosts};
 
-/// The server name in the cluster of [`StaticEnvoy::start_named`]; no host's.
+/// The server name in the cluster of [`StaticEnvoy::start_named`]. It is no host's name.
 pub const STATIC_SNI: &str = "static.weir.test";
 
-/// A running Envoy that forwards what arrives on a Unix socket over TLS to the host that the request names.
+/// A running Envoy that accepts requests on a Unix socket and forwards them over TLS to the host that the request
+/// names.
 #[derive(Debug)]
 pub struct StaticEnvoy {
     process: Process,
     directory: TempDir,
 }
 
-/// One line of its access log.
+/// One line of the Envoy's access log.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Forwarded {
-    /// The `:authority`.
+    /// The request's `:authority`.
     pub authority: String,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
-    /// Why the upstream's transport failed (`%UPSTREAM_TRANSPORT_FAILURE_REASON%`).
+    /// The failure of the upstream's transport (`%UPSTREAM_TRANSPORT_FAILURE_REASON%`).
     pub failure: Option<String>,
 }
 
 impl StaticEnvoy {
-    /// Starts it with the hosts' name server and roots.
+    /// Starts Envoy with the hosts' name server and roots.
     pub fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts) -> Result<Self> {
         Self::start_with(envoy, hosts, bootstrap_of)
     }
 
-    /// Starts one that keeps no TLS sessions, has [`STATIC_SNI`] in its cluster, and takes the names of an upstream from
-    /// the headers `x-sni` and `x-names` into filter state, as Weir's filter sets them.
+    /// Starts an Envoy that keeps no TLS sessions and has [`STATIC_SNI`] in its cluster. It copies an upstream's
+    /// names from the headers `x-sni` and `x-names` into filter state, as Weir's filter does.
     pub fn start_named(envoy: &EnvoyBinary, hosts: &UpstreamHosts) -> Result<Self> {
         Self::start_with(envoy, hosts, |hosts, listener| {
             let mut bootstrap = bootstrap_of(hosts, listener);
@@ -79,12 +81,12 @@ impl StaticEnvoy {
         Ok(envoy)
     }
 
-    /// GETs `/` of this host and port, all requests on one curl.
+    /// Sends GETs of `/` for this host and port, all with one curl.
     pub fn get(&self, host: &str, port: u16) -> Result<Response> {
         self.send(&Request::get(format!("http://{host}:{port}/")))
     }
 
-    /// Sends a request to it.
+    /// Sends a request to Envoy.
     pub fn send(&self, request: &Request) -> Result<Response> {
         Client::on_socket(&self.listener()).send(request)
     }
@@ -115,7 +117,7 @@ impl StaticEnvoy {
 
 impl Drop for StaticEnvoy {
     fn drop(&mut self) {
-        // It holds nothing worth a graceful end.
+        // This Envoy has no state that would need a graceful end.
         self.process.signal(Signal::KILL).ok();
     }
 }

@@ -1,5 +1,6 @@
-//! The TLS matrix: whether every host on one address is verified as itself and resumes its own sessions, on one Envoy,
-//! with one strategy, TLS version and version of HTTP; held against what the server saw and what Envoy counted.
+//! The TLS matrix. For one Envoy, strategy, TLS version and HTTP version, it checks that Envoy verifies every host on
+//! one address under its own name and resumes that host's own sessions. It compares the results with the server's log
+//! and Envoy's counters.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,22 +12,23 @@ use crate::{
     StaticEnvoy, TlsVersions, UpstreamHosts,
 };
 
-/// Hosts on one address, at the most.
+/// The maximum number of hosts on one address.
 const HOSTS: usize = 50;
-/// A server name of its own, under which a rule sends one path of the first host out.
+/// A separate server name, which a rule sets for one path of the first host.
 const SECOND: &str = "second.weir.test";
 const SECOND_PATH: &str = "/second";
-/// Rounds over all hosts that are counted once sessions can be expected.
+/// Rounds over all hosts that are counted after a warm-up, when sessions can be expected.
 const COUNTED_ROUNDS: usize = 2;
-/// Of the connections that are counted, how many must have resumed a session.
+/// The share of counted connections that must have resumed a session.
 const RESUMED: f64 = 0.95;
-/// How long it may take until every host's sessions are resumed. Far above what it takes, two cores are busy.
+/// The limit for the warm-up, until every host's sessions are resumed. It is far above the usual time, because the
+/// two cores are busy.
 const WARM: Duration = Duration::from_secs(120);
 
-/// Versions of Envoy on which the naive cluster is tried.
+/// The versions of Envoy that the naive cluster runs on.
 pub const CONTROL_VERSIONS: [&str; 5] = ["1.36.4", "1.37.0", "1.38.2", "1.39.3", "1.40.0"];
 
-/// How the hosts are kept apart.
+/// The strategy that keeps the hosts' sessions apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     /// One context without sessions.
@@ -38,13 +40,13 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// Those that are right on an Envoy.
+    /// The strategies that are right on an Envoy.
     pub fn right_on(version: &str) -> &'static [Self] {
         let all = &[Self::NoSessions, Self::ContextPerHost, Self::SniScopedSessions];
         if version < "1.40" { &all[..2] } else { all }
     }
 
-    /// As `--upstream-tls` takes it.
+    /// The value of `--upstream-tls`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoSessions => "no_sessions",
@@ -58,18 +60,18 @@ impl Strategy {
     }
 }
 
-/// One cell.
+/// One cell of the matrix.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
-    /// Of Envoy.
+    /// Envoy's version.
     pub version: &'static str,
-    /// Weir's.
+    /// Weir's strategy.
     pub strategy: Strategy,
-    /// What the hosts speak.
+    /// The TLS versions that the hosts accept.
     pub tls: TlsVersions,
     /// Whether the hosts offer h2.
     pub http2: bool,
-    /// The hosts are asked in the other order.
+    /// Whether the hosts are used in reverse order.
     pub reversed: bool,
 }
 
@@ -82,23 +84,25 @@ impl fmt::Display for Cell {
     }
 }
 
-/// What a cell showed. Everything that must be so has been checked.
+/// The results of a cell whose checks all passed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
     /// Requests, each over a connection of its own.
     pub requests: usize,
-    /// Connections that were counted, and those of them that resumed a session.
+    /// Counted connections.
     pub counted: usize,
-    /// Those that resumed a session.
+    /// Counted connections that resumed a session.
     pub resumed: usize,
 }
 
 impl Cell {
-    /// Asks two hosts in turns, then fifty at once and one of them under a second name, then all of these one by one.
+    /// Sends requests to two hosts in turns, then to fifty at once and to one of them under a second name, then to
+    /// all of these one by one.
     ///
     /// # Errors
-    /// A request without its host's own answer; a server name that is not the host's; a resumed session where there
-    /// must be none, or too few where there should be; statistics of Envoy that do not agree with the server's log.
+    /// A request that its own host did not answer; a server name that is not the host's; a resumed session where the
+    /// strategy allows none; too few resumed sessions where they are expected; Envoy counters that differ from the
+    /// server's log.
     pub fn run(self) -> Result<Outcome> {
         self.checked().with_context(|| self.to_string())
     }
@@ -166,7 +170,7 @@ impl Cell {
     }
 }
 
-/// A request, and the server name that it is to go out under.
+/// A request, and the server name that Envoy should send to the upstream.
 #[derive(Clone, Copy)]
 struct Asked<'n> {
     host: &'n str,
@@ -186,7 +190,8 @@ fn check(asked: &[Asked<'_>], responses: Vec<Response>) -> Result<()> {
     Ok(())
 }
 
-/// Envoy counts the handshakes and the sessions that the server saw, and not one certificate that did not verify.
+/// Checks that Envoy counted the handshakes and sessions that the server saw, and no certificate that failed
+/// verification.
 fn agree(gateway: &Gateway, served: &[ServedRequest]) -> Result<()> {
     let resumed = served.iter().filter(|request| request.is_resumed()).count();
     for (name, expected) in [
@@ -196,7 +201,7 @@ fn agree(gateway: &Gateway, served: &[ServedRequest]) -> Result<()> {
         ("fail_verify_san", 0),
         ("connection_error", 0),
     ] {
-        // Those of the hosts, and those of the rule's own upstream.
+        // Matches the clusters of the hosts and of the rule's own upstream.
         let counters = format!("cluster..*_https.ssl.{name}$");
         Deadline::seconds(10).poll_eq(name, &(expected as u64), || {
             Ok(gateway.envoy_stats(&counters)?.into_iter().map(|(_, count)| count).sum())
@@ -205,10 +210,11 @@ fn agree(gateway: &Gateway, served: &[ServedRequest]) -> Result<()> {
     Ok(())
 }
 
-/// The naive cluster, without Weir: the statuses of two hosts asked in turns, twice each.
+/// Runs the naive cluster without Weir. Returns the statuses of two hosts that are used in turns, twice each.
 ///
 /// # Errors
-/// Before 1.40, a second host that answers, or fails for another reason; from 1.40 on, a host that does not answer.
+/// Before 1.40: a second host that responds, or that fails for another reason. From 1.40 on: a host that does not
+/// respond.
 pub fn control(version: &str, tls: TlsVersions, reversed: bool) -> Result<Vec<u16>> {
     let options = ServerOptions { tls, connection_per_request: true, ..ServerOptions::default() };
     let hosts = UpstreamHosts::start(options)?;

@@ -1,4 +1,4 @@
-//! TLS around a plain connection, for tests that read and write the bytes inside themselves.
+//! A relay that adds TLS to a plain connection, for tests that read and write the bytes inside TLS themselves.
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::{Gateway, Process, Wire, require_program};
 
-/// Relays with Python's standard library, which has TLS and is there wherever Envoy was installed.
+/// The relay's script, for Python's standard library. It has TLS, and is there wherever Envoy was installed.
 const SCRIPT: &str = include_str!("tls_relay.py");
 
 /// A running relay on a free port of 127.0.0.1.
@@ -20,7 +20,7 @@ pub struct TlsRelay {
 }
 
 impl TlsRelay {
-    /// Takes TLS with this certificate, which offers one `protocol` by ALPN, and goes on to the plain `server`.
+    /// Accepts TLS with this certificate, offers one `protocol` by ALPN, and relays to the plain `server`.
     pub fn serve(certificate: &Path, key: &Path, protocol: &str, server: SocketAddr) -> Result<Self> {
         Self::start(
             "serve",
@@ -28,8 +28,8 @@ impl TlsRelay {
         )
     }
 
-    /// Takes plain connections and goes on to `authority` (`HOST:PORT`) by a CONNECT through the gateway, with TLS
-    /// inside that offers one `protocol` by ALPN and trusts the gateway's root alone.
+    /// Accepts plain connections and relays them to `authority` (`HOST:PORT`) through a CONNECT of the gateway. The
+    /// TLS inside offers one `protocol` by ALPN and trusts only the gateway's root.
     pub fn dial(gateway: &Gateway, authority: &str, protocol: &str) -> Result<Self> {
         let proxy = gateway.address()?.to_string();
         Self::start(
@@ -39,7 +39,7 @@ impl TlsRelay {
     }
 
     fn start(mode: &str, arguments: [&OsStr; 4]) -> Result<Self> {
-        // Bound before the child starts: whoever connects early waits in the backlog.
+        // The socket is bound before the child starts, so an early client waits in the backlog.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let mut command = Process::command(require_program("python3")?);
@@ -48,17 +48,17 @@ impl TlsRelay {
         Ok(Self { process, address })
     }
 
-    /// Where it listens.
+    /// The address that the relay listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A new connection through it.
+    /// Opens a new connection through the relay.
     pub fn connect(&self) -> Result<Wire> {
         Wire::connect(self.address)
     }
 
-    /// What it said of the connections that failed.
+    /// The relay's messages about failed connections.
     pub fn stderr(&self) -> String {
         self.process.stderr().text()
     }

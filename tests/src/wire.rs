@@ -1,4 +1,4 @@
-//! One TCP connection, read and written as the bytes of HTTP/1.1.
+//! One TCP connection that is read and written as HTTP/1.1 bytes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -6,28 +6,27 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// How long one read or write may take.
+/// The time limit of one read or write.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A connection; either end of it.
+/// One end of a connection.
 #[derive(Debug)]
 pub struct Wire {
     reader: BufReader<TcpStream>,
     ended: bool,
 }
 
-/// The first line and the header lines of a message. Each character is a byte, so nothing is lost of what is not
-/// UTF-8.
+/// The first line and the header lines of a message. Each character is one byte, so bytes that are not UTF-8 survive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The first line.
     pub start: String,
-    /// The header lines as they came.
+    /// The header lines as received.
     pub lines: Vec<String>,
 }
 
 impl Head {
-    /// The first value of the header, whose name is given in lower case.
+    /// The first value of a header. The given name is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.lines.iter().find_map(|line| {
             let (found, value) = line.split_once(':')?;
@@ -49,7 +48,7 @@ impl Head {
 }
 
 impl Wire {
-    /// Connects.
+    /// Connects to an address.
     pub fn connect(address: SocketAddr) -> Result<Self> {
         Self::new(TcpStream::connect(address)?)
     }
@@ -62,23 +61,23 @@ impl Wire {
         Ok(Self { reader: BufReader::with_capacity(1 << 16, stream), ended: false })
     }
 
-    /// Another hold on the same connection, to write while this one reads.
+    /// Another handle of this connection, to write while this one reads.
     pub fn try_clone(&self) -> Result<Self> {
         Self::new(self.reader.get_ref().try_clone()?)
     }
 
-    /// Writes these bytes at once.
+    /// Writes all bytes.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.reader.get_mut().write_all(bytes.as_ref()).context("cannot write to the connection")
     }
 
-    /// Says that nothing more will be written.
+    /// Shuts down the connection for writing.
     pub fn end(&mut self) -> Result<()> {
         self.ended = true;
         self.reader.get_ref().shutdown(Shutdown::Write).context("cannot end the connection")
     }
 
-    /// True once this end said that it writes nothing more.
+    /// Returns whether this end was shut down for writing.
     pub fn is_ended(&self) -> bool {
         self.ended
     }
@@ -90,20 +89,20 @@ impl Wire {
         Ok(bytes)
     }
 
-    /// Reads until the other end closes.
+    /// Reads until the peer closes the connection.
     pub fn read_to_end(&mut self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.reader.read_to_end(&mut bytes).context("the connection did not end")?;
         Ok(bytes)
     }
 
-    /// Reads a head; none when the connection ends before it.
+    /// Reads a head. Returns `None` if the connection ends before it.
     pub fn read_head(&mut self) -> Result<Option<Head>> {
         let Some(start) = self.read_line()? else { return Ok(None) };
         Ok(Some(Head { start, lines: self.read_lines()? }))
     }
 
-    /// Reads a head that must come.
+    /// Reads a head. The connection's end is an error.
     pub fn expect_head(&mut self) -> Result<Head> {
         self.read_head()?.context("the connection ended before a head")
     }
@@ -141,7 +140,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads lines up to the empty one.
+    /// Reads lines to the empty one.
     fn read_lines(&mut self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         loop {
@@ -153,7 +152,7 @@ impl Wire {
         }
     }
 
-    /// Reads a line without its end; none when the connection has ended.
+    /// Reads a line without its end. Returns `None` if the connection has ended.
     fn read_line(&mut self) -> Result<Option<String>> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line).context("cannot read a line")?;

@@ -1,4 +1,4 @@
-//! nginx before the origin: TLS and h2 outside, HTTP/1.1 inside, nothing buffered.
+//! nginx as the origin's front: TLS and h2 outside, HTTP/1.1 inside, without buffering.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ pub(super) struct Http2Front {
 }
 
 impl Http2Front {
-    /// Starts it in `directory`, which holds `origin.crt` and `origin.key`.
+    /// Starts nginx in `directory`, which holds `origin.crt` and `origin.key`.
     pub(super) fn start(directory: &Path, origin: SocketAddr) -> Result<Self> {
         // nginx cannot listen on port 0, so it inherits a socket that is already bound.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -47,7 +47,8 @@ impl Http2Front {
 }
 
 fn configure(address: SocketAddr, origin: SocketAddr) -> String {
-    // As root the workers would be `nobody`, who may not read the temporary folder; else nginx ignores the line.
+    // As root, nginx's workers would run as `nobody`, who may not read the temporary folder. Other users' nginx
+    // ignores the line.
     let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
     format!(
         r#"
