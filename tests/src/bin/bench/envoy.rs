@@ -1,4 +1,4 @@
-//! An Envoy with a static configuration and one worker, and the processor time that it takes.
+//! An Envoy with a static configuration and one worker, and its processor time.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,14 +9,14 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A running Envoy; dropping it ends it.
+/// A running Envoy. Dropping it ends the process.
 pub(crate) struct Envoy {
     process: Process,
     directory: TempDir,
 }
 
 impl Envoy {
-    /// Starts it; `bootstrap` is given a folder for its sockets and files.
+    /// Starts Envoy. `bootstrap` gets the folder for its sockets and files.
     pub(crate) fn start(
         binary: &EnvoyBinary,
         bootstrap: impl FnOnce(&Path) -> Result<Value>,
@@ -34,12 +34,12 @@ impl Envoy {
         self.directory.path()
     }
 
-    /// Its log.
+    /// Envoy's log.
     pub(crate) fn log(&self) -> &Lines {
         self.process.stderr()
     }
 
-    /// Waits until `probe` finds something; an Envoy that ends before that is an error with its log.
+    /// Waits until `probe` finds something. If Envoy ends before that, the error holds its log.
     pub(crate) fn wait<T>(&mut self, what: &str, mut probe: impl FnMut(&Self) -> Option<T>) -> Result<T> {
         Deadline::seconds(120).poll(what, || {
             if let Some(status) = self.process.ended()? {
@@ -49,12 +49,12 @@ impl Envoy {
         })
     }
 
-    /// Nanoseconds of processor time that its threads took so far.
+    /// The processor time of all threads so far, in nanoseconds.
     pub(crate) fn processor_time(&self) -> Result<u64> {
         Ok(u64::try_from(self.process.id().cpu()?.as_nanos())?)
     }
 
-    /// Bytes of memory that it holds now.
+    /// The resident memory, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
         self.process.id().resident()
     }
@@ -62,12 +62,12 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        // It holds nothing worth a graceful end.
+        // This Envoy has no state that would need a graceful end.
         self.process.signal(Signal::KILL).ok();
     }
 }
 
-/// A wasm filter from a file, with this configuration.
+/// The configuration of a Wasm filter that is loaded from a file.
 pub(crate) fn wasm_filter(module: &Path, configuration: &Value) -> Value {
     json!({
         "name": "wasm",
@@ -82,22 +82,22 @@ pub(crate) fn wasm_filter(module: &Path, configuration: &Value) -> Value {
     })
 }
 
-/// A configuration that is these bytes.
+/// A configuration message that consists of these bytes.
 pub(crate) fn bytes_value(bytes: &[u8]) -> Value {
     json!({"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64(bytes)})
 }
 
-/// What is in front of the router.
+/// The part of the HTTP connection manager in front of the router.
 #[derive(Default)]
 pub(crate) struct Manager {
     pub(crate) filters: Vec<Value>,
-    /// Whether a header tells them what the connection is, as Weir's filter is told.
+    /// Whether a header describes the connection to the filters, as in Weir's own listeners.
     pub(crate) tells_connection: bool,
 }
 
-/// A listener on the socket `listener` of the folder, ending TLS with `server.crt` and `server.key` there if it has them,
-/// that answers what its filters let through, or forwards it over TLS to `upstream`, whose root is `upstream.crt` there.
-/// What is not the filters' is as Weir has it.
+/// A listener on the socket `listener` in the folder. It terminates TLS if the folder holds `server.crt` and
+/// `server.key`. It answers the requests that its filters allow, or forwards them over TLS to `upstream`, whose root
+/// is `upstream.crt` in the folder. Everything beside the filters is configured as in Weir.
 pub(crate) fn answering(directory: &Path, manager: Manager, upstream: Option<SocketAddr>) -> Value {
     let Manager { filters, tells_connection } = manager;
     let router = json!({"name": "router", "typed_config":
@@ -129,7 +129,7 @@ pub(crate) fn answering(directory: &Path, manager: Manager, upstream: Option<Soc
             }}],
         }}]);
     }
-    // As Weir's listeners have it.
+    // This filter is configured as in Weir's listeners.
     let connection = json!({"name": "connection", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config",
         "on_new_connection": [{
@@ -162,7 +162,7 @@ pub(crate) fn answering(directory: &Path, manager: Manager, upstream: Option<Soc
     }]}})
 }
 
-/// A cluster of one address, which sends and verifies the authority, or what a filter says instead.
+/// A cluster of one address. It sends and verifies the authority as server name, unless a filter sets another name.
 fn cluster(directory: &Path, address: &SocketAddr) -> Value {
     json!({
         "name": "upstream",
@@ -183,7 +183,7 @@ fn cluster(directory: &Path, address: &SocketAddr) -> Value {
     })
 }
 
-/// As protobuf's JSON wants bytes.
+/// Encodes bytes in base64, as protobuf's JSON form requires.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

@@ -1,9 +1,11 @@
-//! What the filter costs a request: processor time of a whole Envoy with one worker, over that of one without a filter.
+//! The filter's cost per request: the processor time of a whole Envoy with one worker, compared with an Envoy without
+//! a filter.
 //!
-//! Twice: for a request that Envoy answers by itself, the smallest there is, so that nothing else is in the number; and
-//! for one that it forwards over TLS, on connections that are kept, which is what a gateway does. All Envoys run side by
-//! side, and are measured in turn, round after round: what else the machine does falls on all alike. They are started
-//! anew some times, because where a process happens to lie in memory makes up to a twentieth.
+//! There are two measurements. In the first, Envoy answers the request itself, which is the smallest possible request
+//! and adds nothing else to the number. In the second, Envoy forwards the request over TLS on kept connections, as a
+//! gateway does. All Envoys run side by side and are measured in turns, round after round, so that other work of the
+//! machine affects all of them alike. They are restarted several times, because the placement of a process in memory
+//! makes up to a twentieth of the time.
 
 mod load;
 mod variant;
@@ -18,31 +20,31 @@ use self::load::Load;
 use self::variant::Variant;
 use crate::envoy::{Envoy, answering};
 
-/// Times that all Envoys are started.
+/// How often all Envoys are started.
 const STARTS: usize = 5;
-/// Rounds after each start in which every variant has its turn.
+/// Rounds after each start. Every variant is measured once in a round.
 const ROUNDS: usize = 12;
-/// Requests of a turn.
+/// Requests of one variant in one round.
 const REQUESTS: usize = 1_000;
-/// Requests before the first turn, until the VM has compiled what is used often.
+/// Requests before the first round, until the VM has compiled its hot code.
 const WARM_UP: usize = 20_000;
 
-/// A variant's Envoy.
+/// The Envoy of a variant.
 struct Runner {
     envoy: Envoy,
     load: Load,
 }
 
-/// What was measured of a variant.
+/// The measurements of a variant.
 #[derive(Default)]
 struct Measured {
-    /// Nanoseconds a request, of each round.
+    /// Nanoseconds per request, for each round.
     times: Vec<f64>,
-    /// Bytes that were resident at the end.
+    /// Resident bytes at the end.
     resident: u64,
 }
 
-/// Prints the ratios. The first argument is a number of starts.
+/// Prints the ratios. The first argument is the number of starts.
 pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     let starts = arguments.first().map(|text| text.parse()).transpose()?.unwrap_or(STARTS);
     let binary = EnvoyBinary::newest()?;
@@ -60,10 +62,10 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     bench.measure(&binary, &forwarded, Some(upstream.address()))
 }
 
-/// What all runs have in common.
+/// The parts that all runs share.
 struct Bench {
     starts: usize,
-    /// Signs for Envoy and for the upstream.
+    /// Signs the certificates of Envoy and of the upstream.
     authority: CertificateAuthority,
 }
 
@@ -110,7 +112,7 @@ impl Bench {
     }
 }
 
-/// Medians, and of the ratios what half of all rounds lie between.
+/// Prints the medians, and for each ratio the interquartile range over all rounds.
 fn print(variants: &[Variant], measured: &[Measured]) -> Result<()> {
     let nothing = &measured.first().context("no variants")?.times;
     println!("| filter | µs a request | ratio | half of the rounds | resident |");
@@ -130,14 +132,14 @@ fn print(variants: &[Variant], measured: &[Measured]) -> Result<()> {
     Ok(())
 }
 
-/// The first, the second (the median) and the third.
+/// The first quartile, the median and the third quartile.
 fn quartiles(values: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values[values.len() * quarter / 4])
 }
 
-/// The module in the file that this variable names.
+/// The module file that this environment variable names.
 fn module(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).filter(|file| file.is_file())
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measurements, each in a file of its own, printed as the tables of `docs/benchmarks.md`.
 //!
-//! Times on a shared machine say little: what is compared is measured side by side in one run, and given as a ratio.
+//! Absolute times on a shared machine mean little. So the variants are measured side by side in one run, and compared
+//! as ratios.
 
 mod envoy;
 mod filter;

@@ -1,4 +1,4 @@
-//! What certificates cost: signing them, the first contact with a name, and the memory that names take.
+//! The cost of certificates: signing, the first handshake with a name, and the memory for names.
 
 mod contact;
 mod memory;
@@ -6,14 +6,14 @@ mod signing;
 
 use anyhow::{Result, bail};
 
-/// A table, and how much of it: its own measure if nothing is said.
+/// A table and its size. Without a size the table uses its default.
 struct Part<'a> {
     name: &'a str,
     count: Option<usize>,
 }
 
-/// Prints all tables, or those that the arguments name. A number behind a name is how much: seconds of first contacts,
-/// names that live or are dialled.
+/// Prints all tables, or those that the arguments name. A number after a name is the table's size: seconds of
+/// handshakes, or the number of names.
 pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     let mut parts: Vec<Part<'_>> = Vec::new();
     for argument in arguments {
@@ -39,7 +39,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A policy that lists a wildcard beside the hosts of the tests.
+/// A policy that allows a wildcard beside the hosts of the tests.
 fn policy_with(wildcard: &str, hosts: &e2e::UpstreamHosts) -> String {
     let rule = format!("  - id: wildcard\n    effect: allow\n    hosts: ['{wildcard}']\n    ports: [443]\n");
     hosts.policy() + &rule

@@ -1,4 +1,4 @@
-//! What a decision costs, from ten hosts to a million.
+//! The cost of a decision, with ten hosts to a million.
 
 mod in_envoy;
 mod native;
@@ -9,10 +9,10 @@ use e2e::EnvoyBinary;
 
 use self::workload::{Kind, Workload};
 
-/// Hosts of the policies.
+/// The sizes of the policies, in hosts.
 const SIZES: [usize; 4] = [10, 1_000, 100_000, 1_000_000];
 
-/// Prints nanoseconds a decision, bytes a host and loading time; an argument is a largest size.
+/// Prints nanoseconds per decision, bytes per host and loading time. An argument sets the largest size.
 pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     let largest = arguments.first().map(|text| text.parse()).transpose()?.unwrap_or(usize::MAX);
     let sizes = SIZES.into_iter().filter(|size| *size <= largest);
@@ -29,13 +29,13 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What one engine made of one policy.
+/// One engine's measurements of one policy.
 struct Measured {
-    /// Seconds from bytes to a policy.
+    /// Seconds to load the policy from bytes.
     load: f64,
-    /// Bytes of the VM's memory after that.
+    /// Bytes of the VM's memory after loading.
     memory: Option<f64>,
-    /// Nanoseconds a decision, for each of [`Kind::ALL`].
+    /// Nanoseconds per decision, for each of [`Kind::ALL`].
     decisions: Vec<f64>,
 }
 

@@ -1,4 +1,5 @@
-//! The main job, shown: two hosts that share one IP address, asked in both orders, and everything else refused.
+//! The demo of Weir's main job: requests to two hosts that share one IP address, in both orders, and requests that
+//! the policy denies.
 
 mod row;
 mod table;
@@ -13,7 +14,7 @@ use e2e::{ALPHA, BETA, EnvoyBinary, IMPOSTOR, INWARD, Request, Run, ServerOption
 
 use self::row::{Ask, Row};
 
-/// How often each host is asked in each order: from the second time on a TLS session can be resumed.
+/// How often each host is requested in each order. From the second time on, a TLS session can be resumed.
 const ROUNDS: usize = 2;
 
 fn main() -> ExitCode {
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// True when every row is as expected.
+/// Runs the demo. Returns true if every row is as expected.
 fn show() -> Result<bool> {
     let envoy = envoy()?;
     let hosts =
@@ -76,7 +77,7 @@ fn show() -> Result<bool> {
     Ok(wrong == 0 && command_works)
 }
 
-/// The version that the first argument names, else the one in `WEIR_ENVOY`, else the newest installed.
+/// The Envoy of the version that the first argument names, else the one in `WEIR_ENVOY`, else the newest installed.
 fn envoy() -> Result<EnvoyBinary> {
     if let Some(version) = std::env::args().nth(1) {
         return EnvoyBinary::version(&version);
@@ -87,7 +88,8 @@ fn envoy() -> Result<EnvoyBinary> {
     }
 }
 
-/// Asks everything of one fresh gateway and prints the rows; also how long the first answer took from its start.
+/// Sends all requests to one fresh gateway and prints the rows. Also returns the time from its start to the first
+/// response.
 fn ask_all(
     envoy: &EnvoyBinary,
     hosts: &UpstreamHosts,
@@ -150,7 +152,7 @@ fn refused(hosts: &UpstreamHosts) -> Vec<Ask> {
     ]
 }
 
-/// `weir run -- curl`: proxy and CA come from the environment that Weir sets.
+/// Runs `weir run -- curl`. curl takes proxy and CA from the environment that Weir sets.
 fn run_a_command(envoy: &EnvoyBinary, hosts: &UpstreamHosts, policy: &str) -> Result<bool> {
     let run = Run::new(envoy, hosts, policy)?;
     let url = hosts.url(BETA, "/");
@@ -177,7 +179,7 @@ fn say_what_next(envoy: &EnvoyBinary) {
     println!("  {weir} explain --policy policy.yaml POST https://example.com/");
 }
 
-/// A path as a person in the current folder types it.
+/// Formats a path relative to the current folder.
 fn from_here(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());

@@ -1,17 +1,17 @@
-//! One request of the demo: what was asked, what should come of it, and what did.
+//! One request of the demo: the request, the expected result, and the actual one.
 
 use anyhow::{Context, Result};
 use e2e::{Decision, Gateway, Request, UpstreamHosts};
 
-/// A request and what is expected of it.
+/// A request and its expected result.
 #[derive(Debug)]
 pub(crate) struct Ask {
     /// The host that the client connects to.
     pub(crate) host: &'static str,
-    /// What is special about it, in a few words.
+    /// A short note about the request.
     pub(crate) note: &'static str,
     request: Request,
-    /// The status and the reason it should get.
+    /// The expected status and reason.
     pub(crate) expected: (u16, &'static str),
 }
 
@@ -21,7 +21,7 @@ impl Ask {
         Self { host, note: "", request: Request::get(hosts.url(host, "/")), expected: (200, "allowed") }
     }
 
-    /// A request that must come to nothing.
+    /// A request that must be refused.
     pub(crate) fn refused(
         host: &'static str,
         note: &'static str,
@@ -32,7 +32,7 @@ impl Ask {
         Self { host, note, request, expected: (status, reason) }
     }
 
-    /// The method.
+    /// The request's method.
     pub(crate) fn method(&self) -> &str {
         &self.request.method
     }
@@ -41,20 +41,20 @@ impl Ask {
 /// A request and its answer.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// What was asked.
+    /// The request.
     pub(crate) ask: Ask,
-    /// The status that curl got, also as the answer to its CONNECT.
+    /// The status that curl got, from the server or in response to its CONNECT.
     pub(crate) status: u16,
-    /// What the gateway says of it.
+    /// The gateway's decision about the request.
     pub(crate) decision: Decision,
     /// Whether the upstream resumed a TLS session; `None` if it served no request.
     pub(crate) resumed: Option<bool>,
-    /// The server name that the upstream was asked for; `None` if it served no request.
+    /// The server name that the upstream got; `None` if it served no request.
     server_name: Option<String>,
 }
 
 impl Row {
-    /// Sends the request; `earlier` decisions were made by this gateway before.
+    /// Sends the request. `earlier` is the number of decisions that this gateway has made before.
     pub(crate) fn answer(ask: Ask, gateway: &Gateway, hosts: &UpstreamHosts, earlier: usize) -> Result<Self> {
         let served_before = hosts.nginx.served()?.len();
         let response = gateway.client().send(&ask.request)?;
@@ -73,7 +73,7 @@ impl Row {
         })
     }
 
-    /// True when status and reason are the expected ones, and content came from the verified host and no other.
+    /// Returns whether status and reason are as expected, and the content came only from the verified host.
     pub(crate) fn is_right(&self) -> bool {
         let as_expected = (self.status, self.decision.reason.as_str()) == self.ask.expected;
         let from_the_host = if self.status == 200 {

@@ -1,4 +1,4 @@
-//! Rows as a table that a person reads.
+//! Rows as a readable table.
 
 use crate::row::Row;
 

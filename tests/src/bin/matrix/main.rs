@@ -1,7 +1,7 @@
-//! `cargo xtask test --matrix`: the whole TLS matrix, as the page `docs/tls-matrix.md`.
+//! `cargo xtask test --matrix`: writes the whole TLS matrix as the page `docs/tls-matrix.md`.
 //!
-//! Every cell runs, also after one that failed; the page says which did. Words after the page's file, such as `1.39.3`,
-//! `no_sessions`, `1.2` and `h1`, choose rows, which are printed then.
+//! Every cell runs, even after another has failed, and the page names the failures. Words after the page's file name,
+//! such as `1.39.3`, `no_sessions`, `1.2` and `h1`, select rows, which are then printed instead.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The page, and whether everything was right.
+/// Returns the page, and whether all cells passed.
 fn page_of_all() -> Result<(String, bool)> {
     let date = time::OffsetDateTime::now_utc().date();
     let cores = available_parallelism()?;
@@ -67,7 +67,7 @@ fn page_of_all() -> Result<(String, bool)> {
     Ok((page, cells_right && controls_right))
 }
 
-/// The rows that have all of these words in their first four columns.
+/// Returns the rows whose first four columns contain all of these words.
 fn cells(words: &[String]) -> Result<(String, bool)> {
     let mut table = String::from(
         "| Envoy | strategy | TLS | HTTP | requests | resumed of those counted | right |\n|---|---|---|---|---|---|---|\n",

@@ -1,7 +1,7 @@
-//! A client that asks one thing again and again, and never lets Envoy wait.
+//! A client that repeats one request and always keeps Envoy busy.
 //!
-//! An Envoy that falls asleep between two requests, or has to wake the client, pays for that in processor time, and the
-//! slower one the more of it. So there is always a request on its way, and the client looks for answers without sleeping.
+//! An Envoy that sleeps between two requests, or has to wake the client, spends processor time on that, and a slower
+//! variant spends more. So a request is always pending, and the client polls for responses without sleeping.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,24 +15,24 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Connections with a request each.
+/// The number of connections, with one pending request each.
 const CONNECTIONS: usize = 40;
-/// How long an answer may take.
+/// The time limit of a response.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Connection = BufReader<StreamOwned<ClientConnection, Sleepless>>;
 
-/// A socket that is looked at again and again until there is something.
+/// A socket that is polled without sleeping until it has data.
 struct Sleepless(UnixStream);
 
-/// Open connections, and what is asked over them.
+/// Open connections, and the request that is repeated on them.
 pub(super) struct Load {
     connections: Vec<Connection>,
     request: String,
 }
 
 impl Load {
-    /// Connects to a socket, by this name and verified by this authority.
+    /// Connects to a socket under this server name, and verifies the certificate with this authority.
     pub(super) fn connect(socket: &Path, host: &str, authority: &CertificateAuthority) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes())?)?;
@@ -52,7 +52,7 @@ impl Load {
         Ok(Self { connections, request })
     }
 
-    /// Asks this often, each time for an answer of this status.
+    /// Sends this many requests, and checks each response's status.
     pub(super) fn send(&mut self, requests: usize, status: u16) -> Result<()> {
         for connection in &mut self.connections {
             connection.get_mut().write_all(self.request.as_bytes())?;
@@ -102,7 +102,7 @@ impl Write for Sleepless {
     }
 }
 
-/// Reads an answer with a `content-length`, and gives its status.
+/// Reads a response with a `content-length`, and returns its status.
 fn read_answer(connection: &mut Connection) -> Result<u16> {
     let (mut line, mut status, mut length) = (String::new(), None, 0);
     loop {

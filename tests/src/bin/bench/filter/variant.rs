@@ -1,4 +1,4 @@
-//! What stands in front of the router.
+//! The variants: the HTTP filters that are compared in front of the router.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use weir_rego::{Bundle, Module};
 use super::module;
 use crate::envoy::{Manager, base64, bytes_value, wasm_filter};
 
-/// The host that is asked for.
+/// The host of every request.
 pub(super) const HOST: &str = "api.service.example";
 
-/// Lists for the alternatives, whose cost grows with them.
+/// The length of the alternatives' lists, whose cost grows with it.
 const LISTED: usize = 1_000;
 
-/// The same in Rego, such that the fast engine can be trusted with it.
+/// An equivalent Rego policy that the fast engine can evaluate.
 const REGO: &str = r#"
 package envoy.authz
 import rego.v1
@@ -25,7 +25,7 @@ allow if {
     input.attributes.request.http.method == "GET"
 }
 "#;
-/// And such that it cannot.
+/// An equivalent Rego policy that the fast engine cannot evaluate.
 const REGO_WITH_AN_OBJECT: &str = r#"
 package envoy.authz
 import rego.v1
@@ -35,22 +35,22 @@ faults["method"] := 405 if input.attributes.request.http.method != "GET"
 allow if count(faults) == 0
 "#;
 
-/// A filter, or none.
+/// A variant: its filters, or none.
 pub(super) struct Variant {
     pub(super) name: String,
     filters: Vec<Value>,
     tells_connection: bool,
-    /// The status of its answer.
+    /// The status of the variant's response.
     pub(super) status: u16,
 }
 
 impl Variant {
-    /// Its part of an Envoy.
+    /// The variant's part of an Envoy configuration.
     pub(super) fn manager(&self) -> Manager {
         Manager { filters: self.filters.clone(), tells_connection: self.tells_connection }
     }
 
-    /// Every variant, that without a filter first.
+    /// Lists every variant. The variant without a filter comes first.
     pub(super) fn all() -> Result<Vec<Variant>> {
         let nothing = module("WEIR_BENCH_PLUGIN").context("WEIR_BENCH_PLUGIN names no file")?;
         let ours = module("WEIR_FILTER_WASM").context("WEIR_FILTER_WASM names no file")?;
@@ -88,7 +88,7 @@ impl Variant {
     }
 }
 
-/// Names, with the host that is asked for in their middle or not at all.
+/// Host names, with or without the requested host in the middle.
 fn listed(count: usize, with_host: bool) -> Vec<String> {
     let mut names: Vec<String> =
         (0..count).map(|name| format!("service-{name}.region-{}.cloud.example", name % 97)).collect();
@@ -106,7 +106,7 @@ fn configuration(hosts: &[String]) -> Result<Value> {
     Ok(envelope(&[b"WEIRCFG1\0\0\0\0\0\0\0\0", policy.as_bytes()].concat()))
 }
 
-/// What the control plane puts a configuration into.
+/// Wraps a configuration as the control plane does.
 fn envelope(content: &[u8]) -> Value {
     json!({
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.GenericSecret",
@@ -114,7 +114,7 @@ fn envelope(content: &[u8]) -> Value {
     })
 }
 
-/// The engine that a Rego policy is evaluated by, and the filter's configuration for it.
+/// Returns the engine that evaluates a Rego policy, and the filter's configuration for that policy.
 fn rego(text: &str, hosts: &[String]) -> Result<(&'static str, Value)> {
     let bundle = Bundle {
         modules: vec![Module { name: "policy.rego".into(), text: text.into() }],

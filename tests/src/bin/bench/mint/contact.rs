@@ -1,4 +1,4 @@
-//! How long a client waits for the handshake with a name that was never asked for, and with one that was.
+//! How long a client waits for a handshake with a new name, and with a known one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use e2e::{Dialler, EnvoyBinary, Run, ServerOptions, UpstreamHosts};
 
 const A_SECOND: usize = 500;
-/// How long each table's names are dialled.
+/// The duration of each table's handshakes, in seconds.
 pub(super) const SECONDS: usize = 30;
-/// Threads that wait for their turn.
+/// The number of threads that make handshakes.
 const DIALLERS: usize = 32;
 
 pub(super) fn measure(seconds: usize) -> Result<()> {
@@ -22,7 +22,7 @@ pub(super) fn measure(seconds: usize) -> Result<()> {
     println!(
         "| contact, {A_SECOND} a second | handshakes | refused | p50 | p99 | most |\n|---|---|---|---|---|---|"
     );
-    // Before the first of many, so that no table begins with what Envoy does once.
+    // A warm-up, so that no table begins with Envoy's one-time work.
     dial(&dialler, &|number| format!("w{number}.contact.weir.test"), A_SECOND)?;
     dial(&dialler, &name, all)?.print("first, a new name each time");
     dial(&dialler, &|number| name(all - 1 - number % 1_000), all)?.print("again, a thousand names");
@@ -50,7 +50,8 @@ impl Waits {
     }
 }
 
-/// Dials each number's name at its time, whatever became of those before; the wait begins at that time.
+/// Makes each number's handshake at its scheduled time, whether or not earlier ones have finished. The wait is
+/// counted from the scheduled time.
 fn dial(dialler: &Dialler, name: &(impl Fn(usize) -> String + Sync), count: usize) -> Result<Waits> {
     let (next, start) = (AtomicUsize::new(0), Instant::now() + Duration::from_millis(100));
     let work = || -> Result<Waits> {

@@ -1,16 +1,16 @@
-//! What names cost: Envoy's heap and the control plane's memory with live names, after their withdrawal, and under a
-//! flood of names that no policy lists.
+//! The memory cost of names: Envoy's heap and the control plane's memory with names in use, after their withdrawal,
+//! and under a flood of unlisted names.
 
 use anyhow::{Context, Result};
 use e2e::{Deadline, Dialler, EnvoyBinary, Flood, Gateway, Run, ServerOptions, UpstreamHosts};
 
-/// Names that live at one time.
+/// The number of names in use at one time.
 pub(super) const NAMES: usize = 2_000;
-/// Names that no policy lists.
+/// The number of unlisted names in the flood.
 pub(super) const FLOOD: usize = 100_000;
-/// Names that keep a certificate although no policy lists them.
+/// The number of unlisted names that keep a certificate.
 const UNLISTED: u64 = 50;
-/// Envoy's count of the certificates that it holds.
+/// Envoy's gauge of the certificates that it holds.
 const HELD: &str = "listener.envoy_internal_weir_intercept.on_demand_secret.cert_active";
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 

@@ -1,4 +1,4 @@
-//! Leaves a second on one core.
+//! Leaves signed per second on one core.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,7 +8,7 @@ use weir::ca::{Ca, Lifetimes};
 use weir::state_folder::StateFolder;
 use weir_policy::Host;
 
-/// How long each is done.
+/// The duration of each measurement.
 const FOR: Duration = Duration::from_secs(3);
 
 pub(super) fn measure() -> Result<()> {

@@ -1,4 +1,4 @@
-//! The policy where it is used: in the V8 of an Envoy, compiled as the filter is.
+//! The policy in the V8 of an Envoy, compiled as the filter is.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use super::Measured;
 use super::workload::{Kind, Workload};
 use crate::envoy::{Envoy, Manager, answering, bytes_value, wasm_filter};
 
-/// Decisions that a time is the mean of, about.
+/// The approximate number of decisions that each mean covers.
 const DECISIONS: usize = 300_000;
 
-/// Loads the policy's bytes and asks everything of it.
+/// Loads the policy's bytes and makes every decision of the workload.
 pub(super) fn measure(binary: &EnvoyBinary, plugin: &Path, workload: &Workload) -> Result<Measured> {
     let series: Vec<(usize, Vec<String>, &str)> = Kind::ALL
         .into_iter()
@@ -48,7 +48,7 @@ pub(super) fn measure(binary: &EnvoyBinary, plugin: &Path, workload: &Workload) 
     })
 }
 
-/// The plugin's configuration.
+/// Encodes the plugin's configuration.
 fn encode(policy: &[u8], series: &[(usize, Vec<String>, &str)]) -> Result<Vec<u8>> {
     let number = |number: usize| u32::try_from(number).map(u32::to_le_bytes);
     let mut bytes = number(policy.len())?.to_vec();

@@ -1,4 +1,4 @@
-//! The policy on this machine's own processor.
+//! The policy in native code.
 
 use std::hint::black_box;
 
@@ -9,10 +9,10 @@ use weir_policy::{Effect, Policy, Request, Scheme};
 use super::Measured;
 use super::workload::{Kind, Workload};
 
-/// Decisions that a time is the mean of, about.
+/// The approximate number of decisions that each mean covers.
 const DECISIONS: usize = 500_000;
 
-/// Loads the policy's bytes and asks everything of it.
+/// Loads the policy's bytes and makes every decision of the workload.
 pub(super) fn measure(workload: &Workload) -> Result<Measured> {
     let bytes: Box<[u8]> = workload.policy.as_bytes().into();
     let start = processor_time();
@@ -49,7 +49,7 @@ fn time(policy: &Policy, workload: &Workload, kind: Kind) -> Result<f64> {
     Ok(time * 1e9 / decisions as f64)
 }
 
-/// Seconds that this thread has run: others on the machine do not count.
+/// The processor time of this thread in seconds, which excludes other work of the machine.
 fn processor_time() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9

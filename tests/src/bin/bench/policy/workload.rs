@@ -1,27 +1,27 @@
-//! Policies and requests that are the same in every run.
+//! Policies and requests that are equal in every run.
 
 use anyhow::Result;
 use weir_policy::Policy;
 
-/// How many hosts a hot set asks for, again and again.
+/// The number of hosts in a hot set, which are requested again and again.
 const HOT: usize = 64;
-/// How many hosts a cold set asks for, each once.
+/// The number of hosts in a cold set, which are requested once each.
 const COLD: usize = 50_000;
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A listed host, out of a few.
+    /// A listed host, one of a few.
     Hit,
-    /// A host that is not listed.
+    /// An unlisted host.
     Miss,
     /// A host below a listed name.
     Below,
-    /// A host with a rule that looks at paths.
+    /// A host whose rule lists paths.
     Path,
-    /// Listed hosts, another one each time.
+    /// A different listed host each time.
     ColdHit,
-    /// Hosts that are not listed, another one each time.
+    /// A different unlisted host each time.
     ColdMiss,
 }
 
@@ -29,7 +29,7 @@ impl Kind {
     pub(super) const ALL: [Kind; 6] =
         [Kind::Hit, Kind::Miss, Kind::Below, Kind::Path, Kind::ColdHit, Kind::ColdMiss];
 
-    /// In a table's words.
+    /// The kind's name in a table.
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Hit => "hit",
@@ -41,13 +41,13 @@ impl Kind {
         }
     }
 
-    /// Whether every decision of this kind is to allow.
+    /// Returns whether the policy allows every request of this kind.
     pub(super) fn allows(self) -> bool {
         !matches!(self, Kind::Miss | Kind::ColdMiss)
     }
 }
 
-/// A policy of some size and what is asked of it.
+/// A policy of some size, and requests to it.
 pub(super) struct Workload {
     pub(super) policy: Policy,
     size: usize,
@@ -55,7 +55,7 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    /// Compiles a policy with this many hosts: nine in ten exact, one in ten everything below a name.
+    /// Compiles a policy with this many hosts: nine in ten are exact names, one in ten is a wildcard.
     pub(super) fn new(size: usize) -> Result<Self> {
         let list = |keep: fn(usize) -> bool, star: &str| {
             let hosts: Vec<String> =
@@ -75,7 +75,7 @@ impl Workload {
         Ok(Self { policy, size, name_bytes: (0..size).map(|host| name(host).len()).sum() })
     }
 
-    /// The authorities to ask for, and the path of all of them.
+    /// The authorities of the requests, and the path that they share.
     pub(super) fn requests(&self, kind: Kind) -> (Vec<String>, &'static str) {
         let exact = |count: usize, seed: u64| {
             let hosts = (0u64..).map(move |draw| index(mix(draw ^ seed), self.size));
@@ -114,7 +114,8 @@ fn index(random: u64, size: usize) -> usize {
     usize::try_from(random % size.max(1) as u64).unwrap_or(0)
 }
 
-/// The name of a host: as long as names of services are, 28 bytes in the mean, twenty below each registered name.
+/// The name of a host. Names resemble those of services: 28 bytes on average, with twenty hosts below each registered
+/// name.
 fn name(host: usize) -> String {
     const ENDS: [&str; 5] = ["com", "net", "io", "example", "co.uk"];
     let (own, above) = (mix(host as u64), mix((host / 20) as u64 ^ 0x5eed));
@@ -129,7 +130,7 @@ fn name(host: usize) -> String {
     format!("{}-{:05x}.{}.{end}", word(own, 4 + own % 7), host % 0x10_0000, word(above, 6 + above % 9))
 }
 
-/// Scrambles a number (the finaliser of SplitMix64).
+/// Scrambles a number with the finaliser of SplitMix64.
 fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,7 +1,7 @@
-//! Envoy's CPU for a new upstream connection, and how many there are a second.
+//! Envoy's processor time for a new upstream connection, and the rate of connections.
 //!
-//! Two servers have the same hosts: one ends each connection after a request, the other keeps it. What the requests
-//! cost at the second is what they cost without a new connection, and is taken away.
+//! Two servers have equal hosts: one closes each connection after a request, the other keeps it. Requests to the
+//! second server cost what they cost without a new connection, and that cost is subtracted.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use e2e::{
 };
 
 const HOSTS: usize = 10;
-/// Requests of one curl, over one connection of the client.
+/// The requests of one curl, over one client connection.
 const REQUESTS: usize = 50;
-/// Each strategy has its turn in each.
+/// The number of rounds. Each strategy is measured once in a round.
 const ROUNDS: usize = 3;
 
 pub(super) fn measure(versions: &[&str]) -> Result<()> {
@@ -51,7 +51,7 @@ pub(super) fn measure(versions: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The two servers.
+/// The hosts on both servers.
 struct Setting {
     names: Vec<String>,
     ending: UpstreamHosts,
@@ -84,7 +84,7 @@ impl Setting {
     }
 }
 
-/// A gateway with one strategy, and what it has cost so far.
+/// A gateway with one strategy, and its cost so far.
 struct Contestant {
     strategy: Strategy,
     gateway: Gateway,
@@ -102,16 +102,16 @@ struct Spent {
 }
 
 struct Measured {
-    /// Of the connections.
+    /// The share of connections that resumed a session.
     resumed: f64,
-    /// Seconds a connection.
+    /// Seconds per connection.
     cpu: f64,
-    /// Connections a second.
+    /// Connections per second.
     rate: f64,
 }
 
 impl Contestant {
-    /// Starts it, and waits until every host's sessions are resumed if they ever will be.
+    /// Starts a gateway, and waits until every host's sessions are resumed, if the strategy resumes any.
     fn start(version: &str, strategy: Strategy, setting: &Setting) -> Result<Self> {
         let mut run = Run::new(&EnvoyBinary::version(version)?, &setting.ending, &setting.policy())?;
         run.upstream_tls = Some(strategy.as_str().to_owned());

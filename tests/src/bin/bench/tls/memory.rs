@@ -1,5 +1,5 @@
-//! What a context for each host weighs: Envoy's heap with `context_per_host`, over that with `no_sessions` and the same
-//! hosts, leaves and requests.
+//! The memory of a TLS context for each host: Envoy's heap with `context_per_host`, compared with `no_sessions` for
+//! equal hosts, leaves and requests.
 
 use std::path::PathBuf;
 
@@ -7,11 +7,11 @@ use anyhow::Result;
 use e2e::{Deadline, EnvoyBinary, Gateway, Request, Run, ServerOptions, Site, Strategy, UpstreamHosts};
 
 const VERSION: &str = "1.39.3";
-/// Of the system's roots, and of two.
+/// The numbers of hosts, with the system's roots and with two roots.
 const COUNTS: [usize; 3] = [1, 100, 1_000];
 const COUNTS_OF_TWO: [usize; 2] = [1, 100];
-/// Requests of one curl, before Envoy has to have caught up: a name that is resolved is told to every cluster, and so costs
-/// the more the more of them there are.
+/// The requests of one curl, after which the bench waits for Envoy to catch up. Envoy announces a resolved name to
+/// every cluster, so a name costs more the more clusters there are.
 const BATCH: usize = 5;
 
 pub(super) fn measure() -> Result<()> {
@@ -58,7 +58,7 @@ pub(super) fn measure() -> Result<()> {
 
 struct Weighed {
     gateway: Gateway,
-    /// Clusters before any host had its own.
+    /// The number of clusters before any host had its own.
     clusters: u64,
 }
 
