@@ -1,10 +1,11 @@
-//! Incremental xDS over one stream, as plain state: a request or a change in, the responses out.
+//! Incremental xDS over one stream, as plain state: a request or a change comes in, responses go out.
 //!
-//! Nothing is sent that the node already holds, so an ACK is never answered: an idle Envoy exchanges nothing.
+//! The node is never sent a resource that it already holds. So an ACK gets no response, and an idle Envoy exchanges
+//! no messages.
 //!
-//! Secrets differ from the rest. Their names are chosen by whoever dials them, so a name that is refused or withdrawn
-//! is forgotten. And each is signed when it is asked for; but a node that connects with many in its hands is in no
-//! hurry for new ones, so those are made little by little.
+//! Secrets differ from other types. Clients choose their names by connecting, so the stream forgets a name that was
+//! refused or withdrawn. A secret is signed when the node requests it. A reconnecting node that holds many secrets
+//! does not need new ones at once, so they are renewed little by little.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ const WILDCARD: &str = "*";
 #[derive(Debug, Default)]
 pub struct DeltaStream {
     subscriptions: BTreeMap<ResourceType, Subscription>,
-    /// Secrets that the node holds and that have still to be looked at.
+    /// Secrets that the node holds and whose renewal has not been checked yet.
     renewing: BTreeSet<String>,
     sent: u64,
 }
@@ -33,8 +34,8 @@ pub struct DeltaStream {
 struct Subscription {
     wildcard: bool,
     names: BTreeSet<String>,
-    /// What the node has been sent: a version, or that there is no such resource. A rejected version counts as
-    /// sent: sending it again would only be rejected again.
+    /// The last state of each resource that the node was sent: a version, or its absence. A rejected version counts
+    /// as sent, because the node would only reject it again.
     held: BTreeMap<String, Held>,
 }
 
@@ -180,7 +181,7 @@ impl StreamState for DeltaStream {
         !self.renewing.is_empty()
     }
 
-    /// Envoy asks again when the name is dialled again.
+    /// Withdraws a secret. Envoy requests it again when a client connects with the name again.
     fn withdraw(&mut self, name: &str) -> Option<DeltaDiscoveryResponse> {
         self.subscriptions.get(&ResourceType::Secret)?.held.get(name)?;
         let removed = vec![name.to_owned()];
@@ -198,7 +199,7 @@ impl DeltaStream {
                 if kind == ResourceType::Secret {
                     subscription.names.remove(name);
                 }
-                // A name that nobody subscribes to by itself is not worth remembering once it is gone.
+                // A name without a subscription of its own need not be remembered after its resource is gone.
                 if !subscription.names.contains(name) {
                     subscription.held.remove(name);
                 }
@@ -222,7 +223,7 @@ struct Changes {
 }
 
 impl Changes {
-    /// Compares what there is with what is held, and holds it from then on.
+    /// Compares the available resources with those that the node holds, and records the available ones as held.
     fn between<'a>(
         held: &mut BTreeMap<String, Held>,
         current: impl Iterator<Item = (&'a str, Option<Arc<Resource>>)>,

@@ -1,6 +1,6 @@
 //! The types of resources that Weir serves.
 
-/// A type of resource. The order is the push order: what is referred to comes before what refers to it.
+/// A type of resource. The order is the push order: a resource comes before the resources that refer to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceType {
     /// CDS
@@ -20,10 +20,10 @@ impl ResourceType {
     pub const ALL: [Self; 5] =
         [Self::Cluster, Self::Listener, Self::Route, Self::ExtensionConfig, Self::Secret];
 
-    /// Those of a snapshot, in push order. Secrets are made when they are asked for.
+    /// The types of a snapshot, in push order. Secrets are missing, because they are made on request.
     pub const OF_SNAPSHOT: [Self; 4] = [Self::Cluster, Self::Listener, Self::Route, Self::ExtensionConfig];
 
-    /// The type of a type URL, `None` for one that Weir does not serve.
+    /// Returns the type of a type URL, or `None` for a type that Weir does not serve.
     pub fn of_url(url: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.url() == url)
     }
@@ -39,8 +39,8 @@ impl ResourceType {
         }
     }
 
-    /// Whether a first request without names asks for every resource of the type
-    /// (xDS protocol, "How the client specifies what resources to return").
+    /// Returns whether a first request without names subscribes to every resource of the type (xDS protocol, "How the
+    /// client specifies what resources to return").
     pub fn has_wildcard(self) -> bool {
         match self {
             Self::Cluster | Self::Listener => true,
@@ -48,7 +48,7 @@ impl ResourceType {
         }
     }
 
-    /// The short name, as in logs.
+    /// The short name for logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cluster => "cluster",

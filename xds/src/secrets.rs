@@ -1,32 +1,33 @@
-//! Secrets, which are made when a node asks for them.
+//! Secrets, which are made when a node requests them.
 
 use std::sync::Arc;
 
 use crate::Resource;
 
-/// Makes the secret of a name, or refuses to.
+/// Makes the secret of a name, or refuses the name.
 pub trait Secrets: Send + Sync {
-    /// Gives the secret resource of a name; the same one until it is renewed. `None` refuses the name.
+    /// Returns the secret resource of a name, unchanged until it is renewed. `None` refuses the name.
     fn secret(&self, name: &str) -> Option<Arc<Resource>>;
 
-    /// Notes that a node which has just connected holds a secret of this name. The node does not ask for it:
-    /// [`Self::renewed`] tells what becomes of it.
+    /// Records that a node holds a secret of this name since before it connected. The node does not request the
+    /// secret again; [`Self::renewed`] returns its current state.
     fn readmit(&self, name: &str);
 
-    /// Gives the secret of a name that a node holds, renewed if it is time. The call says nothing about the name's use.
+    /// Returns the secret of a name that a node holds, and renews it if it is due. This does not count as a use of
+    /// the name.
     fn renewed(&self, name: &str) -> RenewedSecret;
 
-    /// Orders names by their last use: higher is later, and zero is never.
+    /// A number that orders names by their last use: higher is later, and zero means never used.
     fn last_use(&self, name: &str) -> u64;
 }
 
-/// The present state of a secret that a node holds.
+/// The current state of a secret that a node holds.
 #[derive(Debug)]
 pub enum RenewedSecret {
-    /// The node must hold this one, which may be the one that it holds.
+    /// The node must hold this secret, which may equal the one that it holds.
     Current(Arc<Resource>),
-    /// There will be a new one, but others come before it: ask again soon.
+    /// The secret is due for renewal, and others come first. The caller should ask again soon.
     Later,
-    /// The node must give it up.
+    /// The node must drop the secret.
     Gone,
 }

@@ -1,4 +1,4 @@
-//! One node's session: what it asks for and what changes, in; the responses to send, out.
+//! One node's session: requests and changes come in, responses go out.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,36 +7,37 @@ use crate::{
     Acknowledgement, InconsistentSnapshot, ResourceType, Secrets, Snapshot, Source, StreamState, StreamStatus,
 };
 
-/// The resources that one node is served beside its secrets, and how they follow what the node has accepted.
+/// The resources of one node beside its secrets. They may depend on the resources that the node has accepted.
 pub trait ServedNode {
-    /// Gives the resources to serve now.
+    /// Returns the resources to serve now.
     ///
     /// # Errors
-    /// When they do not fit together. The node keeps what it has.
+    /// When the resources are inconsistent. The node keeps its current ones.
     fn snapshot(&self) -> Result<Arc<Snapshot>, InconsistentSnapshot>;
 
-    /// Takes over the clusters that a node holds when it connects again.
+    /// Takes over the clusters that a reconnecting node holds.
     fn adopt_clusters(&mut self, names: &[&str], now: Instant);
 
-    /// Hears that the node has accepted everything of this type that it was sent, and that this is all there is to send.
-    /// Returns whether [`Self::snapshot`] has changed by it.
+    /// Records that the node has accepted every resource of this type, and that no more are due. Returns whether
+    /// [`Self::snapshot`] changes.
     fn accepted(&mut self, kind: ResourceType, now: Instant) -> bool;
 
-    /// Hears that the node rejected a response of this type. Returns whether [`Self::snapshot`] has changed by it.
+    /// Records that the node rejected a response of this type. Returns whether [`Self::snapshot`] changes.
     fn rejected(&mut self, kind: ResourceType) -> bool;
 
-    /// Whether the node asks for secrets when it needs them. Otherwise the snapshot's listeners name them in advance.
+    /// Returns whether the node requests secrets when it needs them. Otherwise the snapshot's listeners name them in
+    /// advance.
     fn asks_for_secrets(&self) -> bool;
 }
 
-/// Something that happened.
+/// An event in a session.
 #[derive(Debug)]
 pub enum Event<R> {
     /// The node sent a request.
     Request(R),
     /// [`ServedNode::snapshot`] may have changed.
     SnapshotChanged,
-    /// No node may hold the secret of this name any longer.
+    /// Every node must drop the secret of this name.
     SecretWithdrawn(Arc<str>),
     /// Secrets that the node holds may be due for renewal.
     RenewalDue,
@@ -69,16 +70,16 @@ pub struct Session<S, N> {
 }
 
 impl<S: StreamState, N: ServedNode> Session<S, N> {
-    /// A session in which the node has not asked for anything.
+    /// Creates a session of a node that has sent no request yet.
     ///
     /// # Errors
-    /// When the node's resources do not fit together.
+    /// When the node's resources are inconsistent.
     pub fn new(node: N, secrets: Arc<dyn Secrets>) -> Result<Self, InconsistentSnapshot> {
         let source = Source::new(node.snapshot()?, secrets);
         Ok(Self { stream: S::default(), node, source, status: StreamStatus::default() })
     }
 
-    /// Takes in an event, and gives what it leads to.
+    /// Handles an event and returns its consequences.
     pub fn handle(&mut self, event: Event<S::Request>, now: Instant) -> Output<S::Response> {
         let mut output = Output::default();
         match event {
@@ -91,7 +92,7 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
             Event::SecretWithdrawn(_) => {}
             Event::RenewalDue if self.node.asks_for_secrets() => self.stream.begin_renewals(),
             Event::RenewalDue => {
-                // Secrets that come in advance are in use, and no handshake would ask for them again.
+                // Configured secrets are in use, and no handshake would request them again.
                 let response = self.stream.changes(ResourceType::Secret, &self.source);
                 self.send(response, &mut output);
             }
@@ -103,7 +104,7 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
         output
     }
 
-    /// The node's resources, to be told what happens to them. [`Event::SnapshotChanged`] must follow a change.
+    /// The node's resources, for changes. The caller must send [`Event::SnapshotChanged`] after a change.
     pub fn node_mut(&mut self) -> &mut N {
         &mut self.node
     }
@@ -113,12 +114,12 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
         &self.node
     }
 
-    /// What the node was sent, has accepted and has rejected.
+    /// The resources that the node was sent, has accepted and has rejected.
     pub fn status(&self) -> &StreamStatus {
         &self.status
     }
 
-    /// Whether [`Event::RenewalStep`] has something to do.
+    /// Returns whether [`Event::RenewalStep`] has something to do.
     pub fn is_renewing(&self) -> bool {
         self.stream.is_renewing()
     }
@@ -142,7 +143,8 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
         if output.rejection.as_ref().is_some_and(|rejection| self.node.rejected(rejection.kind)) {
             self.refresh(output);
         }
-        // Everything there is to serve was sent by now, so what is settled was accepted in its present form.
+        // All current resources were sent by now. So the node has accepted the current form of a type that is
+        // settled.
         for kind in ResourceType::OF_SNAPSHOT {
             if self.status.is_settled(kind) && self.node.accepted(kind, now) {
                 self.refresh(output);
@@ -150,7 +152,7 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
         }
     }
 
-    /// Serves the node's present resources, in push order.
+    /// Sends the node's changed resources, in push order.
     fn refresh(&mut self, output: &mut Output<S::Response>) {
         self.rebuild();
         for kind in ResourceType::OF_SNAPSHOT {
@@ -159,7 +161,7 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
         }
     }
 
-    /// Resources that do not fit together are never served: the node keeps the last ones that did.
+    /// Rebuilds the snapshot. If the new one is inconsistent, the node keeps the last consistent one.
     fn rebuild(&mut self) {
         if let Ok(snapshot) = self.node.snapshot() {
             self.source.replace_snapshot(snapshot);

@@ -1,4 +1,4 @@
-//! A consistent set of resources, which one kind of node is served.
+//! A consistent set of resources for one kind of node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ pub struct Snapshot {
     resources: BTreeMap<ResourceType, BTreeMap<String, Arc<Resource>>>,
 }
 
-/// A set of resources that refers to something which is not in it: serving it would break traffic.
+/// An error for a resource that refers to another one outside the set. Serving the set would break traffic.
 #[derive(Debug, thiserror::Error)]
 #[error("`{referrer}` refers to {} `{name}`, which is not in the snapshot", kind.as_str())]
 pub struct InconsistentSnapshot {
@@ -20,14 +20,16 @@ pub struct InconsistentSnapshot {
     name: String,
 }
 
-/// What a listener or a route table refers to by name; told by the code that builds it, checked before it is served.
+/// The names that a listener or a route table refers to. The code that builds the resource lists them, and the
+/// snapshot checks them before it is served.
 pub type References = BTreeSet<(ResourceType, String)>;
 
 impl Snapshot {
-    /// Checks that every reference resolves. Certificates are not here: they are minted when asked for.
+    /// Creates a snapshot and checks that every reference resolves. Certificates are not part of it: they are minted
+    /// on request.
     ///
     /// # Errors
-    /// The first reference to something that is missing.
+    /// When a reference names a missing resource. The error reports the first one.
     pub fn new(
         resources: impl IntoIterator<Item = (ResourceType, Resource, References)>,
     ) -> Result<Self, InconsistentSnapshot> {
@@ -36,10 +38,10 @@ impl Snapshot {
         Self { resources: BTreeMap::new() }.with(resources)
     }
 
-    /// This one with more resources, or others of the same names.
+    /// Returns a copy with more resources. They replace resources of equal names.
     ///
     /// # Errors
-    /// The first of their references to something that is missing.
+    /// When a new resource refers to a missing one. The error reports the first one.
     pub fn with(
         &self,
         resources: impl IntoIterator<Item = (ResourceType, Arc<Resource>, References)>,
@@ -59,12 +61,12 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// One resource.
+    /// Returns one resource.
     pub fn get(&self, kind: ResourceType, name: &str) -> Option<&Arc<Resource>> {
         self.resources.get(&kind)?.get(name)
     }
 
-    /// All resources of a type, in the order of their names.
+    /// All resources of a type, sorted by name.
     pub fn all(&self, kind: ResourceType) -> impl Iterator<Item = &Arc<Resource>> {
         self.resources.get(&kind).into_iter().flat_map(BTreeMap::values)
     }

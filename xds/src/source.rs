@@ -1,11 +1,11 @@
-//! Everything that a subscription may name at this moment.
+//! All resources that a subscription may name at one moment.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{RenewedSecret, Resource, ResourceType, Secrets, Snapshot};
 
-/// A snapshot and the secrets beside it: everything that a subscription may name.
+/// A snapshot and the secrets beside it: all resources that a subscription may name.
 #[derive(Clone)]
 pub struct Source {
     snapshot: Arc<Snapshot>,
@@ -18,12 +18,12 @@ impl Source {
         Self { snapshot, secrets }
     }
 
-    /// Puts another snapshot in place of the present one.
+    /// Replaces the snapshot.
     pub(crate) fn replace_snapshot(&mut self, snapshot: Arc<Snapshot>) {
         self.snapshot = snapshot;
     }
 
-    /// Gives the resource of a name.
+    /// Returns the resource of a name.
     pub fn get(&self, kind: ResourceType, name: &str) -> Option<Arc<Resource>> {
         match kind {
             ResourceType::Secret => {
@@ -37,18 +37,18 @@ impl Source {
         }
     }
 
-    /// Gives the present state of a secret that a node holds.
+    /// Returns the current state of a secret that a node holds.
     pub fn renewed(&self, secret: &str) -> RenewedSecret {
         let of_snapshot = self.snapshot.get(ResourceType::Secret, secret).cloned();
         of_snapshot.map_or_else(|| self.secrets.renewed(secret), RenewedSecret::Current)
     }
 
-    /// Gives the secrets themselves, for what [`Self::get`] does not do.
+    /// The secrets themselves, for calls that [`Self::get`] does not cover.
     pub fn secrets(&self) -> &dyn Secrets {
         &*self.secrets
     }
 
-    /// Lists every resource of a type.
+    /// All resources of a type.
     pub fn all(&self, kind: ResourceType) -> impl Iterator<Item = &Arc<Resource>> {
         self.snapshot.all(kind)
     }
@@ -81,7 +81,8 @@ pub(crate) mod tests {
 
         fn readmit(&self, _name: &str) {}
 
-        /// `withdrawn…` is gone; one more of all others is renewed each time that the rate allows it.
+        /// Answers `Gone` for names that begin with `withdrawn`. Renews one more of the other names each time that
+        /// the rate allows it.
         fn renewed(&self, name: &str) -> RenewedSecret {
             match self.secret(name) {
                 Some(_) if name.starts_with("withdrawn") => RenewedSecret::Gone,
@@ -95,7 +96,7 @@ pub(crate) mod tests {
             }
         }
 
-        /// The names in the reverse order of the alphabet.
+        /// Orders names in reverse alphabetical order.
         fn last_use(&self, name: &str) -> u64 {
             u64::from(name.as_bytes()[0])
         }
@@ -105,12 +106,12 @@ pub(crate) mod tests {
         Resource::new(name, &Cluster { name: name.to_owned(), ..Cluster::default() })
     }
 
-    /// Clusters of these names; a secret for every name that does not begin with `refused`.
+    /// A source with clusters of these names, and a secret for every name that does not begin with `refused`.
     pub(crate) fn source(names: &[&str]) -> Source {
         source_renewing(names, usize::MAX)
     }
 
-    /// Clusters of these names, and secrets of which only so many may be renewed.
+    /// A source with clusters of these names, and secrets of which only `renewals` may be renewed.
     pub(crate) fn source_renewing(names: &[&str], renewals: usize) -> Source {
         let clusters = names.iter().map(|name| (ResourceType::Cluster, cluster(name), References::new()));
         let snapshot = Snapshot::new(clusters).unwrap();

@@ -1,4 +1,4 @@
-//! State-of-the-world xDS over one stream, as plain state. Every response of a type carries all that is asked for.
+//! State-of-the-world xDS over one stream, as plain state. Every response of a type carries all subscribed resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,17 +39,17 @@ impl StreamState for StateOfTheWorldStream {
         (ResourceType::of_url(&response.type_url), &response.nonce)
     }
 
-    /// All of a type is one thing here.
+    /// Returns the type URL alone, because the node accepts or rejects all resources of a type together.
     fn resources(response: &DiscoveryResponse) -> Vec<String> {
         vec![response.type_url.clone()]
     }
 
-    /// Here it does not say.
+    /// Returns nothing: a state-of-the-world request does not list held clusters.
     fn clusters_held(_request: &DiscoveryRequest) -> Vec<&str> {
         Vec::new()
     }
 
-    /// One that answers an older response than the last is stale and leads to nothing.
+    /// Handles a request. A request that answers an older response than the last one is stale and gets no response.
     fn on_request(&mut self, request: DiscoveryRequest, source: &Source) -> Outcome<DiscoveryResponse> {
         let Some(kind) = Self::kind(&request) else { return Outcome::nothing() };
         let first = !self.subscriptions.contains_key(&kind);
@@ -75,7 +75,7 @@ impl StreamState for StateOfTheWorldStream {
         Outcome { response, acknowledgement }
     }
 
-    /// Everything that is asked for of a type, if anything of it has changed since it was last sent.
+    /// Returns all subscribed resources of a type, if any has changed since the last response.
     fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<DiscoveryResponse> {
         let subscription = self.subscriptions.get_mut(&kind)?;
         let resources: Vec<Arc<Resource>> = if subscription.names.is_empty() && kind.has_wildcard() {
@@ -99,7 +99,7 @@ impl StreamState for StateOfTheWorldStream {
         })
     }
 
-    /// Here secrets come in advance, and are all asked for again when it is time.
+    /// Does nothing: secrets are configured in advance here, and their renewal sends all of them.
     fn begin_renewals(&mut self) {}
 
     fn renewals(&mut self, _source: &Source) -> Option<DiscoveryResponse> {
@@ -110,13 +110,13 @@ impl StreamState for StateOfTheWorldStream {
         false
     }
 
-    /// Here the secrets are those that a listener configures; none of them is withdrawn while it does.
+    /// Does nothing: a listener configures these secrets, and they remain while it does.
     fn withdraw(&mut self, _name: &str) -> Option<DiscoveryResponse> {
         None
     }
 }
 
-/// Hash of the names and versions of the resources.
+/// A hash of the names and versions of the resources.
 fn version(resources: &[Arc<Resource>]) -> String {
     let mut hash = Xxh3::new();
     for resource in resources {

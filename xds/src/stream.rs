@@ -4,17 +4,17 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 
 use crate::{Acknowledgement, ResourceType, Source};
 
-/// The state of one stream. No sockets and no clock.
+/// The state of one stream, without sockets and without a clock.
 pub trait StreamState: Default + Send + Sync + 'static {
-    /// What the node sends.
+    /// The node's request.
     type Request: Send + 'static;
-    /// What it is sent.
+    /// The control plane's response.
     type Response: Send + Sync + 'static;
 
-    /// Who asks. Envoy says it in the first request of a stream only.
+    /// The node that sends the request. Envoy describes itself only in the first request of a stream.
     fn node(request: &Self::Request) -> Option<&Node>;
 
-    /// The type that a request is about; `None` for one that Weir does not serve.
+    /// The resource type of a request; `None` for a type that Weir does not serve.
     fn kind(request: &Self::Request) -> Option<ResourceType>;
 
     /// The type and the nonce of a response.
@@ -23,39 +23,40 @@ pub trait StreamState: Default + Send + Sync + 'static {
     /// The resources that a node accepts or rejects together when it answers a response.
     fn resources(response: &Self::Response) -> Vec<String>;
 
-    /// The clusters that the node holds already, as it says in its first request for clusters.
+    /// The clusters that the node already holds, from its first request for clusters.
     fn clusters_held(request: &Self::Request) -> Vec<&str>;
 
-    /// Takes in a request. One of a type that Weir does not serve leads to nothing.
+    /// Handles a request. A request for a type that Weir does not serve has no effect.
     fn on_request(&mut self, request: Self::Request, source: &Source) -> Outcome<Self::Response>;
 
-    /// What has changed of a type since it was last sent.
+    /// Returns the resources of a type that have changed since they were last sent.
     fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response>;
 
-    /// Begins to look through the secrets that the node holds for those that are to be renewed or withdrawn.
+    /// Begins to check all secrets that the node holds for renewal or withdrawal.
     fn begin_renewals(&mut self);
 
-    /// Goes on with it as far as the rate of renewals allows, the names in use first: what has changed so far.
+    /// Continues the check as far as the rate of renewals allows, most recently used names first. Returns the secrets
+    /// that have changed.
     fn renewals(&mut self, source: &Source) -> Option<Self::Response>;
 
-    /// Whether [`Self::renewals`] has not come to the end.
+    /// Returns whether [`Self::renewals`] has more to check.
     fn is_renewing(&self) -> bool;
 
-    /// Takes a secret back from the node, if it holds it.
+    /// Withdraws a secret from the node, if it holds the secret.
     fn withdraw(&mut self, name: &str) -> Option<Self::Response>;
 }
 
-/// What a request leads to.
+/// The outcome of a request.
 #[derive(Debug)]
 pub struct Outcome<R> {
-    /// To be sent.
+    /// The response to send.
     pub response: Option<R>,
-    /// What the request said about an earlier response.
+    /// The request's ACK or NACK of an earlier response.
     pub acknowledgement: Option<Acknowledgement>,
 }
 
 impl<R> Outcome<R> {
-    /// A request that is not answered and says nothing.
+    /// The outcome of a request that gets no response and acknowledges nothing.
     pub fn nothing() -> Self {
         Self { response: None, acknowledgement: None }
     }

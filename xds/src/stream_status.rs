@@ -1,17 +1,17 @@
-//! How far one stream is: what was sent, what the node accepted, what it rejected and why.
+//! The progress of one stream: the resources sent, accepted, and rejected with their reason.
 
 use std::collections::BTreeMap;
 
 use crate::ResourceType;
 
-/// What a request said about an earlier response.
+/// A request's ACK or NACK of an earlier response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// The type that was sent.
+    /// The resource type of the response.
     pub kind: ResourceType,
     /// The nonce of the response.
     pub nonce: String,
-    /// Why the node rejected it; `None` for an ACK.
+    /// The node's reason for a rejection; `None` for an ACK.
     pub rejection: Option<String>,
 }
 
@@ -25,8 +25,8 @@ pub struct StreamStatus {
 struct TypeStatus {
     /// The responses that the node has not answered yet, by nonce, and the resources in each.
     outstanding: BTreeMap<String, Vec<String>>,
-    /// The resources whose last version the node rejected, and its words. Only the same resource clears it: another
-    /// one of its type may well be accepted.
+    /// The resources whose last version the node rejected, with the node's message. Only an acceptance of the same
+    /// resource clears an entry, because the node may well accept others of its type.
     rejected: BTreeMap<String, String>,
 }
 
@@ -37,17 +37,17 @@ impl TypeStatus {
 }
 
 impl StreamStatus {
-    /// The node has asked for resources of this type, and whatever answers that went out.
+    /// Records that the node has subscribed to this type, and that the responses to it were sent.
     pub fn subscribed(&mut self, kind: ResourceType) {
         self.types.entry(kind).or_default();
     }
 
-    /// A response with these resources went out.
+    /// Records that a response with these resources was sent.
     pub fn sent(&mut self, kind: ResourceType, nonce: &str, resources: Vec<String>) {
         self.types.entry(kind).or_default().outstanding.insert(nonce.to_owned(), resources);
     }
 
-    /// A response was accepted or rejected.
+    /// Records that the node accepted or rejected a response.
     pub fn acknowledged(&mut self, acknowledgement: Acknowledgement) {
         let Acknowledgement { kind, nonce, rejection } = acknowledgement;
         let status = self.types.entry(kind).or_default();
@@ -59,18 +59,19 @@ impl StreamStatus {
         }
     }
 
-    /// Every type of a snapshot was asked for, and the newest of everything sent was accepted.
+    /// Returns whether the node has subscribed to every type of a snapshot and accepted the newest version of all
+    /// resources.
     pub fn is_ready(&self) -> bool {
         let asked_for = |kind| self.types.contains_key(kind);
         ResourceType::OF_SNAPSHOT.iter().all(asked_for) && self.types.values().all(TypeStatus::is_settled)
     }
 
-    /// The type was asked for, and the newest of everything that was sent of it was accepted.
+    /// Returns whether the node has subscribed to the type and accepted the newest version of all its resources.
     pub fn is_settled(&self, kind: ResourceType) -> bool {
         self.types.get(&kind).is_some_and(TypeStatus::is_settled)
     }
 
-    /// What the node rejects at the moment, with its own words.
+    /// The resource types that the node currently rejects, with the node's message.
     pub fn rejections(&self) -> impl Iterator<Item = (ResourceType, &str)> {
         self.types.iter().flat_map(|(kind, status)| {
             status.rejected.values().map(move |rejection| (*kind, rejection.as_str()))

@@ -1,10 +1,10 @@
-//! Requests of a delta stream, read as Envoy writes them.
+//! A decoder for requests of a delta stream, in the form that Envoy writes.
 //!
-//! Envoy asks for a secret by the server name of a client's handshake. A server name is any bytes, and Envoy puts it into
-//! a `string` field of the request unchanged. A strict protobuf reader refuses such a message and ends the stream. Envoy
-//! then asks again on the next stream, so that one handshake would cut it off from every change of the policy. This reader
-//! takes names as bytes, and passes over a name that is not UTF-8: no answer could carry it either, and its handshake
-//! runs into its timeout.
+//! Envoy requests a secret by the server name of a client's handshake. A server name may be any bytes, and Envoy
+//! copies it unchanged into a `string` field of the request. A strict protobuf decoder rejects such a message and
+//! ends the stream. Envoy then repeats the request on the next stream, so that one handshake would cut it off from
+//! every policy change. This decoder reads names as bytes, and skips a name that is not UTF-8. No response could
+//! carry it either, and its handshake runs into Envoy's timeout.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use envoy_types::pb::google::rpc;
 use prost::bytes::Buf;
 use prost::{DecodeError, Message};
 
-/// Reads one request of a delta stream.
+/// Decodes one request of a delta stream.
 ///
 /// # Errors
 /// When the bytes are not such a message.
@@ -22,7 +22,7 @@ pub fn decode_delta_request(bytes: impl Buf) -> Result<DeltaDiscoveryRequest, De
     WireRequest::decode(bytes).map(DeltaDiscoveryRequest::from)
 }
 
-/// [`DeltaDiscoveryRequest`] as Envoy sends it. What Weir does not read of it is left out.
+/// [`DeltaDiscoveryRequest`] as Envoy sends it, without the fields that Weir does not read.
 #[derive(Clone, PartialEq, Message)]
 struct WireRequest {
     #[prost(message, optional, tag = "1")]
@@ -33,7 +33,7 @@ struct WireRequest {
     resource_names_subscribe: Vec<Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "4")]
     resource_names_unsubscribe: Vec<Vec<u8>>,
-    /// What Envoy was given before, so that these are texts.
+    /// Versions that the control plane sent earlier, so they are valid text.
     #[prost(map = "string, string", tag = "5")]
     initial_resource_versions: HashMap<String, String>,
     #[prost(string, tag = "6")]
