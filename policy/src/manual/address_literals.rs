@@ -1,14 +1,16 @@
-//! An address has many notations, and most parsers know more of them than one expects.
+//! Addresses have many notations, and most parsers accept more of them than one expects.
 //!
-//! `inet_aton` reads `127.1`, `2130706433`, `0x7f000001` and `0177.0.0.1` as 127.0.0.1; browsers do so, resolvers do so,
-//! and a list of forbidden addresses that reads only four decimal octets does not. Two rules close the class:
-//! - a name whose last label is a number (decimal digits, or `0x` and hexadecimal digits) is four decimal octets without
-//!   leading zeros, or no host at all (the WHATWG URL rule, without its conversions);
-//! - an address is reachable only where a rule names it in its one canonical text, IPv6 as RFC 5952 writes it. A `*.`
+//! `inet_aton` reads `127.1`, `2130706433`, `0x7f000001` and `0177.0.0.1` as 127.0.0.1, and so do browsers and
+//! resolvers. A list of forbidden addresses that reads only four decimal octets misses them. Two rules close the
+//! class:
+//! - A name whose last label is a number (decimal digits, or `0x` and hexadecimal digits) must be four decimal octets
+//!   without leading zeros; otherwise it is no host (the WHATWG URL rule, without its conversions).
+//! - An address is allowed only if a rule names it in its one canonical text, for IPv6 that of RFC 5952. A `*.`
 //!   pattern never covers an address.
 //!
-//! IPv4-mapped IPv6 (`[::ffff:127.0.0.1]`) stays what it is written as, an IPv6 address that no rule lists. What a *name*
-//! resolves to is not visible here; that is the address guard's work, after resolution.
+//! An IPv4-mapped IPv6 address (`[::ffff:127.0.0.1]`) remains an IPv6 address; a rule for the IPv4 address does not
+//! cover it. The policy cannot see the addresses that a *name* resolves to. The address guard checks them after
+//! resolution.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

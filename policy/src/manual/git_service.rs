@@ -1,14 +1,16 @@
-//! A push that begins as a GET.
+//! A git push begins as a GET.
 //!
-//! Read access by method lets `GET …/info/refs?service=git-receive-pack` through, the discovery of a push, for any
-//! repository; and a fetch is a POST, so that whoever allows it by method allows pushes with it. So a request to a git
-//! server is read for what it does: `git-receive-pack` writes, at its discovery too, and `git-upload-pack` reads.
+//! The discovery of a push is `GET …/info/refs?service=git-receive-pack`, so read access by method would allow it for
+//! any repository. A fetch is a POST, so a rule that allows fetches by method would allow pushes too. The policy
+//! therefore judges a request to a git server by its operation: `git-receive-pack` writes, even at its discovery, and
+//! `git-upload-pack` reads.
 //!
-//! Of the discovery the query alone tells which. Servers differ in what they take of `service=a&service=b` and of
-//! `service=git%2dreceive-pack`, so only what git itself sends counts as a read, byte for byte, or no query at all (the
-//! dumb protocol); everything else at `…/info/refs` counts as a write, and is allowed where pushing is. An encoded
-//! separator or escape hides both ends: with a query, or at the end of the path, or before a dot segment that ends it, it
-//! is `ambiguous_path`; elsewhere no reading of the path is a push, and downloads such as `…/releases/download/tool%2Fv1/tool.tar.gz` go through.
+//! Only the query distinguishes the two discoveries. Servers differ in their reading of `service=a&service=b` and of
+//! `service=git%2dreceive-pack`. So a discovery counts as a read only if its query is byte for byte the one that git
+//! sends, or if it has no query (the dumb protocol). Every other request at `…/info/refs` counts as a write, and
+//! needs permission to push. An encoded separator or escape can hide either form. The request is `ambiguous_path` if
+//! it has a query, or if the encoded segment ends the path or precedes a dot segment that ends it. Elsewhere no
+//! reading of the path is a push, so downloads such as `…/releases/download/tool%2Fv1/tool.tar.gz` are allowed.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

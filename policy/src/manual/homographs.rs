@@ -1,9 +1,9 @@
-//! Letters that look alike, and the ASCII form of names that are not ASCII.
+//! Letters that look alike, and the ASCII form of international names.
 //!
-//! On the wire a name is ASCII: `bücher.example` travels as `xn--bcher-kva.example`. Raw Unicode in an authority is
-//! refused and never mapped, because mappings (full-width letters, the Kelvin sign, ideographic full stops) are how one
-//! name becomes another. In a document, where a person writes, the fault names the A-label, so that a Cyrillic `е` in
-//! `ехample.com` is seen for what it is: `xn--…`. A label that starts with `xn--` must be what IDNA would have made.
+//! On the wire a name is ASCII: `bücher.example` travels as `xn--bcher-kva.example`. The policy denies raw Unicode in
+//! an authority and never maps it, because mappings (full-width letters, the Kelvin sign, ideographic full stops)
+//! turn one name into another. In a document, the fault shows the A-label, so that its author recognises a Cyrillic
+//! `е` in `ехample.com` by its `xn--…`. A label that starts with `xn--` must be the one that IDNA produces.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

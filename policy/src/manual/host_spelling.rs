@@ -1,12 +1,12 @@
 //! Host names have many spellings and one meaning.
 //!
-//! DNS folds case, a trailing dot makes a name absolute without changing it, and a port is not part of a name at all. A
-//! list that compares strings misses `EXAMPLE.com` where it denies, and an upstream pool keyed by the raw text gives
-//! every spelling a connection of its own. Here [`crate::Host`] is folded once, the port is split off once into
-//! [`crate::Authority`], and nothing behind that sees what was typed.
+//! DNS folds case, a trailing dot makes a name absolute without changing it, and a port is not part of a name. A deny
+//! list that compares strings misses `EXAMPLE.com`, and an upstream pool keyed by the raw text gives every spelling a
+//! connection of its own. Weir folds [`crate::Host`] once and splits off the port once, into [`crate::Authority`].
+//! All later code sees only the canonical form.
 //!
-//! Spellings that are not merely another way to write the same name are refused: empty labels (`a..b`, `example.com..`),
-//! an empty port or one with leading zeros, port 0, anything behind the port.
+//! Text that is no spelling of a name is denied: empty labels (`a..b`, `example.com..`), an empty port
+//! or one with leading zeros, port 0, or any text after the port.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

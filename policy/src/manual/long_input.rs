@@ -1,8 +1,8 @@
-//! Input of any length costs what a bounded one costs.
+//! The cost of input is bounded, whatever its length.
 //!
-//! An authority beyond its limit is refused before it is read, a method likewise; a path is cut at its query first and
-//! refused beyond [`crate::limits::PATH_BYTES`]. A name of 127 labels is looked up at most 128 times, and at those depths
-//! only at which some pattern ends. Nothing is cut short and then compared: a truncated name is another name.
+//! An authority or a method beyond its limit is denied before it is read. A path is cut at its query, and then denied
+//! beyond [`crate::limits::PATH_BYTES`]. A name of 127 labels takes at most 128 lookups, and only at those depths at
+//! which some pattern ends. No name is truncated before a comparison: a truncated name is another name.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

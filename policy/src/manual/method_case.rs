@@ -1,12 +1,12 @@
-//! Methods are case-sensitive, and some servers do not know.
+//! Methods are case-sensitive, but some servers fold their case.
 //!
-//! `get` is not `GET` (RFC 9110, section 9.1). If it were folded here, a rule for `GET` would let `get` through to a
-//! server that treats unknown methods its own way; so a method is compared as it was sent, and a rule that lists methods
-//! lists them exactly. A *deny* rule that lists methods is gone around with another spelling where the upstream folds
-//! case: to forbid writing, allow the reading methods instead.
+//! `get` is not `GET` (RFC 9110, section 9.1). If the policy folded case, a rule for `GET` would allow `get`, which a
+//! server may treat in its own way. So the policy compares a method as the client sent it, and a rule lists methods
+//! exactly. A client can evade a *deny* rule that lists methods with another spelling, if the upstream folds case. To
+//! forbid writing, allow the reading methods instead.
 //!
-//! Override headers (`X-HTTP-Method-Override` and its kin) turn a POST into a DELETE at servers that honour them. The
-//! policy judges the method of the request; a host where the difference matters must not be given POST.
+//! Override headers (`X-HTTP-Method-Override` and similar) turn a POST into a DELETE at servers that honour them. The
+//! policy judges the method of the request. A rule must not allow POST to a host where the difference matters.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn a_host_that_may_only_be_read_has_no_method_to_override() {
-        // Servers that honour override headers do so on POST: nothing that carries one gets out.
+        // Servers honour override headers on POST, and a rule without POST denies every request that carries one.
         let policy = policy("allowed_domains: [allowed.example]");
         let request = Request { method: b"POST", path: b"/?_method=DELETE", ..HONEST };
         assert_eq!(policy.decide(&request).reason, Reason::MethodNotAllowed);

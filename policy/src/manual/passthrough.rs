@@ -1,12 +1,15 @@
-//! TLS that is not opened: nothing but its server name and port is known.
+//! Passed-through TLS: the policy knows only the server name and port of a connection.
 //!
-//! The server name is a claim. What goes out is a connection to the host of that name, so a false one reaches the host
-//! that it names and no other; but what is asked inside, and of whom (`Host`, a second name at a server of many), is
-//! between the client and that server. So such a rule has no methods and no paths, because they would promise what is
-//! not kept; it allows no request that was opened, because its author never meant to judge one; and every deny rule that
-//! could be about something inside denies the whole. A host is either opened or passed through: what passes through
-//! `*.example.com` beside a rule with paths for `api.example.com` would go around the paths, and is a fault of the
-//! document. No mode passes through what no such rule names.
+//! The server name is a claim. Envoy connects to the host of that name, so a false claim reaches the host that it
+//! names and no other. The requests inside, and the hosts that they name (`Host`, a second name at a server of many),
+//! are between the client and that server. Four rules follow:
+//! - A passthrough rule has no methods and no paths, because it could not enforce them.
+//! - A passthrough rule allows no intercepted request, because its author did not write it for requests.
+//! - A deny rule that could match a request inside denies the whole connection.
+//! - A host is either intercepted or passed through. A passthrough rule for `*.example.com` beside a rule with paths
+//!   for `api.example.com` would bypass the paths, and is a fault of the document.
+//!
+//! In every mode, Envoy passes a connection through only if such a rule names its host.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

@@ -1,9 +1,9 @@
 //! Bytes that are not UTF-8, and control characters.
 //!
-//! A header value is bytes. Code that turns it into text panics, replaces or cuts, and each is a way around: a panic
-//! takes the filter down for everybody after it, a replacement makes two names one, a cut at NUL hides the rest. Here
-//! everything is read as bytes. A host is ASCII or refused; a method is a token or refused; a path may hold any byte from
-//! 0x80 on, compared as it is, and control characters are refused.
+//! A header value is bytes. Code that turns it into text panics, replaces or truncates, and each allows an attack: a
+//! panic takes the filter down for every later client, a replacement makes two names equal, and a cut at NUL hides
+//! the rest. The policy reads all input as bytes. It denies a host that is not ASCII and a method that is not a
+//! token. A path may contain any byte from 0x80 on, which is compared unchanged, and control characters are denied.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

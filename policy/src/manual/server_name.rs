@@ -1,10 +1,10 @@
-//! A connection opened for one host, a request made for another (domain fronting).
+//! Domain fronting: a connection opened for one host carries a request for another.
 //!
-//! The leaf certificate was made for the TLS server name, the upstream is chosen by the authority, and a CONNECT named a
-//! third thing. An allowed server name around a forbidden authority, or the other way round, is a bypass wherever only
-//! one of them is judged. They must name the same host, canonically compared; over a CONNECT the port too. A mismatch is
-//! 421 and not 403: the request may be fine on a connection of its own (RFC 9110, section 15.5.20). TLS without a
-//! server name is refused, because there is nothing to hold the authority against.
+//! The leaf certificate is made for the TLS server name, the authority chooses the upstream, and the CONNECT may name
+//! a third host. If only one of them is judged, an allowed server name around a forbidden authority, or the reverse,
+//! is a bypass. All of them must name one host in canonical form; the CONNECT's port must match too. A mismatch gets
+//! 421 rather than 403, because the request may be allowed on a connection of its own (RFC 9110, section 15.5.20).
+//! TLS without a server name is denied, because the policy has nothing to compare the authority with.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

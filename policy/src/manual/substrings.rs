@@ -1,9 +1,9 @@
-//! Names that contain an allowed name are other names.
+//! A name that contains an allowed name is another name.
 //!
-//! `contains(host, "github")` let `github.attacker.com` through; a suffix compared without its dot lets
-//! `notexample.com` through; a prefix lets `example.com.attacker.com` through. Here a name is looked up whole, and a
-//! `*.` pattern is looked up at the dots of the name, whole label by whole label. There is no other way to match: no
-//! substring, no glob within a label, no regular expression. The bare name is not below itself.
+//! `contains(host, "github")` allows `github.attacker.com`. A suffix compared without its dot allows
+//! `notexample.com`, and a prefix allows `example.com.attacker.com`. Weir looks up a name as a whole, and a `*.`
+//! pattern at the dots of the name, by whole labels. There is no other kind of match: no substring, no glob within a
+//! label, no regular expression. A wildcard does not match its bare name.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

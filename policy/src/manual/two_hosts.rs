@@ -1,11 +1,13 @@
-//! A request that names two hosts: two `Host` headers, `Host` beside `:authority`, an absolute-form target beside `Host`.
+//! A request that names two hosts: two `Host` headers, `Host` beside `:authority`, an absolute-form target beside
+//! `Host`.
 //!
-//! Whoever reads one of them judges it and whoever reads the other serves it. HTTP says which counts (an absolute-form
-//! target beats `Host`, RFC 9112, section 3.2.2; `:authority` and `Host` must agree, RFC 9113, section 8.3.1; two `Host`
-//! are 400), and parsers disagree all the same. The engine has one authority and no header to fall back to: whoever
-//! gathers the facts puts everything that names the host into that one value. Values that were joined, by a comma as
-//! proxies do or by NUL as the filter does, are no host, and so are a list, a URL and an authority with a path. What
-//! goes out is the canonical authority that was judged, and never what was sent beside it.
+//! If the policy judges one of the names and the server reads the other, the policy is bypassed. HTTP defines which
+//! one counts (an absolute-form target beats `Host`, RFC 9112, section 3.2.2; `:authority` and `Host` must agree, RFC
+//! 9113, section 8.3.1; two `Host` headers are a 400), but parsers disagree all the same. The policy's request has
+//! one authority and no headers to fall back to: the caller must put everything that names the host into that one
+//! value. Joined values, with the comma that proxies use or the NUL that the filter uses, are no host. Neither are a
+//! list, a URL, or an authority with a path. Envoy forwards the canonical authority that the policy judged, and never
+//! what the client sent beside it.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {
@@ -56,7 +58,7 @@ mod tests {
             let request = Request { path: path.as_bytes(), ..HONEST };
             assert_eq!(policy.decide(&request).reason, Reason::AmbiguousPath, "{path}");
         }
-        // Behind a slash it is a path like any other of the host that was judged.
+        // After a slash, this text is an ordinary path of the host that was judged.
         let request = Request { path: b"/http://attacker.example/", ..HONEST };
         assert_eq!(policy.decide(&request).reason, Reason::Allowed);
     }

@@ -1,8 +1,8 @@
-//! `https://allowed.example@attacker.example/` goes to `attacker.example`.
+//! `https://allowed.example@attacker.example/` leads to `attacker.example`.
 //!
-//! What stands before the `@` is user information (RFC 3986, section 3.2.1). Software that looks for the first `:` or
-//! takes a prefix sees the other name. HTTP forbids user information in an authority (RFC 9110, section 4.2.4), so any
-//! `@` makes the authority no host, on whichever side the allowed name stands.
+//! The text before the `@` is user information (RFC 3986, section 3.2.1). Software that looks for the first `:`, or
+//! compares a prefix, sees the other name. HTTP forbids user information in an authority (RFC 9110, section 4.2.4).
+//! So an authority with an `@` is no host, on whichever side the allowed name is.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {
