@@ -1,10 +1,10 @@
-//! The ranges that a rule's names may resolve to although they are not public.
+//! The non-public address ranges that the hosts of a rule may resolve to.
 
 use ipnet::IpNet;
 
 use crate::wire::{AddressSetRef, Image};
 
-/// A distinct `addresses` list of a policy: sorted, without duplicates, host bits zero.
+/// A distinct `addresses` list of a policy: sorted, without duplicates, with zero host bits.
 #[derive(Clone, Copy)]
 pub struct AddressSet<'p> {
     image: &'p Image,
@@ -16,7 +16,7 @@ impl<'p> AddressSet<'p> {
         AddressSet { image, at }
     }
 
-    /// Its ranges; a plain address is a range of one.
+    /// The ranges of the list. A single address is a range of one.
     pub fn nets(&self) -> impl Iterator<Item = IpNet> + use<'p> {
         self.image.nets(self.at)
     }

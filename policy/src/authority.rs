@@ -1,4 +1,4 @@
-//! The canonical authority: a host and the port that is meant.
+//! The canonical authority: a host and a port.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -7,26 +7,26 @@ use core::fmt;
 use crate::host::{Host, InvalidHost};
 use crate::limits::AUTHORITY_BYTES;
 
-/// `host:port` with the host canonical and the port always known.
+/// An authority `host:port` with a canonical host. The port is always known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Authority {
     /// The host.
     pub host: Host,
-    /// The port: the one that was written, or the scheme's.
+    /// The written port, or the scheme's default.
     pub port: u16,
 }
 
 impl Authority {
-    /// Reads `host` or `host:port` (RFC 3986, section 3.2, without user information).
+    /// Parses `host` or `host:port` (RFC 3986, section 3.2, without user information).
     ///
     /// # Errors
-    /// [`InvalidHost`]: also for an empty port, port 0, a port with leading zeros or a sign, and user information.
+    /// [`InvalidHost`], also for an empty port, port 0, a port with leading zeros or a sign, and user information.
     pub fn parse(raw: &[u8], default_port: u16) -> Result<Authority, InvalidHost> {
         let (host, port) = Authority::split(raw)?;
         Ok(Authority { host, port: port.unwrap_or(default_port) })
     }
 
-    /// Reads the target of a CONNECT, where the port is not optional (RFC 9110, section 9.3.6).
+    /// Parses the target of a CONNECT, whose port is mandatory (RFC 9110, section 9.3.6).
     ///
     /// # Errors
     /// As [`Authority::parse`], and [`InvalidHost::MissingPort`].
@@ -42,7 +42,7 @@ impl Authority {
         if raw.contains(&b'@') {
             return Err(InvalidHost::Userinfo);
         }
-        // In brackets, colons belong to the address; outside, a host has none.
+        // Colons inside brackets belong to the address. Outside them, a host contains no colon.
         let after_brackets = raw.iter().rposition(|byte| *byte == b']').unwrap_or(0);
         let colon = raw.iter().rposition(|byte| *byte == b':').filter(|colon| *colon > after_brackets);
         let Some((host, port)) = colon.and_then(|colon| raw.split_at_checked(colon)) else {

@@ -1,6 +1,6 @@
-//! Decision cases: what a policy is expected to decide, written beside it in `decisions.yaml`.
+//! Decision cases: the decisions that a policy should make, in a file `decisions.yaml` beside it.
 //!
-//! A list of:
+//! The file is a list of cases:
 //!
 //! ```yaml
 //! - request: { method: GET, url: 'https://index.crates.io/se/rd/serde' }
@@ -9,10 +9,13 @@
 //!   expect: { effect: deny, reason: sni_mismatch }
 //! ```
 //!
-//! The URL is taken apart and not repaired, so that a case can be an attack. Without `sni` an https request carries its
-//! own host, as an honest client does; `sni: ''` is none. `headers: {name: value}` are for a Rego policy. `effect` is required; `rule` (`null` for none) and `reason`
-//! are compared when they are written, and so is `tls: passthrough` or `intercept`: whether the connection is passed
-//! through by its server name, or opened and the request judged. `would_deny: true` is required of what goes out because of report mode only.
+//! The URL is split and never repaired, so that a case can be an attack. Without `sni`, an https request carries its
+//! own host as server name, as an honest client's would; `sni: ''` means no server name. `headers: {name: value}` are
+//! input for a Rego policy.
+//!
+//! `effect` is required. `rule` (`null` for none), `reason` and `tls` are compared if the case has them. `tls` is
+//! `passthrough` if Envoy forwards the connection unopened by its server name, or `intercept` if it terminates TLS
+//! and the policy judges the request. A case must have `would_deny: true` if report mode alone allows the request.
 
 use core::fmt;
 use core::ops::Range;
@@ -29,46 +32,46 @@ use crate::scheme::Scheme;
 use crate::target::Target;
 use crate::tls::Tls;
 
-/// One case.
+/// One decision case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// Where it stands in the source, in bytes.
+    /// The case's place in the source, in bytes.
     pub span: Range<usize>,
-    /// Its line, from 1.
+    /// The case's line, from 1.
     pub line: usize,
     /// The method.
     pub method: String,
     /// The URL as written.
     pub url: String,
-    /// The server name, if the case gives one.
+    /// The server name, if the case has one.
     pub sni: Option<String>,
-    /// Headers, names in lower case, of which only a Rego policy can make something.
+    /// Headers, names in lower case. Only a Rego policy reads them.
     pub headers: Vec<(String, String)>,
-    /// What is expected.
+    /// The expected decision.
     pub expect: Expectation,
 }
 
-/// What a case expects.
+/// The expectation of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     /// The effect.
     pub effect: Effect,
-    /// The rule's id, or that there is none; not compared when the case says nothing.
+    /// The rule's id, or `None` inside for a decision without a rule. Compared only if the case has it.
     pub rule: Option<Option<String>>,
-    /// The reason; not compared when the case says nothing.
+    /// The reason. Compared only if the case has it.
     pub reason: Option<Reason>,
-    /// Whether the connection is opened; not compared when the case says nothing.
+    /// Whether TLS is terminated. Compared only if the case has it.
     pub tls: Option<Tls>,
-    /// That it goes out only because of report mode; expected not to when the case says nothing.
+    /// Whether report mode alone allows the request. False if the case does not have it.
     pub would_deny: bool,
 }
 
-/// A decision that is not the expected one.
+/// A decision that differs from the expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// What was expected.
+    /// The expected decision.
     pub expected: Expectation,
-    /// What was decided.
+    /// The actual decision.
     pub decided: Expectation,
 }
 
@@ -76,10 +79,10 @@ const CASE: Known = Known { keys: &["request", "expect"] };
 const REQUEST: Known = Known { keys: &["method", "url", "sni", "headers"] };
 const EXPECT: Known = Known { keys: &["effect", "rule", "reason", "would_deny", "tls"] };
 
-/// Reads the text of a `decisions.yaml`.
+/// Parses the text of a `decisions.yaml`.
 ///
 /// # Errors
-/// Every fault of the text at once.
+/// All faults of the text at once.
 pub fn parse(source: &str) -> Result<Vec<Case>, Faults> {
     let mut faults = Collector::default();
     let mut cases = Vec::new();
@@ -123,7 +126,7 @@ fn case(source: &str, node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> O
     })
 }
 
-/// A map of names to values.
+/// Reads a mapping of header names to values.
 fn headers(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Vec<(String, String)> {
     let Value::Map(entries) = &node.value else {
         mismatch(node, at, "a map of names to values", faults);
@@ -164,7 +167,7 @@ fn expectation(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<E
 }
 
 impl Case {
-    /// The request of the case. A URL that is none has an authority that no policy accepts.
+    /// The case's request. An invalid URL becomes an authority that every policy denies.
     #[must_use]
     pub fn request(&self) -> Request<'_> {
         let nothing = Target { scheme: Scheme::Https, authority: "", path: "/" };
@@ -175,13 +178,14 @@ impl Case {
         }
     }
 
-    /// What becomes of the request: it is decided, or its connection is passed through.
+    /// Decides the request, or its connection if the policy passes that through.
     #[must_use]
     pub fn decide<'p>(&self, policy: &'p Policy) -> (Decision<'p>, Tls) {
         self.decide_with(policy, |request| policy.decide(request))
     }
 
-    /// The same, where more than the policy decides on requests.
+    /// Decides the case as [`Case::decide`] does, but calls `decide` for requests, for example to include a Rego
+    /// policy.
     #[must_use]
     pub fn decide_with<'p>(
         &self,
@@ -195,16 +199,16 @@ impl Case {
         }
     }
 
-    /// The headers of the request, in the order in which they are written.
+    /// The request's headers, in the written order.
     #[must_use]
     pub fn headers(&self) -> Vec<(&str, &[u8])> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
     }
 
-    /// Decides the request and compares.
+    /// Decides the request and compares the decision.
     ///
     /// # Errors
-    /// [`Mismatch`] when the decision is another one than the case expects.
+    /// [`Mismatch`] when the decision differs from the case's expectation.
     pub fn check<'p>(&self, policy: &'p Policy) -> Result<Decision<'p>, Mismatch> {
         let (decision, tls) = self.decide(policy);
         self.compare(&decision, tls).map(|()| decision)
@@ -213,7 +217,7 @@ impl Case {
     /// Compares a decision.
     ///
     /// # Errors
-    /// [`Mismatch`] when it is another one than the case expects.
+    /// [`Mismatch`] when the decision differs from the case's expectation.
     pub fn compare(&self, decision: &Decision<'_>, tls: Tls) -> Result<(), Mismatch> {
         let decided = Expectation {
             effect: decision.effect,

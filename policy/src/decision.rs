@@ -1,15 +1,15 @@
-//! What a policy says of a request.
+//! The policy's decision about a request.
 
 use crate::authority::Authority;
 use crate::reason::Reason;
 use crate::rule::Rule;
 
-/// What becomes of the request.
+/// The effect of a decision on the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
-    /// It goes out.
+    /// Envoy forwards the request.
     Allow,
-    /// It is answered here.
+    /// Envoy answers the request itself.
     Deny,
 }
 
@@ -30,25 +30,26 @@ impl core::fmt::Display for Effect {
     }
 }
 
-/// The effect, why, and by which rule.
+/// A decision: its effect, its reason, and the rule behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct Decision<'p> {
-    /// Whether the request goes out.
+    /// Whether Envoy forwards the request.
     pub effect: Effect,
-    /// Why. Of a request that goes out [`Reason::Allowed`] or [`Reason::OpenMode`], or, where it would be denied, why it
-    /// would be.
+    /// The reason. For a request that is forwarded, it is [`Reason::Allowed`] or [`Reason::OpenMode`], or, in report
+    /// mode, the reason for which it would be denied.
     pub reason: Reason,
-    /// The rule that allowed or denied, or would; for a miss the allow rule that came nearest.
+    /// The rule that allows or denies the request, or would deny it in report mode. For a request that no rule
+    /// matches, the allow rule that came nearest.
     pub rule: Option<Rule<'p>>,
-    /// The canonical host and port, when the authority could be read.
+    /// The canonical host and port, if the authority was valid.
     pub authority: Option<Authority>,
-    /// The request goes out because of [`crate::Mode::Report`], and would be denied otherwise. Only with
+    /// Whether only [`crate::Mode::Report`] allows the request, which would otherwise be denied. True only with
     /// [`Effect::Allow`].
     pub would_deny: bool,
-    /// The position in [`crate::Policy::address_sets`] of the addresses that the name may resolve to although they are
-    /// not public, of the rule by which the request goes out. Not always `rule`'s: that may be one that would deny.
+    /// The index in [`crate::Policy::address_sets`] of the non-public addresses that the name may resolve to. It
+    /// belongs to the rule that allows the request, which may differ from `rule`: that may be a rule that would deny.
     pub address_set: Option<u16>,
-    /// The position in [`crate::Policy::upstreams`] of where it goes, of the same rule; none of a denial.
+    /// The index in [`crate::Policy::upstreams`] of the upstream that the allowing rule sets. A denial has none.
     pub upstream: Option<u16>,
 }
 
@@ -65,7 +66,7 @@ impl<'p> Decision<'p> {
         }
     }
 
-    /// A denial, of a request whose authority could be read or not.
+    /// Creates a denial. `authority` is `None` if the request's authority was invalid.
     #[must_use]
     pub fn deny(reason: Reason, rule: Option<Rule<'p>>, authority: Option<Authority>) -> Decision<'p> {
         Decision {
@@ -79,7 +80,7 @@ impl<'p> Decision<'p> {
         }
     }
 
-    /// The same request, denied for another reason: what is known outside the policy forbids it.
+    /// Denies the request for another reason, which lies outside the policy.
     #[must_use]
     pub fn overruled(self, reason: Reason) -> Decision<'p> {
         Decision::deny(reason, self.rule, self.authority)

@@ -1,8 +1,8 @@
-//! The policy document: what was written, read strictly.
+//! The policy document as written, parsed strictly.
 //!
-//! A document is first a tree of nodes with places ([`node`], [`yaml`]), then typed fields, each canonical or a fault
-//! ([`fields`], [`rule`] and one file for each kind of value). Nothing is skipped and nothing is repaired: all faults
-//! are collected, and a document with one fault is no policy.
+//! A document is first a tree of nodes with their places ([`node`], [`yaml`]). Then it becomes typed fields, each of
+//! which is canonical or a fault ([`fields`], [`rule`] and one file for each kind of value). The parser skips nothing
+//! and repairs nothing. It collects all faults, and a document with one fault makes no policy.
 
 mod data_keys;
 pub(crate) mod fields;
@@ -31,26 +31,26 @@ pub(crate) use data_keys::{AwsKeys, GithubKeys};
 pub use rego::{RegoFiles, Written};
 pub(crate) use rule::RuleDocument;
 
-/// What was written, with every value canonical.
+/// The content of a document, with every value canonical.
 #[derive(Debug, Default)]
 pub(crate) struct PolicyDocument<'s> {
-    /// What becomes of denials, where a rule does not say.
+    /// The mode of rules that set none.
     pub(crate) mode: Mode,
-    /// GET and HEAD to these.
+    /// Hosts that allow GET and HEAD.
     pub(crate) allowed_domains: Vec<DraftHost<'s>>,
-    /// Any method to these.
+    /// Hosts that allow any method.
     pub(crate) unrestricted_domains: Vec<DraftHost<'s>>,
-    /// Reading and writing at GitHub.
+    /// Read and write access to GitHub.
     pub(crate) github: GithubKeys<'s>,
-    /// Services of AWS.
+    /// Access to AWS services.
     pub(crate) aws: AwsKeys<'s>,
-    /// The Rego policy that must agree.
+    /// The Rego policy whose decision must also be allow.
     pub(crate) rego: Option<RegoFiles>,
-    /// In the document's order.
+    /// The rules, in the document's order.
     pub(crate) rules: Vec<RuleDocument<'s>>,
 }
 
-/// The keys of the data document. The rules that they become are called like them, also with more behind a slash.
+/// The keys of the data document. A rule made from a key is named after it, sometimes with a suffix after a slash.
 const DATA_KEYS: [&str; 7] = [
     "allowed_domains",
     "unrestricted_domains",
@@ -61,7 +61,7 @@ const DATA_KEYS: [&str; 7] = [
     "aws_allowed_services",
 ];
 
-/// The rule that leaves the allowing to a Rego policy.
+/// The id of the rule that leaves all decisions to a Rego policy.
 pub(crate) const REGO_RULE: &str = "rego";
 
 const KEYS: Known = {
@@ -110,7 +110,7 @@ fn mode(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<Mode> {
     choice(node, at, &Mode::ALL.map(|mode| (mode.as_str(), mode)), faults)
 }
 
-/// A data key's list: exact hosts; empty is allowed, because it is that key's default.
+/// Reads the list of a data key: exact hosts. It may be empty, because that is the key's default.
 fn domains<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Vec<DraftHost<'s>> {
     host::hosts(node, at, Kinds::Exact, faults).into_iter().map(|host| host.value).collect()
 }

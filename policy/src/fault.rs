@@ -1,4 +1,4 @@
-//! What is wrong with a document, and where.
+//! The faults of a document, with their places.
 
 use core::fmt;
 use core::ops::Range;
@@ -8,17 +8,17 @@ use crate::limits;
 /// One fault of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where, in bytes of the source.
+    /// The place, in bytes of the source.
     pub span: Range<usize>,
     /// Line of the span's start, from 1.
     pub line: usize,
     /// Column of the span's start in characters, from 1.
     pub column: usize,
-    /// Where, in the document's own terms: `rules[2].hosts[0]`. Empty for the document as a whole.
+    /// The path to the faulty node: `rules[2].hosts[0]`. Empty for the document as a whole.
     pub at: String,
-    /// What is wrong: lower case, no full stop, the user's input in backticks.
+    /// The message: lower case, no full stop, the user's input in backticks.
     pub message: String,
-    /// What to do about it.
+    /// Advice to the author.
     pub help: Option<String>,
 }
 
@@ -36,12 +36,12 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Every fault of a document, in the document's order; at least one.
+/// All faults of a document, in the document's order; at least one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Faults {
-    /// The faults, at most [`limits::FAULTS`].
+    /// The reported faults, at most [`limits::FAULTS`].
     pub list: Vec<Fault>,
-    /// How many more there are.
+    /// The number of further faults.
     pub omitted: usize,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Collects faults while a document is read.
+/// Collects faults while a document is parsed.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     found: Vec<Found>,
@@ -94,7 +94,7 @@ impl Collector {
         self.found.is_empty()
     }
 
-    /// The value, unless there were faults.
+    /// Returns the value if no fault was collected.
     pub(crate) fn finish<T>(self, source: &str, value: T) -> Result<T, Faults> {
         if self.found.is_empty() {
             return Ok(value);
@@ -106,7 +106,7 @@ impl Collector {
     }
 }
 
-/// A place in a document, as a chain to its root; becomes text only for a fault.
+/// A path to a node, as a chain to the document's root. It is formatted only for a fault.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum At<'a> {
     Root,
@@ -125,7 +125,7 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// Where the lines of a source start.
+/// The start of each line of a source.
 struct Lines<'s> {
     source: &'s str,
     starts: Vec<usize>,

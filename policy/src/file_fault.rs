@@ -1,23 +1,24 @@
-//! Faults of the files that a document names. Whoever reads the files finds them; here they get their place.
+//! Faults of files that a document names. The code that reads the files reports them, and this module adds their
+//! places in the document.
 
 use crate::document::node::{Node, Value};
 use crate::document::yaml;
 use crate::fault::{At, Collector, Faults};
 
-/// What is wrong with a file that an `upstream` names.
+/// A fault of a file that an `upstream` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileFault {
-    /// The key of the `upstream` that names it.
+    /// The key of the `upstream` that names the file.
     pub key: &'static str,
     /// The file, as the document names it.
     pub file: String,
-    /// What is wrong: lower case, no full stop, the user's input in backticks.
+    /// The message: lower case, no full stop, the user's input in backticks.
     pub message: String,
-    /// What to do about it.
+    /// Advice to the operator.
     pub help: String,
 }
 
-/// The faults of a document, each at every place that names its file; `None` if no place does.
+/// Returns each fault at every place that names its file, or `None` if no place does.
 #[must_use]
 pub fn file_faults(source: &str, faults: &[FileFault]) -> Option<Faults> {
     let mut found = Collector::default();

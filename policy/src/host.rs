@@ -1,6 +1,6 @@
-//! The canonical host: what every comparison of names is made on.
+//! The canonical host, on which every comparison of names is made.
 //!
-//! Trusts nothing: the input is bytes off the wire or out of a document.
+//! The input is untrusted: bytes from the wire or text from a document.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -12,11 +12,11 @@ use std::io::Write as _;
 
 use crate::limits::{HOST_BYTES, LABEL_BYTES};
 
-/// A host in canonical form: a lower-case ASCII name without trailing dot, or an address in its one text.
+/// A host in canonical form: a lower-case ASCII name without trailing dot, or an address in its one canonical text.
 ///
-/// A name is 1 to 127 labels of 1 to 63 bytes out of `a-z 0-9 - _`, 253 bytes at most. A name whose last label is a
-/// number (`0x` forms included) is an address or nothing (WHATWG URL, "ends in a number"), so none of the old spellings
-/// of IPv4 gets through. Addresses are four decimal octets, or IPv6 in brackets as in RFC 5952. The text is held inline:
+/// A name has 1 to 127 labels of 1 to 63 bytes out of `a-z 0-9 - _`, and 253 bytes at most. A name whose last label
+/// is a number (`0x` forms included) must be an address (WHATWG URL, "ends in a number"), so the old spellings of
+/// IPv4 are invalid. Addresses are four decimal octets, or IPv6 in brackets as in RFC 5952. The text is held inline:
 /// a host never allocates.
 #[derive(Clone, Copy)]
 pub struct Host {
@@ -25,49 +25,49 @@ pub struct Host {
     address: bool,
 }
 
-/// Why some bytes are not a host, or not an authority.
+/// An error for bytes that are not a host, or not an authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHost {
-    /// Nothing there.
+    /// The host is empty.
     #[error("the host is empty")]
     Empty,
-    /// Longer than a host can be.
+    /// The host is longer than the limit.
     #[error("the host is longer than {HOST_BYTES} bytes")]
     TooLong,
-    /// Two dots in a row, a dot at the start, or more than one at the end.
+    /// The host has two dots in a row, a dot at its start, or more than one at its end.
     #[error("the host has an empty label")]
     EmptyLabel,
-    /// A label of more than 63 bytes.
+    /// A label has more than 63 bytes.
     #[error("the host has a label longer than {LABEL_BYTES} bytes")]
     LabelTooLong,
-    /// A byte above 0x7F: names travel as A-labels (`xn--…`).
+    /// A byte is above 0x7F. On the wire, international names are A-labels (`xn--…`).
     #[error("the host is not ASCII")]
     NotAscii,
-    /// A byte that no host name has.
+    /// A byte that host names do not contain.
     #[error("the host contains the character `{}`", char::from(*.0).escape_default())]
     Character(u8),
-    /// `user@host`.
+    /// The authority has the form `user@host`.
     #[error("the host is preceded by user information")]
     Userinfo,
-    /// Ends in a number, but is not four decimal octets: `127.1`, `0x7f000001`, `017700000001`.
+    /// The name ends in a number, but is not four decimal octets: `127.1`, `0x7f000001`, `017700000001`.
     #[error("the host ends in a number but is not an IPv4 address in four decimal octets")]
     AddressNotation,
-    /// In brackets, but not an IPv6 address; or brackets that do not pair.
+    /// The brackets contain no IPv6 address, or do not pair.
     #[error("the host is not an IPv6 address in brackets")]
     Brackets,
-    /// A port that is empty, zero, too large, not digits, or starts with a zero.
+    /// The port is empty, zero, too large, not decimal, or starts with a zero.
     #[error("the port is not a number from 1 to 65535")]
     Port,
-    /// No port where one is required.
+    /// A required port is missing.
     #[error("the port is missing")]
     MissingPort,
 }
 
 impl Host {
-    /// Reads a host without port. Case is folded, one trailing dot is dropped, addresses get their one text.
+    /// Parses a host without port. It folds case, drops one trailing dot, and gives an address its canonical text.
     ///
     /// # Errors
-    /// [`InvalidHost`] for everything else; nothing is repaired beyond that.
+    /// [`InvalidHost`] for any other spelling. Nothing else is repaired.
     pub fn parse(raw: &[u8]) -> Result<Host, InvalidHost> {
         if raw.first() == Some(&b'[') {
             return Host::parse_bracketed(raw);
@@ -80,7 +80,7 @@ impl Host {
             return Err(InvalidHost::TooLong);
         }
         let mut text = [0; HOST_BYTES];
-        // Bytes of the label that is being read, and where it starts.
+        // The length of the current label, and its start.
         let (mut label, mut start) = (0usize, 0usize);
         for (place, (to, from)) in text.iter_mut().zip(name).enumerate() {
             *to = match *from {
@@ -107,7 +107,7 @@ impl Host {
         }
         let address = is_number(text.get(start..name.len()).unwrap_or_default());
         if address {
-            // A trailing dot never belongs to an address.
+            // An address never has a trailing dot.
             let parsed = core::str::from_utf8(raw).ok().and_then(|raw| raw.parse::<Ipv4Addr>().ok());
             parsed.ok_or(InvalidHost::AddressNotation)?;
         }
@@ -127,10 +127,10 @@ impl Host {
         Ok(Host { text, length, address: true })
     }
 
-    /// Whether these bytes are a spelling of this host. What is not a host is not.
+    /// Returns whether these bytes are a spelling of this host. Bytes that are not a host are none.
     #[must_use]
     pub fn is_spelled(&self, raw: &[u8]) -> bool {
-        // The canonical text is the usual spelling, and needs no reading.
+        // The canonical text is the most common spelling, and needs no parsing.
         self.as_bytes() == raw || Host::parse(raw).is_ok_and(|host| host == *self)
     }
 
@@ -140,20 +140,20 @@ impl Host {
         core::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    /// [`Host::as_str`] as bytes; always ASCII.
+    /// The bytes of [`Host::as_str`], always ASCII.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.text.get(..usize::from(self.length)).unwrap_or_default()
     }
 
-    /// Whether this is an address and not a name.
+    /// Returns whether this host is an address rather than a name.
     #[must_use]
     pub fn is_address(&self) -> bool {
         self.address
     }
 }
 
-/// WHATWG URL, "ends-in-a-number checker", on one lower-case label.
+/// Implements the WHATWG URL "ends-in-a-number checker" for one lower-case label.
 fn is_number(label: &[u8]) -> bool {
     match label.strip_prefix(b"0x") {
         Some(digits) => digits.iter().all(u8::is_ascii_hexdigit),

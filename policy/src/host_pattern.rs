@@ -1,4 +1,4 @@
-//! What a rule says of hosts: a name, or everything below one.
+//! The host pattern of a rule: a name, or all names below one.
 
 use core::fmt;
 
@@ -7,14 +7,14 @@ use crate::host::Host;
 /// A pattern of hosts, in canonical form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
-    /// This name or address alone.
+    /// Exactly this name or address.
     Exact(Host),
-    /// `*.` and this name: one or more labels below it, never the name itself.
+    /// A `*.` wildcard: names with one or more labels before this name, and never the name itself.
     Below(Host),
 }
 
 impl HostPattern {
-    /// The name without `*.`.
+    /// The name, without `*.`.
     #[must_use]
     pub fn name(&self) -> &Host {
         match self {

@@ -1,24 +1,25 @@
-//! What becomes of a denial: it stands, it is only reported, or there is none.
+//! The mode of a policy: it enforces denials, only reports them, or allows requests that no rule matches.
 
 use core::fmt;
 
-/// The mode of a policy or of one of its rules. Counts for what rules decide; what could not be read in one way, or
-/// does not belong to its connection, is refused in every mode.
+/// The mode of a policy or of one of its rules. It applies to the decisions of rules. A request that is ambiguous, or
+/// that does not belong to its connection, is denied in every mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
-    /// What is denied is denied.
+    /// Denials are enforced.
     #[default]
     Enforce,
-    /// What would be denied goes out, and the decision says so ([`crate::Decision::would_deny`]).
+    /// Requests that the rules deny are forwarded, and their decisions say so ([`crate::Decision::would_deny`]).
     Report,
-    /// What no rule allows goes out ([`crate::Reason::OpenMode`]). For learning what is used; deny rules stand.
+    /// Requests that no rule matches are forwarded ([`crate::Reason::OpenMode`]), to learn which hosts are in use.
+    /// Deny rules still apply.
     Open,
 }
 
 impl Mode {
     pub(crate) const ALL: [Mode; 3] = [Mode::Enforce, Mode::Report, Mode::Open];
 
-    /// `enforce`, `report` or `open`.
+    /// The name in a document: `enforce`, `report` or `open`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

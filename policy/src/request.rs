@@ -1,41 +1,41 @@
-//! What is judged: the facts of a request, as bytes off the wire.
+//! The facts that a policy judges, as bytes from the wire.
 
 use crate::scheme::Scheme;
 
-/// A request as raw bytes off the wire; nothing in it is trusted.
+/// A request as raw bytes from the wire. All of it is untrusted.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// [`Scheme::Https`] when the listener terminated TLS.
+    /// [`Scheme::Https`] if the listener terminated TLS.
     pub scheme: Scheme,
-    /// `:authority`.
+    /// The `:authority`.
     pub authority: &'a [u8],
-    /// `:method`.
+    /// The `:method`.
     pub method: &'a [u8],
-    /// `:path`, with its query.
+    /// The `:path`, with its query.
     pub path: &'a [u8],
-    /// The server name of the TLS connection; none and empty mean the same.
+    /// The TLS connection's server name. `None` and empty are equivalent.
     pub sni: Option<&'a [u8]>,
-    /// The authority of the CONNECT that carried this connection, if one did.
+    /// The authority of the CONNECT that carries this connection, if any.
     pub tunnel: Option<&'a [u8]>,
 }
 
 /// A CONNECT at the explicit listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Tunnel<'a> {
-    /// The target, `host:port`.
+    /// The target `host:port`.
     pub authority: &'a [u8],
-    /// Whether the host must be decided here. True where no certificate can be made for a host outside the policy, so
-    /// that a denial inside the tunnel could not be read.
+    /// Whether the policy must judge the host now. True where a host outside the policy can get no certificate, so
+    /// that the client could not read a denial inside the tunnel.
     pub judge_host: bool,
 }
 
-/// A TLS connection that is not opened: all that is known of it.
+/// The known facts of a TLS connection that Envoy does not open.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection<'a> {
-    /// The server name of its first bytes; none and empty mean the same.
+    /// The server name of its ClientHello. `None` and empty are equivalent.
     pub server_name: Option<&'a [u8]>,
-    /// The port that it is for.
+    /// The destination port.
     pub port: u16,
-    /// The authority of the CONNECT that carried it, if one did.
+    /// The authority of the CONNECT that carries this connection, if any.
     pub tunnel: Option<&'a [u8]>,
 }

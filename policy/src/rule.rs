@@ -1,4 +1,4 @@
-//! A rule, as a decision names it.
+//! A rule, as decisions refer to it.
 
 use crate::decision::Effect;
 use crate::mode::Mode;
@@ -19,56 +19,57 @@ impl<'p> Rule<'p> {
         Rule { policy, index }
     }
 
-    /// Its `id`, or the data key that it was made from. ASCII letters, digits, `-`, `_`, `.`, `/`.
+    /// The rule's `id`, or the data key that it was made from. It consists of ASCII letters, digits, `-`, `_`, `.`
+    /// and `/`.
     #[must_use]
     pub fn id(&self) -> &'p str {
         self.policy.image().rule(self.index).map_or("", |record| self.policy.image().rule_id(&record))
     }
 
-    /// Its position in the policy: data keys first, then `rules` in the document's order.
+    /// The rule's position in the policy: data keys first, then `rules` in the document's order.
     #[must_use]
     pub fn index(&self) -> usize {
         usize::from(self.index)
     }
 
-    /// What it does when it matches.
+    /// The effect of a match.
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.policy.image().rule(self.index).map_or(Effect::Deny, |record| record.effect)
     }
 
-    /// What becomes of a request that it denies, or that misses it more nearly than any other rule.
+    /// The mode for requests that this rule denies, and for unmatched requests to which it came nearest.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.policy.image().rule(self.index).map_or(Mode::Enforce, |record| record.mode)
     }
 
-    /// What becomes of the TLS connections that it is about.
+    /// The treatment of TLS connections to the rule's hosts.
     #[must_use]
     pub fn tls(&self) -> Tls {
         self.policy.image().rule(self.index).map_or(Tls::Intercept, |record| record.tls)
     }
 
-    /// The schemes that it is about.
+    /// The schemes that the rule covers.
     pub fn schemes(&self) -> impl Iterator<Item = Scheme> + use<> {
         let schemes = self.policy.image().rule(self.index).map_or(0, |record| record.schemes);
         Scheme::ALL.into_iter().filter(move |scheme| schemes & scheme.bit() != 0)
     }
 
-    /// Where what it allows goes, if it says so.
+    /// The rule's own upstream, if it has one.
     #[must_use]
     pub fn upstream(&self) -> Option<Upstream<'p>> {
         let record = self.policy.image().upstream(self.upstream_number()?)?;
         Some(Upstream::new(self.policy.image(), record))
     }
 
-    /// The position of [`Rule::upstream`] in [`Policy::upstreams`].
+    /// The index of [`Rule::upstream`] in [`Policy::upstreams`].
     #[must_use]
     pub fn upstream_number(&self) -> Option<u16> {
         self.policy.image().rule(self.index).and_then(|record| record.upstream)
     }
 
-    /// The position of its addresses in [`Policy::address_sets`], if it lists any.
+    /// The index of the rule's addresses in [`Policy::address_sets`], if it lists any.
     #[must_use]
     pub fn address_set(&self) -> Option<u16> {
         self.policy.image().rule(self.index).and_then(|record| record.addresses)

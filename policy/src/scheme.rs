@@ -1,19 +1,19 @@
-//! The scheme of a request: whether its connection to the upstream is TLS.
+//! The scheme of a request. It decides whether the upstream connection uses TLS.
 
-/// `http` or `https`. [`Scheme::Https`] also says that the listener terminated TLS from the client.
+/// The scheme `http` or `https`. [`Scheme::Https`] also means that the listener terminated the client's TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
-    /// In the clear.
+    /// Plain text.
     Http,
-    /// Over TLS.
+    /// TLS.
     Https,
 }
 
 impl Scheme {
-    /// Both, in the order in which they are listed.
+    /// Both schemes, in listing order.
     pub const ALL: [Scheme; 2] = [Scheme::Http, Scheme::Https];
 
-    /// `http` or `https`.
+    /// The name in a URL: `http` or `https`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -22,7 +22,7 @@ impl Scheme {
         }
     }
 
-    /// The port that an authority without one means: 80 or 443.
+    /// The port of an authority without one: 80 or 443.
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {

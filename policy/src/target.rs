@@ -1,38 +1,38 @@
-//! A URL taken apart as text, without repairing anything in it: for `explain` and for decision cases.
+//! A URL split as text and never repaired, for `explain` and for decision cases.
 
 use crate::request::Request;
 use crate::scheme::Scheme;
 
 /// The parts of an absolute `http` or `https` URL, exactly as written.
 ///
-/// Not a URL parser on purpose: a parser would normalise what the policy must see raw (case, dot segments, user
-/// information, odd addresses).
+/// This is deliberately not a URL parser. A parser would normalise case, dot segments, user information and odd
+/// addresses, which the policy must see raw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// Before `://`.
+    /// The scheme, from before `://`.
     pub scheme: Scheme,
-    /// Between `://` and the next `/` or `?`, user information and port included.
+    /// The text between `://` and the next `/` or `?`, with user information and port.
     pub authority: &'a str,
-    /// Path and query, without the fragment; `/` when the URL has none.
+    /// The path and query, without the fragment; `/` if the URL has none.
     pub path: &'a str,
 }
 
-/// The text is not an absolute `http` or `https` URL.
+/// An error for a text that is not an absolute `http` or `https` URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// Neither `http://` nor `https://`.
+    /// The text starts with neither `http://` nor `https://`.
     #[error("the URL starts with neither `http://` nor `https://`")]
     Scheme,
-    /// A query directly behind the host.
+    /// A query follows the host without a path.
     #[error("the URL has a query but no path")]
     Path,
 }
 
 impl<'a> Target<'a> {
-    /// Takes a URL apart.
+    /// Splits a URL.
     ///
     /// # Errors
-    /// [`InvalidTarget`] when the scheme is another one, or a query follows the host without a path.
+    /// [`InvalidTarget`] when the scheme is not http or https, or a query follows the host without a path.
     pub fn parse(url: &'a str) -> Result<Target<'a>, InvalidTarget> {
         let (scheme, rest) = if let Some(rest) = url.strip_prefix("https://") {
             (Scheme::Https, rest)
@@ -51,7 +51,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The authority's host as written, without port: what an honest client sends as its server name.
+    /// The authority's host as written, without port. An honest client sends it as server name.
     #[must_use]
     pub fn host(&self) -> &'a str {
         match self.authority.rsplit_once(':') {
@@ -60,7 +60,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The request that an honest client makes of this URL: over TLS with the host as its server name.
+    /// The request that an honest client makes for this URL: over TLS, with the host as its server name.
     #[must_use]
     pub fn request(&self, method: &'a str) -> Request<'a> {
         Request {

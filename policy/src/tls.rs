@@ -1,21 +1,22 @@
-//! What becomes of a TLS connection: it is opened and its requests are judged, or it is passed through.
+//! The treatment of a TLS connection: Envoy terminates TLS and the policy judges requests, or Envoy passes the
+//! connection through.
 
 use core::fmt;
 
-/// What an allow rule says of TLS.
+/// The key `tls` of an allow rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tls {
-    /// Ended here, so that each request inside is judged.
+    /// Envoy terminates TLS, and the policy judges each request inside.
     #[default]
     Intercept,
-    /// Forwarded untouched, judged by server name and port alone.
+    /// Envoy forwards the connection unchanged, and the policy judges only its server name and port.
     Passthrough,
 }
 
 impl Tls {
     pub(crate) const ALL: [Tls; 2] = [Tls::Intercept, Tls::Passthrough];
 
-    /// `intercept` or `passthrough`.
+    /// The name in a document: `intercept` or `passthrough`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
-//! Where a rule's requests go instead of to the host that they name, and how that server proves who it is.
+//! A rule's own upstream: the server that gets its requests instead of the requested host, and how that server is
+//! verified.
 
 use core::fmt;
 
@@ -7,20 +8,20 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::host::Host;
 use crate::wire::{Image, UpstreamRecord};
 
-/// Whether TLS sessions with an upstream are resumed.
+/// Whether Envoy resumes TLS sessions with an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sessions {
-    /// As far as the proxy can do it safely.
+    /// Sessions are resumed as far as Envoy can do so safely.
     #[default]
     Resume,
-    /// Never: every connection is a full handshake.
+    /// Sessions are never resumed: every handshake is a full one.
     None,
 }
 
 impl Sessions {
     pub(crate) const ALL: [Sessions; 2] = [Sessions::Resume, Sessions::None];
 
-    /// `resume` or `none`.
+    /// The name in a document: `resume` or `none`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +42,7 @@ impl Sessions {
     }
 }
 
-/// A distinct `upstream` of a policy. What it leaves out is as without it.
+/// A distinct `upstream` of a policy. A key that it leaves out keeps the default of a request without `upstream`.
 #[derive(Clone, Copy)]
 pub struct Upstream<'p> {
     image: &'p Image,
@@ -53,57 +54,57 @@ impl<'p> Upstream<'p> {
         Upstream { image, record }
     }
 
-    /// The host to connect to, a name or an address, canonical; else the request's.
+    /// The canonical host to connect to, a name or an address. `None` means the request's host.
     #[must_use]
     pub fn host(&self) -> Option<&'p str> {
         self.image.optional_text(self.record.host)
     }
 
-    /// The port to connect to; else the request's.
+    /// The port to connect to. `None` means the request's port.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.record.port
     }
 
-    /// The server name to send as written, canonical.
+    /// The server name to send, canonical, if the document sets one.
     #[must_use]
     pub fn sni(&self) -> Option<&'p str> {
         self.image.optional_text(self.record.sni)
     }
 
-    /// The server name that is sent whatever the request: [`Self::sni`], else the host to connect to, unless that is an
-    /// address.
+    /// The server name that is independent of the request: [`Self::sni`], else the host to connect to if that is a
+    /// name.
     #[must_use]
     pub fn server_name(&self) -> Option<&'p str> {
         let named = |host: &&str| Host::parse(host.as_bytes()).is_ok_and(|host| !host.is_address());
         self.sni().or_else(|| self.host().filter(named))
     }
 
-    /// The names of which the server's certificate must carry one, as written, canonical and sorted. If there are none,
-    /// it must carry the server name: [`Self::server_name`], else the request's host.
+    /// The names in the document, canonical and sorted. The server's certificate must carry one of them. If the list
+    /// is empty, the certificate must carry the server name: [`Self::server_name`], else the request's host.
     pub fn names(&self) -> impl Iterator<Item = &'p str> + use<'p> {
         self.image.upstream_names(&self.record)
     }
 
-    /// The file with the roots to verify it by instead of the usual ones, as written: relative to the policy's file.
+    /// The file with the roots that replace the default ones, as written: relative to the policy's file.
     #[must_use]
     pub fn ca(&self) -> Option<&'p str> {
         self.image.optional_text(self.record.ca)
     }
 
-    /// The file with the certificate to show to it, as written. There is always a key with it.
+    /// The file with the certificate that Envoy presents to the server, as written. A key always accompanies it.
     #[must_use]
     pub fn client_certificate(&self) -> Option<&'p str> {
         self.image.optional_text(self.record.client_certificate)
     }
 
-    /// The file with the key of that certificate, as written.
+    /// The file with the key of the client certificate, as written.
     #[must_use]
     pub fn client_key(&self) -> Option<&'p str> {
         self.image.optional_text(self.record.client_key)
     }
 
-    /// A number that an equal upstream has in every policy, and another one has not.
+    /// A hash that is equal for equal upstreams, across policies, and differs for different ones.
     #[must_use]
     pub fn key(&self) -> u64 {
         let mut hash = Xxh3::new();
@@ -117,7 +118,7 @@ impl<'p> Upstream<'p> {
             self.client_key(),
         ];
         for text in one_each.into_iter().chain(self.names().map(Some)) {
-            // No text has a NUL in it, and none is empty.
+            // No text contains a NUL, and no text is empty.
             hash.update(text.unwrap_or_default().as_bytes());
             hash.update(&[0]);
         }
@@ -125,7 +126,7 @@ impl<'p> Upstream<'p> {
         hash.digest()
     }
 
-    /// Whether sessions with it are resumed.
+    /// Whether Envoy resumes sessions with the upstream.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         self.record.sessions
@@ -168,7 +169,7 @@ mod tests {
 
     use crate::compile;
 
-    /// The keys of a policy of rules with these upstreams.
+    /// Returns the keys of a policy whose rules have these upstreams.
     fn keys(upstreams: &[&str]) -> Vec<u64> {
         let rule = |(index, upstream): (usize, &&str)| {
             format!(

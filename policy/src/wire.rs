@@ -1,8 +1,9 @@
 //! The wire form of a policy: one block of bytes, read in place.
 //!
-//! Little endian, fixed-size records, every reference an offset into a section. [`Image::open`] checks every offset, every
-//! text and every tag once; after that reading is total, because each read is a checked `get` with a harmless default.
-//! The checksum finds damage, not malice: who may send a policy is the business of the connection that brings it.
+//! It is little-endian, with fixed-size records, and every reference is an offset into a section. [`Image::open`]
+//! checks every offset, every text and every tag once. After that, reading is total, because each read is a checked
+//! `get` with a harmless default. The checksum detects damage, not malice: the connection that delivers a policy must
+//! authenticate its sender.
 //!
 //! | offset | size | what |
 //! |---|---|---|
@@ -19,11 +20,12 @@
 //!
 //! # The host table
 //!
-//! Exact names and `*.` suffixes stand in buckets, four in the mean, which the upper half of the hash chooses by
-//! multiplication. A bucket is a run of entries: tag (1: kind, brackets and 6 bits of the hash), length of the name (1),
-//! rule list (2), and the name, three letters in two bytes. One offset a bucket says where it starts. So a lookup touches
-//! two places, and compares a name in full before it is believed; entries stand sorted by bucket, name and kind, so that
-//! the layout does not depend on the order of the document. A host takes 5 bytes and two thirds of its name.
+//! Exact names and `*.` suffixes lie in buckets of four entries on average. The upper half of the hash chooses the
+//! bucket by multiplication. A bucket is a run of entries: tag (1: kind, brackets and 6 bits of the hash), length of
+//! the name (1), rule list (2), and the name, three letters in two bytes. Each bucket has one offset, which says
+//! where it starts. So a lookup touches two places, and accepts a name only after a full comparison. Entries are
+//! sorted by bucket, name and kind, so that the layout does not depend on the order of the document. A host takes 5
+//! bytes and two thirds of its name.
 
 mod header;
 mod hosts;

@@ -1,4 +1,4 @@
-//! Typed access to nodes: each reader returns what is meant or reports what is written.
+//! Typed access to nodes. Each reader returns the value or reports a fault.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::node::{Node, Spanned, Value};
 use super::{nearest, scalar};
 use crate::fault::{At, Collector};
 
-/// The keys of a mapping.
+/// The known keys of a mapping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     pub(crate) keys: &'static [&'static str],
@@ -19,7 +19,7 @@ pub(crate) struct Fields<'n, 's> {
 }
 
 impl<'n, 's> Fields<'n, 's> {
-    /// Reads a mapping; unknown keys are reported and left out.
+    /// Reads a mapping. Unknown keys are reported and left out.
     pub(crate) fn read(
         node: &'n Node<'s>,
         at: &At<'_>,
@@ -52,7 +52,7 @@ impl<'n, 's> Fields<'n, 's> {
         self.entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 
-    /// The value of a key that must be there.
+    /// Returns the value of a required key.
     pub(crate) fn require(
         &self,
         key: &str,
@@ -68,7 +68,7 @@ impl<'n, 's> Fields<'n, 's> {
     }
 }
 
-/// Reports that the node is not what is wanted here.
+/// Reports that the node has another type than the wanted one.
 pub(crate) fn mismatch(node: &Node<'_>, at: &At<'_>, wanted: &str, faults: &mut Collector) {
     if matches!(node.value, Value::Broken) {
         return;
@@ -85,7 +85,7 @@ pub(crate) fn mismatch(node: &Node<'_>, at: &At<'_>, wanted: &str, faults: &mut 
     faults.report(node.span.clone(), at, format!("this must be {wanted}, and it is {}", node.kind()), help);
 }
 
-/// The items of a list.
+/// Returns the items of a list.
 pub(crate) fn list<'n, 's>(
     node: &'n Node<'s>,
     at: &At<'_>,
@@ -98,7 +98,7 @@ pub(crate) fn list<'n, 's>(
     None
 }
 
-/// The items of a list that must have some.
+/// Returns the items of a list that must not be empty.
 pub(crate) fn filled_list<'n, 's>(
     node: &'n Node<'s>,
     at: &At<'_>,
@@ -113,7 +113,7 @@ pub(crate) fn filled_list<'n, 's>(
     Some(items)
 }
 
-/// Text: in quotes, or plain and taken for nothing else.
+/// Reads a text: quoted, or a plain scalar that every YAML reader takes for text.
 pub(crate) fn text<'s>(
     node: &Node<'s>,
     at: &At<'_>,
@@ -130,7 +130,7 @@ pub(crate) fn text<'s>(
     }
 }
 
-/// One of a few words.
+/// Reads one of a fixed set of words.
 pub(crate) fn choice<T: Copy>(
     node: &Node<'_>,
     at: &At<'_>,
@@ -147,7 +147,7 @@ pub(crate) fn choice<T: Copy>(
     found
 }
 
-/// `true` or `false`, and no other of the words that some YAML readers take for one.
+/// Reads `true` or `false`. Other words that some YAML readers take for a truth value are faults.
 pub(crate) fn choice_of_truth(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<bool> {
     match &node.value {
         Value::Scalar { text, plain: true } if text == "true" => Some(true),

@@ -1,4 +1,4 @@
-//! Hosts of a document: canonical as written, or a fault that says the canonical form.
+//! Hosts in a document. A host must be written in its canonical form; otherwise the fault states that form.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,16 +10,16 @@ use crate::fault::{At, Collector};
 use crate::host::{Host, InvalidHost};
 use crate::wire::writer::DraftHost;
 
-/// What a list may hold.
+/// The kinds of hosts that a list accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kinds {
     /// Names and addresses.
     Exact,
-    /// Also `*.example.com`.
+    /// Names, addresses and wildcards such as `*.example.com`.
     ExactAndBelow,
 }
 
-/// A list of hosts, without the faulty ones.
+/// Reads a list of hosts, and reports and drops faulty ones.
 pub(super) fn hosts<'s>(
     node: &Node<'s>,
     at: &At<'_>,
@@ -51,7 +51,7 @@ pub(super) fn hosts<'s>(
     hosts
 }
 
-/// One exact host: a name or an address.
+/// Reads one exact host: a name or an address.
 pub(super) fn exact<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
     let written = text(node, at, faults)?;
     let (message, help) = match pattern(&written.value) {
@@ -66,7 +66,7 @@ pub(super) fn exact<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) ->
     None
 }
 
-/// One exact name, which an address is not.
+/// Reads one exact name; an address is a fault.
 pub(super) fn name<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
     let host = exact(node, at, faults)?;
     if is_address(&host) {
@@ -77,7 +77,7 @@ pub(super) fn name<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> 
     Some(host)
 }
 
-/// Whether a canonical host is an address.
+/// Returns whether a canonical host is an address.
 pub(super) fn is_address(host: &str) -> bool {
     Host::parse(host.as_bytes()).is_ok_and(|host| host.is_address())
 }
@@ -108,7 +108,7 @@ fn pattern<'s>(written: &Cow<'s, str>) -> Result<DraftHost<'s>, Fault> {
     Ok(DraftHost { name, below })
 }
 
-/// The canonical text of a name, through IDNA where it is needed.
+/// Returns the canonical text of a name, and applies IDNA if necessary.
 fn canonical(name: &str) -> Result<String, InvalidHost> {
     let international = !name.is_ascii() || name.split('.').any(has_ace_prefix);
     if !international {
@@ -123,7 +123,7 @@ fn has_ace_prefix(label: &str) -> bool {
     label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--"))
 }
 
-/// A fault's words: what is wrong, and what was probably meant.
+/// Composes a fault's message and its help, which suggests the probable intention.
 fn explain(written: &str, star: &str, name: &str, fault: InvalidHost) -> Fault {
     let host_of = |text: &str| Host::parse(text.as_bytes()).ok().map(|host| host.as_str().to_owned());
     if let Some((_, rest)) = name.split_once("://") {

@@ -1,8 +1,8 @@
-//! Did you mean: the known word that differs least.
+//! Suggestions for misspelled words.
 
-/// The candidate within two edits of the word, and fewer than half its letters, that differs least.
+/// Returns the candidate with the fewest edits to the word: at most two, and fewer than half its letters.
 pub(super) fn nearest<'k>(word: &str, candidates: &[&'k str]) -> Option<&'k str> {
-    // Longer words than any key are not worth the comparison.
+    // The comparison is skipped for words that are longer than any key.
     if word.len() > 64 {
         return None;
     }
@@ -11,7 +11,7 @@ pub(super) fn nearest<'k>(word: &str, candidates: &[&'k str]) -> Option<&'k str>
     (edits <= 2 && edits.saturating_mul(2) < candidate.len()).then_some(candidate)
 }
 
-/// Levenshtein's distance, in characters.
+/// Computes Levenshtein's distance, in characters.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (done, left) in one.chars().enumerate() {

@@ -8,7 +8,7 @@ use super::fields::{mismatch, text};
 use super::node::{Node, Value};
 use crate::fault::{At, Collector};
 
-/// A port: a plain decimal number from 1 to 65535.
+/// Reads a port: a plain decimal number from 1 to 65535.
 pub(super) fn port(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<u16> {
     let Value::Scalar { text, plain } = &node.value else {
         mismatch(node, at, "a port number", faults);
@@ -29,7 +29,7 @@ pub(super) fn port(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Opti
     number
 }
 
-/// A range in CIDR notation with its host bits zero, or one address.
+/// Reads a range in CIDR notation with zero host bits, or a single address.
 pub(super) fn net(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<IpNet> {
     let written = text(node, at, faults)?;
     match read_net(&written.value) {

@@ -1,4 +1,4 @@
-//! A document as a tree with places, before anything is known about its meaning.
+//! A document as a tree of nodes with their places, before the meaning of any key is known.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,40 +6,40 @@ use std::ops::Range;
 
 use crate::fault::{At, Collector};
 
-/// A node and where it stands, in bytes of the source.
+/// A node and its place, in bytes of the source.
 #[derive(Clone, Debug)]
 pub(crate) struct Node<'s> {
     pub(crate) span: Range<usize>,
     pub(crate) value: Value<'s>,
-    /// What was written around the value that a policy does not have.
+    /// A YAML feature around the value that policies do not allow.
     pub(crate) extra: Option<Extra>,
 }
 
 /// The kinds of nodes.
 #[derive(Clone, Debug)]
 pub(crate) enum Value<'s> {
-    /// `plain` when it was written without quotes.
+    /// A scalar. `plain` means without quotes.
     Scalar { text: Cow<'s, str>, plain: bool },
     /// A sequence.
     List(Vec<Node<'s>>),
     /// A mapping, in the order written.
     Map(Vec<(Node<'s>, Node<'s>)>),
-    /// Already reported; whoever reads it says nothing more.
+    /// A node whose fault was already reported. Readers report nothing more.
     Broken,
 }
 
-/// Features of YAML that would let a policy read otherwise than it looks.
+/// YAML features that could make a policy mean something else than it seems to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extra {
-    /// `&name`.
+    /// An anchor, `&name`.
     Anchor,
-    /// `*name`.
+    /// An alias, `*name`.
     Alias,
-    /// `!name`.
+    /// A tag, `!name`.
     Tag,
 }
 
-/// A value with its place.
+/// A value with its place in the source.
 #[derive(Clone, Debug)]
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,
@@ -47,7 +47,8 @@ pub(crate) struct Spanned<T> {
 }
 
 impl Node<'_> {
-    /// Reports what no policy has, wherever it stands: anchors, aliases, tags, keys that are not text or come twice.
+    /// Reports YAML features that policies do not allow, in the node and below it: anchors, aliases, tags, and keys
+    /// that are not text or occur twice.
     pub(crate) fn inspect(&self, at: &At<'_>, faults: &mut Collector) {
         if let Some(extra) = self.extra {
             let (message, help) = match extra {
@@ -71,7 +72,7 @@ impl Node<'_> {
         }
     }
 
-    /// What the node is, in a fault's words.
+    /// Describes the kind of the node, for a fault's message.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar { text, plain } => super::scalar::kind(text, *plain),

@@ -1,4 +1,4 @@
-//! The key `rego`: which Rego policy must agree.
+//! The key `rego`, which names a Rego policy whose decision must also be allow.
 
 use core::ops::Range;
 use std::borrow::Cow;
@@ -9,23 +9,23 @@ use crate::fault::{At, Collector};
 
 const KEYS: Known = Known { keys: &["policy", "data", "query"] };
 
-/// The Rego policy of a document, as names of files: the document holds none of it.
+/// The files of a document's Rego policy. The document contains only their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegoFiles {
     /// The `.rego` files; at least one.
     pub policy: Vec<Written>,
-    /// The files of JSON whose objects together are `data`.
+    /// JSON files. The union of their objects is `data`.
     pub data: Vec<Written>,
-    /// The rule that is asked, as `data.…`.
+    /// The rule to evaluate, as `data.…`.
     pub query: Option<Written>,
 }
 
-/// A text of a document, and where it stands.
+/// A text of a document with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// The text.
     pub text: String,
-    /// Where, in bytes of the document.
+    /// The place, in bytes of the document.
     pub span: Range<usize>,
 }
 
@@ -47,7 +47,7 @@ impl RegoFiles {
     }
 }
 
-/// A text, or a list of some.
+/// Reads one text or a list of texts.
 fn one_or_more(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Vec<Written> {
     if let Value::List(_) = &node.value {
         let items = filled_list(node, at, faults).unwrap_or_default().iter().enumerate();

@@ -1,14 +1,14 @@
-//! What a scalar is: text, or one of the words that YAML readers turn into something else.
+//! The type of a scalar: text, or a word that YAML readers turn into another type.
 
-/// The words that some version of YAML reads as a truth value or as nothing.
+/// Words that some version of YAML reads as a truth value or as null.
 const WORDS: [&str; 12] = ["true", "false", "yes", "no", "on", "off", "y", "n", "null", "~", "", "<<"];
 
-/// Whether every YAML reader takes a plain scalar for text.
+/// Returns whether every YAML reader takes the scalar for text.
 pub(crate) fn is_text(text: &str, plain: bool) -> bool {
     !plain || !(is_word(text) || is_number(text))
 }
 
-/// What the scalar is, in a fault's words.
+/// Describes the type of a scalar, for a fault's message.
 pub(crate) fn kind(text: &str, plain: bool) -> &'static str {
     if !plain {
         "text"
@@ -27,7 +27,7 @@ fn is_word(text: &str) -> bool {
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
-/// Anything that YAML 1.1 or 1.2 may read as an integer or a float; an IPv4 address is neither.
+/// Returns whether YAML 1.1 or 1.2 may read the text as an integer or a float. An IPv4 address is neither.
 fn is_number(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']);
     let special = [".inf", ".nan"].iter().any(|word| word.eq_ignore_ascii_case(digits));

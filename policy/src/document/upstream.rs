@@ -1,4 +1,4 @@
-//! The `upstream` of a rule.
+//! The key `upstream` of a rule.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,10 @@ use crate::wire::writer::DraftUpstream;
 const KEYS: Known =
     Known { keys: &["host", "port", "sni", "names", "ca", "client_certificate", "client_key", "sessions"] };
 
-/// The keys that say something of TLS with the upstream.
+/// The keys that configure TLS with the upstream.
 const OF_TLS: [&str; 6] = ["sni", "names", "ca", "client_certificate", "client_key", "sessions"];
 
-/// Reads an upstream. `no_tls` says why nothing can be said of TLS there, if nothing can.
+/// Reads an upstream. `no_tls` holds the reason if its TLS keys are not allowed here.
 pub(super) fn read<'s>(
     node: &Node<'s>,
     at: &At<'_>,
@@ -70,7 +70,7 @@ pub(super) fn read<'s>(
     })
 }
 
-/// The path of a file, taken as it is: whoever reads the file knows where it is relative to.
+/// Reads the path of a file. It is kept as written; the code that reads the file resolves relative paths.
 fn file<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
     let written = text(node, at, faults)?;
     let bytes = 1..=limits::FILE_PATH_BYTES;

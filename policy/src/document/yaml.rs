@@ -1,4 +1,4 @@
-//! YAML events become nodes. The parser gives byte offsets, holds limits on nesting and has no unsafe code.
+//! Builds nodes from YAML events. The parser has byte offsets and limits on nesting, and no unsafe code.
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
@@ -6,7 +6,7 @@ use super::node::{Extra, Node, Value};
 use crate::fault::{At, Collector};
 use crate::limits;
 
-/// Reads one document; reports and returns none when it is not one.
+/// Parses one document. A text that is not one document is reported, and the result is `None`.
 pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'s>> {
     if source.len() > limits::DOCUMENT_BYTES {
         let message = format!("the document is larger than {} bytes", limits::DOCUMENT_BYTES);
@@ -15,7 +15,8 @@ pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'
     }
     let mut options = granit_parser::options! {
         disallow_directives: true,
-        // `- *.example.com` without quotes is one, and deserves a better answer than that its anchor is unknown.
+        // An unquoted `- *.example.com` is an alias. The fault for it should say more than that its anchor is
+        // unknown.
         emit_unresolved_aliases: true,
         flow_nesting_limit: limits::DOCUMENT_DEPTH,
         block_nesting_limit: limits::DOCUMENT_DEPTH,
@@ -54,13 +55,13 @@ pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'
 
 #[derive(Default)]
 struct Builder<'s> {
-    /// Lists and mappings that are still open; of a mapping also the key whose value comes next.
+    /// Open lists and mappings. For a mapping, also the key whose value comes next.
     open: Vec<(Node<'s>, Option<Node<'s>>)>,
     root: Option<Node<'s>>,
 }
 
 impl<'s> Builder<'s> {
-    /// False when the event is of no known kind.
+    /// Handles an event. Returns false for an unknown kind of event.
     fn take(&mut self, event: Event<'s>, span: core::ops::Range<usize>) -> bool {
         let extra = |anchor: usize, tagged: bool| match (anchor, tagged) {
             (0, false) => None,
@@ -82,7 +83,7 @@ impl<'s> Builder<'s> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some((mut node, _)) = self.open.pop() {
-                    // A block ends where its last node does; the parser's end is the start of what follows.
+                    // A block ends where its last node ends. The parser reports the start of the next token instead.
                     let last = match &node.value {
                         Value::List(items) => items.last().map(|item| item.span.end),
                         Value::Map(entries) => entries.last().map(|(_, value)| value.span.end),
@@ -96,9 +97,9 @@ impl<'s> Builder<'s> {
                 self.place(Node { span, value: Value::Broken, extra: Some(Extra::Alias) });
             }
             Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => {}
-            // Metadata of nodes that already carry it.
+            // These events repeat metadata that the nodes already carry.
             Event::Anchor(..) => {}
-            // A kind of event that this code does not know could be a node: what is left would read otherwise.
+            // An unknown kind of event could be a node. Skipping it would change the meaning of the document.
             _ => return false,
         }
         true

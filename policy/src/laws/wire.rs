@@ -12,7 +12,7 @@ fn write(drafts: &[Draft<'_>]) -> Box<[u8]> {
     writer::write(drafts, Mode::Enforce, false).expect("within limits")
 }
 
-/// Makes the checksum right again, so that what lies behind it is reached.
+/// Corrects the checksum, so that the checks after it are reached.
 fn reseal(bytes: &mut [u8]) {
     let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 4);
     bytes[16..24].copy_from_slice(&checksum.to_le_bytes());
@@ -102,14 +102,14 @@ fn the_empty_policy_is_what_no_rules_compile_to() {
     );
 }
 
-/// A table whose entries cannot all be found would lose rules, deny rules included.
+/// If some entries of the host table could not be found, their rules would be lost, deny rules included.
 #[test]
 fn a_host_that_could_not_be_found_is_refused() {
     let hosts: Vec<String> = (0..40).map(|host| format!("h{host}.example, '*.{host}.test'")).collect();
     let document = format!("rules: [{{id: a, effect: deny, hosts: [{}]}}]", hosts.join(", "));
     let bytes = crate::compile(&document).expect("a policy").as_bytes().to_vec();
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
-    // Where the header says that the fifth and sixth sections lie.
+    // Returns the range that the header gives for a section; numbers 4 and 5 are the fifth and sixth.
     let section = |number: usize| word(44 + 8 * number)..word(44 + 8 * number) + word(48 + 8 * number);
     let (entries, buckets) = (section(4), section(5));
     assert_eq!(buckets.len(), 4 * 20);
@@ -124,7 +124,7 @@ fn a_host_that_could_not_be_found_is_refused() {
             assert!(matches!(error, Some(InvalidPolicyBytes::Malformed(_))), "{place} {change} {error:?}");
         }
     }
-    // The depths of `*.` patterns.
+    // The bits for the depths of `*.` patterns.
     let mut damaged = bytes;
     damaged[24] = 0;
     reseal(&mut damaged);

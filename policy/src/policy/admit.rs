@@ -1,4 +1,4 @@
-//! The evaluation of a CONNECT, of which only the target is known.
+//! The evaluation of a CONNECT, whose target is its only fact.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -72,7 +72,7 @@ fn names_port(image: &Image, rule: &RuleRecord, port: u16) -> bool {
     }
 }
 
-/// Whether nothing that could be asked inside the tunnel would get past this deny rule.
+/// Returns whether this deny rule matches every request that the tunnel could carry.
 fn forbids_tunnel(image: &Image, rule: &RuleRecord, port: u16) -> bool {
     let both = Scheme::ALL.into_iter().fold(0, |bits, scheme| bits | scheme.bit());
     let all_of_it =

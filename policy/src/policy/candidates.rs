@@ -1,4 +1,4 @@
-//! The rules that speak about a host.
+//! The rules that apply to a host.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -6,13 +6,13 @@ use crate::decision::Effect;
 use crate::host::Host;
 use crate::wire::Image;
 
-/// Calls `visit` with each rule that names the host, that names everything below one of its parents, or that has no
-/// hosts. A rule that does so in two ways comes twice.
+/// Calls `visit` with each rule that names the host, that has a wildcard above it, or that has no hosts. A rule that
+/// matches in two ways is visited twice.
 ///
-/// One probe of the host table for the name, and one for each parent at a depth at which some pattern ends: at most
-/// [`crate::limits::HOST_LABELS`].
+/// This takes one lookup in the host table for the name, and one for each parent at a depth at which some wildcard
+/// ends: at most [`crate::limits::HOST_LABELS`].
 pub(super) fn for_each(image: &Image, host: &Host, mut visit: impl FnMut(u16)) {
-    // Allowing every name is not allowing every address.
+    // An allow rule without hosts covers names only, and no addresses.
     let is_meant = |index: &u16| {
         !host.is_address() || image.rule(*index).is_some_and(|rule| rule.effect == Effect::Deny)
     };
@@ -25,14 +25,14 @@ pub(super) fn for_each(image: &Image, host: &Host, mut visit: impl FnMut(u16)) {
     }
 }
 
-/// A name above a host.
+/// A parent domain of a host.
 pub(super) struct Parent<'h> {
     pub(super) name: &'h str,
-    /// How many labels it has.
+    /// The number of its labels.
     depth: u32,
 }
 
-/// The parents of a name, the nearest first; none of an address.
+/// Returns the parent domains of a name, the nearest first. An address has none.
 pub(super) fn parents(host: &Host) -> impl Iterator<Item = Parent<'_>> {
     let mut rest = if host.is_address() { "" } else { host.as_str() };
     let mut depth = rest.bytes().fold(0u32, |dots, byte| dots.saturating_add(u32::from(byte == b'.')));

@@ -1,4 +1,5 @@
-//! A TLS connection that is not opened: its server name, bound to the CONNECT that carried it, is judged.
+//! The evaluation of a TLS connection that Envoy would pass through: by its server name, which must match its
+//! CONNECT.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -28,6 +29,6 @@ pub(super) fn evaluate<'p>(
         return Decision::deny(Reason::TunnelMismatch, None, Some(authority));
     }
     let facts = Facts { scheme: Scheme::Https, port, seen: Seen::Connection };
-    // Rego is about requests, and none is seen.
+    // Rego policies judge requests, and none is visible here.
     judge(policy, &authority, &facts, observer, || Ok(()))
 }

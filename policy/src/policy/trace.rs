@@ -1,4 +1,4 @@
-//! What an evaluation went through, for people.
+//! The trace of an evaluation, for people.
 
 use super::judge::{Observer, Outcome};
 use super::{Policy, candidates};
@@ -8,26 +8,26 @@ use crate::host_pattern::HostPattern;
 use crate::path::Path;
 use crate::rule::Rule;
 
-/// One rule that was asked.
+/// One rule that was evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step<'p> {
     /// The rule.
     pub rule: Rule<'p>,
-    /// How far it came.
+    /// The first property that differed, or a match.
     pub outcome: Outcome,
 }
 
-/// The rules that were asked, and what else may help.
+/// The evaluated rules and further hints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace<'p> {
-    /// Every rule for the host, in the document's order, once each. Empty when the request was refused before any rule
-    /// was asked, or no rule names the host.
+    /// All rules for the host, in the document's order, without duplicates. Empty if the request was denied before
+    /// any rule was evaluated, or if no rule names the host.
     pub steps: Vec<Step<'p>>,
-    /// The canonical path, percent-encoded; none when the request was refused before, or when the path is undecided
-    /// because of an encoded separator or escape.
+    /// The canonical path, percent-encoded. `None` if the request was denied earlier, or if an encoded separator or
+    /// escape makes the path ambiguous.
     pub path: Option<String>,
-    /// Patterns of the policy that nearly name the host: a name above it, everything below it, or a name beside it
-    /// that differs by `www.`. They had no part in the decision.
+    /// Patterns of the policy that almost match the host: a name above it, the names below it, or a name that differs
+    /// by `www.`. They did not influence the decision.
     pub near: Vec<HostPattern>,
 }
 

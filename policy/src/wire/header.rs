@@ -1,4 +1,4 @@
-//! The header: what the bytes are and where their sections lie.
+//! The header: identifies the bytes and locates their sections.
 
 use core::ops::Range;
 
@@ -7,42 +7,42 @@ use crate::mode::Mode;
 pub(super) const MAGIC: [u8; 8] = *b"WEIRPOL\0";
 pub(super) const FORMAT: u32 = 4;
 pub(super) const HEADER_BYTES: usize = 160;
-/// The checksum covers everything from here.
+/// The checksum covers all bytes from this offset.
 pub(super) const COVERED_FROM: usize = 24;
 
-/// How many parts there are.
+/// The number of sections.
 pub(super) const SECTIONS: usize = 14;
 
-/// The parts of a policy's bytes, in their order.
+/// The sections of a policy's bytes, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
     /// All text, UTF-8.
     Text,
-    /// [`super::records::RuleRecord`]s.
+    /// The rules, as [`super::records::RuleRecord`]s.
     Rules,
-    /// Rule numbers (2 bytes each), cut into lists by the next section.
+    /// Rule numbers (2 bytes each). The next section divides them into lists.
     ListItems,
-    /// Start and count of each rule list.
+    /// The start and count of each rule list.
     Lists,
-    /// The entries of the host table, bucket after bucket.
+    /// The entries of the host table, bucket by bucket.
     Hosts,
-    /// Where in the entries each bucket starts (4 bytes).
+    /// The offset of each bucket in the entries (4 bytes).
     Buckets,
-    /// Texts of the methods; a rule names them by bit.
+    /// The texts of the methods. A rule refers to a method by bit.
     Methods,
-    /// Texts and kinds of the path patterns.
+    /// The texts and kinds of the path patterns.
     Paths,
-    /// Port numbers (2 bytes each) that rules list.
+    /// The port numbers (2 bytes each) that rules list.
     Ports,
-    /// Every port that an allow rule names: number (2), scheme bits (1), zero (1); sorted.
+    /// Every port that an allow rule names, sorted: number (2), scheme bits (1), zero (1).
     OpenPorts,
-    /// Start and count of each address set.
+    /// The start and count of each address set.
     AddressSets,
-    /// Family (1: 4 or 6), prefix length (1), address (16).
+    /// The address ranges: family (1: 4 or 6), prefix length (1), address (16).
     Nets,
-    /// [`super::records::UpstreamRecord`]s.
+    /// The upstreams, as [`super::records::UpstreamRecord`]s.
     Upstreams,
-    /// Offset and length of the names that upstreams are verified by.
+    /// The offset and length of each name by which upstreams are verified.
     UpstreamNames,
 }
 
@@ -64,7 +64,7 @@ impl Section {
         Section::UpstreamNames,
     ];
 
-    /// Bytes of one record.
+    /// The size of one record, in bytes.
     pub(super) fn record_bytes(self) -> usize {
         match self {
             Section::Text | Section::Hosts => 1,
@@ -84,15 +84,15 @@ impl Section {
 /// The header of a policy's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Bit n: some `*.` pattern has n labels after the star.
+    /// Bit n is set if some `*.` pattern has n labels after the star.
     pub(super) below_depths: u128,
-    /// The mode where no rule's counts.
+    /// The mode where no rule's mode applies.
     pub(super) mode: Mode,
-    /// Whether a Rego policy must agree to what the rules allow.
+    /// Whether a Rego policy must also allow requests that the rules allow.
     pub(super) rego: bool,
-    /// Rule list of the rules without hosts.
+    /// The rule list of the rules without hosts.
     pub(super) everywhere: Option<u16>,
-    /// Where each section lies.
+    /// The range of each section.
     pub(super) sections: [Range<usize>; SECTIONS],
 }
 
@@ -101,7 +101,7 @@ impl Header {
         self.sections.get(section as usize).cloned().unwrap_or(0..0)
     }
 
-    /// Reads the fields behind the checksum; the caller has checked magic, format, length and checksum.
+    /// Reads the fields after the checksum. The caller has checked magic, format, length and checksum.
     pub(super) fn read(bytes: &[u8]) -> Option<Header> {
         let (below_depths, rest) = bytes.get(COVERED_FROM..HEADER_BYTES)?.split_first_chunk::<16>()?;
         let (everywhere, rest) = rest.split_first_chunk::<4>()?;
@@ -125,7 +125,7 @@ impl Header {
         })
     }
 
-    /// The whole block: this header, then `body`, whose sections the header already names.
+    /// Composes the whole block: this header, then `body`, whose sections the header already describes.
     pub(super) fn seal(&self, body: &[u8]) -> Box<[u8]> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(body.len()));
         bytes.extend_from_slice(&MAGIC);
@@ -151,7 +151,7 @@ impl Header {
     }
 }
 
-/// The checksum that these bytes should carry.
+/// Computes the correct checksum of these bytes.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(bytes.get(COVERED_FROM..).unwrap_or_default(), u64::from(FORMAT))
 }

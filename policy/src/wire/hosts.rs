@@ -6,22 +6,23 @@ use super::packing::{is_bracketed, is_packed, packed_bytes, unpack};
 use crate::host::Host;
 use crate::host_pattern::HostPattern;
 
-/// Hosts that share a bucket, in the mean.
+/// The average number of hosts in a bucket.
 #[cfg(feature = "compile")]
 pub(super) const HOSTS_A_BUCKET: usize = 4;
 
-/// The hash of a host's text.
+/// Hashes a host's text.
 pub(super) fn hash(text: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(text)
 }
 
-/// The bucket of a hash among `buckets`.
+/// Returns the bucket of a hash among `buckets`.
 pub(super) fn bucket(hash: u64, buckets: u32) -> u32 {
     let upper = hash >> 32;
     u32::try_from(upper.wrapping_mul(u64::from(buckets)) >> 32).unwrap_or(0)
 }
 
-/// What tells most entries of a bucket apart: 6 bits of the hash, whether the text is in brackets, and the pattern's kind.
+/// A tag that distinguishes most entries of a bucket: 6 bits of the hash, whether the text is in brackets, and the
+/// pattern's kind.
 pub(super) fn tag(hash: u64, text: &[u8], below: bool) -> u8 {
     let [low, ..] = hash.to_le_bytes();
     (low & 0x3f) | (u8::from(is_bracketed(text)) << 6) | (u8::from(below) << 7)
@@ -31,13 +32,13 @@ pub(super) fn tag(hash: u64, text: &[u8], below: bool) -> u8 {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'b> {
     pub(super) tag: u8,
-    /// Characters of the name.
+    /// The number of characters in the name.
     pub(super) length: u8,
     pub(super) list: u16,
     packed: &'b [u8],
 }
 
-/// The entries of a bucket, up to the first that is cut off.
+/// Iterates over the entries of a bucket, up to the first incomplete one.
 pub(super) struct Entries<'b>(pub(super) &'b [u8]);
 
 impl<'b> Iterator for Entries<'b> {
@@ -52,7 +53,7 @@ impl<'b> Iterator for Entries<'b> {
 }
 
 impl Entry<'_> {
-    /// Whether it stands for the names below its text.
+    /// Returns whether the entry covers the names below its text.
     pub(super) fn is_below(&self) -> bool {
         self.tag & 0x80 != 0
     }
@@ -61,17 +62,17 @@ impl Entry<'_> {
         self.tag & 0x40 != 0
     }
 
-    /// Whether it is this text, byte for byte; the tag is the text's.
+    /// Returns whether the entry's text equals this one, byte for byte. The tags must be equal already.
     pub(super) fn is(&self, text: &[u8]) -> bool {
         usize::from(self.length) == text.len() && is_packed(self.packed, text, self.is_bracketed())
     }
 
-    /// Its text; none unless it is in its one form.
+    /// Returns the entry's text, or `None` if it is not packed canonically.
     pub(super) fn text<'t>(&self, to: &'t mut [u8; 255]) -> Option<&'t [u8]> {
         unpack(self.packed, self.length, self.is_bracketed(), to)
     }
 
-    /// The pattern that it stands for; none unless its text is a canonical host.
+    /// Returns the entry's pattern, or `None` if its text is not a canonical host.
     pub(super) fn pattern(&self) -> Option<HostPattern> {
         let mut text = [0; 255];
         let host = Host::parse(self.text(&mut text)?).ok()?;

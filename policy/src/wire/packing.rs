@@ -1,22 +1,22 @@
 //! Host text in two thirds of its bytes: three characters of a 40-letter alphabet in two bytes.
 //!
-//! Exact both ways: a text has one packed form, and that unpacks to this text alone.
+//! The form is exact in both directions: each text has one packed form, which unpacks to that text alone.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-/// Letters of a name, in the order of their codes; the last code is nobody's.
+/// The letters of a name, in the order of their codes. The last code is unused.
 const NAME: &[u8; 40] = b"abcdefghijklmnopqrstuvwxyz0123456789-_.\0";
-/// Letters of an IPv6 address in brackets.
+/// The letters of an IPv6 address in brackets.
 const ADDRESS: &[u8; 40] = b"abcdef[]:\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x000123456789\0\0.\0";
 
 const LETTERS: u16 = 40;
 
-/// Bytes that a text of this length takes.
+/// The number of bytes that a text of this length takes.
 pub(super) fn packed_bytes(length: u8) -> usize {
     usize::from(length).div_ceil(3).saturating_mul(2)
 }
 
-/// Whether the text is in brackets, which is another alphabet.
+/// Returns whether the text is in brackets, which have an alphabet of their own.
 pub(super) fn is_bracketed(text: &[u8]) -> bool {
     text.first() == Some(&b'[')
 }
@@ -25,7 +25,7 @@ fn alphabet(bracketed: bool) -> &'static [u8; 40] {
     if bracketed { ADDRESS } else { NAME }
 }
 
-/// The text that was packed, one letter at a time, without the filling at the end.
+/// Iterates over the letters of a packed text, without the padding at its end.
 fn letters(packed: &[u8], length: u8, bracketed: bool) -> impl Iterator<Item = u8> + '_ {
     let alphabet = alphabet(bracketed);
     let letter = move |code: u16| alphabet.get(usize::from(code)).copied().unwrap_or(0);
@@ -38,7 +38,7 @@ fn codes(group: [u8; 2]) -> [u16; 3] {
     [group / (LETTERS * LETTERS), group / LETTERS % LETTERS, group % LETTERS]
 }
 
-/// Whether this text was packed; both are in brackets, or neither is.
+/// Returns whether `packed` holds this text. Both must agree about brackets.
 pub(super) fn is_packed(packed: &[u8], text: &[u8], bracketed: bool) -> bool {
     let alphabet = alphabet(bracketed);
     let is = |code: u16, letter: u8| alphabet.get(usize::from(code)) == Some(&letter);
@@ -52,7 +52,8 @@ pub(super) fn is_packed(packed: &[u8], text: &[u8], bracketed: bool) -> bool {
         && rest.iter().zip(last).all(|(letter, code)| is(code, *letter))
 }
 
-/// Writes the text that was packed into `to` and gives it. None unless it is text of its alphabet in its one form.
+/// Unpacks into `to` and returns the text. Returns `None` unless the bytes are the canonical form of a text in the
+/// alphabet.
 pub(super) fn unpack<'t>(
     packed: &[u8],
     length: u8,
@@ -71,7 +72,8 @@ pub(super) fn unpack<'t>(
     (whole && filled && in_alphabet && !text.contains(&0)).then_some(text)
 }
 
-/// Appends the packed text. None when a letter is none of its alphabet; then nothing that was appended counts.
+/// Appends the packed text. Returns `None` for a letter outside the alphabet; the caller must then discard the
+/// appended bytes.
 #[cfg(feature = "compile")]
 pub(super) fn pack(text: &[u8], to: &mut Vec<u8>) -> Option<()> {
     let alphabet = alphabet(is_bracketed(text));

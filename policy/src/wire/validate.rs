@@ -1,6 +1,6 @@
-//! Opening bytes that somebody sent: everything that reading relies on is checked here, once.
+//! The validation of received bytes. All properties that readers rely on are checked here, once.
 //!
-//! Bounded by the length of the bytes and without an allocation.
+//! The work is bounded by the number of bytes, and it allocates nothing.
 
 use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC, Section, checksum};
 use super::hosts;
@@ -14,22 +14,22 @@ use crate::mode::Mode;
 use crate::scheme::Scheme;
 use crate::tls::Tls;
 
-/// Why some bytes are not a policy.
+/// An error for bytes that are not a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPolicyBytes {
-    /// Other bytes altogether.
+    /// The bytes are something else entirely.
     #[error("the bytes are not a compiled policy")]
     NotAPolicy,
-    /// Written by a version of Weir with another format.
+    /// Another version of Weir wrote the policy in another format.
     #[error("the policy is in format {0}, this version reads format {FORMAT}")]
     Format(u32),
-    /// Cut off, or with bytes behind the end.
+    /// The bytes are truncated, or more bytes follow the end.
     #[error("the policy says that it has another length than it has")]
     Length,
-    /// Damaged.
+    /// The bytes are damaged.
     #[error("the checksum does not match: the policy is damaged")]
     Checksum,
-    /// The checksum is right and the content is not: written by something else than the compiler.
+    /// The checksum is right and the content is wrong, so Weir's compiler did not write it.
     #[error("the policy is malformed: {0}")]
     Malformed(&'static str),
 }
@@ -37,7 +37,7 @@ pub enum InvalidPolicyBytes {
 use InvalidPolicyBytes::Malformed;
 
 impl Image {
-    /// Takes bytes and checks everything.
+    /// Takes bytes and validates them.
     pub(crate) fn open(bytes: Box<[u8]>) -> Result<Image, InvalidPolicyBytes> {
         let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(InvalidPolicyBytes::NotAPolicy)?;
         if *magic != MAGIC {
@@ -73,7 +73,8 @@ impl Image {
         self.section(section).len().checked_div(section.record_bytes()).unwrap_or(0)
     }
 
-    /// Sections follow each other without gap from the header to the end, each a whole number of records.
+    /// Checks that the sections follow each other without gaps from the header to the end, each a whole number of
+    /// records.
     fn check_sections(&self) -> Result<(), InvalidPolicyBytes> {
         let mut end = HEADER_BYTES;
         for section in Section::ALL {
@@ -94,7 +95,7 @@ impl Image {
         within.then_some(()).ok_or(Malformed("too many records"))
     }
 
-    /// All text is UTF-8, and methods and paths lie within it.
+    /// Checks that all text is UTF-8, and that methods and paths lie within it.
     fn check_texts(&self) -> Result<(), InvalidPolicyBytes> {
         let text = core::str::from_utf8(self.section(Section::Text)).map_err(|_| Malformed("text"))?;
         for record in self.records::<8>(Section::Methods) {
@@ -130,7 +131,8 @@ impl Image {
                 && rule.paths.range().end <= paths
                 && rule.listed_ports.range().end <= ports
                 && rule.methods & known_methods == 0
-                // What is silent is wide in a deny rule and narrow in an allow rule.
+                // An omitted `ports` key means any port in a deny rule, and the scheme's default port in an allow
+                // rule.
                 && (rule.effect == Effect::Deny || rule.ports != Ports::Any)
                 && (rule.effect == Effect::Allow || rule.mode != Mode::Open)
                 && rule.addresses.is_none_or(|set| usize::from(set) < sets)
@@ -159,7 +161,8 @@ impl Image {
         Ok(())
     }
 
-    /// Buckets follow each other without gap, and each entry is text of a host where a lookup finds it.
+    /// Checks that buckets follow each other without gaps, and that each entry is the text of a host in the place
+    /// where a lookup finds it.
     fn check_hosts(&self) -> Result<(), InvalidPolicyBytes> {
         let lists = self.count(Section::Lists);
         let buckets = u32::try_from(self.count(Section::Buckets)).map_err(|_| Malformed("buckets"))?;
@@ -191,7 +194,8 @@ impl Image {
         (end == self.section(Section::Hosts).len()).then_some(()).ok_or(Malformed("buckets"))
     }
 
-    /// What is passed through is allowed, over https, by nothing that is inside of it; and what is denied goes nowhere.
+    /// Checks a rule's TLS fields. A passthrough rule allows, covers https alone, and has no conditions on requests.
+    /// A deny rule has no upstream.
     fn is_sound_tls(&self, rule: &RuleRecord) -> bool {
         let upstream = match rule.upstream.map(|number| self.upstream(number)) {
             None => None,
@@ -255,7 +259,7 @@ impl Image {
     }
 }
 
-/// What a rule's id is written with: safe in headers, metrics and logs as it is.
+/// Returns whether a rule's id may contain this byte. The allowed bytes are safe in headers, metrics and logs.
 pub(crate) fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
 }

@@ -1,4 +1,4 @@
-//! Writing: the same rules give the same bytes.
+//! The writer of the wire form. Equal rules give equal bytes.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -19,20 +19,20 @@ use crate::scheme::Scheme;
 use crate::tls::Tls;
 use crate::upstream::Sessions;
 
-/// A rule that is ready to be written: everything canonical, every default filled in.
+/// A rule that is ready to be written: every value is canonical, and every default is filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft<'s> {
     pub(crate) id: Cow<'s, str>,
     pub(crate) effect: Effect,
-    /// None is every host.
+    /// `None` means every host.
     pub(crate) hosts: Option<Vec<DraftHost<'s>>>,
     pub(crate) schemes: BTreeSet<Scheme>,
     pub(crate) ports: DraftPorts,
-    /// Empty is any.
+    /// Empty means any method.
     pub(crate) methods: BTreeSet<Cow<'s, str>>,
-    /// Empty is any.
+    /// Empty means any path.
     pub(crate) paths: BTreeSet<(String, PatternKind)>,
-    /// What of git it is about.
+    /// The git operations that the rule covers.
     pub(crate) git: GitScope,
     pub(crate) mode: Mode,
     pub(crate) addresses: BTreeSet<IpNet>,
@@ -40,7 +40,7 @@ pub(crate) struct Draft<'s> {
     pub(crate) upstream: Option<DraftUpstream<'s>>,
 }
 
-/// Where a rule's requests go; every text is canonical or a file as written.
+/// A rule's own upstream. Every text is canonical, or a file name as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DraftUpstream<'s> {
     pub(crate) host: Option<Cow<'s, str>>,
@@ -53,11 +53,11 @@ pub(crate) struct DraftUpstream<'s> {
     pub(crate) sessions: Sessions,
 }
 
-/// A host pattern; ordered by name first, so that both kinds of one name stand together.
+/// A host pattern. Patterns are ordered by name first, so that both kinds of one name are neighbours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DraftHost<'s> {
     pub(crate) name: Cow<'s, str>,
-    /// Everything below the name instead of the name.
+    /// Whether the pattern covers the names below `name` instead of the name itself.
     pub(crate) below: bool,
 }
 
@@ -67,18 +67,18 @@ impl fmt::Display for DraftHost<'_> {
     }
 }
 
-/// Which ports a rule is about.
+/// The ports that a rule covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DraftPorts {
-    /// The scheme's.
+    /// The scheme's default port.
     Default,
-    /// These.
+    /// These ports.
     Listed(BTreeSet<u16>),
-    /// All.
+    /// All ports.
     Any,
 }
 
-/// A policy beyond a limit of its form.
+/// An error for a policy that exceeds a limit of the wire form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TooLarge {
     #[error("the policy has more than {} rules", limits::RULES)]
@@ -97,7 +97,7 @@ pub(crate) enum TooLarge {
     Bytes,
 }
 
-/// Writes rules, in the order in which they are to be asked, the mode where no rule's counts, and whether Rego must agree.
+/// Writes the rules in evaluation order, the mode where no rule's mode applies, and whether a Rego policy must agree.
 pub(crate) fn write(drafts: &[Draft<'_>], mode: Mode, rego: bool) -> Result<Box<[u8]>, TooLarge> {
     if drafts.len() > limits::RULES {
         return Err(TooLarge::Rules);
@@ -126,7 +126,8 @@ struct Writer<'s> {
     everywhere: Option<u16>,
 }
 
-/// Lengths are checked against [`limits::POLICY_BYTES`] before the block is sealed, so saturation is never seen.
+/// Converts a length. Lengths are checked against [`limits::POLICY_BYTES`] before the block is sealed, so a saturated
+/// value never gets out.
 fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
@@ -324,7 +325,7 @@ impl<'s> Writer<'s> {
         Ok(number)
     }
 
-    /// The number of the list with these rules, which are sorted and distinct.
+    /// Returns the number of the list of these rules, which are sorted and distinct.
     fn list(&mut self, rules: &[u16]) -> Result<u16, TooLarge> {
         if let Some(list) = self.lists.get(rules) {
             return Ok(*list);
@@ -373,7 +374,7 @@ impl<'s> Writer<'s> {
 
     fn host_table(&mut self, entries: &mut [Entry<'_>]) -> Result<(), TooLarge> {
         let buckets = u32::try_from(entries.len().div_ceil(HOSTS_A_BUCKET)).map_err(|_| TooLarge::Bytes)?;
-        // Entries come sorted by name; a stable sort keeps that order within a bucket.
+        // The entries are already sorted by name. A stable sort keeps that order within a bucket.
         entries.sort_by_key(|entry| hosts::bucket(entry.hash, buckets));
         let mut rest = entries.iter().peekable();
         for bucket in 0..buckets {
@@ -437,7 +438,7 @@ impl<'s> Writer<'s> {
     }
 }
 
-/// A host pattern on its way into the table.
+/// A host pattern that will become an entry of the host table.
 struct Entry<'d> {
     hash: u64,
     host: &'d DraftHost<'d>,
