@@ -1,24 +1,24 @@
 //! A Rego policy as its author wrote it.
 
-/// Modules, data and the question.
+/// The modules, the data and the query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
-    /// The modules, in the order in which they were named.
+    /// The modules, in the order in which the document names them.
     pub modules: Vec<Module>,
-    /// The data document, JSON; an object.
+    /// The data document: a JSON object.
     pub data: String,
-    /// The rule whose value is the answer: `data.envoy.authz.allow`.
+    /// The rule whose value is the decision: `data.envoy.authz.allow`.
     pub query: String,
 }
 
 /// One `.rego` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
-    /// What to call it.
+    /// The module's name in messages.
     pub name: String,
-    /// Its text.
+    /// The module's text.
     pub text: String,
 }
 
-/// The rule that OPA's Envoy plugin asks when it is not told another.
+/// The default query of OPA's Envoy plugin.
 pub const DEFAULT_QUERY: &str = "data.envoy.authz.allow";

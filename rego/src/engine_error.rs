@@ -1,8 +1,8 @@
-//! What the engine says is wrong, as a fault: it puts the place into its text.
+//! Converts the engine's errors to faults. The engine writes the place into its message.
 
 use crate::fault::{Fault, Place};
 
-/// A fault out of `\n--> name:line:column\n…\nerror: message`.
+/// Parses a fault from `\n--> name:line:column\n…\nerror: message`.
 pub(crate) fn fault(error: &impl ToString, module: usize, text: &str) -> Fault {
     let said = error.to_string();
     let place = said.split_once("--> ").and_then(|(_, rest)| {
@@ -24,8 +24,8 @@ pub(crate) fn fault(error: &impl ToString, module: usize, text: &str) -> Fault {
     }
 }
 
-/// The place of a line and a column. The engine counts both from 1, but for what follows a dot at the end of a line: that
-/// is in column 0 of the next.
+/// Returns the place of a line and a column. The engine counts both from 1, with one exception: the text after a dot
+/// at the end of a line is in column 0 of the next line.
 fn spot(module: usize, text: &str, line: usize, column: usize) -> Place {
     let (line, column) = (line.max(1), column.max(1));
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();

@@ -1,4 +1,4 @@
-//! What is wrong with a Rego policy, and where.
+//! The faults of a Rego policy, with their places.
 
 use core::fmt;
 use core::ops::Range;
@@ -6,24 +6,24 @@ use core::ops::Range;
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where; none for the policy as a whole.
+    /// The place; `None` for the policy as a whole.
     pub place: Option<Place>,
-    /// What is wrong: lower case, no full stop, the user's input in backticks.
+    /// The message: lower case, no full stop, the user's input in backticks.
     pub message: String,
-    /// What to do about it.
+    /// Advice to the author.
     pub help: Option<String>,
 }
 
 /// A place in a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Position of the module in the bundle.
+    /// The position of the module in the bundle.
     pub module: usize,
-    /// In bytes of its text.
+    /// The place in bytes of the module's text.
     pub span: Range<usize>,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub column: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The input of an evaluation: the parts of a request that the policy reads, as OPA's Envoy plugin lays them out.
+//! The input of an evaluation: the parts of a request that the policy reads, in the layout of OPA's Envoy plugin.
 
 use std::collections::BTreeMap;
 
@@ -8,42 +8,42 @@ use crate::limits;
 use crate::parts::Part;
 use crate::plan::Plan;
 
-/// A request. Everything canonical, so that one request has one spelling; nothing of it is believed.
+/// A request. Every value is canonical, so that one request has one spelling. All values are untrusted.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// `GET`.
+    /// The method, such as `GET`.
     pub method: &'a str,
-    /// `https` or `http`.
+    /// The scheme: `https` or `http`.
     pub scheme: &'a str,
-    /// The canonical host, with its port where that is not the scheme's own.
+    /// The canonical host, followed by its port if that differs from the scheme's default.
     pub host: &'a str,
-    /// Over TLS the name in the certificate that the client was shown.
+    /// For TLS, the name in the certificate that Envoy presented to the client.
     pub principal: Option<&'a str>,
-    /// The canonical path, percent-encoded, without its query; none where it can be read in two ways.
+    /// The canonical path, percent-encoded, without its query. `None` if the path is ambiguous.
     pub path: Option<&'a str>,
-    /// The same path, decoded.
+    /// The canonical path, decoded.
     pub decoded_path: Option<&'a [u8]>,
-    /// What stands behind the first `?`.
+    /// The text after the first `?`.
     pub query: Option<&'a [u8]>,
     /// All headers, names in lower case.
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// A request of which a part that the policy reads cannot be given to it.
+/// An error for a request that cannot become input, because a part that the policy reads is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidInput {
-    /// The policy reads the path, and it can be read in two ways.
+    /// The policy reads the path, and the path is ambiguous.
     #[error("the path can be read in two ways")]
     AmbiguousPath,
-    /// Bytes that are not UTF-8, or an escape that is none.
+    /// A part contains bytes that are not UTF-8, or an invalid escape.
     #[error("a part of the request that the policy reads is not text")]
     NotText,
-    /// More than the limits.
+    /// The parts exceed the size limits.
     #[error("the parts of the request that the policy reads are too large")]
     TooLarge,
 }
 
-/// Makes inputs for one policy: the keys are made once.
+/// Makes inputs for one policy. Their keys are allocated once.
 #[derive(Debug)]
 pub(crate) struct InputMaker {
     parts: Vec<(Part, Vec<Value>)>,
@@ -97,7 +97,7 @@ impl InputMaker {
             };
             let Some(key) = key else { continue };
             budget.take(value.len())?;
-            // As Envoy joins what came more than once.
+            // Repeated headers are joined as Envoy joins them.
             let joined = found.entry(key).or_default();
             if !joined.is_empty() {
                 joined.push(b',');
@@ -112,7 +112,7 @@ impl InputMaker {
     }
 }
 
-/// An object that is not finished.
+/// An object under construction.
 #[derive(Default)]
 struct Branch<'k> {
     leaves: Vec<(&'k Value, Value)>,
@@ -144,7 +144,7 @@ impl<'k> Branch<'k> {
     }
 }
 
-/// What may still be given to the policy.
+/// The number of bytes that the input may still grow by.
 struct Budget {
     left: usize,
 }
@@ -165,7 +165,7 @@ impl Budget {
     }
 }
 
-/// The path with its query, as Envoy gives it.
+/// The path with its query, in Envoy's form.
 fn path(input: &Input<'_>, budget: &mut Budget) -> Result<Value, InvalidInput> {
     let path = input.path.ok_or(InvalidInput::AmbiguousPath)?;
     let Some(query) = input.query else { return budget.text(path) };
@@ -173,7 +173,7 @@ fn path(input: &Input<'_>, budget: &mut Budget) -> Result<Value, InvalidInput> {
     budget.text(&format!("{path}?{query}"))
 }
 
-/// The segments: `/a/b` is `["a", "b"]`, `/` is `[""]`, as OPA's Envoy plugin cuts them.
+/// The path's segments, split as OPA's Envoy plugin splits them: `/a/b` is `["a", "b"]`, and `/` is `[""]`.
 fn parsed_path(input: &Input<'_>, budget: &mut Budget) -> Result<Value, InvalidInput> {
     let path = input.decoded_path.ok_or(InvalidInput::AmbiguousPath)?;
     let path = path.strip_prefix(b"/").unwrap_or(path);
@@ -184,7 +184,7 @@ fn parsed_path(input: &Input<'_>, budget: &mut Budget) -> Result<Value, InvalidI
     Ok(Value::from(segments.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// Each key with all its values in order; `+` is a space, and an escape that is none is refused.
+/// Each key of the query with all its values in order. A `+` is a space, and an invalid escape is an error.
 fn parsed_query(input: &Input<'_>, budget: &mut Budget) -> Result<Value, InvalidInput> {
     let query = input.query.unwrap_or_default();
     let pairs = || query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
@@ -193,7 +193,7 @@ fn parsed_query(input: &Input<'_>, budget: &mut Budget) -> Result<Value, Invalid
     }
     let mut found: BTreeMap<Value, Vec<Value>> = BTreeMap::new();
     for pair in pairs() {
-        // OPA drops such a pair, and a server may read it.
+        // OPA drops such a pair, but a server may read it.
         if pair.contains(&b';') {
             return Err(InvalidInput::NotText);
         }

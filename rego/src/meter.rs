@@ -1,7 +1,7 @@
-//! Steps and memory of the evaluation that runs on this thread.
+//! Limits on the steps and the memory of the evaluation on this thread.
 //!
-//! The engines ask a clock whether their time is over. This clock counts the questions, so that the same request ends
-//! after the same steps on every machine, and it is over at once when too much memory is held.
+//! The engines read a clock to see whether their time is over. This clock counts its readings, so that a request ends
+//! after equal steps on every machine. It also ends an evaluation at once when that holds too much memory.
 
 use core::cell::Cell;
 use core::num::NonZeroU32;
@@ -11,7 +11,7 @@ use regorus::utils::limits::{ExecutionTimerConfig, TimeSource, set_time_source};
 
 use crate::limits;
 
-/// Says how many bytes the program holds.
+/// Returns the number of bytes that the program holds.
 pub type MemoryInUse = fn() -> usize;
 
 #[derive(Clone, Copy)]
@@ -27,7 +27,7 @@ thread_local! {
         const { Cell::new(Evaluation { steps: 0, over: false, memory: None, memory_at_start: 0 }) };
 }
 
-/// The clock: a nanosecond a question.
+/// A clock that counts its readings. It expires when a limit is exceeded.
 struct Steps;
 
 impl TimeSource for Steps {
@@ -41,18 +41,18 @@ impl TimeSource for Steps {
     }
 }
 
-/// From now on the memory of evaluations on this thread is bounded by what this says.
+/// Sets the function that measures memory for evaluations on this thread.
 pub fn count_memory(memory: MemoryInUse) {
     EVALUATION.set(Evaluation { memory: Some(memory), ..EVALUATION.get() });
 }
 
-/// Makes the engines ask.
+/// Makes the engines read this clock.
 pub(crate) fn install() {
-    // Already set means set to this one: nothing else in the program knows the engine.
+    // The call fails only if this clock was installed before: no other code sets the engine's clock.
     let _ = set_time_source(&Steps);
 }
 
-/// How an engine asks, every so many steps.
+/// The configuration of an engine that reads the clock each time after this many steps.
 pub(crate) fn timer(steps: u32) -> ExecutionTimerConfig {
     ExecutionTimerConfig {
         limit: Duration::from_nanos(1),
@@ -67,7 +67,7 @@ pub(crate) fn start() {
     EVALUATION.set(Evaluation { steps: 0, over: false, memory, memory_at_start });
 }
 
-/// Whether the evaluation was ended, also where the engine took that for a rule that does not hold.
+/// Returns whether the evaluation exceeded a limit, even if the engine treated that as a rule that does not hold.
 pub(crate) fn is_over() -> bool {
     EVALUATION.get().over
 }

@@ -1,6 +1,6 @@
-//! The parts of a request that a policy may read, and the set of those that one does.
+//! The parts of a request that a policy may read, and sets of them.
 
-/// A part of the input, with its place in it.
+/// A part of the input, identified by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Method,
@@ -25,7 +25,7 @@ impl Part {
         Part::ParsedQuery,
     ];
 
-    /// Its keys below `input`.
+    /// The part's keys below `input`.
     pub(crate) const fn keys(self) -> &'static [&'static str] {
         match self {
             Part::Method => &["attributes", "request", "http", "method"],

@@ -1,24 +1,24 @@
-//! What is evaluated, and how: a policy that was checked, and its form on the way to a proxy.
+//! A checked policy and its engine, with the byte form in which it reaches the filter.
 
 use std::collections::BTreeSet;
 
 use crate::bundle::Module;
 use crate::parts::Parts;
 
-/// What the bytes begin with; another layout gets another number.
+/// The magic bytes of a plan. Each layout has a number of its own.
 const MAGIC: &[u8; 8] = b"WEIRREG1";
 
-/// Which engine evaluates.
+/// The engine that evaluates a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// Regorus' virtual machine, for policies of which it gets everything right.
+    /// Regorus' virtual machine, for policies that it evaluates without a known fault.
     Fast,
     /// Regorus' interpreter.
     Slow,
 }
 
 impl Engine {
-    /// `fast` or `slow`.
+    /// The name in output: `fast` or `slow`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Engine {
     }
 }
 
-/// A checked policy. Only [`crate::check()`] makes one from what a person wrote.
+/// A checked policy. [`crate::check()`] is the only way to make one from an author's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub(crate) engine: Engine,
@@ -41,19 +41,19 @@ pub struct Plan {
     pub(crate) modules: Vec<Module>,
 }
 
-/// Bytes that are no plan.
+/// An error for bytes that are not a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes of the Rego policy are damaged, cut or of another version")]
 pub struct InvalidPlanBytes;
 
 impl Plan {
-    /// Which engine evaluates it.
+    /// The engine that evaluates the plan.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.engine
     }
 
-    /// Its bytes: the same for the same plan.
+    /// The plan's bytes. Equal plans have equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let Plan { engine, parts, headers, query, data, keyed, modules } = self;
@@ -77,10 +77,10 @@ impl Plan {
         bytes
     }
 
-    /// Reads its bytes.
+    /// Parses a plan's bytes.
     ///
     /// # Errors
-    /// For bytes that [`Self::to_bytes`] does not write. What they say is not checked again.
+    /// When [`Self::to_bytes`] would not write such bytes. The policy inside is not checked again.
     pub fn from_bytes(bytes: &[u8]) -> Result<Plan, InvalidPlanBytes> {
         let mut reader = Reader { rest: bytes.strip_prefix(MAGIC).ok_or(InvalidPlanBytes)? };
         let engine = match reader.byte()? {
@@ -104,7 +104,7 @@ impl Plan {
     }
 }
 
-/// Lengths are bounded by [`crate::limits`], far below 4 GiB.
+/// Writes a number. [`crate::limits`] bounds lengths far below 4 GiB.
 fn number(bytes: &mut Vec<u8>, number: usize) {
     bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
 }
@@ -147,7 +147,7 @@ impl Reader<'_> {
         self.many(Reader::text)
     }
 
-    /// As many items as the number says that stands before them; each takes at least one byte.
+    /// Reads a count and then that many items. Each item takes at least one byte.
     fn many<T>(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<T, InvalidPlanBytes>,

@@ -1,4 +1,4 @@
-//! The two policies together: the document's rules, and the Rego policy on what they allow.
+//! The combined decision: the document's rules, and the Rego policy for requests that the rules allow.
 
 use core::cell::Cell;
 
@@ -9,17 +9,17 @@ use crate::answer::Answer;
 use crate::input::{Input, InvalidInput};
 use crate::program::{EvaluationError, Program};
 
-/// A decision, and what Rego said on the way.
+/// A decision, with the Rego policy's answer.
 #[derive(Clone, Debug)]
 pub struct Ruling<'p> {
-    /// Of both together.
+    /// The combined decision.
     pub decision: Decision<'p>,
-    /// What the Rego policy answered; none if it was not asked.
+    /// The Rego policy's answer; `None` if it was not evaluated.
     pub answer: Option<Result<Answer, EvaluationError>>,
 }
 
 impl Ruling<'_> {
-    /// Whether another engine's ruling says the same, as far as an engine that gave up can say anything.
+    /// Returns whether two engines' answers agree. An engine that exceeded a limit counts as agreeing.
     #[must_use]
     pub fn agrees(&self, other: &Ruling<'_>) -> bool {
         match (&self.answer, &other.answer) {
@@ -29,9 +29,11 @@ impl Ruling<'_> {
     }
 }
 
-/// Decides a request by a policy and its Rego policy. `headers` are those that go on, names in lower case.
+/// Decides a request by the policy and its Rego policy. `headers` are those that Envoy forwards, with names in lower
+/// case.
 ///
-/// Only what both allow goes out, but for the modes that let out what is denied. What the rules deny is not asked.
+/// Both must allow a request, unless a mode overrides a denial. The Rego policy is not evaluated for requests that
+/// the rules deny.
 #[must_use]
 pub fn decide<'p>(
     policy: &'p Policy,
@@ -45,7 +47,7 @@ pub fn decide<'p>(
     Ruling { decision, answer: answer.take() }
 }
 
-/// [`decide`], with what was asked on the way.
+/// Decides as [`decide`] does, and returns a trace of the evaluation.
 #[must_use]
 pub fn explain<'p>(
     policy: &'p Policy,

@@ -1,4 +1,4 @@
-//! Whether the definitions of one rule can contradict one another.
+//! Decides whether the definitions of one rule can contradict each other.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use regorus::unstable::{Expr, Literal, Ref, RuleBody};
 
 use super::syntax::{literal, mentions};
 
-/// One definition of a rule, as far as it tells whether another one can contradict it.
+/// The properties of one definition of a rule that tell whether another definition can contradict it.
 #[derive(Debug, Default)]
 pub(super) struct Definition {
-    /// Its value, where that is a constant.
+    /// The definition's value, if that is a constant.
     pub(super) value: Option<String>,
-    /// Conditions without which it gives no value.
+    /// Conditions that must hold for the definition to have a value.
     pub(super) holds: Vec<String>,
-    /// Conditions with which it gives none.
+    /// Conditions that must fail for the definition to have a value.
     fails: Vec<String>,
 }
 
@@ -25,7 +25,7 @@ impl Definition {
     ) -> Definition {
         let mut definition = Definition::default();
         let [body] = bodies else {
-            // Bodies behind `else` take turns, and what they take their turns on is not looked at.
+            // An `else` body applies only if earlier bodies fail. This analysis does not compare their conditions.
             if bodies.is_empty() {
                 definition.value = value.map_or(Some("true".to_owned()), literal);
             }
@@ -42,7 +42,7 @@ impl Definition {
                 Literal::NotExpr { expr, .. } => (expr, &mut definition.fails),
                 Literal::SomeVars { .. } | Literal::SomeIn { .. } | Literal::Every { .. } => continue,
             };
-            // The same words about a name of its own are another condition.
+            // Equal text about a local variable would be another condition.
             if !mentions(expr, locals) {
                 conditions.push(expr.span().text().to_owned());
             }

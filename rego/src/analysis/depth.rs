@@ -1,34 +1,35 @@
-//! How deep expressions lie in one another, told from a text's tokens: each link of a chain (`1 + 1 + …`, `a.b.c…`) is a
-//! level of the tree that the parser makes of it, and a tree is walked on a small stack; and the parser tries what stands
-//! in brackets more than once. So this comes before parsing.
+//! Measures the depth of expressions from a text's tokens, before it is parsed.
+//!
+//! Each link of a chain (`1 + 1 + …`, `a.b.c…`) is a level of the parser's tree, and a walk through the tree uses a
+//! small stack. The parser also tries the content of brackets more than once. So the limits must hold before parsing.
 
 use regorus::Source;
 use regorus::unstable::{Lexer, Span, Token, TokenKind};
 
 use crate::limits;
 
-/// What lies too deep, and where.
+/// An expression that is nested too deeply, and its place.
 pub(super) struct TooDeep {
     pub(super) span: Span,
-    /// How many of what may lie in one another.
+    /// The limit that it exceeds.
     pub(super) limit: usize,
     pub(super) what: &'static str,
 }
 
-/// The first token that lies deeper than [`limits::EXPRESSION_DEPTH`], which never says too little, and may say a few too
-/// much: what stands in brackets counts as deep as all that stands before it in its expression. Or the first bracket that
-/// lies deeper than [`limits::COLLECTION_DEPTH`].
+/// Returns the first token that lies deeper than [`limits::EXPRESSION_DEPTH`], or the first bracket that lies deeper
+/// than [`limits::COLLECTION_DEPTH`]. The measured depth is never too small and may be slightly too large: the
+/// content of brackets counts as deep as everything before it in its expression.
 pub(super) fn too_deep(source: &Source) -> Option<TooDeep> {
     let mut lexer = Lexer::new(source);
-    // What is open; the outermost is the text.
+    // The open brackets. The outermost entry is the text itself.
     let mut open = vec![Open { links: 0, collection: false }];
     let mut before = Before { line: 0, ends: true };
     loop {
-        // What cannot be read is for the parser to say.
+        // The parser reports a text that cannot be tokenised.
         let Ok(Token(kind, span)) = lexer.next_token() else { return None };
         let text = span.text();
         let role = match Role::of(&kind, text)? {
-            // Behind a dot it is a name like any other.
+            // After a dot, this word is an ordinary name.
             Role::Operand if before.ends && BETWEEN.contains(&text) => Role::Separator,
             role => role,
         };
@@ -59,45 +60,45 @@ pub(super) fn too_deep(source: &Source) -> Option<TooDeep> {
     }
 }
 
-/// Words between expressions that do not lie in one another.
+/// Words that separate expressions which are not nested in each other.
 const BETWEEN: [&str; 4] = ["as", "else", "if", "with"];
 
 /// An open bracket.
 struct Open {
-    /// The links so far of the expression in it.
+    /// The number of links so far in the current expression.
     links: usize,
-    /// Whether a collection may stand in it.
+    /// Whether the bracket may contain a collection.
     collection: bool,
 }
 
-/// The token before.
+/// The previous token.
 struct Before {
     line: u32,
-    /// Whether an expression may end with it.
+    /// Whether an expression may end with this token.
     ends: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// A name or a value; where it begins a line behind the end of an expression, another one begins.
+    /// A name or a value. If it begins a line after the end of an expression, a new expression begins.
     Operand,
-    /// An operator, or a dot.
+    /// An operator or a dot.
     Link,
-    /// Stands between expressions that do not lie in one another.
+    /// A token between expressions that are not nested in each other.
     Separator,
     Opening,
     Closing,
 }
 
 impl Role {
-    /// None at the end of the text.
+    /// Returns the token's role, or `None` at the end of the text.
     fn of(kind: &TokenKind, text: &str) -> Option<Role> {
         Some(match (kind, text) {
             (TokenKind::Eof, _) => return None,
             (TokenKind::Ident, "in") => Role::Link,
             (TokenKind::Symbol, "," | ";" | ":") => Role::Separator,
             (TokenKind::Symbol, ")" | "]" | "}") => Role::Closing,
-            // `set(` is one token.
+            // The lexer reads `set(` as one token.
             (_, text) if kind != &TokenKind::String && text.ends_with(['(', '[', '{']) => Role::Opening,
             (TokenKind::Symbol, _) => Role::Link,
             (TokenKind::Ident | TokenKind::Number | TokenKind::String | TokenKind::RawString, _) => {

@@ -1,4 +1,4 @@
-//! What the names in a policy stand for.
+//! Resolves the names in a policy.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,14 +8,14 @@ use regorus::unstable::{AssignOp, Expr, Literal, Module as Ast, Query, Ref, Rule
 use super::{Parsed, Rules, place};
 use crate::fault::Fault;
 
-/// The rules of all modules, and the imports of each.
+/// The rules of all modules, and the imports of each module.
 pub(super) struct Names<'a> {
     pub(super) rules: Rules<'a>,
-    /// Rules that only give a part of the input another name, with what stands below `input`.
+    /// Rules that only rename a part of the input, with the path of that part below `input`.
     pub(super) aliases: BTreeMap<Vec<String>, Vec<Step>>,
-    /// By module: what an imported name stands for.
+    /// The imported names of each module, with their paths.
     pub(super) imports: Vec<BTreeMap<String, Vec<String>>>,
-    /// By module: its package below `data`.
+    /// The package of each module, below `data`.
     pub(super) packages: Vec<Vec<String>>,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Names<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),
-    /// A key that is not known before the policy is run.
+    /// A key that is unknown before evaluation.
     Unknown,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Names<'a> {
                             entry.insert((index, rule));
                             names.aliases.extend(alias(rule).map(|steps| (path, steps)));
                         }
-                        // What has two definitions is more than another name.
+                        // A rule with two definitions is more than an alias.
                         Entry::Occupied(_) => {
                             names.aliases.remove(&path);
                         }
@@ -58,7 +58,7 @@ impl<'a> Names<'a> {
         names
     }
 
-    /// What a reference means: `input`, `data`, or nothing that is known, and the steps below it.
+    /// Resolves a reference to `input` or `data` and the steps below it. Returns `None` for other names.
     pub(super) fn resolve(
         &self,
         module: usize,
@@ -85,7 +85,7 @@ impl<'a> Names<'a> {
         Some((root.clone(), all))
     }
 
-    /// A few rules, for a person who looks for one.
+    /// Lists a few rules, as a suggestion in a fault.
     pub(super) fn some_rules(&self) -> String {
         let all: Vec<String> =
             self.rules.keys().take(8).map(|rule| format!("`data.{}`", rule.join("."))).collect();
@@ -93,7 +93,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Imported names; `rego.v1` and the future keywords name nothing.
+/// Reads the imported names. `rego.v1` and the future keywords import no names.
 fn imports(module: usize, ast: &Ast, faults: &mut Vec<Fault>) -> BTreeMap<String, Vec<String>> {
     let mut names = BTreeMap::new();
     for import in &ast.imports {
@@ -120,7 +120,7 @@ fn imports(module: usize, ast: &Ast, faults: &mut Vec<Fault>) -> BTreeMap<String
     names
 }
 
-/// The name of a rule: the first one of its head.
+/// Returns a rule's name: the first name in its head.
 pub(super) fn head_name(rule: &Ref<Rule>) -> Option<String> {
     let refr = match rule.as_ref() {
         Rule::Spec { head: RuleHead::Compr { refr, .. }, .. }
@@ -131,7 +131,7 @@ pub(super) fn head_name(rule: &Ref<Rule>) -> Option<String> {
     chain(refr).map(|(root, _)| root)
 }
 
-/// Whether a rule adds entries to a set of its name.
+/// Returns whether a rule adds entries to a set of its name.
 pub(super) fn builds_a_set(rule: &Ref<Rule>) -> bool {
     match rule.as_ref() {
         Rule::Spec { head: RuleHead::Set { refr, .. }, .. } => matches!(refr.as_ref(), Expr::Var { .. }),
@@ -139,7 +139,7 @@ pub(super) fn builds_a_set(rule: &Ref<Rule>) -> bool {
     }
 }
 
-/// What a rule without a condition names, if it is a part of the input.
+/// Returns the part of the input that an unconditional rule names, if it names one.
 fn alias(rule: &Ref<Rule>) -> Option<Vec<Step>> {
     let Rule::Spec { head: RuleHead::Compr { refr, assign: Some(assign), .. }, bodies, .. } = rule.as_ref()
     else {
@@ -150,7 +150,7 @@ fn alias(rule: &Ref<Rule>) -> Option<Vec<Step>> {
     (plain && steps.iter().all(|step| *step != Step::Unknown)).then_some(steps)
 }
 
-/// The keys of a path that has only keys.
+/// Returns the keys of a path that consists of keys only.
 fn keys(expr: &Ref<Expr>) -> Option<Vec<String>> {
     let (root, steps) = chain(expr)?;
     let rest = steps.into_iter().map(|step| match step {
@@ -160,7 +160,7 @@ fn keys(expr: &Ref<Expr>) -> Option<Vec<String>> {
     core::iter::once(Some(root)).chain(rest).collect()
 }
 
-/// `a.b["c"][d]` as its first name and the steps behind it.
+/// Splits `a.b["c"][d]` into its first name and the steps after it.
 pub(super) fn chain(expr: &Ref<Expr>) -> Option<(String, Vec<Step>)> {
     match expr.as_ref() {
         Expr::Var { span, .. } => Some((span.text().to_owned(), Vec::new())),
@@ -183,7 +183,7 @@ pub(super) fn chain(expr: &Ref<Expr>) -> Option<(String, Vec<Step>)> {
     }
 }
 
-/// The names that a rule makes itself, wherever in it: of these none is a rule or an import.
+/// Returns all local names of a rule, at any depth. None of them refers to a rule or an import.
 pub(super) fn locals(rule: &Ref<Rule>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     match rule.as_ref() {
@@ -200,7 +200,7 @@ pub(super) fn locals(rule: &Ref<Rule>) -> BTreeSet<String> {
     found
 }
 
-/// The names that a rule declares without a value.
+/// Returns the names that a rule declares without a value.
 pub(super) fn unbound(rule: &Ref<Rule>) -> BTreeSet<String> {
     let Rule::Spec { bodies, .. } = rule.as_ref() else { return BTreeSet::new() };
     let statements = bodies.iter().flat_map(|body| &body.query.stmts);
@@ -232,7 +232,8 @@ fn declared(query: &Ref<Query>, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What an expression declares: the left sides of `:=`, and what its comprehensions declare.
+/// Collects the names that an expression declares: the left sides of `:=`, and the names that its comprehensions
+/// declare.
 fn inside(expr: &Ref<Expr>, found: &mut BTreeSet<String>) {
     match expr.as_ref() {
         Expr::AssignExpr { op: AssignOp::ColEq, lhs, rhs, .. } => {
@@ -246,7 +247,7 @@ fn inside(expr: &Ref<Expr>, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The variables of a pattern.
+/// Collects the variables of a pattern.
 fn variables(pattern: &Ref<Expr>, found: &mut BTreeSet<String>) {
     match pattern.as_ref() {
         Expr::Var { span, .. } => {

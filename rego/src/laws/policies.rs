@@ -1,4 +1,4 @@
-//! Small policies of every form, out of few words, so that their rules meet.
+//! Generates small policies of every form from a small vocabulary, so that their rules interact.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-/// Rules and functions below the one that answers; each may use those before it.
+/// The number of rules and functions below the answering rule. Each may use the earlier ones.
 const LEVELS: usize = 3;
 
 const INPUT: [&str; 9] = [
@@ -47,12 +47,12 @@ const LOOPED: [&str; 7] = [
 ];
 const COMPARISONS: [&str; 7] = ["==", "!=", "<", "<=", ">", ">=", "=="];
 
-/// Which forms there are.
+/// The family of generated forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
-    /// Those that the fast engine may be trusted with.
+    /// Forms that the fast engine may be trusted with.
     Plain,
-    /// All.
+    /// All forms.
     Any,
 }
 
@@ -62,7 +62,7 @@ fn text<T: Into<String> + Clone + core::fmt::Debug + 'static>(options: Vec<T>) -
     select(options).prop_map(Into::into).boxed()
 }
 
-/// A text with something in the place of each `$`.
+/// Replaces each `$` of a template with a text.
 fn fill(template: &str, parts: &[String]) -> String {
     let mut pieces = template.split('$');
     let first = pieces.next().unwrap_or_default().to_owned();
@@ -77,7 +77,7 @@ fn fill_two((template, one, two): (&str, String, String)) -> String {
     fill(template, &[one, two])
 }
 
-/// What can be written in one place: the rules below it, and the names that stand for something there.
+/// The context of generated text: the rules below it, and the local names.
 #[derive(Clone, Copy)]
 struct Scope {
     family: Family,
@@ -103,12 +103,12 @@ impl Scope {
         Union::new_weighted(options).boxed()
     }
 
-    /// What is looked at entry by entry: in the plain family only what has entries.
+    /// A collection to loop over. In the plain family it is sure to be a collection.
     fn looped(self) -> Text {
         let known = text(LOOPED.to_vec());
         match (self.family, self.level) {
             (Family::Plain, 0) => known,
-            // Those that build sets have entries.
+            // Only rules that build sets are sure to be collections.
             (Family::Plain, level) => {
                 let rules: Vec<String> = (0..level).map(|rule| format!("r{rule}")).collect();
                 prop_oneof![3 => known, 1 => text(rules)].boxed()
@@ -117,7 +117,7 @@ impl Scope {
         }
     }
 
-    /// Something that has parts.
+    /// A value that may have entries.
     fn collection(self) -> Text {
         let rules: Vec<String> = (0..self.level).map(|rule| format!("r{rule}")).collect();
         let known = [
@@ -213,7 +213,7 @@ impl Scope {
         prop_oneof![8 => self.plain(), 1 => every, 1 => with].boxed()
     }
 
-    /// Statements, the first of which give names; and the names.
+    /// The statements of a body, the first of which declare names, and those names.
     fn body(self) -> BoxedStrategy<(String, &'static [&'static str])> {
         let none = vec(self.statement(), 1..4).prop_map(|lines| (lines, &[][..]));
         let scope = self.with(&["x"]);
@@ -224,7 +224,7 @@ impl Scope {
             .prop_map(|(first, second, rest)| ([vec![first, second], rest].concat(), &["x", "y"][..]));
         let pair = (self.looped(), vec(both.statement(), 0..3))
             .prop_map(|(c, rest)| ([vec![format!("some x, y in {c}")], rest].concat(), &["x", "y"][..]));
-        // The names of a function's argument stay.
+        // A function's argument names remain in scope.
         let own = self.locals;
         prop_oneof![4 => none, 3 => one, 1 => two, 1 => pair]
             .prop_map(move |(lines, names): (Vec<String>, &'static [&'static str])| {
@@ -244,7 +244,8 @@ impl Scope {
         .boxed()
     }
 
-    /// What a definition with this body gives. Of what is looked at entry by entry, only a constant is sure to be one.
+    /// The value of a definition with this body. In a loop of the plain family only a constant is sure to be a single
+    /// value.
     fn value(self, body: &str) -> Text {
         let constant = text(CONSTANTS.to_vec());
         let plain = self.family == Family::Plain;
@@ -255,7 +256,7 @@ impl Scope {
         prop_oneof![1 => constant, 2 => term].boxed()
     }
 
-    /// `= value if { … } else …`, for a head that stands before it.
+    /// The text `= value if { … } else …` after a rule's head.
     fn definition(self) -> Text {
         let scope = self;
         let alternative = self.body().prop_flat_map(move |(lines, names)| {
@@ -329,7 +330,7 @@ impl Scope {
         let scope = self;
         let definition = head.prop_flat_map(move |head| {
             let locals: &'static [&'static str] = if head.contains('x') { &["x"] } else { &[] };
-            // Its own argument is called `x`, and what else it names has other names.
+            // The argument is called `x`, and the body's own names differ from it.
             let scope = scope.with(locals);
             let both: &'static [&'static str] = if locals.is_empty() { &["y"] } else { &["x", "y"] };
             let body = vec(scope.statement(), 1..3);
@@ -361,12 +362,12 @@ impl Scope {
     }
 }
 
-/// One definition, now and then more: those that contradict one another are the slow engine's.
+/// One definition, or sometimes several. Definitions that contradict each other need the slow engine.
 fn definitions<T: core::fmt::Debug>(one: impl Strategy<Value = T> + Clone) -> impl Strategy<Value = Vec<T>> {
     prop_oneof![9 => vec(one.clone(), 1), 1 => vec(one, 2..4)]
 }
 
-/// A policy whose answer is `data.p.allow`.
+/// A policy whose query is `data.p.allow`.
 pub(super) fn policy(family: Family) -> Text {
     let levels: Vec<Text> = (0..LEVELS)
         .flat_map(|level| {
@@ -386,5 +387,5 @@ pub(super) fn policy(family: Family) -> Text {
         .boxed()
 }
 
-/// The data that they read.
+/// The data of all generated policies.
 pub(super) const DATA_TEXT: &str = r#"{"list": ["a", "b", "GET"], "map": {"a": "b", "b": ["a"], "GET": 1}, "nested": {"a": {"list": ["a"]}}, "truth": {"no": false}}"#;

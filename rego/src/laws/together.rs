@@ -1,4 +1,4 @@
-//! Laws of both policies together: a Rego policy takes away, and gives nothing.
+//! Laws of both policies together: a Rego policy only restricts the document's rules.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use crate::program::{EvaluationError, Program};
 use crate::ruling::{decide, explain};
 
 const NAMES: [&str; 5] = ["a.example", "b.a.example", "xa.example", "other.test", "none.test"];
-/// Only a rule that names it can allow it.
+/// An address, which only a rule that names it can allow.
 const ADDRESS: &str = "192.0.2.1";
 const HEADERS: &[(&str, &[u8])] = &[("a", b"1"), ("x-a", b"b")];
 
@@ -24,13 +24,13 @@ thread_local! {
     static ENDLESS: Rc<Program> = Rc::new(endless());
 }
 
-/// A program of the policy as `weir check` takes it.
+/// A program of a policy that passes `weir check`.
 fn checked(text: &str) -> Program {
     let checked = check(&bundle(text)).unwrap_or_else(|faults| panic!("{faults:#?}"));
     Program::load(&checked.plan).unwrap()
 }
 
-/// One that takes more steps than there are, whatever it is asked; `weir check` would refuse it.
+/// A program that exceeds the step limit for every request. `weir check` would reject it.
 fn endless() -> Program {
     let loops = "some a in numbers; some b in numbers; some c in numbers; a + b + c < 0";
     let numbers: Vec<String> = (0..60).map(|number| number.to_string()).collect();
@@ -62,7 +62,7 @@ fn rule(effect: Effect) -> impl Strategy<Value = String> {
     )
 }
 
-/// A document's rules and its mode.
+/// The rules of a document, and its mode.
 #[derive(Clone, Debug)]
 struct Rules {
     mode: &'static str,
@@ -70,17 +70,17 @@ struct Rules {
 }
 
 impl Rules {
-    /// Whether the document says itself what may go out.
+    /// Returns whether the document has allow rules of its own.
     fn fences(&self) -> bool {
         self.rules.iter().any(|rule| rule.starts_with("effect: allow"))
     }
 
-    /// With its Rego policy, which is not here yet.
+    /// Compiles the document with the key `rego`, whose policy is loaded elsewhere.
     fn with_rego(&self) -> Result<Policy, Faults> {
         self.compile("rego: {policy: p.rego}", None)
     }
 
-    /// Without a Rego policy, and open where it left the allowing to it.
+    /// Compiles the document without a Rego policy. If the Rego policy would decide alone, a rule allows every host.
     fn alone(&self) -> Result<Policy, Faults> {
         let all = format!("effect: allow, schemes: [http, https], hosts: [{}]", NAMES.join(", "));
         self.compile("", (!self.fences()).then_some(&all))
@@ -93,13 +93,13 @@ impl Rules {
         compile_document(&document).map(|compiled| compiled.policy)
     }
 
-    /// Both, side by side.
+    /// Compiles both variants.
     fn policies(&self) -> (Policy, Policy) {
         (self.with_rego().unwrap(), self.alone().unwrap())
     }
 }
 
-/// Deny rules, or deny and allow rules; none that another one makes useless, which is a fault.
+/// Deny rules, or deny and allow rules. A rule that another makes useless is left out, because that is a fault.
 fn rules() -> impl Strategy<Value = Rules> {
     let deny = || vec(rule(Effect::Deny), 0..4);
     let both = (deny(), vec(rule(Effect::Allow), 1..4)).prop_map(|(deny, allow)| [deny, allow].concat());
@@ -141,7 +141,7 @@ impl Asked {
     }
 }
 
-/// Requests for the hosts that documents know, in right and in wrong spellings, over right and over wrong connections.
+/// Requests for the hosts in the documents, in right and wrong spellings, over right and wrong connections.
 fn asked() -> impl Strategy<Value = Asked> {
     let spelling = select(&["$", "$", "$", "$.", "u@$", "$:", "$ ", "%24$", "$..", "$\u{e4}"][..]);
     let port = select(&["", "", "", ":80", ":443", ":8443", ":0", ":a"][..]);
@@ -173,7 +173,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
 }
 
-/// What a decision says, but for the rule that allows: that one has another name where Rego allows.
+/// The comparable parts of a decision. The allowing rule is left out, because its name differs if Rego allows.
 fn said(decision: &Decision<'_>) -> (Effect, Reason, bool, Option<String>) {
     let denying = decision.rule.filter(|rule| rule.effect() == Effect::Deny);
     let denying = denying.map(|rule| rule.id().to_owned());
@@ -241,7 +241,7 @@ proptest! {
             } else if plain.effect == Effect::Deny {
                 prop_assert_eq!(said(&ruling.decision), said(&plain), "{}\n{:?}", text, asked);
             } else if plain.reason != Reason::Allowed {
-                // What a rule only reports, or open mode lets out, Rego may still deny.
+                // Rego may also deny a request that report mode or open mode allows.
                 let by_rego = [Reason::DeniedByRego, Reason::RegoError, Reason::AmbiguousPath];
                 let same = said(&ruling.decision) == said(&plain);
                 prop_assert!(same || by_rego.contains(&ruling.decision.reason), "{}\n{:?}", text, asked);

@@ -1,4 +1,4 @@
-//! What is read of the input and the data.
+//! Finds the parts of the input and the data that a policy reads.
 
 use regorus::unstable::{Expr, Ref, Span};
 

@@ -1,4 +1,4 @@
-//! What the fast engine is trusted with.
+//! Finds the forms that the fast engine cannot be trusted with.
 
 use regorus::Value;
 use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, RuleBody, RuleHead, Span};
@@ -10,15 +10,15 @@ use crate::analysis::syntax::{children, is_literal, iterates, known};
 use crate::parts::Part;
 
 impl Walk<'_, '_> {
-    /// Whether the fast engine gives a rule of this form its value: it builds objects wrongly, those of sets as well, and
-    /// takes two different values of one rule for none, where it is an error.
+    /// Checks a rule's head. The fast engine builds objects wrongly, and also objects of sets. It treats two
+    /// different values of one rule as undefined, where Rego requires an error.
     pub(super) fn trust_head(&mut self, span: &Span, head: &RuleHead, bodies: &[RuleBody]) {
         let (RuleHead::Compr { refr, .. } | RuleHead::Func { refr, .. } | RuleHead::Set { refr, .. }) = head;
         if !matches!(refr.as_ref(), Expr::Var { .. }) {
             return self.distrust(span, "a rule that builds an object");
         }
         let assign = match head {
-            // Its entries never contradict one another. The interpreter fails where one has no value.
+            // Entries of a set never contradict each other. But the interpreter fails if an entry is undefined.
             RuleHead::Set { key, .. } => {
                 if key.as_ref().is_none_or(|key| self.asks_a_rule(key)) {
                     self.distrust(span, "a set of what rules or functions give");
@@ -32,7 +32,7 @@ impl Walk<'_, '_> {
         if let Some(value) = assign.as_ref().map(|assign| &assign.value)
             && self.is_of_input(value)
         {
-            // It is never `false`: nothing in the input is.
+            // A value from the input is never `false`, so the definition holds only if the value exists.
             definition.holds.push(value.span().text().to_owned());
         }
         let values = assign.iter().map(|assign| &assign.value);
@@ -50,7 +50,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The fast engine takes no `else` behind a body that held and gave nothing, or that it went through in a loop.
+    /// Checks `else`. The fast engine skips `else` after a body that held without a value, or that it evaluated in a
+    /// loop.
     pub(super) fn trust_else(&mut self, head: &RuleHead, bodies: &[RuleBody]) {
         let first = match head {
             RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => assign.as_ref(),
@@ -67,7 +68,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The interpreter declares what is declared within a loop once for each entry, and finds that wrong.
+    /// Checks the order of declarations. The interpreter repeats a declaration after a loop for each entry, and
+    /// rejects the repetition.
     pub(super) fn trust_order(&mut self, query: &Query) {
         let mut before = query.stmts.iter().skip_while(|statement| !self.is_loop(statement)).skip(1);
         if let Some(late) = before.find(|statement| matches!(statement.literal, Literal::SomeVars { .. })) {
@@ -75,7 +77,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether what stands behind it is asked for each of several entries.
+    /// Returns whether the statements after this one are evaluated for each of several entries.
     fn is_loop(&self, statement: &LiteralStmt) -> bool {
         match &statement.literal {
             Literal::SomeIn { .. } => true,
@@ -84,7 +86,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether a rule or a function has a part in it.
+    /// Returns whether the expression involves a rule or a function.
     fn asks_a_rule(&self, expr: &Ref<Expr>) -> bool {
         let called = match expr.as_ref() {
             Expr::Call { fcn, .. } => fcn,
@@ -97,7 +99,7 @@ impl Walk<'_, '_> {
         itself || children(expr).iter().any(|child| self.asks_a_rule(child))
     }
 
-    /// Whether it is a part of the input, or another name for one.
+    /// Returns whether the value is a part of the input, or an alias of one.
     fn is_of_input(&self, value: &Ref<Expr>) -> bool {
         match self.names.resolve(self.module, &self.locals, value) {
             Some((root, _)) if root == "input" => true,
@@ -106,7 +108,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// What the interpreter refuses to loop over, the other takes for empty.
+    /// Checks a loop's collection. The interpreter fails for a value that is no collection, and the fast engine
+    /// treats it as empty.
     pub(super) fn trust_loop(&mut self, collection: &Ref<Expr>) {
         let known = match collection.as_ref() {
             Expr::Array { .. } | Expr::Set { .. } | Expr::Object { .. } => true,
@@ -142,7 +145,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The fast engine looks at no key, and says `false` where a part is undefined.
+    /// Checks `in`. The fast engine ignores a key, and returns `false` if an operand is undefined.
     pub(super) fn trust_membership(
         &mut self,
         span: &Span,
@@ -157,7 +160,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether it has a value for every request.
+    /// Returns whether the expression has a value for every request.
     fn is_defined(&self, expr: &Ref<Expr>) -> bool {
         if is_literal(expr) {
             return true;
@@ -173,14 +176,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether the steps lead to a rule that builds a set.
+    /// Returns whether the steps lead to a rule that builds a set.
     fn is_set(&self, steps: &[Step]) -> bool {
         let path = known(steps);
         let whole = path.len() == steps.len();
         self.names.rules.get(&path).is_some_and(|(_, rule)| whole && names::builds_a_set(rule))
     }
 
-    /// What stands at a path of the data, if no rule has a part in it.
+    /// Returns the data at a path, unless a rule contributes to it.
     fn own_data(&self, steps: &[Step]) -> Option<&Value> {
         let path = known(steps);
         if path.len() < steps.len() || self.touches_rules(&path) {
@@ -189,7 +192,7 @@ impl Walk<'_, '_> {
         Some(path.iter().fold(self.data, |value, key| &value[key.as_str()]))
     }
 
-    /// Whether a name in brackets has no value of its own, so that it takes all.
+    /// Returns whether a name in brackets is unbound, so that it matches every entry.
     pub(super) fn is_unbound(&self, index: &Ref<Expr>) -> bool {
         let Expr::Var { span, .. } = index.as_ref() else { return false };
         let name = span.text();
@@ -204,7 +207,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Whether the steps lead to this part, and not into it.
+/// Returns whether the steps lead exactly to this part, rather than into it.
 fn is_part(part: Part, steps: &[Step]) -> bool {
     known(steps).len() == steps.len()
         && known(steps).iter().map(String::as_str).eq(part.keys().iter().copied())
