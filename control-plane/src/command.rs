@@ -7,4 +7,5 @@ mod duration;
 pub mod explain;
 pub mod redirect;
 pub mod run;
+mod streams;
 pub mod test;

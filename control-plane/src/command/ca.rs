@@ -1,6 +1,6 @@
 //! `weir ca`: what the interception CA is, its certificates for those who are to trust it, and a new one in its place.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use weir_policy::Host;
 
-use super::duration;
+use super::{duration, streams};
 use crate::ca::authority::{Authority, TrustedRoot};
 use crate::ca::name_constraints::NameConstraints;
 use crate::ca::validity::date;
@@ -89,7 +89,7 @@ enum Format {
 /// # Errors
 /// When the CA cannot be used, or stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    act(&arguments.action, SystemTime::now(), &mut io::stdout().lock())?;
+    act(&arguments.action, SystemTime::now(), &mut streams::stdout())?;
     Ok(ExitCode::Ok)
 }
 

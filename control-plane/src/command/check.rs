@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 use weir_policy::{Fault, Policy};
 
+use crate::command::streams;
 use crate::enforced::{self, Enforced, FaultyFile, Reading};
 use crate::exit_code::ExitCode;
 use crate::policy_document::{PolicyDocument, PolicyDocumentError};
@@ -27,10 +28,12 @@ pub struct Arguments {
 /// be read.
 ///
 /// # Errors
-/// When stdout or stderr does not take what is to be said.
+/// When stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    Ok(check(arguments, &mut io::stdin().lock(), &mut out, &mut err, Style::of_stderr())?)
+    let (mut out, mut err) = (streams::stdout(), streams::stderr());
+    let code = check(arguments, &mut io::stdin().lock(), &mut out, &mut err, Style::of_stderr())?;
+    out.flush()?;
+    Ok(code)
 }
 
 fn check(

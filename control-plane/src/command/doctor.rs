@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use weir_policy::Policy;
 
 use crate::capabilities::UpstreamTlsChoice;
+use crate::command::streams;
 use crate::dns::name_servers::NameServers;
 use crate::environment::SystemRoots;
 use crate::exit_code::ExitCode;
@@ -73,14 +74,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let policy = match document.parse(weir_policy::compile) {
         Ok(policy) => Arc::new(policy),
         Err(faults) => {
-            eprint!("{}", report::faults(document.name(), document.text(), &faults, Style::of_stderr()));
+            let report = report::faults(document.name(), document.text(), &faults, Style::of_stderr());
+            streams::stderr().write_all(report.as_bytes())?;
             return Ok(ExitCode::Invalid);
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let findings = runtime.block_on(examine(arguments, &policy, &document))?;
     runtime.shutdown_background();
-    let mut out = io::stdout().lock();
+    let mut out = streams::stdout();
     for finding in &findings {
         if arguments.json {
             writeln!(out, "{}", finding.object())?;
@@ -88,6 +90,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             write!(out, "{finding}")?;
         }
     }
+    out.flush()?;
     let fails = findings.iter().any(|finding| finding.severity == Severity::Problem);
     Ok(if fails { ExitCode::Failure } else { ExitCode::Ok })
 }

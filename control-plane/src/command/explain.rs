@@ -8,6 +8,7 @@ use serde_json::json;
 use weir_policy::{Decision, Effect, Mode, Outcome, PolicyVersion, Reason, Request, Target, Tls, Trace};
 use weir_rego::{Answer, EvaluationError, Program, Ruling};
 
+use crate::command::streams;
 use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
 use crate::policy_document::PolicyDocument;
@@ -42,10 +43,12 @@ fn header(text: &str) -> Result<(String, String), String> {
 /// Decides the request and says why. The code is [`ExitCode::Ok`] for allow and [`ExitCode::Deny`] for deny.
 ///
 /// # Errors
-/// When the policy cannot be read, or stdout or stderr does not take what is to be said.
+/// When the policy cannot be read, or stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    explain(arguments, &mut io::stdin().lock(), &mut out, &mut err, Style::of_stderr())
+    let (mut out, mut err) = (streams::stdout(), streams::stderr());
+    let code = explain(arguments, &mut io::stdin().lock(), &mut out, &mut err, Style::of_stderr())?;
+    out.flush()?;
+    Ok(code)
 }
 
 fn explain(

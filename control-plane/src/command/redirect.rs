@@ -1,10 +1,11 @@
 //! `weir redirect nft`: the rules that leave a workload no other way out than Weir, on stdout.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::{Args, Subcommand};
 
+use crate::command::streams;
 use crate::exit_code::ExitCode;
 use crate::redirection::{Cgroup, Resolver, Ruleset};
 
@@ -56,6 +57,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ports: ports.iter().copied().collect::<BTreeSet<_>>(),
         resolvers: dns.clone(),
     };
-    write!(io::stdout().lock(), "{ruleset}")?;
+    let mut out = streams::stdout();
+    write!(out, "{ruleset}")?;
+    out.flush()?;
     Ok(ExitCode::Ok)
 }

@@ -13,6 +13,7 @@ use weir_policy::cases::{self, Case};
 use weir_policy::{Decision, Policy, Tls};
 use weir_rego::{LoadError, Plan, Program};
 
+use crate::command::streams;
 use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
 use crate::policy_document::PolicyDocument;
@@ -40,10 +41,12 @@ pub struct Arguments {
 /// [`ExitCode::Failure`] if a decision is another one than expected, or a path holds no cases.
 ///
 /// # Errors
-/// When a file or folder cannot be read, or stdout or stderr does not take what is to be said.
+/// When a file or folder cannot be read, or stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    test(arguments, &mut out, &mut err, Style::of_stderr())
+    let (mut out, mut err) = (streams::stdout(), streams::stderr());
+    let code = test(arguments, &mut out, &mut err, Style::of_stderr())?;
+    out.flush()?;
+    Ok(code)
 }
 
 fn test(

@@ -1,0 +1,85 @@
+//! Standard output and standard error of the commands that say something and end.
+
+use std::io::{self, ErrorKind, StderrLock, StdoutLock, Write};
+
+/// Standard output. A reader that closes it has read enough (`weir explain … | head -1`): the rest is left out, and the
+/// command ends with the code that it would have had. Any other failure is one.
+pub(super) fn stdout() -> Stream<StdoutLock<'static>> {
+    Stream { to: io::stdout().lock(), closed: false, forgives: |kind| kind == ErrorKind::BrokenPipe }
+}
+
+/// Standard error. What it does not take is lost, and there is no other place for it.
+pub(super) fn stderr() -> Stream<StderrLock<'static>> {
+    Stream { to: io::stderr().lock(), closed: false, forgives: |_| true }
+}
+
+pub(super) struct Stream<W> {
+    to: W,
+    closed: bool,
+    forgives: fn(ErrorKind) -> bool,
+}
+
+impl<W: Write> Stream<W> {
+    fn forgive<T>(&mut self, result: io::Result<T>, instead: T) -> io::Result<T> {
+        match result {
+            Err(error) if (self.forgives)(error.kind()) && error.kind() != ErrorKind::Interrupted => {
+                self.closed = true;
+                Ok(instead)
+            }
+            result => result,
+        }
+    }
+}
+
+impl<W: Write> Write for Stream<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed {
+            return Ok(bytes.len());
+        }
+        let result = self.to.write(bytes);
+        self.forgive(result, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let result = self.to.flush();
+        self.forgive(result, ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Failing(ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn only_a_closed_pipe_is_forgiven_on_stdout() {
+        let forgives = stdout().forgives;
+        let mut closed = Stream { to: Failing(ErrorKind::BrokenPipe), closed: false, forgives };
+        closed.write_all(b"one").unwrap();
+        closed.flush().unwrap();
+        let mut full = Stream { to: Failing(ErrorKind::StorageFull), closed: false, forgives };
+        assert_eq!(full.write_all(b"one").unwrap_err().kind(), ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn nothing_is_held_against_stderr() {
+        let forgives = stderr().forgives;
+        for kind in [ErrorKind::BrokenPipe, ErrorKind::StorageFull] {
+            Stream { to: Failing(kind), closed: false, forgives }.write_all(b"one").unwrap();
+        }
+    }
+}
