@@ -23,6 +23,7 @@ pub mod filter_module;
 pub mod invalid_request;
 pub mod leaf_secrets;
 pub mod nodes;
+pub mod output_stream;
 pub mod policy_document;
 pub mod process;
 pub mod proxy_credentials;

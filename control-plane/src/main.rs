@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use weir::command::{ca, check, doctor, explain, redirect, run, test};
 use weir::exit_code::ExitCode as Outcome;
+use weir::output_stream;
 use weir::process::tether;
 
 /// An egress gateway built on Envoy: workloads reach only the hosts, methods and paths that a policy allows
@@ -51,10 +52,15 @@ fn main() -> ExitCode {
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(output_stream::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+    // The default hook waits for stderr.
+    std::panic::set_hook(Box::new(|panic| {
+        output_stream::stderr().write(format!("weir: a fault of weir's own: {panic}\n"));
+        output_stream::finish();
+    }));
     let outcome = match weir.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
@@ -64,11 +70,10 @@ fn main() -> ExitCode {
         Command::Redirect(arguments) => redirect::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
-    match outcome {
-        Ok(code) => code.into(),
-        Err(error) => {
-            eprintln!("weir: {error:#}");
-            Outcome::Failure.into()
-        }
-    }
+    let code = outcome.unwrap_or_else(|error| {
+        output_stream::stderr().write(format!("weir: {error:#}\n"));
+        Outcome::Failure
+    });
+    output_stream::finish();
+    code.into()
 }

@@ -144,8 +144,8 @@ impl Run {
         arguments
     }
 
-    /// `weir`, told to keep the sockets of a run in a folder of the test's own.
-    fn command(&self) -> Result<Command> {
+    /// `weir` with its arguments, told to keep the sockets of a run in a folder of the test's own.
+    pub fn command(&self) -> Result<Command> {
         fs::create_dir_all(self.runtime())?;
         let mut command = weir_command()?;
         if let Some(roots) = &self.system_roots {

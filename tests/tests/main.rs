@@ -4,6 +4,7 @@
 mod each_envoy;
 
 mod address_guard;
+mod blocked_output;
 mod certificates;
 mod client_hellos;
 mod command;

@@ -55,6 +55,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last decisions may take to arrive after the command has ended.
 const LAST_DECISIONS: Duration = Duration::from_millis(100);
+/// How long all of them may take.
+const LAST_DECISIONS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
@@ -129,14 +131,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let modules = FilterModules::embedded()?;
     let Some((mut policy_file, Enforced { policy, upstream_files, rego })) =
         PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
     else {
         return Ok(ExitCode::Invalid);
     };
+    // Not before: until the policy is read, which may come from a person at a terminal, a signal ends the process.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let binary = settings::envoy_binary(arguments.envoy.as_deref())?;
     let runtime = RuntimeFolder::new()?;
     let files = arguments.ca_certificate.zip(arguments.ca_key);
@@ -234,8 +237,12 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             },
         }
     };
-    while let Ok(decision) = tokio::time::timeout(LAST_DECISIONS, decisions.recv()).await {
-        if !output.decision(decision) {
+    // Clients may go on for as long as Envoy does.
+    let end = tokio::time::Instant::now() + LAST_DECISIONS_WITHIN;
+    while let Ok(decision) =
+        tokio::time::timeout_at(end.min(tokio::time::Instant::now() + LAST_DECISIONS), decisions.recv()).await
+    {
+        if !output.decision(decision) || tokio::time::Instant::now() >= end {
             break;
         }
     }

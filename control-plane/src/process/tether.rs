@@ -10,6 +10,7 @@
 //! child.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 
 use tokio::process::Command;
 
@@ -46,7 +47,8 @@ pub fn run_if_asked() {
     }
     let arguments: Vec<OsString> = arguments.collect();
     let (code, message) = exec(&arguments);
-    eprintln!("weir: {message}");
+    // A closed stream must not change the code.
+    let _ = writeln!(std::io::stderr(), "weir: {message}");
     std::process::exit(code);
 }
 

@@ -9,6 +9,7 @@ use weir_policy::Reason;
 
 use crate::decision_log::Decision;
 use crate::environment::Environment;
+use crate::output_stream;
 use crate::report::printable;
 
 /// Characters of Envoy's words that a line shows.
@@ -35,17 +36,18 @@ impl Output {
         credentials: Option<&Path>,
         after: Duration,
     ) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        environment.write_exports(&mut stdout)?;
+        let mut lines = Vec::new();
+        environment.write_exports(&mut lines)?;
         if let Some(file) = credentials {
             let file = file.display();
             writeln!(
-                stdout,
+                lines,
                 "# the proxy asks for credentials: write `USER:PASSWORD@` of `{file}` before its address"
             )?;
         }
-        writeln!(stdout, "# ready in {} ms", after.as_millis())?;
-        stdout.flush()
+        writeln!(lines, "# ready in {} ms", after.as_millis())?;
+        output_stream::stdout().write(String::from_utf8_lossy(&lines).into_owned());
+        Ok(())
     }
 
     /// Prints a decision; false when no more will come.
@@ -53,12 +55,12 @@ impl Output {
         match decision {
             Ok(decision) if decision.record.host == self.hidden_host => true,
             Ok(decision) if self.alone => {
-                print(&(if self.json { json(&decision) } else { human(&decision) } + "\n"));
+                output_stream::stdout().write(self.line(&decision) + "\n");
                 true
             }
             Ok(decision) => {
                 if decision.record.effect == "deny" || decision.record.reason != Reason::Allowed.as_str() {
-                    eprintln!("weir: {}", if self.json { json(&decision) } else { human(&decision) });
+                    output_stream::stderr().write(format!("weir: {}\n", self.line(&decision)));
                 }
                 true
             }
@@ -68,6 +70,10 @@ impl Output {
             }
             Err(RecvError::Closed) => false,
         }
+    }
+
+    fn line(&self, decision: &Decision) -> String {
+        if self.json { json(decision) } else { human(decision) }
     }
 }
 
@@ -107,10 +113,4 @@ fn human(decision: &Decision) -> String {
         line.push_str(&printable(&failure));
     }
     line
-}
-
-/// A reader that has gone away is no reason to end the proxy.
-fn print(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

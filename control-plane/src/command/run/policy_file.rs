@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::watched_files::WatchedFiles;
 use crate::enforced::{self, Enforced, FaultyFile, NamedFile, Reading};
+use crate::output_stream;
 use crate::policy_document::{PolicyDocument, PolicyDocumentError};
 use crate::report::Style;
 use crate::upstream_files::UpstreamFiles;
@@ -78,5 +79,8 @@ impl PolicyFile {
 }
 
 fn reported(outcome: Result<Enforced, Vec<FaultyFile>>) -> Option<Enforced> {
-    outcome.inspect_err(|files| eprint!("{}", enforced::report(files, Style::of_stderr()))).ok()
+    let report = |files: &Vec<FaultyFile>| {
+        output_stream::stderr().write(enforced::report(files, Style::of_stderr()));
+    };
+    outcome.inspect_err(report).ok()
 }

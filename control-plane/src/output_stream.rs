@@ -1,0 +1,223 @@
+//! Standard output and standard error, written to without waiting.
+//!
+//! Whoever holds the other end of a stream can keep a write to it from ending: a pipe that nobody reads, a terminal that
+//! is stopped, a FIFO. The descriptors are shared with the command and with other processes, so they stay in blocking
+//! mode (`O_NONBLOCK` would be theirs as well); instead, each stream has a bounded queue and a thread that may wait. What
+//! does not fit into the queue is dropped, counted, and told as soon as the stream takes a line again.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+/// The bytes that wait for a stream: some thousand decisions, or the longest report of a policy's faults.
+const QUEUE_BYTES: usize = 1 << 20;
+/// How long the end of the program waits for the streams.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+static STDOUT: OnceLock<OutputStream> = OnceLock::new();
+static STDERR: OnceLock<OutputStream> = OnceLock::new();
+
+/// Standard output.
+pub fn stdout() -> &'static OutputStream {
+    STDOUT.get_or_init(|| OutputStream::new("stdout", "# ", io::stdout()))
+}
+
+/// Standard error.
+pub fn stderr() -> &'static OutputStream {
+    STDERR.get_or_init(|| OutputStream::new("stderr", "weir: ", io::stderr()))
+}
+
+/// Waits until both streams have taken what was written to them, for a second at most.
+pub fn finish() {
+    let deadline = Instant::now() + LAST_WORDS;
+    for stream in [&STDOUT, &STDERR].into_iter().filter_map(OnceLock::get) {
+        stream.finish(deadline);
+    }
+}
+
+/// A stream that takes every write at once.
+#[derive(Debug)]
+pub struct OutputStream {
+    name: &'static str,
+    /// What a line of our own begins with.
+    prefix: &'static str,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    texts: VecDeque<Text>,
+    bytes: usize,
+    /// Lines that were dropped, and are not told of yet.
+    dropped: u64,
+    /// Whether a text is with the stream.
+    writing: bool,
+}
+
+#[derive(Debug)]
+struct Text {
+    text: String,
+    /// The dropped lines that it tells of, and those that are lost if it is.
+    lines: u64,
+}
+
+impl OutputStream {
+    fn new(name: &'static str, prefix: &'static str, to: impl AsFd + Send + 'static) -> Self {
+        let shared = Arc::new(Shared::default());
+        let writing = Arc::clone(&shared);
+        let thread = thread::Builder::new().name(name.to_owned());
+        // Without a thread everything is dropped, which is no reason to end.
+        let _ = thread.spawn(move || write_texts(name, &writing, prefix, to.as_fd()));
+        Self { name, prefix, shared }
+    }
+
+    /// Writes a text, whole lines, or drops it.
+    pub fn write(&self, text: String) {
+        let mut queue = self.shared.lock();
+        if queue.bytes + text.len() > QUEUE_BYTES && !queue.texts.is_empty() {
+            let first = queue.dropped == 0;
+            queue.dropped += lines(&text);
+            drop(queue);
+            if first {
+                say_elsewhere(self.name, "it is not read");
+            }
+            return;
+        }
+        queue.push_dropped(self.prefix);
+        queue.push(Text { lines: lines(&text), text });
+        drop(queue);
+        self.shared.changed.notify_all();
+    }
+
+    fn finish(&self, deadline: Instant) {
+        let mut queue = self.shared.lock();
+        while queue.writing || !queue.texts.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            queue = self.shared.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// For `tracing`, which writes each event in one piece.
+impl io::Write for &OutputStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        OutputStream::write(self, String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Each change of a queue is made whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next text to write.
+    fn next(&self) -> Text {
+        let mut queue = self.lock();
+        queue.writing = false;
+        self.changed.notify_all();
+        loop {
+            if let Some(text) = queue.texts.pop_front() {
+                queue.bytes -= text.text.len();
+                queue.writing = true;
+                return text;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, text: Text) {
+        self.bytes += text.text.len();
+        self.texts.push_back(text);
+    }
+
+    /// Tells what was dropped, if anything was.
+    fn push_dropped(&mut self, prefix: &str) {
+        let lines = std::mem::take(&mut self.dropped);
+        if lines > 0 {
+            let text = format!("{prefix}{lines} lines were dropped here: this stream did not take them\n");
+            self.push(Text { text, lines });
+        }
+    }
+}
+
+fn lines(text: &str) -> u64 {
+    text.lines().count() as u64
+}
+
+/// Whoever does not read stdout may read stderr. The other way round there is no place: stdout is for data.
+fn say_elsewhere(name: &str, why: &str) {
+    if name != "stderr" {
+        tracing::warn!("lines for {name} are dropped: {why}");
+    }
+}
+
+/// Writes what is in the queue, for as long as the process lives.
+fn write_texts(name: &str, shared: &Shared, prefix: &str, to: BorrowedFd<'_>) {
+    let mut within_line = false;
+    loop {
+        let Text { text, lines } = shared.next();
+        // A write that failed may have left the beginning of a line.
+        let text = if within_line { format!("\n{text}") } else { text };
+        let (written, result) = write_text(to, text.as_bytes());
+        if let Some(last) = text.as_bytes()[..written].last() {
+            within_line = *last != b'\n';
+        }
+        let mut queue = shared.lock();
+        let first = queue.dropped == 0;
+        match result {
+            // The line that tells of dropped ones comes behind the texts that were in the queue then.
+            Ok(()) if queue.texts.is_empty() => queue.push_dropped(prefix),
+            Ok(()) => {}
+            Err(error) => {
+                // Nobody is at the other end, or the disk is full; that may change.
+                queue.dropped += lines;
+                drop(queue);
+                if first {
+                    say_elsewhere(name, &error.to_string());
+                }
+            }
+        }
+    }
+}
+
+/// Writes a text, and waits for that as long as it takes. Returns how much was written.
+fn write_text(to: BorrowedFd<'_>, text: &[u8]) -> (usize, rustix::io::Result<()>) {
+    let mut written = 0;
+    while written < text.len() {
+        match rustix::io::write(to, &text[written..]) {
+            Ok(count) => written += count,
+            Err(rustix::io::Errno::INTR) => {}
+            // Somebody else made the stream non-blocking.
+            Err(rustix::io::Errno::AGAIN) => {
+                let _ = poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], None);
+            }
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+#[cfg(test)]
+mod tests;
