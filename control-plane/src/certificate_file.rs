@@ -48,9 +48,9 @@ pub const MOST_BYTES: u64 = 4 << 20;
 ///
 /// # Errors
 /// It cannot be read, or is longer.
-pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub fn read_bounded(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
@@ -59,8 +59,17 @@ pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// It cannot be read, or is not that.
 pub fn read(path: &Path) -> Result<String, CertificateFileError> {
+    read_from(path, File::open(path))
+}
+
+/// Reads a file of certificates that is opened already, as [`read`] does.
+///
+/// # Errors
+/// It cannot be opened or read, or is not that.
+pub fn read_from(path: &Path, file: io::Result<File>) -> Result<String, CertificateFileError> {
     let path = || path.to_owned();
-    let text = read_bounded(&path(), MOST_BYTES)
+    let text = file
+        .and_then(|file| read_bounded(file, MOST_BYTES))
         .map_err(|cause| CertificateFileError::Unreadable { path: path(), cause })?;
     let blocks =
         pem::parse_many(text).map_err(|cause| CertificateFileError::NotPem { path: path(), cause })?;

@@ -1,6 +1,5 @@
 //! A policy document together with the Rego policy that it names: what is enforced.
 
-use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use weir_policy::{Compiled, Fault, Faults, FileFault, Policy, PolicyVersion, Reg
 use weir_rego::{Bundle, Checked, Module};
 
 use crate::policy_document::PolicyDocument;
+use crate::regular_file;
 use crate::report::{self, Style};
 use crate::upstream_files::UpstreamFiles;
 
@@ -206,10 +206,10 @@ impl Sources<'_> {
     }
 }
 
-/// Reads no more than could be used; a path may name something without an end.
+/// Reads no more than could be used.
 fn read_text(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(weir_rego::limits::DATA_BYTES as u64 + 1).read_to_string(&mut text)?;
+    regular_file::open(path)?.take(weir_rego::limits::DATA_BYTES as u64 + 1).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -28,6 +28,7 @@ pub mod policy_document;
 pub mod process;
 pub mod proxy_credentials;
 pub mod redirection;
+pub mod regular_file;
 pub mod report;
 pub mod resources;
 pub mod runtime_folder;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use weir_policy::{FileFault, Policy, Upstream};
 
 use crate::ca::private_key::PrivateKey;
-use crate::certificate_file;
+use crate::{certificate_file, regular_file};
 
 /// What the files hold, for each of [`Policy::upstreams`] in its order. An upstream without its entry
 /// would get no cluster.
@@ -70,7 +70,8 @@ impl FilesOfUpstream {
     fn read(upstream: &Upstream<'_>, folder: &Path, faults: &mut Vec<FileFault>) -> Self {
         let mut certificates = |key, file: Option<&str>| {
             let file = file?;
-            let read = certificate_file::read(&folder.join(file));
+            let path = folder.join(file);
+            let read = certificate_file::read_from(&path, regular_file::open(&path));
             read.map_err(|error| {
                 faults.push(FileFault {
                     key,

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::ca::private_key::PrivateKey;
 use crate::certificate_file::{self, MOST_BYTES};
+use crate::regular_file;
 
 /// A key that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +49,11 @@ impl ClientKeyError {
 
 /// Reads a key. It must be that of the first certificate, where there is one.
 pub(super) fn read(path: &Path, certificates: Option<&str>) -> Result<PrivateKey, ClientKeyError> {
+    let file = regular_file::open(path);
     let path = || path.to_owned();
     let unreadable = |cause| ClientKeyError::Unreadable { path: path(), cause };
-    let text = Zeroizing::new(certificate_file::read_bounded(&path(), MOST_BYTES).map_err(unreadable)?);
+    let text = file.and_then(|file| certificate_file::read_bounded(file, MOST_BYTES));
+    let text = Zeroizing::new(text.map_err(unreadable)?);
     let mode = std::fs::metadata(path()).map_err(unreadable)?.permissions().mode();
     if mode & 0o007 != 0 {
         return Err(ClientKeyError::Open { path: path() });
