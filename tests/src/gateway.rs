@@ -47,6 +47,8 @@ pub struct Run {
     pub system_roots: Option<PathBuf>,
     /// What it logs, as `WEIR_LOG` has it.
     pub log: Option<String>,
+    /// `--policy -`: the file that is its standard input, in whose folder it runs.
+    pub standard_input: Option<PathBuf>,
 }
 
 impl Run {
@@ -65,6 +67,7 @@ impl Run {
             host_contexts: None,
             system_roots: None,
             log: None,
+            standard_input: None,
         };
         run.write_policy(policy)?;
         Ok(run)
@@ -106,8 +109,8 @@ impl Run {
 
     /// The arguments after `weir`, without a CMD.
     pub fn arguments(&self) -> Vec<std::ffi::OsString> {
-        let mut arguments: Vec<std::ffi::OsString> =
-            vec!["run".into(), "--policy".into(), self.policy().into()];
+        let policy = if self.standard_input.is_some() { "-".into() } else { self.policy() };
+        let mut arguments: Vec<std::ffi::OsString> = vec!["run".into(), "--policy".into(), policy.into()];
         if let Some(envoy) = &self.envoy {
             arguments.extend(["--envoy".into(), envoy.into()]);
         }
@@ -160,6 +163,9 @@ impl Run {
             .env("XDG_RUNTIME_DIR", self.runtime())
             .env("LOCALDOMAIN", SEARCH_DOMAIN)
             .stdin(Stdio::null());
+        if let Some(file) = &self.standard_input {
+            command.stdin(fs::File::open(file)?).current_dir(self.directory.path());
+        }
         Ok(command)
     }
 

@@ -49,3 +49,4 @@ mod trap;
 mod trapping_filter;
 mod tunnels;
 mod upstream_failures;
+mod watched_files;

@@ -17,7 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,6 +48,7 @@ use error::RunError;
 use output::Output;
 use policy_file::PolicyFile;
 use upstream_roots::UpstreamRoots;
+use watched_files::{Change, Source};
 
 /// How long the command may take to end when we are told to.
 const GRACE: Duration = Duration::from_secs(10);
@@ -130,9 +131,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let started = Instant::now();
+    let (started, loading) = (Instant::now(), SystemTime::now());
     let modules = FilterModules::embedded()?;
-    let Some((mut policy_file, Enforced { policy, upstream_files, rego })) =
+    let Some((policy_file, Enforced { policy, upstream_files, rego })) =
         PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
     else {
         return Ok(ExitCode::Invalid);
@@ -146,10 +147,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let files = files.map(|(certificate, key)| CaFiles { certificate, key });
     let lifetimes = Lifetimes { leaf: arguments.leaf_lifetime, ..Lifetimes::default() };
     let system = SystemRoots::load();
-    let mut certificates =
-        Certificates::open(files, arguments.state.as_deref(), lifetimes, &runtime, system)?;
-    let mut upstream_roots = UpstreamRoots::open(&certificates, arguments.upstream_ca)?;
-    let mut credentials = arguments.proxy_credentials.as_deref().map(CredentialsFile::open).transpose()?;
+    let certificates = Certificates::open(files, arguments.state.as_deref(), lifetimes, &runtime, system)?;
+    let upstream_roots = UpstreamRoots::open(&certificates, arguments.upstream_ca)?;
+    let credentials = arguments.proxy_credentials.as_deref().map(CredentialsFile::open).transpose()?;
     let listen = settings::free_address("--listen", arguments.listen)?;
     let transparent = arguments.transparent.iter();
     let transparent = transparent
@@ -171,8 +171,17 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
         timeouts: Timeouts::DEFAULT,
     };
-    let control_plane = ControlPlane::new(gateway, Arc::clone(&certificates.ca));
+    let control_plane = Arc::new(ControlPlane::new(gateway, Arc::clone(&certificates.ca)));
     resolve(resolver, &control_plane, NameServers::new(arguments.dns)?);
+    // Lines to paste end up in files; what a command is given, it has alone.
+    let named = credentials.as_ref().filter(|_| !arguments.command.is_empty());
+    let user = named.map(|file| file.credentials().user_information());
+    let trust = certificates.trust.clone();
+    let mut sources: Vec<Box<dyn Source>> =
+        vec![Box::new(policy_file), Box::new(upstream_roots), Box::new(certificates)];
+    sources.extend(credentials.map(|file| Box::new(file) as Box<dyn Source>));
+    let changing = Arc::clone(&control_plane);
+    watched_files::watch(sources, loading, move |change| apply(&changing, modules, change))?;
     let mut envoy = start(&control_plane, &runtime, &binary)?;
     let probed = tokio::select! {
         ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen, arguments.upstream_tls)) => match ready {
@@ -185,11 +194,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     warn_of_missing_security_fixes(&control_plane);
 
-    // Lines to paste end up in files; what a command is given, it has alone.
-    let named = credentials.as_ref().filter(|_| !arguments.command.is_empty());
-    let user = named.map(|file| file.credentials().user_information());
     let proxy = Proxy { address: listen, user_information: user.as_ref().map(|user| user.as_str()) };
-    let environment = Environment::new(proxy, &certificates.trust, |name| std::env::var_os(name));
+    let environment = Environment::new(proxy, &trust, |name| std::env::var_os(name));
     let output = Output::new(arguments.json, arguments.command.is_empty(), probed);
     let mut decisions = control_plane.decisions().subscribe();
     let mut command = match arguments.command.split_first() {
@@ -210,25 +216,6 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return Err(error);
             }
             decision = decisions.recv() => { output.decision(decision); }
-            () = policy_file.changed() => {
-                if let Some(Enforced { policy, upstream_files, rego }) = policy_file.reload() {
-                    let rego = rego.as_ref().map(|rego| rego_policy(rego, modules));
-                    control_plane.replace_policy(policy.into(), upstream_files, rego);
-                }
-            }
-            () = upstream_roots.changed() => {
-                if let Some(roots) = upstream_roots.reload() {
-                    control_plane.replace_upstream_roots(roots);
-                }
-            }
-            () = changed(&mut credentials) => {
-                if let Some(accepted) = credentials.as_mut().and_then(CredentialsFile::reload) {
-                    control_plane.replace_proxy_credentials(accepted);
-                }
-            }
-            () = certificates.changed() => if certificates.reload() {
-                control_plane.authority_changed();
-            },
             // A terminal sends Ctrl-C to the command as well, and the command decides what it means.
             _ = interrupt.recv() => if command.is_none() { break ExitCode::Ok },
             _ = terminate.recv() => match &mut command {
@@ -256,6 +243,20 @@ fn warn_of_missing_security_fixes(control_plane: &ControlPlane) {
     let versions = nodes.borrow().values().filter_map(|node| node.version).collect::<BTreeSet<_>>();
     for missing in versions.into_iter().filter_map(EnvoyVersion::missing_security_fixes) {
         tracing::warn!(help = missing.help(), "{missing}");
+    }
+}
+
+/// Puts what a file holds now into force.
+fn apply(control_plane: &ControlPlane, modules: FilterModules, change: Change) {
+    match change {
+        Change::Policy(enforced) => {
+            let Enforced { policy, upstream_files, rego } = *enforced;
+            let rego = rego.as_ref().map(|rego| rego_policy(rego, modules));
+            control_plane.replace_policy(policy.into(), upstream_files, rego);
+        }
+        Change::UpstreamRoots(roots) => control_plane.replace_upstream_roots(roots),
+        Change::ProxyCredentials(accepted) => control_plane.replace_proxy_credentials(accepted),
+        Change::Authority => control_plane.authority_changed(),
     }
 }
 
@@ -301,14 +302,6 @@ fn spawn(program: &OsString, arguments: &[OsString], environment: &Environment) 
     command.args(arguments);
     command.envs(environment.iter());
     Ok(Tethered::spawn(command)?)
-}
-
-/// Waits until there may be other credentials, for ever if none are asked for.
-async fn changed(credentials: &mut Option<CredentialsFile>) {
-    match credentials {
-        Some(file) => file.changed().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Waits for the command, for ever if there is none.

@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Interval, MissedTickBehavior, interval};
-
 use super::settings;
-use super::watched_files::WatchedFiles;
+use super::watched_files::{Change, Reload, Source};
 use crate::ca::{Ca, CaFiles, Lifetimes};
 use crate::environment::{SystemRoots, TrustFiles};
 use crate::runtime_folder::RuntimeFolder;
@@ -22,8 +20,7 @@ pub(super) struct Certificates {
     pub(super) trust: TrustFiles,
     folder: StateFolder,
     pub(super) system: SystemRoots,
-    files: WatchedFiles,
-    look: Interval,
+    files: Vec<PathBuf>,
 }
 
 impl Certificates {
@@ -37,7 +34,7 @@ impl Certificates {
         system: SystemRoots,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
-        let (ca, folder, watched): (Ca, StateFolder, Vec<PathBuf>) = match files {
+        let (ca, folder, files) = match files {
             Some(files) => {
                 let watched = vec![files.certificate.clone(), files.key.clone()];
                 (Ca::bring(files, lifetimes, now)?, StateFolder::open(&runtime.file("trust"))?, watched)
@@ -49,30 +46,33 @@ impl Certificates {
             }
         };
         let trust = TrustFiles::write(&folder, &ca.authority(), &system)?;
-        let mut look = interval(LOOK_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut files = WatchedFiles::none();
-        files.set(watched.iter().map(PathBuf::as_path));
-        Ok(Self { ca: Arc::new(ca), trust, folder, system, files, look })
+        Ok(Self { ca: Arc::new(ca), trust, folder, system, files })
+    }
+}
+
+impl Source for Certificates {
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.clone()
     }
 
-    /// Waits until the CA may be another one. May be cancelled.
-    pub(super) async fn changed(&mut self) {
-        tokio::select! {
-            () = self.files.changed() => {}
-            _ = self.look.tick() => {}
-        }
+    fn what_stays(&self) -> &'static str {
+        "the CA stays"
     }
 
-    /// Takes over the CA that the files hold now. True if it is another one: the trust files are written, and leaves are
-    /// to be renewed. Files that hold none are said, and the CA stays what it was.
-    pub(super) fn reload(&mut self) -> bool {
+    fn interval(&self) -> Option<Duration> {
+        Some(LOOK_INTERVAL)
+    }
+
+    /// Takes over the CA that the files hold now. If it is another one, the trust files are written, and leaves are to be
+    /// renewed. Half a file is no CA, so only a failure asks whether the files are settled.
+    fn reload(&mut self, settled: &dyn Fn(&[PathBuf]) -> bool) -> Reload {
         match self.ca.reload(SystemTime::now()) {
-            Ok(false) => return false,
+            Ok(false) => return Reload::Done(None),
             Ok(true) => {}
+            Err(_) if !settled(&self.files) => return Reload::Unsettled,
             Err(error) => {
                 tracing::warn!(%error, "the CA stays what it was");
-                return false;
+                return Reload::Done(None);
             }
         }
         let authority = self.ca.authority();
@@ -84,6 +84,6 @@ impl Certificates {
         if let Err(error) = TrustFiles::write(&self.folder, &authority, &self.system) {
             tracing::error!(%error, "clients started from now on will not trust the new CA");
         }
-        true
+        Reload::Done(Some(Change::Authority))
     }
 }

@@ -3,49 +3,56 @@
 use std::path::{Path, PathBuf};
 
 use super::error::RunError;
-use super::watched_files::WatchedFiles;
-use crate::proxy_credentials::{AcceptedCredentials, ProxyCredentials, Salt};
+use super::watched_files::{Change, Reload, Source};
+use crate::proxy_credentials::{ProxyCredentials, Salt};
 
 #[derive(Debug)]
 pub(super) struct CredentialsFile {
     path: PathBuf,
     salt: Salt,
     credentials: ProxyCredentials,
-    file: WatchedFiles,
 }
 
 impl CredentialsFile {
-    /// Reads the file, and watches it from then on.
+    /// Reads the file.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let salt = Salt::draw()?;
         let credentials = ProxyCredentials::read(path, salt).map_err(RunError::ProxyCredentials)?;
-        let mut file = WatchedFiles::none();
-        file.set([path]);
-        Ok(Self { path: path.to_owned(), salt, credentials, file })
+        Ok(Self { path: path.to_owned(), salt, credentials })
     }
 
     pub(super) fn credentials(&self) -> &ProxyCredentials {
         &self.credentials
     }
+}
 
-    /// Waits until the file may have changed. May be cancelled.
-    pub(super) async fn changed(&mut self) {
-        self.file.changed().await;
+impl Source for CredentialsFile {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
     }
 
-    /// What is accepted now, if that is something else. A file that cannot be used is reported, and the last good
-    /// credentials stay.
-    pub(super) fn reload(&mut self) -> Option<AcceptedCredentials> {
-        let credentials = ProxyCredentials::read(&self.path, self.salt)
-            .inspect_err(
-                |error| tracing::warn!(%error, "the last good credentials of the proxy stay in force"),
-            )
-            .ok()?;
+    fn what_stays(&self) -> &'static str {
+        "the last good credentials of the proxy stay"
+    }
+
+    fn reload(&mut self, settled: &dyn Fn(&[PathBuf]) -> bool) -> Reload {
+        let read = ProxyCredentials::read(&self.path, self.salt);
+        if !settled(&self.files()) {
+            return Reload::Unsettled;
+        }
+        let credentials = match read {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                tracing::warn!(%error, "the last good credentials of the proxy stay in force");
+                return Reload::Done(None);
+            }
+        };
         let changed = credentials.accepted() != self.credentials.accepted();
         self.credentials = credentials;
-        changed.then(|| {
-            tracing::warn!("the credentials of the proxy changed");
-            self.credentials.accepted().clone()
-        })
+        if !changed {
+            return Reload::Done(None);
+        }
+        tracing::warn!("the credentials of the proxy changed");
+        Reload::Done(Some(Change::ProxyCredentials(self.credentials.accepted().clone())))
     }
 }

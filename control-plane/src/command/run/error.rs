@@ -42,6 +42,8 @@ pub(super) enum RunError {
     NotReady { log: String },
     #[error("`--upstream-tls {}` is wrong on this Envoy: {}\nhelp: leave the option out", .0.asked.as_str(), .0.because)]
     Strategy(RefusedStrategy),
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     #[error("envoy rejected its {kind}: {text}{}", hint(text))]
     Rejected { kind: &'static str, text: String },
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::certificates::Certificates;
 use super::error::RunError;
-use super::watched_files::WatchedFiles;
+use super::watched_files::{Change, Reload, Source};
 use crate::certificate_file::{self, CertificateFileError};
 
 #[derive(Debug)]
@@ -13,12 +13,11 @@ pub(super) struct UpstreamRoots {
     system: String,
     added: Option<PathBuf>,
     all: Arc<str>,
-    files: WatchedFiles,
 }
 
 impl UpstreamRoots {
-    /// Reads the file, and watches it from then on. Weir's own root, which a system may trust, is never one of them:
-    /// upstreams are not ours to vouch for.
+    /// Reads the file. Weir's own root, which a system may trust, is never one of the roots: upstreams are not ours to
+    /// vouch for.
     pub(super) fn open(certificates: &Certificates, added: Option<PathBuf>) -> Result<Self, RunError> {
         for problem in &certificates.system.problems {
             tracing::warn!(problem, "not all of the system's roots could be read");
@@ -26,9 +25,7 @@ impl UpstreamRoots {
         let authority = certificates.ca.authority();
         let roots = certificates.system.others(&authority);
         let blocks: Vec<_> = roots.map(|certificate| pem::Pem::new("CERTIFICATE", certificate)).collect();
-        let mut files = WatchedFiles::none();
-        files.set(added.as_deref());
-        let mut roots = Self { system: pem::encode_many(&blocks), added, all: Arc::default(), files };
+        let mut roots = Self { system: pem::encode_many(&blocks), added, all: Arc::default() };
         roots.all = roots.read().map_err(RunError::UpstreamRoots)?;
         // Envoy takes no roots for a reason to verify nothing.
         if roots.all.is_empty() { Err(RunError::NoUpstreamRoots) } else { Ok(roots) }
@@ -39,27 +36,38 @@ impl UpstreamRoots {
         Arc::clone(&self.all)
     }
 
-    /// Waits until the file may have changed. May be cancelled.
-    pub(super) async fn changed(&mut self) {
-        self.files.changed().await;
-    }
-
-    /// The new roots, if there are any. A file that cannot be read is reported, and the last good roots stay.
-    pub(super) fn reload(&mut self) -> Option<Arc<str>> {
-        let roots = self
-            .read()
-            .inspect_err(|error| tracing::warn!(%error, "the last good roots of upstreams stay in force"))
-            .ok()?;
-        if roots == self.all {
-            return None;
-        }
-        tracing::warn!("the roots of upstreams changed");
-        self.all = Arc::clone(&roots);
-        Some(roots)
-    }
-
     fn read(&self) -> Result<Arc<str>, CertificateFileError> {
         let added = self.added.as_deref().map(certificate_file::read).transpose()?;
         Ok(format!("{}{}", self.system, added.unwrap_or_default()).into())
+    }
+}
+
+impl Source for UpstreamRoots {
+    fn files(&self) -> Vec<PathBuf> {
+        self.added.iter().cloned().collect()
+    }
+
+    fn what_stays(&self) -> &'static str {
+        "the last good roots of upstreams stay"
+    }
+
+    fn reload(&mut self, settled: &dyn Fn(&[PathBuf]) -> bool) -> Reload {
+        let read = self.read();
+        if !settled(&self.files()) {
+            return Reload::Unsettled;
+        }
+        let roots = match read {
+            Ok(roots) => roots,
+            Err(error) => {
+                tracing::warn!(%error, "the last good roots of upstreams stay in force");
+                return Reload::Done(None);
+            }
+        };
+        if roots == self.all {
+            return Reload::Done(None);
+        }
+        tracing::warn!("the roots of upstreams changed");
+        self.all = Arc::clone(&roots);
+        Reload::Done(Some(Change::UpstreamRoots(roots)))
     }
 }

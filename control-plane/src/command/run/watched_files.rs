@@ -1,116 +1,145 @@
-//! Files whose changes are noticed.
+//! Every file that is in force while Weir runs: the policy and what it names, roots, credentials, the CA.
+//!
+//! One thread looks at all of them, reads them again when they change, and puts what they hold into force; so neither a
+//! slow file nor the time that a policy takes to compile delays anything else. A look asks the file system what a path
+//! leads to now, whatever links, mounts and folders are on its way; it comes once a second, and at once on an event of
+//! inotify ([`events`]). A change is loaded when the file is whole ([`tracked_file`]), and all files that are loaded
+//! together are read as one ([`group`]).
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+mod entries;
+mod events;
+mod group;
+mod sighting;
+mod tracked_file;
+
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use super::error::RunError;
+use crate::enforced::Enforced;
+use crate::proxy_credentials::AcceptedCredentials;
+use events::{Event, Events};
+use group::Group;
 
-/// A file is written in several steps, and some files change together; what comes within this time is one change.
-const SETTLE: Duration = Duration::from_millis(50);
+/// How long a change goes unseen where no event tells of it. A look costs some system calls for each file.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The least time between two looks, however many events come: a writer may write a thousand times a second.
+const REST: Duration = Duration::from_millis(10);
+/// How long a look may take before that is said: a file server does not answer, or a policy takes that long to compile.
+const SLOW: Duration = Duration::from_secs(10);
 
+/// What is in force from now on.
 #[derive(Debug)]
-pub(super) struct WatchedFiles {
-    events: mpsc::Receiver<()>,
-    /// When the change that was noticed last will be whole.
-    settled: Option<Instant>,
-    /// The files' names without their folders.
-    names: Arc<Mutex<BTreeSet<OsString>>>,
-    folders: BTreeSet<PathBuf>,
-    watcher: Option<RecommendedWatcher>,
+pub(super) enum Change {
+    Policy(Box<Enforced>),
+    UpstreamRoots(Arc<str>),
+    ProxyCredentials(AcceptedCredentials),
+    Authority,
 }
 
-impl WatchedFiles {
-    pub(super) fn none() -> Self {
-        let (sender, events) = mpsc::channel(1);
-        let names = Arc::new(Mutex::new(BTreeSet::new()));
-        let watched = Arc::clone(&names);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-            if event.is_ok_and(|event| is_change(&event, &watched)) {
-                // Full means that a change is waiting to be seen already.
-                let _ = sender.try_send(());
+/// How a reload ended.
+#[derive(Debug)]
+pub(super) enum Reload {
+    /// The files changed while they were read: nothing is to be concluded from it.
+    Unsettled,
+    /// They were read, and mean something else than before, or not.
+    Done(Option<Change>),
+}
+
+/// What is made of files that are loaded together.
+pub(super) trait Source: Send {
+    /// The files, also those that are not there. More may be named after a reload.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Reads the files again. Nothing is said and nothing kept of what was read unless it is `settled`, which tells of
+    /// the files that were read, afterwards, whether they are what they were.
+    fn reload(&mut self, settled: &dyn Fn(&[PathBuf]) -> bool) -> Reload;
+
+    /// The text that was read from one of them last, where it is kept.
+    fn text_of(&self, _file: &Path) -> Option<&str> {
+        None
+    }
+
+    /// What stays in force while they cannot be read.
+    fn what_stays(&self) -> &'static str;
+
+    /// How often they are read again although none has changed.
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Watches the files of these sources, which were loaded from `loading` on, and applies each change, for as long as the
+/// process lives. Called on a runtime.
+pub(super) fn watch(
+    sources: Vec<Box<dyn Source>>,
+    loading: SystemTime,
+    apply: impl Fn(Change) + Send + 'static,
+) -> Result<(), RunError> {
+    let now = Instant::now();
+    let (mut events, heard) = Events::new();
+    let mut groups: Vec<Group> = sources.into_iter().map(|source| Group::new(source, loading, now)).collect();
+    let looking = Arc::new(Mutex::new(None));
+    tokio::spawn(say_if_slow(Arc::clone(&looking)));
+    let thread = thread::Builder::new().name("files".to_owned());
+    let watching = thread.spawn(move || {
+        loop {
+            let now = Instant::now();
+            set(&looking, Some(now));
+            for group in &mut groups {
+                group.look(now, SystemTime::now()).into_iter().for_each(&apply);
             }
-        })
-        .inspect_err(not_noticed)
-        .ok();
-        Self { events, settled: None, names, folders: BTreeSet::new(), watcher }
-    }
-
-    /// Watches these files from now on, whether they are there or not.
-    pub(super) fn set<'p>(&mut self, files: impl IntoIterator<Item = &'p Path>) {
-        let files: Vec<PathBuf> =
-            files.into_iter().filter_map(|file| std::path::absolute(file).ok()).collect();
-        *self.names.lock().unwrap_or_else(PoisonError::into_inner) =
-            files.iter().filter_map(|file| file.file_name()).map(OsString::from).collect();
-        // An editor replaces the file, and a watch on the file itself would be left with the old one.
-        let folders: BTreeSet<PathBuf> =
-            files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
-        let Some(watcher) = &mut self.watcher else { return };
-        for gone in self.folders.difference(&folders) {
-            // It may be gone for good.
-            let _ = watcher.unwatch(gone);
+            events.watch(groups.iter().flat_map(Group::entries).cloned().collect());
+            set(&looking, None);
+            let wall = SystemTime::now();
+            let next = groups.iter().filter_map(|group| group.look_at(wall)).min();
+            thread::sleep(REST);
+            let next = next.map_or(LOOK_INTERVAL, |next| next.saturating_duration_since(Instant::now()));
+            for event in wait(&heard, next.min(LOOK_INTERVAL)) {
+                groups.iter_mut().for_each(|group| group.heard(&event));
+            }
         }
-        for new in folders.difference(&self.folders) {
-            let _ = watcher.watch(new, RecursiveMode::NonRecursive).inspect_err(not_noticed);
-        }
-        self.folders = folders;
-    }
+    });
+    watching.map(drop).map_err(RunError::Thread)
+}
 
-    /// Waits until a file may have changed. May be cancelled: a change that was noticed is not forgotten.
-    pub(super) async fn changed(&mut self) {
-        let settled = match self.settled {
-            Some(settled) => settled,
-            None if self.events.recv().await.is_some() => *self.settled.insert(Instant::now() + SETTLE),
-            None => std::future::pending().await,
-        };
-        tokio::time::sleep_until(settled).await;
-        while self.events.try_recv().is_ok() {}
-        self.settled = None;
+/// The events that came, at the latest after `most`.
+fn wait(heard: &Receiver<Event>, most: Duration) -> Vec<Event> {
+    match heard.recv_timeout(most) {
+        Ok(first) => std::iter::once(first).chain(heard.try_iter()).collect(),
+        Err(RecvTimeoutError::Timeout) => Vec::new(),
+        // Without a watcher there is nobody to send any.
+        Err(RecvTimeoutError::Disconnected) => {
+            thread::sleep(most);
+            Vec::new()
+        }
     }
 }
 
-/// Whether one of the files was touched, or a whole folder of them was exchanged: Kubernetes does so behind the link
-/// `..data`.
-fn is_change(event: &notify::Event, names: &BTreeSet<OsString>) -> bool {
-    let touched = |name: &std::ffi::OsStr| names.contains(name) || name == "..data";
-    !event.kind.is_access() && event.paths.iter().any(|path| path.file_name().is_some_and(touched))
+type Looking = Mutex<Option<Instant>>;
+
+fn set(looking: &Looking, since: Option<Instant>) {
+    *looking.lock().unwrap_or_else(PoisonError::into_inner) = since;
 }
 
-fn not_noticed(error: &notify::Error) {
-    tracing::warn!(%error, "changes of files will not be noticed");
+/// Says once of each look that takes long that edits are not in force until it ends.
+async fn say_if_slow(looking: Arc<Looking>) {
+    let mut said = None;
+    loop {
+        tokio::time::sleep(SLOW / 2).await;
+        let since = *looking.lock().unwrap_or_else(PoisonError::into_inner);
+        if since.is_some_and(|since| since.elapsed() >= SLOW) && since != said {
+            said = since;
+            let seconds = SLOW.as_secs();
+            tracing::warn!(
+                "reading the policy and the other files takes more than {seconds} s: no edit is in force until it ends"
+            );
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_change_is_not_forgotten_when_waiting_for_it_is_cancelled() {
-        let (sender, events) = mpsc::channel(1);
-        let mut files = WatchedFiles { events, ..WatchedFiles::none() };
-        sender.send(()).await.unwrap();
-        // Another branch of a `select!` that is ready more often than a change takes to settle.
-        let mut cancelled = 0;
-        while tokio::time::timeout(SETTLE / 4, files.changed()).await.is_err() {
-            cancelled += 1;
-            assert!(cancelled < 5, "the change was forgotten");
-        }
-        assert!(cancelled > 0);
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_put_in_place_of_another_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, other) = (folder.path().join("a"), folder.path().join("b"));
-        let mut files = WatchedFiles::none();
-        files.set([file.as_path()]);
-        std::fs::write(&other, "new").unwrap();
-        std::fs::rename(&other, &file).unwrap();
-        tokio::time::timeout(Duration::from_secs(20), files.changed()).await.unwrap();
-    }
-}
+mod tests;

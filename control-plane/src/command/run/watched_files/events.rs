@@ -1,0 +1,106 @@
+//! Inotify's word of the entries that lead to watched files. Without it, as on a network file system, a change is found
+//! by the next look; so an error here costs a second and no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+/// Events that wait to be looked at. What does not fit is found by the next look.
+const QUEUE: usize = 256;
+
+/// What happened to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Another file has its name now, or none.
+    Renamed,
+    /// The file is made or removed.
+    Made,
+    /// A writer has written, and may write more.
+    Written,
+    /// A writer has closed the file.
+    Closed,
+    /// Something else about it is new.
+    Touched,
+}
+
+pub(super) type Event = (PathBuf, Kind);
+
+#[derive(Debug)]
+pub(super) struct Events {
+    entries: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// The folders that are watched: by path, which the kernel looks at once, and the folder that was there then.
+    folders: BTreeMap<PathBuf, (u64, u64)>,
+    watcher: Option<RecommendedWatcher>,
+}
+
+impl Events {
+    pub(super) fn new() -> (Self, Receiver<Event>) {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let entries = Arc::new(Mutex::new(BTreeSet::new()));
+        let watched = Arc::clone(&entries);
+        let watcher = notify::recommended_watcher(move |event| forward(&event, &watched, &sender));
+        let watcher = watcher
+            .inspect_err(|error| tracing::info!(%error, "no events of files: they are looked at"))
+            .ok();
+        (Self { entries, folders: BTreeMap::new(), watcher }, receiver)
+    }
+
+    /// Wants to hear of these entries, and of no others.
+    pub(super) fn watch(&mut self, entries: BTreeSet<PathBuf>) {
+        let identity = |folder: &Path| folder.metadata().ok().map(|found| (found.dev(), found.ino()));
+        let folders: BTreeSet<&Path> = entries.iter().filter_map(|entry| entry.parent()).collect();
+        let folders: BTreeMap<PathBuf, (u64, u64)> =
+            folders.into_iter().filter_map(|folder| Some((folder.to_owned(), identity(folder)?))).collect();
+        if let Some(watcher) = self.watcher.as_mut().filter(|_| folders != self.folders) {
+            for (folder, identity) in &self.folders {
+                if folders.get(folder) != Some(identity) {
+                    // The folder may be gone for good.
+                    let _ = watcher.unwatch(folder);
+                }
+            }
+            for (folder, identity) in &folders {
+                if self.folders.get(folder) != Some(identity) {
+                    let watching = watcher.watch(folder, RecursiveMode::NonRecursive);
+                    let _ = watching.inspect_err(|error| {
+                        tracing::info!(%error, folder = %folder.display(), "no events: its files are looked at");
+                    });
+                }
+            }
+        }
+        self.folders = folders;
+        *self.entries.lock().unwrap_or_else(PoisonError::into_inner) = entries;
+    }
+}
+
+fn forward(
+    event: &notify::Result<notify::Event>,
+    watched: &Mutex<BTreeSet<PathBuf>>,
+    sender: &SyncSender<Event>,
+) {
+    let Ok(event) = event else { return };
+    let Some(kind) = kind(event.kind) else { return };
+    let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in event.paths.iter().filter(|path| watched.contains(*path)) {
+        // Full means that a look is due already.
+        let _ = sender.try_send((path.clone(), kind));
+    }
+}
+
+fn kind(kind: EventKind) -> Option<Kind> {
+    Some(match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Kind::Closed,
+        // Every look opens the file.
+        EventKind::Access(_) => return None,
+        EventKind::Modify(ModifyKind::Name(_)) => Kind::Renamed,
+        EventKind::Modify(ModifyKind::Data(_)) => Kind::Written,
+        EventKind::Create(_) | EventKind::Remove(_) => Kind::Made,
+        EventKind::Modify(ModifyKind::Metadata(_) | ModifyKind::Any | ModifyKind::Other)
+        | EventKind::Any
+        | EventKind::Other => Kind::Touched,
+    })
+}
