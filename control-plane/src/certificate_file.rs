@@ -1,4 +1,4 @@
-//! Certificates in a file, checked before Envoy is given them: it would refuse the whole cluster.
+//! Certificate files, checked before Envoy gets them. Envoy would reject the whole cluster for a faulty one.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// A file that is no list of certificates.
+/// An error for a file that is not a list of certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read `{}`: {cause}", path.display())]
     Unreadable {
         /// The file.
@@ -17,7 +17,7 @@ pub enum CertificateFileError {
         /// Why.
         cause: io::Error,
     },
-    /// It is not PEM.
+    /// The file is not PEM.
     #[error("`{}` is not in PEM form: {cause}", path.display())]
     NotPem {
         /// The file.
@@ -25,39 +25,39 @@ pub enum CertificateFileError {
         /// Why.
         cause: pem::PemError,
     },
-    /// It has none.
+    /// The file holds no certificate.
     #[error("`{}` has no certificate in it", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// One of its blocks is something else.
+    /// A block of the file is not a certificate.
     #[error("`{}`: block {number} is no X.509 certificate", path.display())]
     NotACertificate {
         /// The file.
         path: PathBuf,
-        /// Its place in the file, from 1.
+        /// The block's position in the file, from 1.
         number: usize,
     },
 }
 
-/// The longest file of certificates or keys: some thousand of them.
+/// The maximum size of a file of certificates or keys. It allows thousands of them.
 pub const MOST_BYTES: u64 = 4 << 20;
 
-/// Reads a file that may be the wrong one, such as a device without an end.
+/// Reads a file with a limit, because the path may name the wrong file, such as a huge one.
 ///
 /// # Errors
-/// It cannot be read, or is longer.
+/// When the file cannot be read or is longer than `most`.
 pub fn read_bounded(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Reads a file of certificates, at least one, and gives them in PEM without what stands between them.
+/// Reads a file of at least one certificate, and returns the certificates in PEM without any text between them.
 ///
 /// # Errors
-/// It cannot be read, or is not that.
+/// When the file cannot be read, or is not a list of certificates.
 pub fn read(path: &Path) -> Result<String, CertificateFileError> {
     read_from(path, File::open(path))
 }

@@ -1,4 +1,4 @@
-//! A policy document together with the Rego policy that it names: what is enforced.
+//! The loaded policy: a document's rules with the Rego policy and the files that it names.
 
 use std::io::Read;
 use std::ops::Range;
@@ -14,19 +14,19 @@ use crate::regular_file;
 use crate::report::{self, Style};
 use crate::upstream_files::UpstreamFiles;
 
-/// What a document means.
+/// The content of a valid document.
 #[derive(Debug)]
 pub struct Enforced {
-    /// Its rules.
+    /// The document's rules.
     pub policy: Policy,
-    /// What the files hold that its upstreams name.
+    /// The contents of the files that its upstreams name.
     pub upstream_files: Arc<UpstreamFiles>,
-    /// The Rego policy that must agree.
+    /// The Rego policy whose decision must also be allow.
     pub rego: Option<Checked>,
 }
 
 impl Enforced {
-    /// Of the rules and the Rego policy together: what decisions carry.
+    /// The version of the rules and the Rego policy together. Decisions carry it.
     #[must_use]
     pub fn version(&self) -> PolicyVersion {
         let version = self.policy.version();
@@ -37,11 +37,11 @@ impl Enforced {
 /// A document with all files that it names, read once.
 #[derive(Debug)]
 pub struct Reading {
-    /// What it means, or what is wrong with it.
+    /// The loaded policy, or the faults.
     pub outcome: Result<Enforced, Vec<FaultyFile>>,
-    /// The files of its Rego policy, also those that could not be read.
+    /// The files of the Rego policy, including unreadable ones.
     pub rego_files: Vec<NamedFile>,
-    /// The files that its upstreams name.
+    /// The files that the upstreams name.
     pub upstream_files: Vec<PathBuf>,
 }
 
@@ -50,29 +50,29 @@ pub struct Reading {
 pub struct NamedFile {
     /// Its path.
     pub path: PathBuf,
-    /// Its text; none if it could not be read.
+    /// The file's text, or `None` if it could not be read.
     pub text: Option<String>,
 }
 
 /// A file with faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultyFile {
-    /// What to call it.
+    /// The file's name in messages.
     pub name: String,
-    /// Its text: that which the faults point into.
+    /// The file's text, which the faults' places refer to.
     pub text: String,
     /// The faults.
     pub faults: Faults,
 }
 
 impl Reading {
-    /// Compiles the document, and reads and checks what it names; names are relative to its folder.
+    /// Compiles the document, and reads and checks the files that it names, relative to its folder.
     #[must_use]
     pub fn of(document: &PolicyDocument) -> Self {
         Self::read(document, UpstreamFiles::read)
     }
 
-    /// The same for those who only decide: what its upstreams name is not read, and need not be there.
+    /// Loads a document for evaluation only. The files of its upstreams are not read, and need not exist.
     #[must_use]
     pub fn to_decide(document: &PolicyDocument) -> Self {
         Self::read(document, |_, _| Ok(UpstreamFiles::unread()))
@@ -117,13 +117,13 @@ impl Reading {
     }
 }
 
-/// Every fault of every file, as a person reads them.
+/// Formats every fault of every file for people.
 #[must_use]
 pub fn report(files: &[FaultyFile], style: Style) -> String {
     files.iter().map(|file| report::faults(&file.name, &file.text, &file.faults, style)).collect()
 }
 
-/// Which engine evaluates a Rego policy, and why.
+/// Describes the engine that evaluates a Rego policy, and the reason.
 #[must_use]
 pub fn engine(Checked { plan, slow }: &Checked) -> String {
     let why = slow.as_ref().map(|(place, why)| {
@@ -137,16 +137,16 @@ fn faulty(document: &PolicyDocument, faults: Faults) -> FaultyFile {
     FaultyFile { name: document.name().to_owned(), text: document.text().to_owned(), faults }
 }
 
-/// What a document names, while it is read.
+/// The files of a document, while it is read.
 struct Sources<'d> {
     document: &'d PolicyDocument,
     files: Vec<NamedFile>,
-    /// Of the document.
+    /// Faults of the document itself.
     faults: Vec<Fault>,
 }
 
 impl Sources<'_> {
-    /// The checked policy, or the files with faults; none when not all could be read.
+    /// Checks the Rego policy. Returns `None` if some file could not be read.
     fn check(&mut self, rego: &RegoFiles) -> Option<Result<Checked, Vec<FaultyFile>>> {
         let modules: Vec<Module> = rego.policy.iter().filter_map(|name| self.read(name)).collect();
         let data: Vec<Module> = rego.data.iter().filter_map(|name| self.read(name)).collect();
@@ -178,7 +178,7 @@ impl Sources<'_> {
         }
     }
 
-    /// Sorts faults by the file that they are in; those of no module are the document's.
+    /// Groups faults by their file. Faults outside all modules belong to the document.
     fn by_file(&self, bundle: &Bundle, rego: &RegoFiles, faults: Vec<weir_rego::Fault>) -> Vec<FaultyFile> {
         let mut own = Vec::new();
         let mut modules: Vec<Vec<Fault>> = vec![Vec::new(); bundle.modules.len()];
@@ -206,14 +206,14 @@ impl Sources<'_> {
     }
 }
 
-/// Reads no more than could be used.
+/// Reads a text file up to the size limit.
 fn read_text(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     regular_file::open(path)?.take(weir_rego::limits::DATA_BYTES as u64 + 1).read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// One object of all, each key from one file.
+/// Merges all objects into one. Each key may come from only one file.
 fn merged(files: &[Module]) -> Result<String, FaultyFile> {
     let mut all = Map::new();
     for Module { name, text } in files {

@@ -1,4 +1,4 @@
-//! The files that a policy's `upstream`s name: roots to verify by, and certificates to show with their keys.
+//! The files that a policy's `upstream`s name: roots for verification, and client certificates with their keys.
 
 mod client_key;
 
@@ -11,33 +11,33 @@ use weir_policy::{FileFault, Policy, Upstream};
 use crate::ca::private_key::PrivateKey;
 use crate::{certificate_file, regular_file};
 
-/// What the files hold, for each of [`Policy::upstreams`] in its order. An upstream without its entry
-/// would get no cluster.
+/// The contents of the files, one entry for each of [`Policy::upstreams`], in that order. An upstream without an
+/// entry would get no cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamFiles(Vec<FilesOfUpstream>);
 
-/// What the files of one `upstream` hold.
+/// The contents of the files of one `upstream`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FilesOfUpstream {
-    /// The roots that it is verified by in place of all others, in PEM.
+    /// The roots that verify the upstream in place of all others, in PEM.
     pub ca: Option<Arc<str>>,
-    /// Who we are to it.
+    /// The client certificate and key that Envoy presents to the upstream.
     pub identity: Option<Arc<ClientIdentity>>,
 }
 
-/// A certificate to show, and the key to prove it with.
+/// A client certificate with its key.
 pub struct ClientIdentity {
     /// The certificate and its issuers, in PEM.
     pub certificate_chain: String,
-    /// The key of the first of them.
+    /// The first certificate's key.
     pub private_key: PrivateKey,
 }
 
 impl UpstreamFiles {
-    /// Reads and checks every file; paths are relative to `folder`.
+    /// Reads and checks every file. Paths are relative to `folder`.
     ///
     /// # Errors
-    /// Every file that is not what it should be.
+    /// Every unusable file.
     pub fn read(policy: &Policy, folder: &Path) -> Result<Self, Vec<FileFault>> {
         let mut faults = Vec::new();
         let files = policy
@@ -47,18 +47,18 @@ impl UpstreamFiles {
         if faults.is_empty() { Ok(Self(files)) } else { Err(faults) }
     }
 
-    /// For those who only decide: nothing can be served with it.
+    /// A placeholder for callers that only evaluate the policy. It cannot be served to Envoy.
     pub(crate) fn unread() -> Self {
         Self(Vec::new())
     }
 
-    /// In the order of [`Policy::upstreams`].
+    /// Iterates in the order of [`Policy::upstreams`].
     pub fn iter(&self) -> impl Iterator<Item = &FilesOfUpstream> {
         self.0.iter()
     }
 }
 
-/// The paths that a policy names.
+/// Lists the file paths that a policy names.
 pub fn named(policy: &Policy) -> impl Iterator<Item = &str> {
     policy
         .upstreams()
@@ -101,7 +101,7 @@ impl FilesOfUpstream {
     }
 }
 
-/// The certificate says which key it is.
+/// The certificate identifies its key, so the comparison needs only certificates.
 impl PartialEq for ClientIdentity {
     fn eq(&self, other: &Self) -> bool {
         self.certificate_chain == other.certificate_chain
@@ -130,7 +130,7 @@ mod tests {
   upstream: {ca: ca.pem, client_certificate: client.pem, client_key: client.key}
 ";
 
-    /// A folder with the three files, the key readable by its owner alone.
+    /// A folder with the three files. Only its owner can read the key.
     fn folder() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
@@ -171,14 +171,14 @@ mod tests {
 
     #[test]
     fn a_key_in_an_old_form_is_read() {
-        // `openssl ecparam -genkey` and `openssl genrsa -traditional` write these.
+        // `openssl ecparam -genkey` and `openssl genrsa -traditional` write these forms.
         let folder = folder();
         let key = KeyPair::generate().unwrap();
         let certificate =
             CertificateParams::new(vec!["client".to_owned()]).unwrap().self_signed(&key).unwrap();
         std::fs::write(folder.path().join("client.pem"), certificate.pem()).unwrap();
         let pkcs8 = key.serialize_der();
-        // PKCS #8 of a P-256 key holds the SEC 1 form at its end.
+        // A P-256 key in PKCS #8 ends with its SEC 1 form.
         let start = pkcs8.windows(5).position(|bytes| bytes == [0x02, 0x01, 0x01, 0x04, 0x20]).unwrap() - 2;
         let sec1 = pem::encode(&pem::Pem::new("EC PRIVATE KEY", &pkcs8[start..]));
         write_key(

@@ -12,7 +12,7 @@ use crate::ca::private_key::PrivateKey;
 use crate::certificate_file::{self, MOST_BYTES};
 use crate::regular_file;
 
-/// A key that cannot be used.
+/// An error for an unusable key.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientKeyError {
     #[error("cannot read `{}`: {cause}", path.display())]
@@ -47,7 +47,7 @@ impl ClientKeyError {
     }
 }
 
-/// Reads a key. It must be that of the first certificate, where there is one.
+/// Reads a key. It must belong to the first certificate, if there is one.
 pub(super) fn read(path: &Path, certificates: Option<&str>) -> Result<PrivateKey, ClientKeyError> {
     let file = regular_file::open(path);
     let path = || path.to_owned();
@@ -59,7 +59,7 @@ pub(super) fn read(path: &Path, certificates: Option<&str>) -> Result<PrivateKey
         return Err(ClientKeyError::Open { path: path() });
     }
     let blocks = pem::parse_many(&*text).unwrap_or_default();
-    // `openssl ecparam` writes the curve into a block of its own.
+    // `openssl ecparam` writes the curve's parameters into a separate block.
     let Some(block) = blocks.iter().find(|block| block.tag().ends_with("PRIVATE KEY")) else {
         return Err(ClientKeyError::NoKey { path: path() });
     };
@@ -74,7 +74,7 @@ pub(super) fn read(path: &Path, certificates: Option<&str>) -> Result<PrivateKey
         Some(Ok((_, certificate))) => Some(&certificate.tbs_certificate.subject_pki),
         Some(Err(_)) | None => None,
     };
-    // What the key is on is known from its certificate, where its own form does not say.
+    // The certificate tells the curve if the key's own form does not.
     let pkcs8 = match block.tag() {
         "RSA PRIVATE KEY" => der::pkcs8(&der::RSA, block.contents()),
         "EC PRIVATE KEY" => {
@@ -93,14 +93,14 @@ pub(super) fn read(path: &Path, certificates: Option<&str>) -> Result<PrivateKey
     }
 }
 
-/// The little of DER that wraps a key's own form into PKCS #8 (RFC 5208, section 5).
+/// The small part of DER that wraps a key's own form into PKCS #8 (RFC 5208, section 5).
 mod der {
-    /// `AlgorithmIdentifier` of RSA.
+    /// The `AlgorithmIdentifier` of RSA.
     pub(super) const RSA: [u8; 15] =
         [0x30, 13, 0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0];
     const EC_PUBLIC_KEY: [u8; 9] = [0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 
-    /// `AlgorithmIdentifier` of a key on the curve of this object identifier.
+    /// The `AlgorithmIdentifier` of a key on the curve with this object identifier.
     pub(super) fn on_curve(curve: &[u8]) -> Vec<u8> {
         tagged(0x30, &[EC_PUBLIC_KEY.as_slice(), &tagged(0x06, curve)].concat())
     }
