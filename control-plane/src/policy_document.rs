@@ -40,6 +40,14 @@ impl PolicyDocument {
         Self::read_all(path.display().to_string(), folder, &mut file).map_err(failed)
     }
 
+    /// The document, with its folder named from the root on.
+    #[must_use]
+    pub fn with_absolute_folder(mut self) -> Self {
+        // `std::path::absolute` refuses an empty path.
+        self.folder = std::path::absolute(Path::new(".").join(&self.folder)).unwrap_or(self.folder);
+        self
+    }
+
     fn read_all(name: String, folder: PathBuf, from: &mut dyn Read) -> io::Result<Self> {
         let mut bytes = Vec::new();
         // One byte more than a document may have, so that the compiler sees that it is too long; and no more, because

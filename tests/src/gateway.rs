@@ -49,6 +49,8 @@ pub struct Run {
     pub log: Option<String>,
     /// `--policy -`: the file that is its standard input, in whose folder it runs.
     pub standard_input: Option<PathBuf>,
+    /// `--policy policy.yaml`: the folder that it runs in.
+    pub working_directory: Option<PathBuf>,
 }
 
 impl Run {
@@ -68,6 +70,7 @@ impl Run {
             system_roots: None,
             log: None,
             standard_input: None,
+            working_directory: None,
         };
         run.write_policy(policy)?;
         Ok(run)
@@ -109,7 +112,11 @@ impl Run {
 
     /// The arguments after `weir`, without a CMD.
     pub fn arguments(&self) -> Vec<std::ffi::OsString> {
-        let policy = if self.standard_input.is_some() { "-".into() } else { self.policy() };
+        let policy = match (&self.standard_input, &self.working_directory) {
+            (Some(_), _) => "-".into(),
+            (None, Some(_)) => "policy.yaml".into(),
+            (None, None) => self.policy(),
+        };
         let mut arguments: Vec<std::ffi::OsString> = vec!["run".into(), "--policy".into(), policy.into()];
         if let Some(envoy) = &self.envoy {
             arguments.extend(["--envoy".into(), envoy.into()]);
@@ -165,6 +172,9 @@ impl Run {
             .stdin(Stdio::null());
         if let Some(file) = &self.standard_input {
             command.stdin(fs::File::open(file)?).current_dir(self.directory.path());
+        }
+        if let Some(folder) = &self.working_directory {
+            command.current_dir(folder);
         }
         Ok(command)
     }

@@ -221,6 +221,26 @@ fn roots_and_credentials_behind_links_are_in_force_within_seconds(envoy: &EnvoyB
 }
 
 #[test]
+fn a_policy_that_is_named_from_the_working_directory_is_the_one_at_its_path() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let mut run = Run::new(&EnvoyBinary::newest()?, &hosts, "")?;
+    let folder = run.policy().parent().context("no folder")?.to_owned();
+    let allowing = release(&folder, 0, &hosts.policy())?;
+    run.working_directory = Some(allowing.clone());
+    let gateway = run.start()?;
+    let (client, beta) = (gateway.client(), hosts.url(BETA, "/"));
+    assert_eq!(status(&client, &beta)?, 200);
+    // The process stays in the folder that it was started in, which is at another path now.
+    let denying = release(&folder, 1, &without(&hosts, BETA))?;
+    renameat_with(CWD, &denying, CWD, &allowing, RenameFlags::EXCHANGE)?;
+    Deadline::seconds(10).poll_eq("the refusal after the exchange", &403, || status(&client, &beta))?;
+    fs::remove_dir_all(&denying)?;
+    fs::remove_dir_all(&allowing)?;
+    release(&folder, 0, &hosts.policy())?;
+    Deadline::seconds(10).poll_eq("the answer of the folder made again", &200, || status(&client, &beta))
+}
+
+#[test]
 fn a_policy_from_standard_input_stays_and_the_files_beside_it_are_watched() -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut run = Run::new(&EnvoyBinary::newest()?, &hosts, "")?;

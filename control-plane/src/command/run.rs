@@ -110,6 +110,23 @@ pub struct Arguments {
     command: Vec<OsString>,
 }
 
+impl Arguments {
+    /// Names every watched file from the root on. The working directory stays what it was when another folder comes to
+    /// its path, and a name from there would lead to the old files for ever.
+    fn with_absolute_paths(mut self) -> Self {
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        if self.policy != Path::new("-") {
+            self.policy = absolute(self.policy);
+        }
+        let others =
+            [&mut self.proxy_credentials, &mut self.upstream_ca, &mut self.ca_certificate, &mut self.ca_key];
+        for path in others {
+            *path = path.take().map(absolute);
+        }
+        self
+    }
+}
+
 /// Shorter and renewing is most of the work; longer and the intermediate, which lives 30 days, cuts it anyway.
 fn leaf_lifetime(text: &str) -> Result<Duration, String> {
     let lifetime = duration::parse(text)?;
@@ -131,6 +148,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let arguments = arguments.with_absolute_paths();
     let (started, loading) = (Instant::now(), SystemTime::now());
     let modules = FilterModules::embedded()?;
     let Some((policy_file, Enforced { policy, upstream_files, rego })) =

@@ -27,7 +27,7 @@ pub(super) struct PolicyFile {
 impl PolicyFile {
     /// Reads and compiles the document. `None` for one with faults, which are reported on stderr.
     pub(super) fn open(path: &Path) -> Result<Option<(Self, Enforced)>, PolicyDocumentError> {
-        let document = PolicyDocument::read(path, &mut io::stdin().lock())?;
+        let document = PolicyDocument::read(path, &mut io::stdin().lock())?.with_absolute_folder();
         let reading = Reading::of(&document);
         let named = named(&reading);
         let Reading { outcome, rego_files, upstream_files: _ } = reading;
