@@ -9,6 +9,7 @@ pub mod address_space;
 pub mod bootstrap;
 pub mod ca;
 pub mod capabilities;
+pub mod capacity;
 pub mod certificate_file;
 pub mod command;
 pub mod control_plane;
