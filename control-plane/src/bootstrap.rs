@@ -1,14 +1,14 @@
 //! The bootstrap: all that an Envoy must know before it can ask. Everything else comes over the stream.
 
+mod overload;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::capabilities::Protocol;
-use crate::resources::names;
-
-/// Connections of clients that one Envoy holds at a time.
-const MAX_CONNECTIONS: u32 = 20_000;
+use crate::capacity::Capacity;
+use crate::resources::{buffers, names};
 
 /// Where an Envoy finds its control plane, and who it says it is.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,8 @@ pub struct Bootstrap<'a> {
     pub admin: &'a Path,
     /// The protocol of the stream.
     pub protocol: Protocol,
+    /// What the Envoy may take of its machine.
+    pub capacity: Capacity,
 }
 
 impl Bootstrap<'_> {
@@ -36,10 +38,12 @@ impl Bootstrap<'_> {
             "bootstrap_extensions": [{
                 "name": "envoy.bootstrap.internal_listener",
                 "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+                    "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+                    "buffer_size_kb": buffers::INTERNAL_KIB
                 }
             }],
-            "overload_manager": overload_manager(),
+            "layered_runtime": runtime(),
+            "overload_manager": overload::manager(self.capacity),
             "stats_config": { "stats_tags": stats_tags(), "stats_matcher": stats_matcher() },
             "dynamic_resources": {
                 "ads_config": {
@@ -84,15 +88,12 @@ impl Bootstrap<'_> {
     }
 }
 
-/// A client that opens connections without end is refused more before Envoy runs out of files. A tunnel is two.
-fn overload_manager() -> Value {
-    json!({ "resource_monitors": [{
-        "name": "envoy.resource_monitors.global_downstream_max_connections",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-            "max_active_downstream_connections": MAX_CONNECTIONS
-        }
-    }] })
+/// Settings that Envoy has nowhere else.
+fn runtime() -> Value {
+    json!({ "layers": [{ "name": "weir", "static_layer": {
+        "http.max_requests_per_io_cycle": buffers::REQUESTS_AT_ONCE,
+        "overload.premature_reset_total_stream_count": buffers::RESETS
+    } }] })
 }
 
 /// `weir_decisions.effect.<effect>.reason.<reason>` with its labels. A tag's first group is cut from the name.
@@ -119,6 +120,7 @@ mod tests {
             control_plane: Path::new("/run/weir/xds.sock"),
             admin: Path::new("/run/weir/admin.sock"),
             protocol: Protocol::Delta,
+            capacity: Capacity::FULL,
         };
         assert!(!bootstrap.to_json().to_string().contains("socket_address"));
         insta::assert_json_snapshot!(bootstrap.to_json());

@@ -1,5 +1,7 @@
 //! A local Envoy: which binary, how it is started, what it said when it failed.
 
+pub mod admin;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -14,6 +16,14 @@ use crate::process::{Tethered, program};
 const LOG_LINES: usize = 12;
 /// How long Envoy may take to send its last decisions.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// Each worker is a thread with a wasm VM of its own; one machine's workload needs few.
+const MOST_WORKERS: usize = 4;
+
+/// The workers of a local Envoy.
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS))
+}
 
 /// No Envoy to run.
 #[derive(Debug, thiserror::Error)]
@@ -50,13 +60,19 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Starts Envoy on a bootstrap; its log goes to a file.
+    /// Starts Envoy on a bootstrap, with this limit of open files; its log goes to a file.
     ///
     /// # Errors
     /// When the log cannot be written or no process can be made.
-    pub fn start(binary: &Path, bootstrap: &Path, workers: usize, log: PathBuf) -> io::Result<Self> {
+    pub fn start(
+        binary: &Path,
+        bootstrap: &Path,
+        workers: usize,
+        open_files: u64,
+        log: PathBuf,
+    ) -> io::Result<Self> {
         let file = File::create(&log)?;
-        let mut command = tether::command(binary, AtOurEnd::Kill);
+        let mut command = tether::command(binary, AtOurEnd::Kill, open_files);
         command
             .arg("-c")
             .arg(bootstrap)

@@ -11,6 +11,7 @@
 //! ([`LeafDelivery::InAdvance`](crate::capabilities::LeafDelivery)).
 
 mod address_guard;
+pub mod buffers;
 mod cluster;
 mod connection_manager;
 mod decision_log;
@@ -39,6 +40,7 @@ use weir_xds::{InconsistentSnapshot, References, Resource, ResourceType, Snapsho
 
 use crate::ca::leaves;
 use crate::capabilities::{Capabilities, LeafDelivery, UpstreamTlsChoice};
+use crate::capacity::Capacity;
 use crate::nodes::host_contexts;
 use crate::proxy_credentials::AcceptedCredentials;
 use crate::upstream_files::UpstreamFiles;
@@ -74,6 +76,8 @@ pub struct Gateway {
     pub host_contexts: host_contexts::Limits,
     /// How long connections and streams may be silent.
     pub timeouts: Timeouts,
+    /// What an Envoy may take of its machine.
+    pub capacity: Capacity,
 }
 
 /// A Rego policy, and the filter that has an engine for it.

@@ -6,6 +6,8 @@
 use envoy_types::pb::envoy::data::accesslog::v3::ResponseFlags;
 use weir_policy::Reason;
 
+use crate::resources::names;
+
 /// One way in which an upstream fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpstreamFailure {
@@ -80,7 +82,8 @@ const fn failure(sign: Sign, reason: Reason, cause: &'static str) -> UpstreamFai
 
 impl UpstreamFailure {
     /// Every failure; the first whose sign is there is the one.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
+        failure(Sign::Details(names::OVERLOADED), Reason::Overloaded, "the proxy is short of memory"),
         failure(Sign::Details("dns_cache_overflow"), Reason::Overloaded, "too many names are in use"),
         failure(
             Sign::Details("dns_cache_pending_requests_overflow"),

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use weir::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
+use weir::capacity::Capacity;
 use weir::nodes::host_contexts::Limits;
 use weir::resources::timeouts::Timeouts;
 use weir::resources::{self, Gateway};
@@ -55,6 +56,7 @@ fn gateway() -> Gateway {
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: Limits::DEFAULT,
         timeouts: Timeouts::DEFAULT,
+        capacity: Capacity::FULL,
     }
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use weir::process::tether::{self, AtOurEnd};
 use weir::process::{Tethered, exit_code};
 
+/// The soft limit of open files that each child gets.
+const OPEN_FILES: u64 = 200;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn main() {
@@ -29,6 +31,7 @@ fn main() {
             }
             runtime.block_on(async {
                 the_exit_code_is_the_programs_own().await;
+                a_child_has_the_limit_of_open_files_that_it_was_given().await;
                 a_program_that_is_not_there_is_127().await;
                 arguments_and_environment_arrive_byte_for_byte().await;
                 a_child_that_ignores_the_request_to_end_is_killed().await;
@@ -39,7 +42,7 @@ fn main() {
 
 /// Starts a child that holds our stdout open and says so, and waits for it.
 async fn parent(at_our_end: AtOurEnd) {
-    let mut command = tether::command("sh", at_our_end);
+    let mut command = tether::command("sh", at_our_end, OPEN_FILES);
     command.args(["-c", "echo ready; exec sleep 1000"]);
     Tethered::spawn(command).unwrap().wait().await.unwrap();
 }
@@ -62,16 +65,23 @@ fn a_child_ends_when_its_parent_is_killed(parent: &str) {
 fn nothing_runs_when_the_parent_has_already_gone() {
     let another = std::process::id() + 1;
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["exec-with-parent", &another.to_string(), "kill", "--", "echo", "ran"])
+        .args(["exec-with-parent", &another.to_string(), "kill", "256", "--", "echo", "ran"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(126));
     assert!(output.stdout.is_empty());
 }
 
+async fn a_child_has_the_limit_of_open_files_that_it_was_given() {
+    let hard = weir::capacity::open_files::OpenFiles::read().hard;
+    let mut command = tether::command("sh", AtOurEnd::Terminate, OPEN_FILES);
+    let output = command.args(["-c", "ulimit -Sn; ulimit -Hn"]).output().await.unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{OPEN_FILES}\n{hard}\n"));
+}
+
 async fn the_exit_code_is_the_programs_own() {
     for (script, code) in [("exit 7", 7), ("kill -TERM $$", 143), ("true", 0)] {
-        let mut command = tether::command("sh", AtOurEnd::Terminate);
+        let mut command = tether::command("sh", AtOurEnd::Terminate, OPEN_FILES);
         command.args(["-c", script]);
         let status = Tethered::spawn(command).unwrap().wait().await.unwrap();
         assert_eq!(exit_code(status), code, "{script}");
@@ -80,7 +90,7 @@ async fn the_exit_code_is_the_programs_own() {
 
 async fn a_program_that_is_not_there_is_127() {
     if cfg!(target_os = "linux") {
-        let mut command = tether::command("no-such-program", AtOurEnd::Terminate);
+        let mut command = tether::command("no-such-program", AtOurEnd::Terminate, OPEN_FILES);
         command.stderr(Stdio::null());
         let status = Tethered::spawn(command).unwrap().wait().await.unwrap();
         assert_eq!(exit_code(status), 127);
@@ -89,14 +99,14 @@ async fn a_program_that_is_not_there_is_127() {
 
 async fn arguments_and_environment_arrive_byte_for_byte() {
     let odd = std::ffi::OsStr::from_bytes(b"a b\xFF'\"--");
-    let mut command = tether::command("sh", AtOurEnd::Terminate);
+    let mut command = tether::command("sh", AtOurEnd::Terminate, OPEN_FILES);
     command.args(["-c", "printf '%s|%s' \"$1\" \"$ODD\"", "--"]).arg(odd).env("ODD", odd);
     let output = command.output().await.unwrap();
     assert_eq!(output.stdout, [odd.as_bytes(), b"|", odd.as_bytes()].concat());
 }
 
 async fn a_child_that_ignores_the_request_to_end_is_killed() {
-    let mut command = tether::command("sh", AtOurEnd::Kill);
+    let mut command = tether::command("sh", AtOurEnd::Kill, OPEN_FILES);
     command.args(["-c", "trap '' TERM; echo ready; exec sleep 1000"]).stdout(Stdio::piped());
     let mut child = Tethered::spawn(command).unwrap();
     let mut output = tokio::io::BufReader::new(child.child().stdout.take().unwrap());

@@ -43,6 +43,10 @@ pub struct Run {
     pub upstream_tls: Option<String>,
     /// `--host-contexts`
     pub host_contexts: Option<usize>,
+    /// `--envoy-memory`
+    pub envoy_memory: Option<&'static str>,
+    /// Its soft and its hard limit of open files, in place of the test's own.
+    pub open_files: Option<(u64, u64)>,
     /// What it takes for the system's roots.
     pub system_roots: Option<PathBuf>,
     /// What it logs, as `WEIR_LOG` has it.
@@ -67,6 +71,8 @@ impl Run {
             credentials: false,
             upstream_tls: None,
             host_contexts: None,
+            envoy_memory: None,
+            open_files: None,
             system_roots: None,
             log: None,
             standard_input: None,
@@ -140,6 +146,9 @@ impl Run {
         if let Some(count) = self.host_contexts {
             arguments.extend(["--host-contexts".into(), count.to_string().into()]);
         }
+        if let Some(size) = self.envoy_memory {
+            arguments.extend(["--envoy-memory".into(), size.into()]);
+        }
         match &self.authority {
             Some((certificate, key)) => {
                 arguments.extend([
@@ -157,7 +166,10 @@ impl Run {
     /// `weir` with its arguments, told to keep the sockets of a run in a folder of the test's own.
     pub fn command(&self) -> Result<Command> {
         fs::create_dir_all(self.runtime())?;
-        let mut command = weir_command()?;
+        let mut command = match self.open_files {
+            Some(limits) => with_open_files(limits, &weir_command()?),
+            None => weir_command()?,
+        };
         if let Some(roots) = &self.system_roots {
             // A folder that the caller names would be read as well.
             command.env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
@@ -226,6 +238,20 @@ impl Run {
         command.arg("--").args(cmd).stdout(Stdio::piped());
         Process::start("weir run -- CMD", &mut command)
     }
+}
+
+/// The command with other limits of open files, soft and hard.
+fn with_open_files((soft, hard): (u64, u64), command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", r#"ulimit -Sn "$0" && ulimit -Hn "$1" && shift && exec "$@""#]);
+    limited.args([soft.to_string(), hard.to_string()]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
 }
 
 /// `weir` without the caller's own proxy and certificate settings.

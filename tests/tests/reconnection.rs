@@ -30,6 +30,7 @@ use tonic::transport::{Channel, Endpoint};
 use weir::ca::leaves::{Limit, Limits};
 use weir::ca::{Ca, Lifetimes};
 use weir::capabilities::UpstreamTlsChoice;
+use weir::capacity::Capacity;
 use weir::control_plane::ControlPlane;
 use weir::nodes::host_contexts;
 use weir::resources::Gateway;
@@ -105,6 +106,7 @@ fn control_plane(folder: &Path) -> Result<ControlPlane> {
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: host_contexts::Limits::DEFAULT,
         timeouts: Timeouts::DEFAULT,
+        capacity: Capacity::FULL,
     };
     let state = StateFolder::open(&folder.join("state"))?;
     let ca = Ca::open(&state, Lifetimes::default(), SystemTime::now())?;

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use weir::bootstrap::Bootstrap;
 use weir::ca::{Ca, Lifetimes, leaves};
 use weir::capabilities::{Protocol, UpstreamTlsChoice};
+use weir::capacity::Capacity;
 use weir::control_plane::ControlPlane;
 use weir::nodes::host_contexts::Limits;
 use weir::resources::Gateway;
@@ -81,6 +82,7 @@ impl ServedEnvoy {
             upstream_tls: options.upstream_tls,
             host_contexts: options.host_contexts,
             timeouts: options.timeouts,
+            capacity: Capacity::FULL,
         };
         let (leaves, lifetimes) = (options.leaves, options.lifetimes);
         let control_plane = serve(&gateway, leaves, lifetimes, directory.path())?;
@@ -89,6 +91,7 @@ impl ServedEnvoy {
             control_plane: &socket(directory.path()),
             admin: &admin(directory.path()),
             protocol: options.protocol,
+            capacity: Capacity::FULL,
         };
         let file = directory.path().join("bootstrap.json");
         std::fs::write(&file, bootstrap.to_json().to_string())?;

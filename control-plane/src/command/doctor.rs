@@ -4,6 +4,7 @@
 mod authority;
 mod envoy;
 mod finding;
+mod machine;
 mod probe;
 mod rego;
 mod shared;
@@ -104,6 +105,7 @@ async fn examine(
     let targets = Targets::of(policy, document.folder());
     let envoy = envoy::examine(arguments.envoy.as_deref(), arguments.upstream_tls, &targets).await;
     findings.extend(envoy.findings);
+    findings.extend(machine::examine());
     findings.extend(rego::examine(document, policy, envoy.leaf_delivery));
     let system = SystemRoots::load();
     let authority = authority::examine(arguments.state.as_deref(), SystemTime::now());

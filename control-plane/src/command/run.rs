@@ -6,6 +6,7 @@ mod error;
 mod output;
 mod policy_file;
 mod readiness;
+mod refusals;
 mod settings;
 mod upstream_roots;
 mod watched_files;
@@ -26,13 +27,16 @@ use weir_rego::Checked;
 use crate::bootstrap::Bootstrap;
 use crate::ca::{CaFiles, Lifetimes};
 use crate::capabilities::{Protocol, UpstreamTlsChoice};
-use crate::command::duration;
+use crate::capacity::open_files::OpenFiles;
+use crate::capacity::{Capacity, MORE_OPEN_FILES, memory};
+use crate::command::{byte_size, duration};
 use crate::control_plane::ControlPlane;
 use crate::dns::Resolver;
 use crate::dns::name_servers::NameServers;
 use crate::enforced::Enforced;
 use crate::environment::{Environment, Proxy, SystemRoots};
-use crate::envoy::Envoy;
+use crate::envoy::admin::Admin;
+use crate::envoy::{self, Envoy};
 use crate::envoy_version::EnvoyVersion;
 use crate::exit_code::ExitCode;
 use crate::filter_module::FilterModules;
@@ -54,6 +58,8 @@ use watched_files::{Change, Source};
 const GRACE: Duration = Duration::from_secs(10);
 /// How long Envoy may take until it has accepted everything.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Envoy's admin interface in the run's folder.
+const ADMIN_SOCKET: &str = "admin.sock";
 /// How long the last decisions may take to arrive after the command has ended.
 const LAST_DECISIONS: Duration = Duration::from_millis(100);
 /// How long all of them may take.
@@ -102,6 +108,9 @@ pub struct Arguments {
     /// How long the certificates that clients see live: 10m to 30d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = leaf_lifetime)]
     leaf_lifetime: Duration,
+    /// The heap that Envoy may take: 64M or more; near it, Envoy refuses new work [default: half of the memory, at most 2G]
+    #[arg(long, value_name = "SIZE", value_parser = envoy_memory)]
+    envoy_memory: Option<u64>,
     /// Print decisions as JSON, one a line
     #[arg(long)]
     json: bool,
@@ -135,6 +144,12 @@ fn leaf_lifetime(text: &str) -> Result<Duration, String> {
     } else {
         Err("it must be from 10m to 30d".to_owned())
     }
+}
+
+/// With less, Envoy refuses work that it has just begun.
+fn envoy_memory(text: &str) -> Result<u64, String> {
+    let bytes = byte_size::parse(text)?;
+    if bytes >= memory::LEAST { Ok(bytes) } else { Err("it must be 64M or more".to_owned()) }
 }
 
 /// Runs until the command has ended, or we are told to end.
@@ -174,6 +189,17 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .map(|address| settings::free_address("--transparent", *address))
         .collect::<Result<_, _>>()?;
     let resolver = Resolver::bind().await?;
+    let open_files = OpenFiles::raise();
+    let heap = arguments.envoy_memory.unwrap_or_else(memory::heap);
+    let capacity = Capacity::new(open_files.hard, envoy::workers(), heap);
+    if capacity.is_small() {
+        tracing::warn!(
+            help = MORE_OPEN_FILES,
+            "{} open files leave {}",
+            open_files.hard,
+            capacity.describe()
+        );
+    }
 
     let gateway = Gateway {
         policy: policy.into(),
@@ -188,6 +214,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         upstream_tls: arguments.upstream_tls,
         host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
         timeouts: Timeouts::DEFAULT,
+        capacity,
     };
     let control_plane = Arc::new(ControlPlane::new(gateway, Arc::clone(&certificates.ca)));
     resolve(resolver, &control_plane, NameServers::new(arguments.dns)?);
@@ -200,7 +227,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     sources.extend(credentials.map(|file| Box::new(file) as Box<dyn Source>));
     let changing = Arc::clone(&control_plane);
     watched_files::watch(sources, loading, move |change| apply(&changing, modules, change))?;
-    let mut envoy = start(&control_plane, &runtime, &binary)?;
+    let mut envoy = start(&control_plane, &runtime, &binary, open_files, capacity)?;
     let probed = tokio::select! {
         ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen, arguments.upstream_tls)) => match ready {
             Ok(ready) => ready?,
@@ -211,13 +238,14 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
     };
     warn_of_missing_security_fixes(&control_plane);
+    tokio::spawn(refusals::watch(Admin::new(&runtime.file(ADMIN_SOCKET))));
 
     let proxy = Proxy { address: listen, user_information: user.as_ref().map(|user| user.as_str()) };
     let environment = Environment::new(proxy, &trust, |name| std::env::var_os(name));
     let output = Output::new(arguments.json, arguments.command.is_empty(), probed);
     let mut decisions = control_plane.decisions().subscribe();
     let mut command = match arguments.command.split_first() {
-        Some((program, rest)) => Some(spawn(program, rest, &environment)?),
+        Some((program, rest)) => Some(spawn(program, rest, &environment, open_files)?),
         None => {
             output.ready(&environment, arguments.proxy_credentials.as_deref(), started.elapsed())?;
             None
@@ -295,7 +323,13 @@ fn rego_policy(checked: &Checked, modules: FilterModules) -> RegoPolicy {
 }
 
 /// Serves the control plane on a socket that only we can open, and starts Envoy on it.
-fn start(control_plane: &ControlPlane, runtime: &RuntimeFolder, binary: &Path) -> anyhow::Result<Envoy> {
+fn start(
+    control_plane: &ControlPlane,
+    runtime: &RuntimeFolder,
+    binary: &Path,
+    open_files: OpenFiles,
+    capacity: Capacity,
+) -> anyhow::Result<Envoy> {
     let socket_path = runtime.file("xds.sock");
     let socket = UnixListener::bind(&socket_path)?;
     std::fs::set_permissions(&socket_path, std::fs::Permissions::from_mode(0o600))?;
@@ -305,18 +339,30 @@ fn start(control_plane: &ControlPlane, runtime: &RuntimeFolder, binary: &Path) -
             tracing::error!(%error, "the control plane stopped serving");
         }
     });
-    let admin = runtime.file("admin.sock");
-    let bootstrap =
-        Bootstrap { node: "weir-run", control_plane: &socket_path, admin: &admin, protocol: Protocol::Delta };
+    let admin = runtime.file(ADMIN_SOCKET);
+    let bootstrap = Bootstrap {
+        node: "weir-run",
+        control_plane: &socket_path,
+        admin: &admin,
+        protocol: Protocol::Delta,
+        capacity,
+    };
     let bootstrap_path = runtime.file("bootstrap.json");
     std::fs::write(&bootstrap_path, bootstrap.to_json().to_string())?;
     tracing::info!(admin = %admin.display(), envoy = %binary.display(), "starting envoy");
-    Ok(Envoy::start(binary, &bootstrap_path, settings::workers(), runtime.file("envoy.log"))?)
+    let log = runtime.file("envoy.log");
+    Ok(Envoy::start(binary, &bootstrap_path, envoy::workers(), open_files.hard, log)?)
 }
 
-fn spawn(program: &OsString, arguments: &[OsString], environment: &Environment) -> anyhow::Result<Tethered> {
+fn spawn(
+    program: &OsString,
+    arguments: &[OsString],
+    environment: &Environment,
+    open_files: OpenFiles,
+) -> anyhow::Result<Tethered> {
     settings::must_be_found(program)?;
-    let mut command = tether::command(program, AtOurEnd::Terminate);
+    // The limit that the user had: programs that use select(2) fail with files beyond 1,023.
+    let mut command = tether::command(program, AtOurEnd::Terminate, open_files.soft);
     command.args(arguments);
     command.envs(environment.iter());
     Ok(Tethered::spawn(command)?)

@@ -178,6 +178,8 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
         Reason::PolicyMissing
     } else if details == names::HTTPS_IN_THE_CLEAR {
         Reason::SchemeNotAllowed
+    } else if details == names::OVERLOADED {
+        Reason::Overloaded
     } else if let Some(request) = InvalidRequest::find(details) {
         request.reason
     } else if status == 503 || status == 500 || (status >= 400 && details.is_empty()) {
@@ -342,6 +344,7 @@ mod tests {
             ("http2.violation.of.messaging.rule", 0, "malformed_request"),
             ("something new", 404, "malformed_request"),
             ("upgrade_failed", 501, "unsupported_request"),
+            ("overload", 503, "overloaded"),
             ("something_new", 503, "filter_failure"),
             ("", 403, "filter_failure"),
         ] {

@@ -2,8 +2,8 @@
 //!
 //! Linux sends a process the signal of its choice when its parent ends (`PR_SET_PDEATHSIG`, prctl(2)), but a process
 //! can only ask for itself, and between fork and exec nothing can run without `unsafe`. So `weir` runs itself first,
-//! as `weir exec-with-parent PARENT SIGNAL -- PROGRAM ARGS…`: that asks for the signal, looks whether the parent is
-//! still there (it may have ended before the question), and becomes PROGRAM.
+//! as `weir exec-with-parent PARENT SIGNAL OPEN_FILES -- PROGRAM ARGS…`: that asks for the signal, looks whether the
+//! parent is still there (it may have ended before the question), sets the limit of open files, and becomes PROGRAM.
 //!
 //! What it does not cover: the kernel forgets the request when PROGRAM is set-user-ID or has file capabilities, and
 //! a child's own children are the child's affair. Outside Linux there is no tether, and only the handle ends the
@@ -23,19 +23,20 @@ pub enum AtOurEnd {
     Terminate,
 }
 
-/// A command that runs `program` tethered to us. Add arguments, environment and pipes to it as to any command.
+/// A command that runs `program` tethered to us, with this soft limit of open files. Add arguments, environment and pipes
+/// to it as to any command.
 #[cfg(target_os = "linux")]
-pub fn command(program: impl AsRef<OsStr>, at_our_end: AtOurEnd) -> Command {
+pub fn command(program: impl AsRef<OsStr>, at_our_end: AtOurEnd, open_files: u64) -> Command {
     // Not the path of our file: this is the very program that runs, also if the file was replaced since.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("weir").arg(ASK).arg(std::process::id().to_string());
-    command.arg(signal_name(at_our_end)).arg("--").arg(program);
+    command.arg(signal_name(at_our_end)).arg(open_files.to_string()).arg("--").arg(program);
     command
 }
 
-/// A command that runs `program`. On this system it is not tethered.
+/// A command that runs `program`. On this system it is not tethered, and has our limit of open files.
 #[cfg(not(target_os = "linux"))]
-pub fn command(program: impl AsRef<OsStr>, _at_our_end: AtOurEnd) -> Command {
+pub fn command(program: impl AsRef<OsStr>, _at_our_end: AtOurEnd, _open_files: u64) -> Command {
     Command::new(program)
 }
 
@@ -72,7 +73,7 @@ fn exec(arguments: &[OsString]) -> (i32, String) {
     use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
     use std::os::unix::process::CommandExt;
 
-    let [parent, signal, dashes, program, arguments @ ..] = arguments else {
+    let [parent, signal, open_files, dashes, program, arguments @ ..] = arguments else {
         return (NOT_RUNNABLE, format!("`{ASK}` is for weir's own use"));
     };
     let parent = parent.to_str().and_then(|text| text.parse().ok()).and_then(Pid::from_raw);
@@ -81,7 +82,10 @@ fn exec(arguments: &[OsString]) -> (i32, String) {
         Some("terminate") => Some(Signal::TERM),
         _ => None,
     };
-    let (Some(parent), Some(signal)) = (parent, signal.filter(|_| dashes == "--")) else {
+    let open_files = open_files.to_str().and_then(|text| text.parse().ok());
+    let (Some(parent), Some(signal), Some(open_files)) =
+        (parent, signal.filter(|_| dashes == "--"), open_files)
+    else {
         return (NOT_RUNNABLE, format!("`{ASK}` is for weir's own use"));
     };
     let program_name = program.to_string_lossy();
@@ -94,6 +98,9 @@ fn exec(arguments: &[OsString]) -> (i32, String) {
             NOT_RUNNABLE,
             format!("not running `{program_name}`: the process that asked for it has ended"),
         );
+    }
+    if let Err(error) = crate::capacity::open_files::set_soft(open_files) {
+        return (NOT_RUNNABLE, format!("cannot set the limit of open files for `{program_name}`: {error}"));
     }
     let error = std::process::Command::new(program).args(arguments).exec();
     let code = if error.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE };

@@ -26,16 +26,16 @@ use weir_policy::Host;
 use weir_xds::Resource;
 
 use super::protobuf::{number, seconds, transport_socket};
-use super::{Gateway, dns_cache, names, upstream_tls};
+use super::{Gateway, buffers, dns_cache, names, upstream_tls};
 use crate::capabilities::Capabilities;
+use crate::capacity::Capacity;
 
 const CONNECT_TIMEOUT_SECONDS: i64 = 10;
 const IDLE_TIMEOUT_SECONDS: i64 = 600;
-const MAX_CONNECTIONS: u32 = 2048;
-/// What an upstream may send ahead of its client over HTTP/2, in bytes, on a stream and on a connection. Envoy holds all
-/// of it, and its own choice is 16 and 24 MiB. With 4 MiB a stream brings 40 MB/s over 100 ms.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Tunnels at a time. They are inside of Envoy, and have no open files.
+const TUNNELS: u32 = 2048;
+/// Streams over HTTP/2 are requests: the connections are the limit that is meant.
+const REQUESTS_OF_A_CONNECTION: u32 = 100;
 
 pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
     let tls = upstream_tls::shared(gateway, capabilities.upstream_tls);
@@ -86,8 +86,9 @@ fn either() -> UpstreamProtocolOptions {
     UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
         http_protocol_options: Some(trailers()),
         http2_protocol_options: Some(Http2ProtocolOptions {
-            initial_stream_window_size: number(STREAM_WINDOW),
-            initial_connection_window_size: number(CONNECTION_WINDOW),
+            max_concurrent_streams: number(buffers::STREAMS),
+            initial_stream_window_size: number(buffers::UPSTREAM_STREAM),
+            initial_connection_window_size: number(buffers::UPSTREAM_CONNECTION),
             ..Http2ProtocolOptions::default()
         }),
         ..AutoHttpConfig::default()
@@ -140,7 +141,8 @@ fn forward_proxy(
             name: "envoy.clusters.dynamic_forward_proxy".to_owned(),
             typed_config: Some(pack_any(config)),
         })),
-        circuit_breakers: Some(circuit_breaker()),
+        per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
+        circuit_breakers: Some(circuit_breaker(gateway.capacity.upstream_connections)),
         typed_extension_protocol_options: http_options(http),
         transport_socket: tls,
         ..Cluster::default()
@@ -178,19 +180,20 @@ fn inward(name: &str, listener: &str) -> Cluster {
             }],
             ..ClusterLoadAssignment::default()
         }),
-        circuit_breakers: Some(circuit_breaker()),
+        per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
+        circuit_breakers: Some(circuit_breaker(TUNNELS)),
         transport_socket: Some(transport_socket("envoy.transport_sockets.internal_upstream", internal)),
         ..Cluster::default()
     }
 }
 
-fn circuit_breaker() -> CircuitBreakers {
+fn circuit_breaker(connections: u32) -> CircuitBreakers {
     CircuitBreakers {
         thresholds: vec![circuit_breakers::Thresholds {
-            max_connections: number(MAX_CONNECTIONS),
-            max_pending_requests: number(MAX_CONNECTIONS),
-            // Streams over HTTP/2 are requests; the connections above are the limit that is meant.
-            max_requests: number(MAX_CONNECTIONS * 100),
+            max_connections: number(connections),
+            // Requests that wait for a connection: never fewer than a full machine has, so that a small one queues them.
+            max_pending_requests: number(Capacity::FULL.upstream_connections),
+            max_requests: number(connections.saturating_mul(REQUESTS_OF_A_CONNECTION)),
             ..circuit_breakers::Thresholds::default()
         }],
         ..CircuitBreakers::default()

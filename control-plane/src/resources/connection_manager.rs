@@ -21,14 +21,10 @@ use prost::{Message, Name};
 use super::filter_state::Kind;
 use super::protobuf::{ads, bool_value, duration, number, seconds};
 use super::{
-    Gateway, address_guard, decision_log, dns_cache, filter_state, local_reply, names, policy_filter,
+    Gateway, address_guard, buffers, decision_log, dns_cache, filter_state, local_reply, names, policy_filter,
 };
 use crate::capabilities::Capabilities;
 
-/// What a client may send ahead of its upstream over HTTP/2, in bytes, on a stream and on a connection. Envoy holds all
-/// of it, and its own choice is 16 and 24 MiB; clients are near, so that little keeps the way full.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
 /// How long the headers of a request may take.
 const REQUEST_HEADERS_SECONDS: i64 = 30;
 
@@ -151,8 +147,9 @@ fn manager(
             // Also what offers clients a WebSocket within h2 (RFC 8441). It has no `sec-websocket-key`, and an upgrade
             // goes out over HTTP/1.1, where servers refuse one without: so it is offered to tunnels alone.
             allow_connect: upgrades.contains(&"CONNECT"),
-            initial_stream_window_size: number(STREAM_WINDOW),
-            initial_connection_window_size: number(CONNECTION_WINDOW),
+            max_concurrent_streams: number(buffers::STREAMS),
+            initial_stream_window_size: number(buffers::CLIENT_STREAM),
+            initial_connection_window_size: number(buffers::CLIENT_CONNECTION),
             ..Http2ProtocolOptions::default()
         }),
         early_header_mutation_extensions: vec![filter_state::connection_header()],

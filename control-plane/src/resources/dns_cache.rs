@@ -8,8 +8,6 @@ use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3::CaresD
 use super::Gateway;
 use super::protobuf::{extension, number, seconds, socket_address};
 
-/// Only names that the policy allows are ever resolved, so this bounds a wildcard rule, not a stranger.
-const MAX_HOSTS: u32 = 16_384;
 /// A name is asked for again as often as it says, but no more often: Envoy asks for every name it holds, used or not.
 const MIN_REFRESH_SECONDS: i64 = 30;
 
@@ -27,7 +25,8 @@ pub(super) fn config(gateway: &Gateway) -> DnsCacheConfig {
     DnsCacheConfig {
         name: "weir".to_owned(),
         dns_lookup_family: DnsLookupFamily::All as i32,
-        max_hosts: number(MAX_HOSTS),
+        // Only names that the policy allows are ever resolved, so this bounds a wildcard rule, not a stranger.
+        max_hosts: number(gateway.capacity.names),
         dns_min_refresh_rate: seconds(MIN_REFRESH_SECONDS),
         dns_query_timeout: seconds(5),
         typed_dns_resolver_config: Some(extension("envoy.network.dns_resolver.cares", cares)),

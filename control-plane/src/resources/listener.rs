@@ -14,8 +14,8 @@ use envoy_types::util::pack_any;
 use prost::{Message, Name};
 use weir_xds::{References, ResourceType};
 
-use super::protobuf::{seconds, socket_address};
-use super::{Gateway, connection_manager, downstream_tls, names, passthrough};
+use super::protobuf::{number, seconds, socket_address};
+use super::{Gateway, buffers, connection_manager, downstream_tls, names, passthrough};
 use crate::capabilities::Capabilities;
 
 /// How long a handshake may take: a name whose certificate the control plane does not answer fails cleanly. An Envoy
@@ -28,6 +28,7 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listen
     let listener = Listener {
         name: names::EXPLICIT_LISTENER.to_owned(),
         address: Some(socket_address(gateway.listen)),
+        per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
         filter_chains: vec![FilterChain {
             name: "explicit".to_owned(),
             filters: connection_manager::explicit(gateway, capabilities).into(),
@@ -38,6 +39,7 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listen
     (listener, references(&[names::EXPLICIT_ROUTES]))
 }
 
+/// The limit of connections holds where a client comes in. A tunnel that is in is not refused at its inner end.
 pub(super) fn intercept(
     gateway: &Gateway,
     capabilities: Capabilities,
@@ -46,6 +48,7 @@ pub(super) fn intercept(
     let target = format!("%FILTER_STATE({}:PLAIN)%", names::CONNECT_AUTHORITY);
     let listener = Listener {
         listener_specifier: Some(ListenerSpecifier::InternalListener(InternalListenerConfig {})),
+        ignore_global_conn_limit: true,
         ..intercepting(names::INTERCEPT_LISTENER, &target, gateway, capabilities, leaf_names)
     };
     (listener, intercepting_references())
@@ -81,6 +84,8 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> (Lis
     let listener = Listener {
         name: names::PASSTHROUGH_LISTENER.to_owned(),
         listener_specifier: Some(ListenerSpecifier::InternalListener(InternalListenerConfig {})),
+        ignore_global_conn_limit: true,
+        per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
         listener_filters: vec![original_destination()],
         filter_chains: vec![FilterChain {
             name: "passthrough".to_owned(),
@@ -125,6 +130,7 @@ fn intercepting(
     };
     Listener {
         name: name.to_owned(),
+        per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
         listener_filters: vec![
             original_destination(),
             listener_filter("envoy.filters.listener.tls_inspector", TlsInspector::default()),

@@ -60,7 +60,8 @@ pub(super) fn config() -> LocalReplyConfig {
     LocalReplyConfig { mappers, body_format: None }
 }
 
-/// The policy allowed the request, and no whole answer came from where it went.
+/// The policy allowed the request, and no whole answer came from where it went. Or Envoy is short of memory, and asks no
+/// filter.
 fn failed(failure: &UpstreamFailure) -> ResponseMapper {
     let filter = match failure.sign {
         Sign::Transport(text) => cel(&format!("upstream.transport_failure_reason.contains('{text}')")),
@@ -69,7 +70,9 @@ fn failed(failure: &UpstreamFailure) -> ResponseMapper {
             FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter { flags: vec![flag.as_str().to_owned()] })
         }
     };
-    let request = format!("\"cause\":\"{}\",{JUDGED_REQUEST}", failure.cause);
+    let request =
+        if failure.sign == Sign::Details(names::OVERLOADED) { UNJUDGED_REQUEST } else { JUDGED_REQUEST };
+    let request = format!("\"cause\":\"{}\",{request}", failure.cause);
     mapper(filter, FAILED, &request, failure.reason)
 }
 

@@ -76,6 +76,9 @@ pub const ADDRESS_SET: &str = "wasm.weir_addresses";
 /// Envoy's details of `GET https://… HTTP/1.1` on a connection without TLS, which its codec refuses.
 pub const HTTPS_IN_THE_CLEAR: &str = "http1.https_url_on_plaintext_connection";
 
+/// Envoy's details when its heap is near its limit: of a request that it does not begin, and of a stream that it ends.
+pub const OVERLOADED: &str = "overload";
+
 /// Beginning of Envoy's details when its RBAC filter, the guard or a stand-in of it, denied.
 pub const RBAC_DENIED: &str = "rbac_access_denied_matched_policy";
 /// The policy of the stand-in for the policy filter, as Envoy's details name it.

@@ -3,15 +3,11 @@
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
 
 use super::error::RunError;
 use crate::envoy;
 use crate::process::program;
 use crate::state_folder::StateFolder;
-
-/// Each worker is a thread with a wasm VM of its own; one machine's workload needs few.
-const MOST_WORKERS: usize = 4;
 
 pub(super) fn envoy_binary(named: Option<&Path>) -> Result<PathBuf, RunError> {
     let variable = std::env::var_os("WEIR_ENVOY");
@@ -26,10 +22,6 @@ pub(super) fn state_path(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 pub(super) fn free_address(option: &'static str, wanted: SocketAddr) -> Result<SocketAddr, RunError> {
     let error = |cause| RunError::Listen { option, address: wanted, cause };
     TcpListener::bind(wanted).and_then(|listener| listener.local_addr()).map_err(error)
-}
-
-pub(super) fn workers() -> usize {
-    available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS))
 }
 
 /// A command that is not there is said before anything is started for it.
