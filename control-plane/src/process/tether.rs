@@ -1,12 +1,13 @@
-//! Ties a child's life to ours, also when we are killed or crash and can end nothing any more.
+//! Ends a child when its parent `weir` ends, even if `weir` is killed or crashes.
 //!
-//! Linux sends a process the signal of its choice when its parent ends (`PR_SET_PDEATHSIG`, prctl(2)), but a process
-//! can only ask for itself, and between fork and exec nothing can run without `unsafe`. So `weir` runs itself first,
-//! as `weir exec-with-parent PARENT SIGNAL OPEN_FILES -- PROGRAM ARGS…`: that asks for the signal, looks whether the
-//! parent is still there (it may have ended before the question), sets the limit of open files, and becomes PROGRAM.
+//! Linux can send a process a chosen signal when its parent ends (`PR_SET_PDEATHSIG`, prctl(2)). But a process can
+//! request this only for itself, and without `unsafe` no code can run between fork and exec. So `weir` first runs
+//! itself, as `weir exec-with-parent PARENT SIGNAL OPEN_FILES -- PROGRAM ARGS…`. That process requests the signal,
+//! checks that the parent still exists (it may have ended before the request), sets the limit of open files, and then
+//! becomes PROGRAM.
 //!
-//! What it does not cover: the kernel forgets the request when PROGRAM is set-user-ID or has file capabilities, and
-//! a child's own children are the child's affair. Outside Linux there is no tether, and only the handle ends the
+//! There are two limits. The kernel drops the request if PROGRAM is set-user-ID or has file capabilities, and the
+//! request does not cover the child's own children. Outside Linux there is no tether, and only the handle ends the
 //! child.
 
 use std::ffi::{OsStr, OsString};
@@ -14,33 +15,34 @@ use std::io::Write;
 
 use tokio::process::Command;
 
-/// What happens to a child at our end if we cannot end it ourselves.
+/// The signal that the kernel sends to a child when `weir` ends without ending the child itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtOurEnd {
-    /// SIGKILL: for Envoy. It has nothing to save, and must not go on listening with keys in its memory.
+    /// SIGKILL, for Envoy. It has nothing to save, and must not keep listening with keys in its memory.
     Kill,
-    /// SIGTERM: for the user's command. It may have work to save, and without us it reaches nothing anyway.
+    /// SIGTERM, for the user's command. It may have work to save, and without `weir` it has no network access anyway.
     Terminate,
 }
 
-/// A command that runs `program` tethered to us, with this soft limit of open files. Add arguments, environment and pipes
-/// to it as to any command.
+/// Creates a command that runs `program` tethered to this process, with this soft limit of open files. The caller
+/// adds arguments, environment and pipes as usual.
 #[cfg(target_os = "linux")]
 pub fn command(program: impl AsRef<OsStr>, at_our_end: AtOurEnd, open_files: u64) -> Command {
-    // Not the path of our file: this is the very program that runs, also if the file was replaced since.
+    // `/proc/self/exe` is the running program itself, even if its file has been replaced.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("weir").arg(ASK).arg(std::process::id().to_string());
     command.arg(signal_name(at_our_end)).arg(open_files.to_string()).arg("--").arg(program);
     command
 }
 
-/// A command that runs `program`. On this system it is not tethered, and has our limit of open files.
+/// Creates a command that runs `program`. On this system it is not tethered, and inherits this process's limit of
+/// open files.
 #[cfg(not(target_os = "linux"))]
 pub fn command(program: impl AsRef<OsStr>, _at_our_end: AtOurEnd, _open_files: u64) -> Command {
     Command::new(program)
 }
 
-/// Becomes the tethered program if this process was started to do that, else returns. The first call in `main`.
+/// Becomes the tethered program if this process was started for that, else returns. `main` calls this first.
 pub fn run_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|first| first != ASK) {
@@ -53,7 +55,7 @@ pub fn run_if_asked() {
     std::process::exit(code);
 }
 
-// The hidden first argument. A change breaks nothing: both ends are always the same program.
+// The hidden first argument. It may change, because both sides are always one program.
 const ASK: &str = "exec-with-parent";
 
 const NOT_RUNNABLE: i32 = 126;
@@ -67,7 +69,7 @@ fn signal_name(at_our_end: AtOurEnd) -> &'static str {
     }
 }
 
-/// Returns only when it fails, with the exit code and the message.
+/// Replaces this process by the program. On failure, returns the exit code and the message.
 #[cfg(target_os = "linux")]
 fn exec(arguments: &[OsString]) -> (i32, String) {
     use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
@@ -92,7 +94,7 @@ fn exec(arguments: &[OsString]) -> (i32, String) {
     if let Err(error) = set_parent_process_death_signal(Some(signal)) {
         return (NOT_RUNNABLE, format!("cannot tether `{program_name}`: {error}"));
     }
-    // After the request, not before: a parent that ends in between would go unnoticed.
+    // The check follows the request. Otherwise a parent that ended between them would go unnoticed.
     if getppid() != Some(parent) {
         return (
             NOT_RUNNABLE,
