@@ -1,7 +1,8 @@
-//! Why an allowed request got no answer from its upstream: Envoy's word for it, our reason, and plain words.
+//! The reasons why an allowed request got no response from its upstream: Envoy's own term, Weir's reason, and plain
+//! words.
 //!
-//! One list for the body that the client reads and for the decision log. Envoy's own text goes to the log alone: an
-//! upstream's certificate is quoted in it.
+//! One list serves the body that the client reads and the decision log. Only the log gets Envoy's own text, because
+//! that quotes the upstream's certificate.
 
 use envoy_types::pb::envoy::data::accesslog::v3::ResponseFlags;
 use weir_policy::Reason;
@@ -11,46 +12,47 @@ use crate::resources::names;
 /// One way in which an upstream fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpstreamFailure {
-    /// What Envoy says.
+    /// Envoy's sign of the failure.
     pub sign: Sign,
-    /// What we say.
+    /// Weir's reason.
     pub reason: Reason,
-    /// What happened, about the upstream: without control characters, quotes or backslashes.
+    /// A description of the failure, without control characters, quotes or backslashes.
     pub cause: &'static str,
 }
 
-/// By what a failure is known.
+/// The sign that identifies a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// Text in Envoy's transport failure reason. Envoy 1.36 says only that a certificate was not verified, not why.
+    /// A text in Envoy's transport failure reason. Envoy 1.36 reports only that a certificate failed verification,
+    /// without the cause.
     Transport(&'static str),
-    /// Text in Envoy's response code details.
+    /// A text in Envoy's response code details.
     Details(&'static str),
     /// One of Envoy's response flags.
     Flag(Flag),
 }
 
-/// The response flags that say something of an upstream.
+/// The response flags that concern an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {
     /// The name did not resolve.
     DnsResolutionFailure,
-    /// No connection.
+    /// Envoy could not connect.
     ConnectionFailure,
     /// The connection ended early.
     ConnectionTermination,
-    /// An answer that is no valid HTTP, or ends early.
+    /// The response is invalid HTTP, or ends early.
     ProtocolError,
     /// The stream was reset.
     RemoteReset,
     /// A circuit breaker is open.
     Overflow,
-    /// The cluster is not there: the policy that names it came first, or goes last.
+    /// The cluster does not exist. The policy that names it arrived before it, or remains after it.
     NoCluster,
 }
 
 impl Flag {
-    /// As access log filters name it.
+    /// The flag's name in access log filters.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DnsResolutionFailure => "DF",
@@ -81,7 +83,7 @@ const fn failure(sign: Sign, reason: Reason, cause: &'static str) -> UpstreamFai
 }
 
 impl UpstreamFailure {
-    /// Every failure; the first whose sign is there is the one.
+    /// Every failure. The first one whose sign is present applies.
     pub const ALL: [Self; 22] = [
         failure(Sign::Details(names::OVERLOADED), Reason::Overloaded, "the proxy is short of memory"),
         failure(Sign::Details("dns_cache_overflow"), Reason::Overloaded, "too many names are in use"),
@@ -179,7 +181,7 @@ impl UpstreamFailure {
         ),
     ];
 
-    /// The failure of a request, if it is one.
+    /// Returns the failure that a request's log entry shows, if any.
     pub fn find(flags: &ResponseFlags, details: &str, transport: &str) -> Option<&'static Self> {
         const { &Self::ALL }.iter().find(|failure| match failure.sign {
             Sign::Transport(text) => transport.contains(text),
