@@ -16,6 +16,7 @@ use crate::wire::writer::{self, Draft, DraftHost, DraftPorts};
 
 mod aws;
 mod github;
+mod index;
 pub(crate) mod overlap;
 mod places;
 pub(crate) mod shadow;
@@ -30,9 +31,9 @@ use places::Places;
 /// | `allowed_domains` | an allow rule of that id: GET and HEAD to these exact hosts, over both schemes on their ports |
 /// | `unrestricted_domains` | the same with any method |
 /// | `github_read_access_enabled` | GET, HEAD and git's fetch at `github.com`, `api.github.com`, `codeload.github.com` and below `githubusercontent.com` |
-/// | `github_allowed_repos` | writes below `/repos/OWNER/NAME` of GitHub's REST API, and pushes to that repository, over https |
-/// | `github_allowed_users` | writes below `/users/NAME` of GitHub's REST API, over https |
-/// | `aws_access_enabled`, `aws_allowed_services` | any method over https to `SERVICE.amazonaws.com` and `SERVICE.REGION.amazonaws.com` |
+/// | `github_allowed_repos` | writes below `/repos/OWNER/NAME` of GitHub's REST API, but for those that write elsewhere, and pushes to that repository, over https; the names in any case |
+/// | `github_allowed_users` | writes below `/users/NAME` of GitHub's REST API, over https; the name in any case |
+/// | `aws_access_enabled`, `aws_allowed_services` | any method over https to `SERVICE.amazonaws.com` and `SERVICE.REGION.amazonaws.com`; of S3 the path `/` alone |
 /// | `rules` | each a rule: `id` and `effect`, and optionally the rest |
 /// | `mode` | of the document or of a rule: `enforce` (default), `report`, `open`; a rule without it has the document's, a deny rule in an open document enforces |
 /// | `hosts` | exact, or `*.example.com`: one or more labels below, never the bare name. An allow rule needs it; a deny rule without it is about every host |
@@ -40,6 +41,7 @@ use places::Places;
 /// | `ports` | default: the scheme's own for allow, all for deny |
 /// | `methods` | default: any |
 /// | `paths` | default: any; `/exact`, `/prefix/*` (everything below, `/prefix/` included), `/a/{one-segment}/b` |
+/// | `paths_ignore_case` | `true`: letters of `paths` match in either case |
 /// | `rego` | the names of the files of a Rego policy; it must agree to what the rules allow. In a document that allows nothing itself, it becomes an allow rule of that id for every name on the default ports |
 /// | `addresses` | allow only: ranges that the names may resolve to although they are not public |
 /// | `tls` | allow only: `intercept` (default), or `passthrough`: connections to these hosts are not opened. Such a rule has no methods and no paths, and is about https alone |
@@ -100,7 +102,7 @@ fn drafts<'s>(source: &'s str, faults: &mut Collector) -> Drafts<'s> {
         domains("allowed_domains", allowed_domains, words(&["GET", "HEAD"])),
         domains("unrestricted_domains", unrestricted_domains, BTreeSet::new()),
     ];
-    let data = data.into_iter().flatten().chain(github::rules(github)).chain(aws::rule(aws));
+    let data = data.into_iter().flatten().chain(github::rules(github)).chain(aws::rules(aws));
     let mut drafts: Vec<Draft<'_>> = data.map(|draft| Draft { mode, ..draft }).collect();
     let fences = |rule: &RuleDocument<'_>| {
         rule.effect == Some(Effect::Allow) && rule.tls.unwrap_or_default() == Tls::Intercept
@@ -113,7 +115,7 @@ fn drafts<'s>(source: &'s str, faults: &mut Collector) -> Drafts<'s> {
         rules.iter().map(|rule| rule.id.as_ref().map_or(0..0, |id| id.span.clone())).collect();
     drafts.extend(rules.into_iter().filter_map(|rule| draft(rule, mode)));
     if faults.is_empty() {
-        let places = Places { source, drafts: &drafts, first, ids };
+        let places = Places::new(source, &drafts, first, ids);
         for overlap in overlap::find(&drafts) {
             places.refuse_overlap(overlap, faults);
         }

@@ -28,6 +28,8 @@ pub(crate) enum GitScope {
     NoWrite,
     /// Pushes and their discovery alone.
     Write,
+    /// All but requests of GitHub's REST API that write elsewhere ([`crate::github_api`]).
+    InPlace,
 }
 
 impl GitUse {
@@ -49,10 +51,11 @@ impl GitUse {
             return if reads { GitUse::NoWrite } else { GitUse::Undecided };
         };
         let path = path.as_bytes();
-        // A server that drops path parameters reads `/git-receive-pack;x` as a push: where there are any, ask for less.
+        // A server that drops path parameters reads `/git-receive-pack;x` as a push, and one that looks for the query in
+        // the decoded path `/git-receive-pack%3f`: where there are any, ask for less.
         let somewhere = |name: &[u8]| {
             let mut segments = path.split(|byte| *byte == b'/');
-            path.contains(&b';') && segments.any(|segment| starts_with(segment, name))
+            path.iter().any(is_end) && segments.any(|segment| starts_with(segment, name))
         };
         let pushes = ends_in(path, b"/git-receive-pack") || somewhere(b"git-receive-pack");
         let discovers = ends_in(path, b"/info/refs") || somewhere(b"refs");
@@ -67,9 +70,14 @@ fn ends_in(path: &[u8], suffix: &[u8]) -> bool {
     path.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
 }
 
+/// Whether a segment may end here: at its parameters, or at the end of the path.
+fn is_end(byte: &u8) -> bool {
+    matches!(byte, b';' | b'?' | b'#')
+}
+
 /// Whether a segment without its parameters is this name, in any case.
 fn starts_with(segment: &[u8], name: &[u8]) -> bool {
-    segment.split(|byte| *byte == b';').next().is_some_and(|segment| segment.eq_ignore_ascii_case(name))
+    segment.split(is_end).next().is_some_and(|segment| segment.eq_ignore_ascii_case(name))
 }
 
 impl GitScope {
@@ -78,6 +86,7 @@ impl GitScope {
             0 => Some(GitScope::Any),
             1 => Some(GitScope::NoWrite),
             2 => Some(GitScope::Write),
+            3 => Some(GitScope::InPlace),
             _ => None,
         }
     }
@@ -88,13 +97,16 @@ impl GitScope {
             GitScope::Any => 0,
             GitScope::NoWrite => 1,
             GitScope::Write => 2,
+            GitScope::InPlace => 3,
         }
     }
 
-    /// Whether the request is one of them; none when that is undecided.
-    pub(crate) fn covers(self, git: GitUse) -> Option<bool> {
+    /// Whether the request is one of them; none when that is undecided. `elsewhere` says whether it is one of GitHub's
+    /// REST API that writes elsewhere.
+    pub(crate) fn covers(self, git: GitUse, elsewhere: impl FnOnce() -> Option<bool>) -> Option<bool> {
         match (self, git) {
             (GitScope::Any, _) => Some(true),
+            (GitScope::InPlace, _) => elsewhere().map(|elsewhere| !elsewhere),
             (GitScope::NoWrite | GitScope::Write, GitUse::Undecided) => None,
             (GitScope::NoWrite, git) => Some(git == GitUse::NoWrite),
             (GitScope::Write, git) => Some(git == GitUse::Write),
@@ -126,6 +138,9 @@ mod tests {
             "/o/r/Git-Receive-Pack;x=1/",
             "/o/r/git-receive-pack%3bx",
             "/o/r/git-receive-pack/;x",
+            "/o/r/git-receive-pack%3fx",
+            "/o/r/git-receive-pack%23x",
+            "/o/r/info/refs%3fa?service=git-receive-pack",
             "/o/r/info;x/refs;y?service=git-receive-pack",
             "/o/r/info/refs/;x?service=git-receive-pack",
         ] {

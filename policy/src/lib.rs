@@ -39,14 +39,13 @@
 //! 1. The authority is parsed into a canonical [`Authority`] (`invalid_host`).
 //! 2. Over TLS the server name must be present (`missing_sni`) and name the same host (`sni_mismatch`); inside a CONNECT
 //!    the tunnel's authority must be the request's, host and port (`tunnel_mismatch`).
-//! 3. Method (`invalid_method`) and path (`ambiguous_path`) are parsed. A path whose only trouble is an encoded slash,
-//!    backslash or escape (`%2561`) stays undecided.
+//! 3. Method (`invalid_method`) and path (`ambiguous_path`) are parsed. A path that nobody can follow (`/..`, `%00`,
+//!    `/a%2f..`) is refused. A path that servers read in several ways (`%2f`, `%2561`, `//x`, `/admin;x`) has *readings*.
 //! 4. Every rule for the host is asked. One deny rule that matches decides (`denied_by_rule`); else the first allow
 //!    rule in the document's order that matches decides (`allowed`); else the allow rule that came furthest names the
-//!    reason: host, scheme, port, method, path. To an undecided path a rule without `paths` is as to any other; a deny
-//!    rule with `paths` that otherwise matches denies it, an allow rule with `paths` does not match (`ambiguous_path`).
-//!    A path with parameters (`/admin;x`) is held against a deny rule's `paths` with them and without, against an allow
-//!    rule's as it is.
+//!    reason: host, scheme, port, method, path. A rule without `paths` takes each reading for any other path. An allow
+//!    rule with `paths` matches if each reading does; a deny rule with `paths` denies if one does, as `ambiguous_path`
+//!    where others do not.
 //!
 //! # Connections that are not opened
 //!
@@ -65,7 +64,8 @@
 //! denial stands. `report`: the request goes out, and the decision carries the denial's reason and rule and
 //! [`Decision::would_deny`]. `open`: what no rule allows goes out (`open_mode`). A deny rule in report mode is passed over
 //! and reported; an enforcing one beside it stands. Steps 1 to 3 are refused in every mode: there is nowhere to send such
-//! a request, or no saying where it goes. So is a request to a host that is passed through, and a connection to one that
+//! a request, or no saying where it goes. A path with several readings is refused in step 4, by a rule, and so its mode
+//! counts. So is a request to a host that is passed through, and a connection to one that
 //! is not (`tls_not_allowed`).
 //!
 //! # Features
@@ -93,6 +93,7 @@ mod fault;
 #[cfg(feature = "compile")]
 mod file_fault;
 mod git;
+mod github_api;
 mod host;
 mod host_pattern;
 #[cfg(all(test, feature = "compile"))]

@@ -2,8 +2,8 @@
 //!
 //! A decision parses at most [`AUTHORITY_BYTES`] and [`PATH_BYTES`], probes the host table once for the exact name and
 //! at most once for each parent suffix ([`HOST_LABELS`]), each probe bounded by the longest run that the compiler
-//! measured, and asks each rule of the host once. A path with parameters (`;`) is read in three ways, and a deny rule's
-//! patterns are held against each.
+//! measured, and asks each rule of the host once. A path that servers read in several ways is read in at most [`READINGS`],
+//! and a rule's patterns are held against each.
 
 /// Bytes of a host name without its trailing dot (RFC 1035, section 2.3.4, as text).
 pub const HOST_BYTES: usize = 253;
@@ -17,6 +17,12 @@ pub const AUTHORITY_BYTES: usize = HOST_BYTES + 7;
 pub const METHOD_BYTES: usize = 32;
 /// Bytes of a path as sent, without its query.
 pub const PATH_BYTES: usize = 16 * 1024;
+/// Readings of one path, those on the way to them included. A path with more is ambiguous to a rule that looks at paths.
+pub const READINGS: usize = 64;
+/// Readings of one path that a Rego policy is asked about. Of a path with more it is asked as of an undecided one.
+pub const REGO_READINGS: usize = 8;
+/// Bytes of all readings of one path together.
+pub const READING_BYTES: usize = 128 * 1024;
 /// Bytes of a policy document.
 pub const DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
 /// Nesting of a policy document.

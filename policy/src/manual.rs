@@ -11,10 +11,11 @@
 //! | `2130706433`, `0x7f.1`, `0177.0.0.1`, `[::ffff:127.0.0.1]` | [`address_literals`] |
 //! | `allowed.example@attacker.example` | [`userinfo`] |
 //! | `github.attacker.com`, `notexample.com`, `example.com.attacker.com` | [`substrings`] |
-//! | `/allowed/../forbidden`, `//`, `..;/` | [`dot_segments`] |
+//! | `/allowed/../forbidden`, `..;/` | [`dot_segments`] |
 //! | `%2e%2e%2f`, `%252f`, `%2561`, `%c0%af`, `%5c` | [`encodings`] |
+//! | `//x/secret`, `/a//b`, `/%2fx`: what each server serves | [`readings`] |
 //! | `/admin;x`, `..;`, `?` | [`path_parameters`] |
-//! | `/Admin`, `/admin.`, `/admin%20`: a limit of deny rules | [`path_spelling`] |
+//! | `/Admin`; `/admin.`, `/admin%20`: a limit of deny rules | [`path_spelling`] |
 //! | two `Host` headers, absolute-form against `Host` | [`two_hosts`] |
 //! | `get`, `GeT`, override headers | [`method_case`] |
 //! | a push that begins as a GET, `service=` twice | [`git_service`] |
@@ -38,10 +39,11 @@ pub mod passthrough;
 pub mod path_parameters;
 pub mod path_spelling;
 pub mod raw_bytes;
+pub mod readings;
 pub mod server_name;
 pub mod substrings;
 pub mod two_hosts;
 pub mod userinfo;
 
 #[cfg(all(test, feature = "compile"))]
-mod attack;
+pub(crate) mod attack;

@@ -1,10 +1,8 @@
 //! The canonical path: what every comparison of paths is made on.
 //!
-//! Upstreams disagree on what a path means once escapes, dots and doubled slashes come in. A path that every one of
-//! them reads alike is brought to one form; a path that two of them could read differently is refused. Two troubles are
-//! told from all others, because they matter only to a rule that looks at paths: an encoded separator and an encoded
-//! escape. And one difference is left to the rules' effects: what stands behind a `;` is kept here, and dropped in
-//! [`parameters`].
+//! Servers disagree on what a path means once escapes, dots, parameters and doubled slashes come in. A path that every
+//! server reads alike has one canonical form. A path that leads elsewhere in a reading that cannot be followed is
+//! refused. A path between the two is *undecided*: the rules that look at paths judge each of its [`readings`].
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -13,8 +11,9 @@ use std::fmt;
 
 use crate::limits::PATH_BYTES;
 
-pub(crate) mod parameters;
 pub(crate) mod pattern;
+pub(crate) mod readings;
+mod steps;
 
 /// A path in canonical form: without query, percent-decoded once, without dot segments and empty segments (a trailing
 /// slash stays), with the parameters of its segments. Bytes, because nothing says that a path is UTF-8. Displays
@@ -50,11 +49,12 @@ pub enum InvalidPath {
     /// `%` without two hexadecimal digits.
     #[error("the path contains a `%` without two hexadecimal digits")]
     Escape,
-    /// An escape that decodes to an escape of a byte that parts or ends paths, of a dot or of another `%`: `%252e`.
+    /// An escape that decodes to an escape, and a second decoding makes a dot segment, a control character or a third
+    /// escape of it: `%252e%252e`, `%2500`, `%252541`.
     #[error("the path is encoded twice")]
     DoubleEncoding,
-    /// An escape that decodes to an escape of any other byte: `%2561` is `%61` for a server that decodes once and `a`
-    /// for one that decodes twice. The path's only trouble.
+    /// An escape that decodes to an escape: `%2561` is `%61` for a server that decodes once and `a` for one that decodes
+    /// twice. The path's only trouble, in both readings.
     #[error("the path contains an encoded escape")]
     EncodedEscape,
     /// UTF-8 in more bytes than needed: `%c0%af` is a slash for a lax decoder.
@@ -70,14 +70,21 @@ pub enum InvalidPath {
     /// `..;x`: a dot segment for servers that drop path parameters first.
     #[error("the path has a dot segment with parameters")]
     DotParameters,
+    /// `//x/y`: `x` is a segment for some servers, and a host for those that take the path for a reference to a URL.
+    /// The path's only trouble.
+    #[error("the path begins with more than one slash")]
+    EmptyBeginning,
 }
 
 impl InvalidPath {
-    /// Whether the path is left to the rules: one that looks at paths cannot say whether it is meant, and to one that
+    /// Whether the path is left to the rules: a rule that looks at paths judges each reading of it, and to a rule that
     /// does not, the path is as any other.
     #[must_use]
     pub fn is_undecided(self) -> bool {
-        matches!(self, InvalidPath::EncodedSeparator | InvalidPath::EncodedEscape)
+        matches!(
+            self,
+            InvalidPath::EncodedSeparator | InvalidPath::EncodedEscape | InvalidPath::EmptyBeginning
+        )
     }
 }
 
@@ -87,7 +94,7 @@ impl<'a> Path<'a> {
     /// # Errors
     /// [`InvalidPath`] when two servers could read it differently.
     pub fn parse(raw: &'a [u8]) -> Result<Path<'a>, InvalidPath> {
-        let path = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = without_query(raw);
         if path.first() != Some(&b'/') {
             return Err(InvalidPath::NotAbsolute);
         }
@@ -119,8 +126,12 @@ impl<'a> Path<'a> {
             (true, _) if shape.empty || shape.bare => return Err(InvalidPath::DotsAndEmpty),
             (true, _) | (false, true) => Cow::Owned(rebuild(&decoded)?),
         };
-        // Asked last: it must be the only trouble.
-        if escapes { Err(InvalidPath::EncodedEscape) } else { Ok(Path(canonical)) }
+        // Both are asked last: they must be the only trouble.
+        match (escapes, shape.beginning) {
+            (true, _) => Err(InvalidPath::EncodedEscape),
+            (false, true) => Err(InvalidPath::EmptyBeginning),
+            (false, false) => Ok(Path(canonical)),
+        }
     }
 
     /// The canonical bytes, starting with a slash.
@@ -143,6 +154,11 @@ impl fmt::Display for Path<'_> {
         }
         Ok(())
     }
+}
+
+/// A `:path` up to its query.
+fn without_query(raw: &[u8]) -> &[u8] {
+    raw.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
 /// What is left after one decoding.
@@ -184,34 +200,51 @@ fn decode(path: &[u8]) -> Result<Decoded, InvalidPath> {
 /// has every dot segment that any other reading has: a coarser one joins segments, and a segment joined by a separator
 /// is no dot segment for anybody who joins it.
 fn undecided(decoded: &[u8]) -> InvalidPath {
-    let dots = |segment: &[u8]| matches!(segment, b"." | b".." | [b'.', b';', ..] | [b'.', b'.', b';', ..]);
-    if decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(dots) {
+    if finest_dots(decoded) > 0 {
         InvalidPath::DotsAndEncodedSeparator
     } else {
         InvalidPath::EncodedSeparator
     }
 }
 
+/// How many dot segments a path has for a server that takes every slash and backslash for a separator and drops
+/// parameters.
+fn finest_dots(decoded: &[u8]) -> usize {
+    decoded.split(|byte| matches!(byte, b'/' | b'\\')).filter(|segment| is_dots(segment)).count()
+}
+
+/// Whether a segment is a dot segment, with parameters or without.
+fn is_dots(segment: &[u8]) -> bool {
+    matches!(segment, b"." | b".." | [b'.', b';', ..] | [b'.', b'.', b';', ..])
+}
+
 /// Whether an escape is left after one decoding. What is left must not lead elsewhere for a server that decodes once
 /// more, or laxly.
 fn second_layer(decoded: &[u8]) -> Result<bool, InvalidPath> {
-    let mut escapes = false;
-    for window in decoded.windows(3) {
-        let [b'%', high, low] = window else { continue };
-        match hex(*high, *low) {
-            Some(b'/' | b'\\' | b'.' | b';' | b'%' | 0..b' ' | 0x7f) => {
-                return Err(InvalidPath::DoubleEncoding);
-            }
-            Some(_) => escapes = true,
-            None => {}
-        }
-    }
-    let overlong =
-        |pair: &[u8]| matches!(pair, [0xc0 | 0xc1, 0x80..0xc0] | [0xe0, 0x80..0xa0] | [0xf0, 0x80..0x90]);
-    if decoded.windows(2).any(overlong) {
+    if is_overlong(decoded) {
         return Err(InvalidPath::Overlong);
     }
-    Ok(escapes)
+    if !has_escape(decoded) {
+        return Ok(false);
+    }
+    let twice = steps::decode_again(decoded);
+    let control = twice.iter().any(|byte| matches!(byte, 0..b' ' | 0x7f));
+    if control || has_escape(&twice) || finest_dots(&twice) > finest_dots(decoded) {
+        return Err(InvalidPath::DoubleEncoding);
+    }
+    Ok(true)
+}
+
+/// Whether a `%` with two hexadecimal digits stands somewhere.
+fn has_escape(path: &[u8]) -> bool {
+    path.windows(3).any(|window| matches!(window, [b'%', high, low] if hex(*high, *low).is_some()))
+}
+
+/// Whether some character is in more bytes than UTF-8 needs.
+fn is_overlong(path: &[u8]) -> bool {
+    let overlong =
+        |pair: &[u8]| matches!(pair, [0xc0 | 0xc1, 0x80..0xc0] | [0xe0, 0x80..0xa0] | [0xf0, 0x80..0x90]);
+    path.windows(2).any(overlong)
 }
 
 fn hex(high: u8, low: u8) -> Option<u8> {
@@ -224,13 +257,15 @@ struct Shape {
     dots: bool,
     /// Empty segments other than the last one, which is a trailing slash.
     empty: bool,
+    /// The first segment is empty, and not the last.
+    beginning: bool,
     /// Segments of parameters alone.
     bare: bool,
 }
 
 impl Shape {
     fn of(path: &[u8]) -> Result<Shape, InvalidPath> {
-        let mut shape = Shape { dots: false, empty: false, bare: false };
+        let mut shape = Shape { dots: false, empty: false, beginning: path.starts_with(b"//"), bare: false };
         let mut segments = segments(path).peekable();
         while let Some(segment) = segments.next() {
             match segment {
@@ -250,18 +285,20 @@ fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/')
 }
 
-/// Removes dot segments (RFC 3986, section 5.2.4) or merges slashes; a path never needs both.
+/// Removes dot segments, encoded or not (RFC 3986, section 5.2.4), and merges slashes; a path never needs both.
 fn rebuild(path: &[u8]) -> Result<Vec<u8>, InvalidPath> {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut trailing = false;
     for segment in segments(path) {
-        trailing = matches!(segment, b"" | b"." | b"..");
-        match segment {
-            b"" | b"." => {}
-            b".." => {
+        let dots = dots(segment);
+        trailing = segment.is_empty() || dots.is_some();
+        match dots {
+            Some(Dots::Here) => {}
+            Some(Dots::Up) => {
                 kept.pop().ok_or(InvalidPath::AboveRoot)?;
             }
-            other => kept.push(other),
+            None if segment.is_empty() => {}
+            None => kept.push(segment),
         }
     }
     let mut rebuilt = Vec::with_capacity(path.len());
@@ -273,6 +310,35 @@ fn rebuild(path: &[u8]) -> Result<Vec<u8>, InvalidPath> {
         rebuilt.push(b'/');
     }
     Ok(rebuilt)
+}
+
+/// A path as sent without its dot segments; nothing else of it is changed.
+fn without_dots(path: &[u8]) -> Vec<u8> {
+    let has_dots = segments(path).any(|segment| dots(segment).is_some());
+    let resolved = has_dots.then(|| rebuild(path).ok()).flatten();
+    resolved.unwrap_or_else(|| path.to_vec())
+}
+
+/// A dot segment.
+enum Dots {
+    /// `.`
+    Here,
+    /// `..`
+    Up,
+}
+
+/// Which dot segment this is, if it is one; each dot may be an escape.
+fn dots(segment: &[u8]) -> Option<Dots> {
+    let dot = |segment: &[u8]| match segment {
+        [b'.', ..] => Some(1usize),
+        [b'%', b'2', b'e' | b'E', ..] => Some(3),
+        _ => None,
+    };
+    let rest = segment.get(dot(segment)?..)?;
+    if rest.is_empty() {
+        return Some(Dots::Here);
+    }
+    rest.get(dot(rest)?..)?.is_empty().then_some(Dots::Up)
 }
 
 #[cfg(test)]
@@ -321,12 +387,21 @@ mod tests {
             "/%25c0%25af",
             "/%25%2561",
             "/%2520",
+            "/a%252fb",
+            "/a%255Cb",
+            "/a%252eb",
+            "/a%253bb",
+            "/100%2525",
         ] {
             assert_eq!(canonical(raw), Err(InvalidPath::EncodedEscape), "{raw}");
         }
         for (raw, error) in [
-            ("/%2561%252e", InvalidPath::DoubleEncoding),
+            ("/%2561/%252e", InvalidPath::DoubleEncoding),
+            ("/a%252f%252e%252e", InvalidPath::DoubleEncoding),
+            ("/a%255c../b", InvalidPath::DoubleEncoding),
+            ("/%252e%253bx", InvalidPath::DoubleEncoding),
             ("/%252561", InvalidPath::DoubleEncoding),
+            ("/%2500", InvalidPath::DoubleEncoding),
             ("/%2561%2fb", InvalidPath::EncodedSeparator),
             ("/%2561%2f../b", InvalidPath::DotsAndEncodedSeparator),
             ("/../%2561", InvalidPath::AboveRoot),
@@ -357,8 +432,20 @@ mod tests {
         is("/a/.", "/a/");
         is("/a/..", "/");
         is("/x/%2e%2e/a", "/a");
-        is("//a///b//", "/a/b/");
-        is("//", "/");
+        is("/a///b//", "/a/b/");
+        is("/a//", "/a/");
+    }
+
+    #[test]
+    fn an_empty_beginning_is_told_from_every_other_trouble() {
+        for raw in ["//", "///", "//a", "//a///b//", "///x/y", "//x@y/z", "//%61", "//;x/a", "//a?//b"] {
+            assert_eq!(canonical(raw), Err(InvalidPath::EmptyBeginning), "{raw}");
+        }
+        for raw in ["//../a", "/.//a", "/..//a", "/x/..//y", "//x/../y", "/%2e//a"] {
+            assert_eq!(canonical(raw), Err(InvalidPath::DotsAndEmpty), "{raw}");
+        }
+        assert_eq!(canonical("//a%2fb"), Err(InvalidPath::EncodedSeparator));
+        assert_eq!(canonical("/\\a"), Err(InvalidPath::Backslash));
     }
 
     #[test]
@@ -382,7 +469,7 @@ mod tests {
         }
         assert_eq!(canonical("/a%2fb%00"), Err(InvalidPath::Control));
         assert_eq!(canonical("/a%2fb%2"), Err(InvalidPath::Escape));
-        assert_eq!(canonical("/a%2fb%252e"), Err(InvalidPath::DoubleEncoding));
+        assert_eq!(canonical("/a%2f%252e"), Err(InvalidPath::DoubleEncoding));
         assert_eq!(canonical("/a%2fb%c0%af"), Err(InvalidPath::Overlong));
         assert_eq!(canonical("/a%2fb\\c"), Err(InvalidPath::Backslash));
     }

@@ -21,6 +21,7 @@ mod candidates;
 mod decide;
 mod judge;
 mod pass;
+mod seen_path;
 mod trace;
 
 pub use judge::Outcome;
@@ -37,7 +38,7 @@ pub struct Policy {
 pub struct Canonical<'a> {
     /// Host and port.
     pub authority: &'a Authority,
-    /// None when an encoded separator or escape leaves open what it is.
+    /// None when the path is undecided: an encoded separator, an encoded escape, or several slashes at the beginning.
     pub path: Option<&'a Path<'a>>,
 }
 
@@ -96,20 +97,20 @@ impl Policy {
     }
 
     /// Decides a request. Total, deterministic, and without an allocation unless the path has escapes, dot segments,
-    /// doubled slashes or parameters (`;`).
+    /// doubled slashes, parameters (`;`), or an escaped `?` or `#`.
     #[must_use]
     pub fn decide<'p>(&'p self, request: &Request<'_>) -> Decision<'p> {
         self.decide_with_rego(request, |_| Err(Reason::RegoError))
     }
 
     /// Decides a request, and asks `rego` about what the rules allow, where the policy needs it
-    /// ([`Policy::needs_rego`]). Its reason is one of [`Reason::DeniedByRego`], [`Reason::RegoError`] and
+    /// ([`Policy::needs_rego`]); of a path that servers read in several ways, about each reading. Its reason is one of [`Reason::DeniedByRego`], [`Reason::RegoError`] and
     /// [`Reason::AmbiguousPath`]; the mode of the rule that allows, or of the document, is for it as well.
     #[must_use]
     pub fn decide_with_rego<'p>(
         &'p self,
         request: &Request<'_>,
-        rego: impl FnOnce(&Canonical<'_>) -> Result<(), Reason>,
+        rego: impl FnMut(&Canonical<'_>) -> Result<(), Reason>,
     ) -> Decision<'p> {
         decide::evaluate(self, request, &mut (), rego)
     }
@@ -131,7 +132,7 @@ impl Policy {
     pub fn explain_with_rego<'p>(
         &'p self,
         request: &Request<'_>,
-        rego: impl FnOnce(&Canonical<'_>) -> Result<(), Reason>,
+        rego: impl FnMut(&Canonical<'_>) -> Result<(), Reason>,
     ) -> (Decision<'p>, Trace<'p>) {
         let mut trace = Trace::default();
         let decision = decide::evaluate(self, request, &mut trace, rego);

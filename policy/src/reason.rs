@@ -32,8 +32,8 @@ pub enum Reason {
     AddressLiteral,
     /// The method is no token, too long, or a CONNECT where a request is expected.
     InvalidMethod,
-    /// The path can be read in two ways. Where an encoded separator or escape is its only trouble, a rule that looks at
-    /// paths is what refuses it.
+    /// The path can be read in several ways: nobody can say where it leads, or a rule's `paths` match some of its readings
+    /// and not others.
     AmbiguousPath,
     /// TLS without a server name.
     MissingSni,
@@ -218,7 +218,7 @@ impl Reason {
             }
             Reason::InvalidMethod => "use an ordinary HTTP method",
             Reason::AmbiguousPath => {
-                "write the path plainly: no encoded slash, backslash or control character, no double encoding, and no dot segments"
+                "write the path plainly: no encoded slash, backslash or control character, no double encoding, no doubled slash, and no dot segments"
             }
             Reason::MissingSni => {
                 "use a client that sends the server name (SNI), and a host name, not an address"

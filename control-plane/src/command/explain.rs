@@ -256,7 +256,7 @@ fn in_words(outcome: Outcome) -> &'static str {
         Outcome::MethodDiffers => "no match: the method differs",
         Outcome::PathDiffers => "no match: the path differs",
         Outcome::PathAmbiguous => {
-            "undecided: the path has an encoded slash, backslash or escape, and this rule looks at paths"
+            "undecided: servers read the path in several ways, and this rule means some of them"
         }
         Outcome::Matched => "matches",
     }

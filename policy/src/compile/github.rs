@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use super::{allow_https, exact, words};
 use crate::document::GithubKeys;
 use crate::git::GitScope;
-use crate::path::pattern::PatternKind;
+use crate::path::pattern::{Case, PatternKind};
 use crate::scheme::Scheme;
 use crate::wire::writer::{Draft, DraftHost};
 
-const EXACT: PatternKind = PatternKind { prefix: false, parameters: false };
-const PREFIX: PatternKind = PatternKind { prefix: true, parameters: false };
-const PARAMETERS: PatternKind = PatternKind { prefix: false, parameters: true };
+/// GitHub takes the names of owners and repositories in any case.
+const EXACT: PatternKind = PatternKind { prefix: false, parameters: false, case: Case::Ascii };
+const PREFIX: PatternKind = PatternKind { prefix: true, ..EXACT };
+const PARAMETERS: PatternKind = PatternKind { parameters: true, ..EXACT };
 
 /// GitHub's documented REST hosts for writing: the API, and the one that takes the assets of releases.
 const REST: [&str; 2] = ["api.github.com", "uploads.github.com"];
@@ -26,7 +27,8 @@ pub(super) fn rules<'s>(keys: GithubKeys<'s>) -> Vec<Draft<'s>> {
     }
     if !allowed_repos.is_empty() {
         let rest = allowed_repos.iter().flat_map(|repo| at_and_below(format!("/repos/{repo}")));
-        rules.push(Draft { paths: rest.collect(), ..writing("github_allowed_repos", &REST, &WRITES) });
+        let api = writing("github_allowed_repos", &REST, &WRITES);
+        rules.push(Draft { paths: rest.collect(), git: GitScope::InPlace, ..api });
         let push = allowed_repos.iter().flat_map(|repo| {
             ["/info/refs", "/git-receive-pack", ".git/info/refs", ".git/git-receive-pack"]
                 .map(|end| (format!("/{repo}{end}"), EXACT))
@@ -126,6 +128,12 @@ github_allowed_users: [octo-bot]
             ("PATCH", "https://api.github.com/repos/octo-org/app"),
             ("POST", "https://uploads.github.com/repos/octo-org/app/releases/1/assets?name=a"),
             ("PUT", "https://api.github.com/users/octo-bot/x"),
+            ("POST", "https://api.github.com/repos/Octo-Org/APP/issues"),
+            ("POST", "https://github.com/Octo-Org/App/git-receive-pack"),
+            ("PUT", "https://api.github.com/users/Octo-Bot/x"),
+            ("POST", "https://api.github.com/repos/octo-org/app/merge-upstream"),
+            ("POST", "https://api.github.com/repos/octo-org/app/actions/workflows/1/dispatches"),
+            ("PUT", "https://api.github.com/repos/octo-org/app/contents/a%2fb"),
             ("GET", "https://github.com/octo-org/app/info/refs?service=git-receive-pack"),
             ("GET", "https://github.com/octo-org/app.git/info/refs?service=git-receive-pack"),
             ("POST", "https://github.com/octo-org/app.git/git-receive-pack"),
@@ -145,6 +153,14 @@ github_allowed_users: [octo-bot]
             ("HEAD", "https://github.com/victim/repo/info/refs?service=git%2Dreceive-pack"),
             ("POST", "https://github.com/victim/repo/git-receive-pack"),
             ("POST", "https://github.com/octo-org/app"),
+            ("POST", "https://api.github.com/repos/octo-org/app/forks"),
+            ("POST", "https://api.github.com/repos/octo-org/app/generate"),
+            ("POST", "https://api.github.com/repos/octo-org/app/transfer"),
+            ("POST", "https://api.github.com/repos/Octo-org/app/FORKS/"),
+            ("POST", "https://api.github.com/repos/octo-org/app/x/../forks"),
+            ("POST", "https://api.github.com/repos/octo-org/app/%66orks?x"),
+            ("POST", "https://api.github.com/repos/octo-org/app/codespaces"),
+            ("PUT", "https://api.github.com/repos/octo-org/app/pulls/1/update-branch"),
         ] {
             assert_eq!(decide(&policy, method, url).0, Reason::PathNotAllowed, "{method} {url}");
         }
@@ -153,6 +169,10 @@ github_allowed_users: [octo-bot]
             "https://github.com/victim%2frepo/info/refs?service=git-receive-pack",
         ] {
             assert_eq!(decide(&policy, "GET", url).0, Reason::AmbiguousPath, "{url}");
+        }
+        for path in ["app%2fforks", "app//forks", "app/forks;x", "app/forks%3fx", "app/%2566orks"] {
+            let url = format!("https://api.github.com/repos/octo-org/{path}");
+            assert_eq!(decide(&policy, "POST", &url).0, Reason::AmbiguousPath, "{url}");
         }
     }
 

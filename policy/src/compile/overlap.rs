@@ -1,6 +1,6 @@
 //! Hosts whose connections one rule passes through, while another judges the requests inside.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::shadow::{above, pattern};
 use crate::decision::Effect;
@@ -26,6 +26,7 @@ pub(crate) fn find<'d>(drafts: &'d [Draft<'d>]) -> Vec<Overlap<'d>> {
         }
     }
     let mut overlaps: Vec<Overlap<'d>> = Vec::new();
+    let mut found = HashSet::new();
     if passing.is_empty() {
         return overlaps;
     }
@@ -37,7 +38,7 @@ pub(crate) fn find<'d>(drafts: &'d [Draft<'d>]) -> Vec<Overlap<'d>> {
             let Some(passes) = above(host).find_map(|pattern| passing.get(&pattern).copied()) else {
                 continue;
             };
-            if !overlaps.iter().any(|found| (found.passes, found.opens) == (passes, opens)) {
+            if found.insert((passes, opens)) {
                 overlaps.push(Overlap { passes, opens, host });
             }
         }

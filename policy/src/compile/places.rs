@@ -11,13 +11,29 @@ use crate::wire::writer::Draft;
 
 /// The places of the ids of `rules`, which stand among the drafts behind the `first` rules of data keys.
 pub(super) struct Places<'d> {
-    pub(super) source: &'d str,
-    pub(super) drafts: &'d [Draft<'d>],
-    pub(super) first: usize,
-    pub(super) ids: Vec<Range<usize>>,
+    drafts: &'d [Draft<'d>],
+    first: usize,
+    ids: Vec<Range<usize>>,
+    /// The line of each id, from 1.
+    lines: Vec<usize>,
 }
 
-impl Places<'_> {
+/// Rules that a fault names; the rest is counted.
+const NAMED: usize = 3;
+
+impl<'d> Places<'d> {
+    pub(super) fn new(
+        source: &str,
+        drafts: &'d [Draft<'d>],
+        first: usize,
+        ids: Vec<Range<usize>>,
+    ) -> Places<'d> {
+        let breaks: Vec<usize> = source.match_indices('\n').map(|(place, _)| place).collect();
+        let line = |id: &Range<usize>| breaks.partition_point(|place| *place < id.start).saturating_add(1);
+        let lines = ids.iter().map(line).collect();
+        Places { drafts, first, ids, lines }
+    }
+
     fn id(&self, rule: usize) -> Option<(usize, &Range<usize>)> {
         rule.checked_sub(self.first).and_then(|index| Some((index, self.ids.get(index)?)))
     }
@@ -25,9 +41,8 @@ impl Places<'_> {
     /// The rule in a fault's words: its id, and where it stands unless it is a data key.
     fn name(&self, rule: usize) -> String {
         let id = self.drafts.get(rule).map_or("", |draft| &draft.id);
-        let Some((index, span)) = self.id(rule) else { return format!("`{id}`") };
-        let before = self.source.get(..span.start).unwrap_or_default();
-        let line = before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
+        let Some((index, _)) = self.id(rule) else { return format!("`{id}`") };
+        let line = self.lines.get(index).copied().unwrap_or_default();
         format!("`{id}` (`rules[{index}]`, line {line})")
     }
 
@@ -49,7 +64,10 @@ impl Places<'_> {
     pub(super) fn refuse_shadowed(&self, Shadow { rule, by }: Shadow, faults: &mut Collector) {
         let Some(draft) = self.drafts.get(rule) else { return };
         let others: Vec<&Draft<'_>> = by.iter().filter_map(|by| self.drafts.get(*by)).collect();
-        let names: Vec<String> = by.iter().map(|by| self.name(*by)).collect();
+        let mut names: Vec<String> = by.iter().take(NAMED).map(|by| self.name(*by)).collect();
+        if let Some(more @ 1..) = by.len().checked_sub(NAMED) {
+            names.push(format!("and {more} more"));
+        }
         let (id, other_name) = (&draft.id, names.join(", "));
         let only_denied = others.iter().all(|other| other.effect == Effect::Deny);
         let (message, help) = match (draft.effect, others.as_slice()) {

@@ -4,93 +4,54 @@
 //! comes first, the rule never decides. Sound, and complete but for what is listed here: rules whose patterns only meet
 //! within an atom (`/a/*` is not found covered by all that may stand below it), and rules of more than [`ATOMS`] atoms.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use super::shadow::{self, Pattern, Shadow, above, pattern};
+use super::index::{Index, Work};
+use super::shadow::{self, Shadow, above, hosts, pattern};
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 
 /// Atoms of a rule that is looked at, so that a rule of many hosts costs nothing.
 const ATOMS: usize = 1024;
-/// Comparisons for one document; what is left then is not looked at.
-const COMPARISONS: usize = 4_000_000;
 
 /// Finds, of these rules, those that others cover together.
-pub(super) fn find(drafts: &[Draft<'_>], rules: impl Iterator<Item = usize>) -> Vec<Shadow> {
-    let rules: Vec<(usize, &Draft<'_>)> = rules
-        .filter_map(|rule| Some((rule, drafts.get(rule)?)))
-        .filter(|(_, draft)| (2..=ATOMS).contains(&atoms(draft)))
-        .collect();
-    let named = Named::new(drafts, rules.iter().map(|(_, draft)| *draft));
-    let mut comparisons = 0usize;
-    let covered = rules.iter().filter_map(|(rule, draft)| {
-        let (mut by, mut atoms) = (BTreeSet::new(), Vec::new());
+pub(super) fn find(
+    drafts: &[Draft<'_>],
+    rules: impl Iterator<Item = usize>,
+    index: &Index<'_>,
+    work: &mut Work,
+) -> Vec<Shadow> {
+    let rules = rules.filter_map(|rule| Some((rule, drafts.get(rule)?)));
+    let rules = rules.filter(|(_, draft)| (2..=ATOMS).contains(&atoms(draft)));
+    let mut covered = |rule: usize, draft: &Draft<'_>| {
+        let (mut by, mut atoms) = (BTreeSet::new(), None);
         for host in hosts(draft) {
-            let candidates: Vec<(usize, &Draft<'_>)> = named
-                .rules(host)
-                .filter(|other| other != rule)
-                .filter_map(|other| Some((other, drafts.get(other)?)))
-                .filter(|(other, one)| shadow::precedes(one, draft, other < rule))
-                .collect();
-            if candidates.is_empty() {
-                return None;
-            }
-            if atoms.is_empty() {
-                atoms = cut(draft);
-            }
-            for atom in &atoms {
-                comparisons = comparisons.saturating_add(candidates.len());
-                if comparisons > COMPARISONS {
-                    return None;
-                }
-                let (first, _) = candidates.iter().find(|(_, one)| shadow::covers(one, atom))?;
-                by.insert(*first);
+            for atom in atoms.get_or_insert_with(|| cut(draft)).iter() {
+                let first = index.first(core::iter::once(host), atom, work, |other, work| {
+                    let one = drafts.get(other).filter(|_| other != rule);
+                    one.is_some_and(|one| {
+                        shadow::precedes(one, draft, other < rule)
+                            && work.take(one.paths.len())
+                            && shadow::covers(one, atom)
+                            && names(one, host, work)
+                    })
+                });
+                by.insert(first?);
             }
         }
-        Some(Shadow { rule: *rule, by: by.into_iter().collect() })
-    });
-    covered.collect()
+        Some(Shadow { rule, by: by.into_iter().collect() })
+    };
+    rules.filter_map(|(rule, draft)| covered(rule, draft)).collect()
 }
 
-/// Which rules speak about everything that a pattern is about.
-struct Named<'d> {
-    by_pattern: HashMap<Pattern<'d>, Vec<usize>>,
-    everywhere: Vec<usize>,
-}
-
-impl<'d> Named<'d> {
-    /// Of all rules, but only for the hosts of those that will be asked about.
-    fn new(drafts: &'d [Draft<'d>], asked: impl Iterator<Item = &'d Draft<'d>>) -> Named<'d> {
-        let mut by_pattern: HashMap<Pattern<'_>, Vec<usize>> =
-            asked.flat_map(hosts).flatten().flat_map(above).map(|pattern| (pattern, Vec::new())).collect();
-        let mut everywhere = Vec::new();
-        for (index, draft) in drafts.iter().enumerate() {
-            let Some(hosts) = &draft.hosts else {
-                everywhere.push(index);
-                continue;
-            };
-            for host in hosts {
-                if let Some(rules) = by_pattern.get_mut(&pattern(host)) {
-                    rules.push(index);
-                }
-            }
+/// Whether a rule is about everything that a pattern is about; none is every host.
+fn names(rule: &Draft<'_>, host: Option<&DraftHost<'_>>, work: &mut Work) -> bool {
+    match (&rule.hosts, host) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(hosts), Some(host)) => {
+            work.take(hosts.len()) && above(host).any(|wide| hosts.iter().any(|host| pattern(host) == wide))
         }
-        Named { by_pattern, everywhere }
     }
-
-    /// In no order, and some twice; for none, of every host, those that are about every host.
-    fn rules(&self, host: Option<&'d DraftHost<'d>>) -> impl Iterator<Item = usize> {
-        let named = host.into_iter().flat_map(above).filter_map(|pattern| self.by_pattern.get(&pattern));
-        let mut rules: Vec<usize> = named.flatten().chain(&self.everywhere).copied().collect();
-        rules.sort_unstable();
-        rules.dedup();
-        rules.into_iter()
-    }
-}
-
-/// The hosts of a rule, or one none for a rule about every host.
-fn hosts<'d>(draft: &'d Draft<'d>) -> impl Iterator<Item = Option<&'d DraftHost<'d>>> {
-    let every = draft.hosts.is_none().then_some(None);
-    draft.hosts.iter().flatten().map(Some).chain(every)
 }
 
 fn atoms(draft: &Draft<'_>) -> usize {

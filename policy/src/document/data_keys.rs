@@ -47,6 +47,70 @@ impl<'s> AwsKeys<'s> {
     }
 }
 
+/// The services whose names have a dot: the endpoints of the partitions `aws` and `aws-us-gov` in botocore's
+/// `endpoints.json`, and the endpoint prefixes of its service models. Listed and not matched, because any other name with
+/// a dot may be a customer's: a bucket's, an API's, a machine's. Sorted.
+const SERVICES_WITH_DOTS: [&str; 58] = [
+    "a2i-runtime.sagemaker",
+    "admin.wickr",
+    "api-fips.sagemaker",
+    "api.detective",
+    "api.detective-fips",
+    "api.ecr",
+    "api.ecr-public",
+    "api.iotdeviceadvisor",
+    "api.iotmanagedintegrations",
+    "api.iottwinmaker",
+    "api.iottwinmaker-fips",
+    "api.iotwireless",
+    "api.mediatailor",
+    "api.pricing",
+    "api.sagemaker",
+    "api.tunneling.iot",
+    "api.tunneling.iot-fips",
+    "catalog.marketplace",
+    "controlplane.payment-cryptography",
+    "data-ats.iot",
+    "data.iot",
+    "data.iot-fips",
+    "data.iotevents",
+    "data.iotevents-fips",
+    "data.iottwinmaker",
+    "data.iottwinmaker-fips",
+    "data.jobs.iot",
+    "data.jobs.iot-fips",
+    "data.mediastore",
+    "data.qapps",
+    "dataplane.payment-cryptography",
+    "edge.sagemaker",
+    "entitlement.marketplace",
+    "featurestore-runtime.sagemaker",
+    "fips.batch",
+    "fips.eks",
+    "fips.transcribe",
+    "greengrass-ats.iot",
+    "ingest.timestream",
+    "metering.marketplace",
+    "metrics-fips.sagemaker",
+    "metrics.sagemaker",
+    "models-fips.lex",
+    "models.lex",
+    "participant.connect",
+    "participant.connect-fips",
+    "portal.sso",
+    "query.timestream",
+    "runtime-fips.lex",
+    "runtime-fips.sagemaker",
+    "runtime.lex",
+    "runtime.sagemaker",
+    "s3-fips.dualstack",
+    "s3.dualstack",
+    "sms-voice.pinpoint",
+    "streams.dynamodb",
+    "verification.signer",
+    "verification.signer-fips",
+];
+
 fn truth(fields: &Fields<'_, '_>, key: &'static str, at: &At<'_>, faults: &mut Collector) -> bool {
     fields.get(key).and_then(|node| choice_of_truth(node, &At::Key(at, key), faults)).unwrap_or(false)
 }
@@ -74,7 +138,8 @@ fn names<'s>(
         let at = At::Index(&at, index);
         let name = text(node, &at, faults)?;
         let fault = match read(&name.value) {
-            Ok(()) if seen.insert(name.value.clone()) => return Some(name.value),
+            // GitHub's names are the same in any case, and those of AWS are in lower case.
+            Ok(()) if seen.insert(name.value.to_ascii_lowercase()) => return Some(name.value),
             Ok(()) => (format!("`{}` is already listed", name.value), Some("remove one of them".to_owned())),
             Err(fault) => fault,
         };
@@ -129,8 +194,14 @@ fn service(written: &str) -> Result<(), (String, Option<String>)> {
         !label.is_empty() && label.len() <= limits::LABEL_BYTES && !label.bytes().any(odd)
     };
     if written.len() > limits::HOST_BYTES / 2 || !written.split('.').all(label) {
-        let help = "write what stands before `.amazonaws.com`, as in `s3` or `api.ecr`".to_owned();
+        let help = "write what stands before `.amazonaws.com`, as in `sts` or `api.ecr`".to_owned();
         return Err((format!("`{written}` is not a service"), Some(help)));
+    }
+    if written.contains('.') && SERVICES_WITH_DOTS.binary_search(&written).is_err() {
+        let help = format!(
+            "names with a dot are mostly customers', such as a bucket's: if this one is yours, list `{written}.amazonaws.com` in `hosts` of a rule, with its region where it has one"
+        );
+        return Err((format!("`{written}` is not known to be a service"), Some(help)));
     }
     Ok(())
 }
@@ -144,9 +215,10 @@ mod tests {
         for name in ["octo-org/app", "o/.github", "a_b/c.d-e"] {
             assert_eq!(repository(name), Ok(()), "{name}");
         }
-        for name in ["s3", "api.ecr", "bedrock-runtime"] {
+        for name in ["s3", "s3.dualstack", "api.ecr", "bedrock-runtime"].iter().chain(&SERVICES_WITH_DOTS) {
             assert_eq!(service(name), Ok(()), "{name}");
         }
+        assert!(SERVICES_WITH_DOTS.is_sorted());
         assert_eq!(user("octo-bot"), Ok(()));
     }
 
@@ -160,7 +232,21 @@ mod tests {
         for name in ["", "*", "a/b", "..", "a b"] {
             assert!(user(name).is_err(), "{name}");
         }
-        for name in ["", "S3", "s3.amazonaws.com", "*", "s3.", "a..b", "s3/x", "s_3"] {
+        for name in [
+            "",
+            "S3",
+            "s3.amazonaws.com",
+            "*",
+            "s3.",
+            "a..b",
+            "s3/x",
+            "s_3",
+            "attacker.s3",
+            "s3.attacker",
+            "a1b2c3.execute-api",
+            "ec2-192-0-2-1.compute-1",
+            "123456789012.dkr.ecr",
+        ] {
             assert!(service(name).is_err(), "{name}");
         }
     }

@@ -3,7 +3,7 @@
 use super::node::Spanned;
 use crate::fault::{At, Collector};
 use crate::path::Path;
-use crate::path::pattern::PatternKind;
+use crate::path::pattern::{Case, PatternKind};
 
 /// Reads a pattern: `/exact`, `/prefix/*`, `/a/{one-segment}/b`.
 pub(super) fn pattern(
@@ -42,7 +42,8 @@ fn read(text: &str) -> Result<(String, PatternKind), Fault> {
         return Err((format!("the path `{text}` has a `%`"), help));
     }
     let literal = text.strip_suffix("/*").map_or(text, |prefix| text.get(..=prefix.len()).unwrap_or(text));
-    let kind = PatternKind { prefix: literal.len() < text.len(), parameters: has_parameters(literal)? };
+    let (prefix, parameters) = (literal.len() < text.len(), has_parameters(literal)?);
+    let kind = PatternKind { prefix, parameters, case: Case::Exact };
     // A space is written as itself here, and encoded on the wire.
     let wire = literal.replace(' ', "%20");
     match Path::parse(wire.as_bytes()) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use super::fields::{Fields, Known, choice, filled_list, text};
+use super::fields::{Fields, Known, choice, choice_of_truth, filled_list, text};
 use super::host::{self, Kinds};
 use super::node::{Node, Spanned, Value};
 use super::{DATA_KEYS, REGO_RULE, network, path, upstream};
@@ -14,7 +14,7 @@ use crate::fault::{At, Collector};
 use crate::limits;
 use crate::method::Method;
 use crate::mode::Mode;
-use crate::path::pattern::PatternKind;
+use crate::path::pattern::{Case, PatternKind};
 use crate::scheme::Scheme;
 use crate::tls::Tls;
 use crate::wire::is_id_byte;
@@ -47,6 +47,7 @@ const KEYS: Known = Known {
         "schemes",
         "methods",
         "paths",
+        "paths_ignore_case",
         "mode",
         "addresses",
         "tls",
@@ -97,6 +98,7 @@ impl<'s> RuleDocument<'s> {
         if tls == Some(Tls::Passthrough) {
             refuse_unseen(&fields, schemes.as_ref(), at, faults);
         }
+        let case = case(&fields, effect, at, faults);
         let no_tls = match (tls, &schemes) {
             (Some(Tls::Passthrough), _) => Some("the client speaks TLS with it itself, through this rule"),
             (_, Some(schemes)) if !schemes.contains(&Scheme::Https) => {
@@ -124,7 +126,7 @@ impl<'s> RuleDocument<'s> {
                 .map(|(node, at)| set(node, &at, faults, |node, at, faults| network::port(node, at, faults))),
             schemes,
             methods: read("methods").map(|(node, at)| set(node, &at, faults, method)),
-            paths: read("paths").map(|(node, at)| paths(node, &at, faults)),
+            paths: read("paths").map(|(node, at)| paths(node, &at, case, faults)),
             addresses: read("addresses").map(|(node, at)| set(node, &at, faults, network::net)),
             tls,
             upstream: read("upstream").and_then(|(node, at)| upstream::read(node, &at, no_tls, faults)),
@@ -238,10 +240,33 @@ fn method<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Co
     None
 }
 
-fn paths(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> BTreeSet<(String, PatternKind)> {
+/// Which letters of a rule's paths are the same, by `paths_ignore_case`: to a deny rule all that some server may take for
+/// the same, and to an allow rule those that every server that ignores case does.
+fn case(fields: &Fields<'_, '_>, effect: Option<Effect>, at: &At<'_>, faults: &mut Collector) -> Case {
+    const KEY: &str = "paths_ignore_case";
+    let Some(node) = fields.get(KEY) else { return Case::Exact };
+    let at = At::Key(at, KEY);
+    let ignore = choice_of_truth(node, &at, faults).unwrap_or_default();
+    if fields.get("paths").is_none() {
+        let help = "leave it out, or list the `paths` that it is about".to_owned();
+        faults.report(node.span.clone(), &at, "`paths_ignore_case` needs `paths`", Some(help));
+    }
+    match (ignore, effect) {
+        (false, _) => Case::Exact,
+        (true, Some(Effect::Deny)) => Case::Every,
+        (true, Some(Effect::Allow) | None) => Case::Ascii,
+    }
+}
+
+fn paths(
+    node: &Node<'_>,
+    at: &At<'_>,
+    case: Case,
+    faults: &mut Collector,
+) -> BTreeSet<(String, PatternKind)> {
     let paths = set(node, at, faults, |node, at, faults| {
         let written = text(node, at, faults)?;
-        path::pattern(&written, at, faults)
+        path::pattern(&written, at, faults).map(|(text, kind)| (text, PatternKind { case, ..kind }))
     });
     if paths.len() > limits::RULE_PATHS {
         let message = format!("the rule has more than {} paths", limits::RULE_PATHS);

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::path::parameters::WithoutParameters;
+use crate::path::readings::Readings;
 use crate::{Authority, Host, Path};
 
 proptest! {
@@ -54,17 +54,23 @@ proptest! {
     }
 
     #[test]
-    fn a_path_that_is_read_can_be_read_without_parameters(
-        raw in prop_oneof!["/([ab./;]|%2[05ef]|%3b|%61|61|;x|/;|//|\\.\\./){0,12}".prop_map(String::into_bytes), vec(any::<u8>(), 0..30)]
+    fn the_canonical_path_is_the_only_reading_or_one_of_several(
+        raw in prop_oneof!["/([ab./;]|%2[0359ef]|%3[bf]|%5c|%61|61|;x|/;|//|\\.\\./){0,12}".prop_map(String::into_bytes), vec(any::<u8>(), 0..30)]
     ) {
-        if let Ok(path) = Path::parse(&raw) {
-            let without = WithoutParameters::of(&path, &raw);
-            prop_assert!(without.is_ok(), "{:?}", without);
-            for reading in without.iter().flatten().flat_map(WithoutParameters::readings) {
-                let text = String::from_utf8_lossy(reading).into_owned();
-                prop_assert!(text.starts_with('/') && !text.contains("//"), "{}", text);
-                prop_assert!(!text.split('/').any(|segment| segment == "." || segment == ".."), "{}", text);
-            }
+        let path = match Path::parse(&raw) {
+            Ok(path) => Some(path),
+            Err(error) if error.is_undecided() => None,
+            Err(_) => return Ok(()),
+        };
+        let every = Readings::every(&raw);
+        prop_assert!(every.list().iter().all(|reading| reading.starts_with(b"/")));
+        if let Some(path) = &path {
+            prop_assert_eq!(every.canonical(), Some(path.as_bytes()));
+            prop_assert!(every.list().iter().any(|reading| reading == path.as_bytes()));
+        }
+        match Readings::several(path.as_ref(), &raw) {
+            Some(several) => prop_assert_eq!(several, every),
+            None => prop_assert_eq!(every.list().len(), 1),
         }
     }
 

@@ -10,8 +10,10 @@ use proptest::sample::select;
 use super::reference;
 use super::strategies::{any_mode, deny_rule, drafts, request, wild_request};
 use crate::compile::shadow;
+use crate::manual::attack::HONEST;
+use crate::path::readings::Readings;
 use crate::wire::writer::{self, Draft};
-use crate::{Connection, Decision, Effect, Mode, Policy, Reason, Request, Tls, Tunnel};
+use crate::{Connection, Decision, Effect, Mode, Path, Policy, Reason, Request, Tls, Tunnel};
 
 fn policy(drafts: &[Draft<'_>]) -> Policy {
     policy_in(Mode::Enforce, drafts)
@@ -186,6 +188,62 @@ proptest! {
     }
 
     #[test]
+    fn what_is_allowed_is_allowed_in_every_reading(
+        drafts in drafts(),
+        mode in any_mode(),
+        request in request(),
+        path in "/{1,3}([aAb]|repos/a/b/forks|git-receive-pack)?(/|//|%2f|%5c|;x|%3b|%3f|%252f|%23|[abAB]|%61|%2562|@){0,7}",
+    ) {
+        let mut drafts = drafts;
+        // A rule that names parameters means what it names.
+        drafts.retain(|draft| !draft.paths.iter().any(|(text, _)| text.contains(';')));
+        let policy = policy_in(mode, &drafts);
+        let decide = |path: &[u8]| policy.decide(&Request { path, ..request.as_request() });
+        if decide(path.as_bytes()).reason != Reason::Allowed {
+            return Ok(());
+        }
+        for reading in Readings::every(path.as_bytes()).list() {
+            let sent: String = reading.iter().map(|byte| match byte {
+                b'/' | b';' | b'a'..=b'z' | b'A'..=b'Z' => char::from(*byte).to_string(),
+                other => format!("%{other:02x}"),
+            }).collect();
+            // One that has no other reading itself.
+            let plain = Path::parse(sent.as_bytes()).is_ok_and(|path| Readings::several(Some(&path), sent.as_bytes()).is_none());
+            if plain {
+                prop_assert_eq!(decide(sent.as_bytes()).reason, Reason::Allowed, "{} is also {}", path, sent);
+            }
+        }
+    }
+
+    #[test]
+    fn rego_is_asked_of_every_reading_of_a_path_that_is_decided(
+        raw in "/[ab](/|//|;x|%3f|%61|%2f|/[ab]){0,5}", refused: prop::sample::Index,
+    ) {
+        let everywhere = crate::compile("unrestricted_domains: [a.example]").expect("a policy");
+        let mut bytes = everywhere.as_bytes().to_vec();
+        // The header's byte that says that a Rego policy must agree.
+        bytes[157] = 1;
+        let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 4);
+        bytes[16..24].copy_from_slice(&checksum.to_le_bytes());
+        let policy = Policy::from_bytes(bytes).expect("a policy");
+        let request = Request { path: raw.as_bytes(), authority: b"a.example", sni: Some(b"a.example"), ..HONEST };
+        let mut asked = Vec::new();
+        let decision = policy.decide_with_rego(&request, |canonical| {
+            asked.push(canonical.path.map(|path| path.as_bytes().to_vec()));
+            Ok(())
+        });
+        prop_assert_eq!(decision.reason, Reason::Allowed);
+        let every = Readings::every(raw.as_bytes());
+        let refused = refused.get(every.list());
+        let decision = policy.decide_with_rego(&request, |canonical| match canonical.path {
+            Some(path) if path.as_bytes() == refused => Err(Reason::DeniedByRego),
+            Some(_) => Ok(()),
+            None => Err(Reason::AmbiguousPath),
+        });
+        prop_assert_eq!(decision.effect, Effect::Deny, "{:?} was asked of {:?}", raw, asked);
+    }
+
+    #[test]
     fn parameters_go_around_no_deny_rule(
         drafts in drafts(),
         added in deny_rule(),
@@ -211,7 +269,7 @@ proptest! {
     #[test]
     fn parameters_make_no_allow_rule_wider(drafts in drafts(), request in request()) {
         let mut drafts = drafts;
-        drafts.retain(|draft| draft.effect == Effect::Allow && !draft.paths.iter().any(|(_, kind)| kind.prefix || kind.parameters));
+        drafts.retain(|draft| draft.effect == Effect::Allow && !draft.paths.iter().any(|(text, kind)| kind.prefix || kind.parameters || text.contains(';')));
         let policy = policy(&drafts);
         let decision = policy.decide(&Request { path: b"/a;x", ..request.as_request() });
         if decision.reason == Reason::Allowed {

@@ -10,6 +10,7 @@ use crate::compile::{overlap, shadow};
 use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
+use crate::path::pattern::{Case, PatternKind};
 use crate::wire::writer::{self, Draft, DraftPorts, DraftUpstream};
 use crate::{Host, Scheme, Sessions, Tls};
 
@@ -47,6 +48,11 @@ fn print(drafts: &[Draft<'_>]) -> String {
         if !paths.is_empty() {
             let star = |prefix: bool| if prefix { "*" } else { "" };
             list("paths", paths.iter().map(|(path, kind)| format!("{path}{}", star(kind.prefix))).collect());
+            let _ = writeln!(
+                text,
+                "  paths_ignore_case: {}",
+                paths.iter().any(|(_, kind)| kind.case != Case::Exact)
+            );
         }
         if let DraftPorts::Listed(ports) = ports {
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
@@ -89,6 +95,15 @@ fn print_upstream(text: &mut String, upstream: &DraftUpstream<'_>) {
     }
 }
 
+/// Makes the case of a rule's paths what the key can say: that of each effect, or exact.
+fn with_one_case(draft: Draft<'static>) -> Draft<'static> {
+    let ignored = if draft.effect == Effect::Deny { Case::Every } else { Case::Ascii };
+    let case =
+        if draft.paths.iter().any(|(_, kind)| kind.case != Case::Exact) { ignored } else { Case::Exact };
+    let paths = draft.paths.into_iter().map(|(text, kind)| (text, PatternKind { case, ..kind })).collect();
+    Draft { paths, ..draft }
+}
+
 /// Whether a document can say it: the ports of a silent deny rule are all of them, `get` is not written, and git
 /// is a matter of data keys.
 fn can_be_written(draft: &Draft<'_>) -> bool {
@@ -112,7 +127,7 @@ proptest! {
 
     #[test]
     fn a_document_means_the_rules_that_it_says(drafts in drafts()) {
-        let mut drafts: Vec<Draft<'_>> = drafts.into_iter().filter(can_be_written).collect();
+        let mut drafts: Vec<Draft<'_>> = drafts.into_iter().map(with_one_case).filter(can_be_written).collect();
         while let Some(overlap) = overlap::find(&drafts).first().map(|overlap| overlap.passes) {
             drafts.remove(overlap);
         }

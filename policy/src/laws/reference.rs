@@ -6,6 +6,8 @@ use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::path::Path;
+use crate::path::pattern::Case;
+use crate::path::readings::Readings;
 use crate::reason::Reason;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 use crate::{Authority, Connection, Host, Method, Request, Scheme, Tls};
@@ -40,7 +42,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
         Err(error) if error.is_undecided() => None,
         Err(_) => return refused(Reason::AmbiguousPath),
     };
-    let readings: Vec<String> = path.iter().flat_map(|path| without_parameters(path, request.path)).collect();
+    let readings = Readings::every(request.path);
 
     let mut furthest: Option<(u8, Reason, usize)> = None;
     let mut allowed = None;
@@ -60,19 +62,17 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
         } else if !draft.methods.is_empty() && !draft.methods.contains(method.as_str()) {
             Some((3, Reason::MethodNotAllowed))
         } else {
-            match &path {
-                _ if draft.paths.is_empty() => None,
+            match fits_any(draft, path.as_deref(), &readings) {
+                Some(true) => None,
+                Some(false) => Some((4, Reason::PathNotAllowed)),
                 None => Some((5, Reason::AmbiguousPath)),
-                Some(path) if fits_any(draft, path) => None,
-                Some(_)
-                    if draft.effect == Effect::Deny && readings.iter().any(|path| fits_any(draft, path)) =>
-                {
-                    None
-                }
-                Some(_) => Some((4, Reason::PathNotAllowed)),
             }
         };
-        let miss = miss.filter(|(stage, _)| *stage < 5).or(match git(draft, path.as_deref(), request.path) {
+        let use_fits = match draft.git {
+            GitScope::InPlace => readings.agree(leads_elsewhere).map(|elsewhere| !elsewhere),
+            GitScope::Any | GitScope::NoWrite | GitScope::Write => git(draft, path.as_deref(), request.path),
+        };
+        let miss = miss.filter(|(stage, _)| *stage < 5).or(match use_fits {
             Some(true) => miss,
             Some(false) => Some((4, Reason::PathNotAllowed)),
             None => Some((5, Reason::AmbiguousPath)),
@@ -170,8 +170,9 @@ pub(super) fn pass(drafts: &[Draft<'_>], connection: &Connection<'_>) -> Plain {
 fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
     let raw = String::from_utf8_lossy(raw).to_lowercase();
     let (before, query) = raw.split_once('?').unwrap_or((&raw, ""));
+    let ends = [';', '?', '#'];
     let has = |path: &str, name: &str| {
-        path.contains(';') && path.split('/').any(|segment| segment.split(';').next() == Some(name))
+        path.contains(ends) && path.split('/').any(|segment| segment.split(ends).next() == Some(name))
     };
     let writes = match path.map(str::to_lowercase) {
         Some(path) if has(&path, "git-receive-pack") => Some(true),
@@ -189,31 +190,49 @@ fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
         },
     };
     match draft.git {
-        GitScope::Any => Some(true),
+        GitScope::Any | GitScope::InPlace => Some(true),
         GitScope::NoWrite => writes.map(|writes| !writes),
         GitScope::Write => writes,
     }
 }
 
-/// The path for servers that drop parameters: before they decode, and after.
-fn without_parameters(path: &str, raw: &[u8]) -> [String; 2] {
-    let cut = |path: &str| {
-        let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
-        segments.collect::<Vec<_>>().join("/")
-    };
-    let raw = String::from_utf8_lossy(raw);
-    let dropped_first = cut(raw.split('?').next().unwrap_or_default());
-    let mut decoded_first = cut(path);
-    while decoded_first.contains("//") {
-        decoded_first = decoded_first.replace("//", "/");
+/// Whether a write over GitHub's REST API to this path is one to something else than the repository.
+fn leads_elsewhere(path: &[u8]) -> bool {
+    let path = String::from_utf8_lossy(path).to_ascii_lowercase();
+    let mut segments: Vec<&str> = path.strip_suffix('/').unwrap_or(&path).split('/').skip(1).collect();
+    if let Some(last) = segments.last_mut() {
+        *last = last.split('.').next().unwrap_or_default();
     }
-    let dropped_first =
-        Path::parse(dropped_first.as_bytes()).expect("parameters hide nothing that is refused");
-    [String::from_utf8_lossy(dropped_first.as_bytes()).into_owned(), decoded_first]
+    let filled = segments.iter().all(|segment| !segment.is_empty());
+    filled
+        && match segments[..] {
+            ["repos", _, _, last] => ["forks", "generate", "transfer", "codespaces"].contains(&last),
+            ["repos", _, _, "pulls", _, last] => ["codespaces", "update-branch"].contains(&last),
+            ["repos", _, _, "security-advisories", _, last] => last == "forks",
+            _ => false,
+        }
 }
 
-fn fits_any(draft: &Draft<'_>, path: &str) -> bool {
-    draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, path))
+/// Whether some path of the draft fits; none when that depends on the reading.
+fn fits_any(draft: &Draft<'_>, decided: Option<&str>, readings: &Readings) -> Option<bool> {
+    if draft.paths.is_empty() {
+        return Some(true);
+    }
+    let fit = |path: &[u8]| {
+        let path = String::from_utf8_lossy(path);
+        draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, kind.case, &path))
+    };
+    let plain = readings.canonical().map(fit);
+    let named = decided.is_some_and(|path| {
+        draft.paths.iter().any(|(text, kind)| text.contains(';') && fits(text, kind.prefix, kind.case, path))
+    });
+    match (draft.effect, plain) {
+        (Effect::Deny, Some(true)) => Some(true),
+        (Effect::Deny, _) if decided.is_some() && readings.any(fit) => Some(true),
+        (Effect::Allow, Some(false)) => Some(false),
+        (Effect::Allow, _) => readings.agree(|path| fit(path) || (named && !path.contains(&b';'))),
+        (Effect::Deny, _) => readings.agree(fit),
+    }
 }
 
 fn names(pattern: &DraftHost<'_>, host: &Host) -> bool {
@@ -232,7 +251,13 @@ fn has_port(draft: &Draft<'_>, port: u16, default: u16) -> bool {
     }
 }
 
-fn fits(pattern: &str, prefix: bool, path: &str) -> bool {
+fn fits(pattern: &str, prefix: bool, case: Case, path: &str) -> bool {
+    let fold = |text: &str| match case {
+        Case::Exact => text.to_owned(),
+        Case::Ascii => text.to_ascii_lowercase(),
+        Case::Every => text.to_uppercase().to_lowercase(),
+    };
+    let (pattern, path) = (&*fold(pattern), &*fold(path));
     let mut wanted: Vec<&str> = pattern.split('/').collect();
     let given: Vec<&str> = path.split('/').collect();
     if prefix {

@@ -11,7 +11,7 @@ use proptest::sample::select;
 use crate::decision::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
-use crate::path::pattern::PatternKind;
+use crate::path::pattern::{Case, PatternKind};
 use crate::scheme::Scheme;
 use crate::tls::Tls;
 use crate::upstream::Sessions;
@@ -39,14 +39,15 @@ fn host() -> impl Strategy<Value = DraftHost<'static>> {
 }
 
 fn pattern() -> impl Strategy<Value = (String, PatternKind)> {
-    let segments = vec(select(&["a", "b", "{x}"][..]), 0..4);
-    (segments, any::<bool>()).prop_map(|(segments, prefix)| {
+    let segments = vec(select(&["a", "b", "a", "b", "{x}", "a;x", "B"][..]), 0..4);
+    let case = prop_oneof![4 => Just(Case::Exact), 1 => Just(Case::Ascii), 1 => Just(Case::Every)];
+    (segments, any::<bool>(), case).prop_map(|(segments, prefix, case)| {
         let parameters = segments.contains(&"{x}");
         let mut text: String = segments.iter().map(|segment| format!("/{segment}")).collect();
         if prefix || text.is_empty() {
             text.push('/');
         }
-        (text, PatternKind { prefix, parameters })
+        (text, PatternKind { prefix, parameters, case })
     })
 }
 
@@ -75,7 +76,8 @@ pub(super) fn any_mode() -> impl Strategy<Value = Mode> {
 }
 
 fn git() -> impl Strategy<Value = GitScope> {
-    prop_oneof![4 => Just(GitScope::Any), 1 => Just(GitScope::NoWrite), 1 => Just(GitScope::Write)]
+    let other = select(&[GitScope::NoWrite, GitScope::Write, GitScope::InPlace][..]);
+    prop_oneof![4 => Just(GitScope::Any), 2 => other]
 }
 
 fn upstream() -> impl Strategy<Value = DraftUpstream<'static>> {
@@ -205,8 +207,8 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
         ][..],
     );
     let port = prop_oneof![Just(String::new()), select(&PORTS[..]).prop_map(|port| format!(":{port}"))];
-    let plain = select(&["a", "b", "c", "%61", "", ".", ".."][..]);
-    let odd = select(&["a%2fb", "a%5c", "%2561", "a;x", "b%3b", ";", "%3ba"][..]);
+    let plain = select(&["a", "b", "c", "%61", "A", "", ".", ".."][..]);
+    let odd = select(&["a%2fb", "a%5c", "%2561", "a;x", "b%3b", ";", "%3ba", "b%3fa", "a%23", "a%252fb"][..]);
     let path = vec(prop_oneof![3 => plain, 1 => odd], 0..5);
     let end = select(
         &[
@@ -223,6 +225,10 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
             "/git-receive-pack/..",
             "/git-receive-pack/a/..",
             "/git-upload-pack",
+            "repos/a/b/forks",
+            "repos/a/b/forks;x",
+            "repos/a/b/pulls/c/Update-Branch",
+            "repos/a/b%2fgenerate",
         ][..],
     );
     let path = (path, end).prop_map(|(path, end)| format!("/{}{end}", path.join("/")).into_bytes());

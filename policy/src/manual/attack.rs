@@ -2,12 +2,12 @@
 
 use crate::{Policy, Reason, Request, Scheme};
 
-pub(super) fn policy(document: &str) -> Policy {
+pub(crate) fn policy(document: &str) -> Policy {
     crate::compile(document).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 /// A request over TLS with an honest server name, but for what a test replaces.
-pub(super) const HONEST: Request<'static> = Request {
+pub(crate) const HONEST: Request<'static> = Request {
     scheme: Scheme::Https,
     authority: b"allowed.example",
     method: b"GET",
@@ -17,12 +17,12 @@ pub(super) const HONEST: Request<'static> = Request {
 };
 
 /// The reason for this authority over plain HTTP, where nothing but the authority names the host.
-pub(super) fn plain(policy: &Policy, authority: impl AsRef<[u8]>) -> Reason {
+pub(crate) fn plain(policy: &Policy, authority: impl AsRef<[u8]>) -> Reason {
     let request = Request { scheme: Scheme::Http, authority: authority.as_ref(), sni: None, ..HONEST };
     policy.decide(&request).reason
 }
 
 /// The reason for this path at the allowed host.
-pub(super) fn path(policy: &Policy, path: impl AsRef<[u8]>) -> Reason {
+pub(crate) fn path(policy: &Policy, path: impl AsRef<[u8]>) -> Reason {
     policy.decide(&Request { path: path.as_ref(), ..HONEST }).reason
 }

@@ -1,8 +1,8 @@
 //! `/allowed/../forbidden` is `/forbidden`.
 //!
 //! A rule that compares the raw path sees the prefix `/allowed/`; the upstream resolves the dots and serves the other
-//! thing. So dot segments are removed before rules are asked (RFC 3986, section 5.2.4), also when their dots are encoded,
-//! and doubled slashes are merged, because most servers do. Where servers differ, the path is refused:
+//! thing. So dot segments are removed before rules are asked (RFC 3986, section 5.2.4), also when their dots are encoded.
+//! Where servers differ, the path is refused:
 //! - `..` above the root;
 //! - dot segments together with empty segments: `/a//../b` is `/a/b` for one that resolves first and `/b` for one that
 //!   merges first;
@@ -39,7 +39,8 @@ mod tests {
             "/repos/O/R/./x",
             "/repos/O/R/x/../y",
             "/repos/O/../O/R/x",
-            "//repos//O/R/x",
+            "/repos/O/R//x",
+            "/repos/O/R/x//",
             "/repos/O/R/..x",
             "/repos/O/R/...",
         ] {
@@ -64,6 +65,8 @@ mod tests {
             "/repos/O/R/%2e%2e;/x",
             "/repos/O/R/..%3b/x",
             "/repos//./O/R/x",
+            "//repos/O/R/x",
+            "/repos//O/R/x",
         ] {
             assert_eq!(path(&policy, ambiguous), Reason::AmbiguousPath, "{ambiguous}");
         }

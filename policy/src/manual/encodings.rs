@@ -2,21 +2,16 @@
 //!
 //! Rules compare decoded text, so that `/%61dmin` is `/admin`. An encoded slash is a separator for servers that decode
 //! before they split and a character for those that split first; an encoded backslash or NUL is a slash or an end for
-//! some. None of these is decoded into a meaning here. A path with a NUL is refused, and so are overlong UTF-8 (`%c0%af`),
-//! a `%` that starts no escape (`%u002f`, `%2`), and an escape that decodes to an escape of `/`, `\`, `.`, `;`, `%` or a
-//! control character (`%252e`, `%25252e`): to a server that decodes twice it may lead elsewhere altogether.
+//! some. None of these is decoded into one meaning here. A path with a NUL is refused, and so are overlong UTF-8
+//! (`%c0%af`), a `%` that starts no escape (`%u002f`, `%2`), and an escape that a second decoding turns into a dot
+//! segment, a control character or a third escape (`%252e%252e`, `%2500`, `%25252e`).
 //!
-//! # Encoded separators
+//! # Encoded separators and escapes
 //!
-//! Honest clients send them: npm asks for `/@scope%2fname`, GitLab's API names a project `group%2Fproject`. So an encoded
-//! slash or backslash alone does not refuse a path; it leaves the path *undecided*, and every rule that would have to
-//! decide it refuses:
-//! - a rule without `paths` says the same of every path of its host, so it says it of each reading of this one;
-//! - a deny rule with `paths` that otherwise matches might be meant, so it denies (`ambiguous_path`);
-//! - an allow rule with `paths` might not be meant, so it does not match (`ambiguous_path`).
-//!
-//! Nothing is gained by sending an encoded separator: against each reading of the path that has none, no more
-//! allow rules match and no fewer deny rules.
+//! Honest clients send them: npm asks for `/@scope%2fname`, GitLab's API names a project `group%2Fproject`, Jenkins a
+//! branch `feature%252Fx`, and a file's name may have a `%2520`. Which server decodes how often, and when, cannot be known
+//! here. So such a path is *undecided*: it has one reading for each way ([`crate::manual::readings`]), and a rule that
+//! looks at paths is asked about each.
 //!
 //! With dot segments it is another matter. `/a/..%2f..%2fb` climbs by one segment or by none, and a proxy or server on the
 //! way that resolves first and decodes later turns it into yet another path, perhaps above the root, perhaps on a rule's
@@ -24,14 +19,7 @@
 //! encoded separator and, in the reading that takes each for a separator, a dot segment, is refused before any rule. That
 //! reading has every dot segment of every other one: joining segments with a separator never makes a dot segment.
 //!
-//! # Encoded escapes
-//!
-//! Any other escape that still stands after the one decoding only spells a letter otherwise: `/%2561dmin` is `/%61dmin` to
-//! a server that decodes once and `/admin` to one that decodes twice, or behind a proxy that decodes too. Which it is
-//! cannot be known here, and honest clients send it (`%2520` in the name of a file), so such a path is undecided as one
-//! with an encoded separator is, with the same answer from each rule. A `%` that no two hexadecimal digits follow is a
-//! percent sign for everybody: `/100%25` is decided. Dot segments do not matter here, for they are the same in both
-//! readings.
+//! A `%` that no two hexadecimal digits follow is a percent sign for everybody: `/100%25` is decided.
 //!
 //! A raw backslash stays refused, because Envoy rewrites it before anybody judges, and no client that follows a
 //! standard sends it.
@@ -68,18 +56,25 @@ mod tests {
             "/admin%00/x",
             "/admin%0a/x",
             "/%2e%2e%2fadmin",
-            "/x%5C",
+            "/admin%5Cx",
+            "/%2fadmin/x",
+            "/%5cadmin/x",
         ] {
             assert_eq!(path(&policy, ambiguous), Reason::AmbiguousPath, "{ambiguous}");
+        }
+        for nowhere in ["/x%5C", "/x%2fadmin", "/admin%2f..x"] {
+            let reason = path(&policy, nowhere);
+            assert_eq!(reason == Reason::Allowed, nowhere != "/admin%2f..x", "{nowhere}: {reason}");
         }
     }
 
     #[test]
-    fn an_encoded_separator_or_escape_matters_only_to_rules_with_paths() {
+    fn an_encoded_separator_or_escape_matters_where_its_readings_differ() {
         let policy = policy(
             "allowed_domains: [allowed.example, registry.example]\n\
              rules:\n\
              - {id: api, effect: allow, hosts: [api.example], paths: [/*]}\n\
+             - {id: scoped, effect: allow, hosts: [scoped.example], paths: ['/@scope/*']}\n\
              - {id: admin, effect: deny, hosts: [allowed.example], paths: ['/admin/*'], methods: [GET]}\n\
              - {id: no-heads, effect: deny, hosts: [registry.example], methods: [HEAD]}",
         );
@@ -100,11 +95,17 @@ mod tests {
             ("registry.example", "PUT", "/@scope%2fname", "method_not_allowed", "allowed_domains"),
             ("registry.example", "HEAD", "/@scope%2fname", "denied_by_rule", "no-heads"),
             ("other.example", "GET", "/@scope%2fname", "host_not_allowed", ""),
-            // A deny rule that might be meant denies; one that is about another method is not meant.
-            ("allowed.example", "GET", "/@scope%2fname", "ambiguous_path", "admin"),
-            ("allowed.example", "HEAD", "/@scope%2fname", "allowed", "allowed_domains"),
-            // An allow rule that looks at paths does not match, also where every path would do.
-            ("api.example", "GET", "/@scope%2fname", "ambiguous_path", "api"),
+            // A deny rule that is meant in one reading denies; one that is about another path or method is not meant.
+            ("allowed.example", "GET", "/admin%2fname", "ambiguous_path", "admin"),
+            ("allowed.example", "HEAD", "/admin%2fname", "allowed", "allowed_domains"),
+            ("allowed.example", "GET", "/@scope%2fname", "allowed", "allowed_domains"),
+            ("allowed.example", "GET", "/admin/a%2fb", "denied_by_rule", "admin"),
+            // An allow rule matches if it means every reading.
+            ("api.example", "GET", "/@scope%2fname", "allowed", "api"),
+            ("api.example", "GET", "/a%252fb", "allowed", "api"),
+            ("scoped.example", "GET", "/@scope/a%2fb", "allowed", "scoped"),
+            ("scoped.example", "GET", "/@scope%2fname", "ambiguous_path", "scoped"),
+            ("scoped.example", "GET", "/@other%2fname", "path_not_allowed", "scoped"),
             // Dot segments beside encoded separators lead elsewhere in each reading.
             ("registry.example", "GET", "/a/..%2f..%2fb", "ambiguous_path", ""),
             ("registry.example", "GET", "/a%2f..", "ambiguous_path", ""),
@@ -112,13 +113,14 @@ mod tests {
             ("registry.example", "GET", "/../a%2fb", "ambiguous_path", ""),
             // Other troubles are refused as ever, with an encoded separator or without.
             ("registry.example", "GET", "/a%2fb%00", "ambiguous_path", ""),
-            ("registry.example", "GET", "/a%252fb", "ambiguous_path", ""),
+            ("registry.example", "GET", "/a%252f..", "ambiguous_path", ""),
+            ("registry.example", "GET", "/a%252fb", "allowed", "allowed_domains"),
             // An escape that is left is undecided in the same way.
             ("registry.example", "GET", "/%2561dmin", "allowed", "allowed_domains"),
             ("registry.example", "PUT", "/%2561dmin", "method_not_allowed", "allowed_domains"),
-            ("allowed.example", "GET", "/%2561dmin", "ambiguous_path", "admin"),
-            ("allowed.example", "HEAD", "/%2561dmin", "allowed", "allowed_domains"),
-            ("api.example", "GET", "/%2561dmin", "ambiguous_path", "api"),
+            ("allowed.example", "GET", "/%2561dmin/x", "ambiguous_path", "admin"),
+            ("allowed.example", "HEAD", "/%2561dmin/x", "allowed", "allowed_domains"),
+            ("api.example", "GET", "/%2561dmin", "allowed", "api"),
             ("registry.example", "GET", "/../%2561dmin", "ambiguous_path", ""),
             ("registry.example", "GET", "/a%2fb%2", "ambiguous_path", ""),
             ("registry.example", "GET", "/a%2fb%c0%af", "ambiguous_path", ""),
@@ -132,22 +134,24 @@ mod tests {
         let policy = no_admin();
         for ambiguous in [
             "/%252e%252e/admin/x",
-            "/x%252fadmin",
-            "/x%255cadmin",
-            "/x%25%32%66admin",
+            "/admin%252fx",
+            "/admin%255cx",
+            "/admin%25%32%66x",
+            "/admin%253bx/y",
+            "/admin%253b/y",
+            "/%252fadmin/x",
             "/%25252e",
             "/x%2500",
-            "/%253b",
             "/%2561dmin/x",
-            "/%2561dmin",
-            "/admi%256e",
-            "/%25%36%31dmin",
-            "/x/../%2561dmin",
-            "/a%2541",
+            "/admi%256e/",
+            "/%25%36%31dmin/x",
+            "/x/../%2561dmin/x",
+            "//%2561dmin/x",
         ] {
             assert_eq!(path(&policy, ambiguous), Reason::AmbiguousPath, "{ambiguous}");
         }
-        for plain in ["/100%25", "/a%25/41", "/50%25-off"] {
+        for plain in ["/100%25", "/a%25/41", "/50%25-off", "/x%252fadmin/x", "/%253b", "/a%2541", "/100%2525"]
+        {
             assert_eq!(path(&policy, plain), Reason::Allowed, "{plain}");
         }
     }

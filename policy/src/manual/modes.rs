@@ -1,9 +1,11 @@
 //! What report mode lets out, and what no mode does.
 //!
 //! A mode is about the policy, not about what a request is. Report and open mode let out what *rules* deny or do not
-//! allow. A request that could be read in two ways, or that does not belong to its connection, is refused in every mode:
-//! its host is not known, or its certificate could not be verified for it, and a policy that is tried out must not be a
-//! way around the one that will hold. The address guard stands too, so that a name that nothing lists does not reach
+//! allow. A request that cannot be read, or that does not belong to its connection, is refused in every mode: its host is
+//! not known, or its certificate could not be verified for it, or nobody can say where its path leads (`/..`,
+//! `/a%2f..`, `%00`). A path that can be read in several ways (`%2f`, `%2561`, `//x`) is refused by a *rule*, whose
+//! paths match in one reading and not in another; so the mode of that rule counts, as it does for every denial of a rule,
+//! and report mode marks it. A policy that is tried out must not be a way around the one that will hold. The address guard stands too, so that a name that nothing lists does not reach
 //! what is not public.
 //!
 //! An attacker who may choose what to be denied for must not gain by it: one enforcing deny rule denies, whatever other
@@ -55,7 +57,7 @@ mod tests {
                 ("GET", "https://other.example/", "would:host_not_allowed", ""),
                 ("GET", "http://192.0.2.1/", "would:address_literal", ""),
                 ("GET", "https://read.example/admin", "would:denied_by_rule", "no-admin"),
-                ("GET", "https://read.example/x%2fy", "would:ambiguous_path", "no-admin"),
+                ("GET", "https://read.example/%2fadmin", "would:ambiguous_path", "no-admin"),
                 ("POST", "https://strict.example/", "deny:method_not_allowed", "strict"),
                 ("GET", "https://strict.example/admin", "would:denied_by_rule", "no-admin"),
                 ("GET", "https://never.example/admin", "deny:denied_by_rule", "never"),
@@ -100,6 +102,7 @@ mod tests {
              rules:\n\
              - {id: a, effect: allow, hosts: [a.example], methods: [GET]}\n\
              - {id: never, effect: deny, hosts: [never.example]}\n\
+             - {id: paths, effect: deny, hosts: [a.example], paths: [/never]}\n\
              - {id: tried, effect: deny, methods: [PUT], mode: report}",
         );
         all(
@@ -110,6 +113,11 @@ mod tests {
                 ("GET", "https://other.example:8443/", "open_mode", ""),
                 ("PUT", "https://other.example/", "would:denied_by_rule", "tried"),
                 ("GET", "https://never.example/", "deny:denied_by_rule", "never"),
+                ("GET", "https://never.example/%2561", "deny:denied_by_rule", "never"),
+                ("GET", "https://a.example/%2fx", "allowed", "a"),
+                // Some reading of each is denied, and by a rule that holds in every mode.
+                ("GET", "https://a.example/%2fnever", "deny:ambiguous_path", "paths"),
+                ("GET", "https://a.example//x/never", "deny:ambiguous_path", "paths"),
             ],
         );
     }

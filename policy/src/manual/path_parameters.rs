@@ -1,13 +1,13 @@
 //! `;` and `?` in paths.
 //!
 //! A server that knows path parameters (RFC 3986, section 3.3; Java's servlets) serves `/admin` for `/admin;x=1`; another
-//! takes the `;` for a letter. Nobody can tell here which one is asked, so each effect takes the reading that refuses:
+//! takes the `;` for a letter. Nobody can tell here which one is asked, so the path has readings with its parameters and
+//! without ([`crate::manual::readings`]), and each effect takes the one that refuses:
 //! - to an allow rule the parameters are part of the segment, as they were sent: one for `/v1/items` does not match
-//!   `/v1/items;x`, which may be another thing, and the prefix `/v1/*` does;
-//! - a deny rule is held against the path as it is, and as it is for a server that drops parameters: everything from the
-//!   first `;` of each segment to its end. Some drop them and then decode, to whom `%3b` is a letter, and some decode
-//!   first, to whom it is `;`: both readings count. A segment of parameters alone is then empty, and merged with its
-//!   neighbours. What any of the three readings matches is denied.
+//!   `/v1/items;x`, which may be another thing. The prefix `/v1/*` matches, because it is about the path without them too;
+//! - a deny rule matches if one reading does: with parameters, or without everything from the first `;` of each segment,
+//!   or of the last one, to its end. Some servers drop them and then decode, to whom `%3b` is a letter, and some decode
+//!   first, to whom it is `;`. A segment of parameters alone is then empty, and merged with its neighbours.
 //!
 //! Where parameters could hide a dot segment (`..;x`), the path is refused before any rule, and so is one that has dot
 //! segments beside a segment of parameters alone: `/v2/;x/../a` is `/v2/a` for one that keeps them, and `/a` for one that
@@ -17,7 +17,7 @@
 //! server that drops some parameters of a path and keeps others is not followed.
 //!
 //! The first raw `?` ends the path, and nothing behind it counts: no dot, no slash, no second `?`. An encoded one is a
-//! letter of the path.
+//! letter of the path, and its end for a server that decodes first: both are readings, and so it is with `%23`.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {
@@ -54,7 +54,6 @@ mod tests {
             "/%61dmin;x?y",
             "/;x/admin",
             "/;/%3b/admin;x",
-            "//;x//admin",
             "/x;y/../admin;z",
             "/a;1/b/c;2",
             "/a/;x/c",
@@ -62,6 +61,7 @@ mod tests {
         ] {
             assert_eq!(path(&policy, denied), Reason::DeniedByRule, "{denied}");
         }
+        assert_eq!(path(&policy, "//;x//admin"), Reason::AmbiguousPath);
         for other in ["/administrator;x", "/x;/admin", "/x;admin", "/;admin", "/?;/admin", "/a;/c"] {
             assert_eq!(path(&policy, other), Reason::Allowed, "{other}");
         }
@@ -99,6 +99,21 @@ mod tests {
         }
         for shown in ["/v2/...;x", "/v2/a;..", "/v2/;..", "/v2/a;/b"] {
             assert_eq!(path(&policy, shown), Reason::Allowed, "{shown}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_end_of_the_path_goes_around_no_deny_rule() {
+        let policy = policy(
+            "unrestricted_domains: [allowed.example]\n\
+             rules: [{id: admin, effect: deny, paths: [/admin]}]",
+        );
+        for denied in ["/admin%3fx", "/admin%23x", "/admin%3F"] {
+            assert_eq!(path(&policy, denied), Reason::DeniedByRule, "{denied}");
+        }
+        for other in ["/x%3fadmin", "/a%23/admin", "/admin?%3f#"] {
+            let allowed = path(&policy, other) == Reason::Allowed;
+            assert_eq!(allowed, !other.contains('?'), "{other}");
         }
     }
 

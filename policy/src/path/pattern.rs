@@ -9,37 +9,87 @@ pub(crate) struct PatternKind {
     pub(crate) prefix: bool,
     /// Some segment of the text is `{…}` and stands for one segment that is not empty.
     pub(crate) parameters: bool,
+    /// Which letters are the same.
+    pub(crate) case: Case,
+}
+
+/// Which letters of a pattern and a path are the same. Ordered: a later one takes all for the same that an earlier one
+/// does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Case {
+    /// Each letter is its own.
+    #[default]
+    Exact,
+    /// `a` and `A`, in ASCII alone.
+    Ascii,
+    /// The lower-case form of a letter, its upper-case form, and whatever shares one of the two: `k`, `K` and the Kelvin
+    /// sign.
+    Every,
 }
 
 impl PatternKind {
     const PREFIX: u8 = 1;
     const PARAMETERS: u8 = 2;
+    const ASCII: u8 = 4;
+    const EVERY: u8 = 8;
 
     pub(crate) fn from_bits(bits: u8) -> Option<PatternKind> {
-        let known = bits & !(PatternKind::PREFIX | PatternKind::PARAMETERS) == 0;
+        let known = bits
+            & !(PatternKind::PREFIX | PatternKind::PARAMETERS | PatternKind::ASCII | PatternKind::EVERY)
+            == 0;
+        let case = match (bits & PatternKind::ASCII != 0, bits & PatternKind::EVERY != 0) {
+            (false, false) => Case::Exact,
+            (true, false) => Case::Ascii,
+            (false, true) => Case::Every,
+            (true, true) => return None,
+        };
         known.then_some(PatternKind {
             prefix: bits & PatternKind::PREFIX != 0,
             parameters: bits & PatternKind::PARAMETERS != 0,
+            case,
         })
     }
 
     #[cfg(feature = "compile")]
     pub(crate) fn bits(self) -> u8 {
         let bit = |set: bool, bit: u8| if set { bit } else { 0 };
-        bit(self.prefix, PatternKind::PREFIX) | bit(self.parameters, PatternKind::PARAMETERS)
+        bit(self.prefix, PatternKind::PREFIX)
+            | bit(self.parameters, PatternKind::PARAMETERS)
+            | bit(self.case == Case::Ascii, PatternKind::ASCII)
+            | bit(self.case == Case::Every, PatternKind::EVERY)
     }
 
     /// Whether a canonical path matches the pattern of this kind with this text (without the `*`).
     pub(crate) fn matches(self, text: &[u8], path: &[u8]) -> bool {
-        match (self.prefix, self.parameters) {
-            (false, false) => path == text,
-            (true, false) => path.starts_with(text),
-            (prefix, true) => matches_segments(text, path, prefix),
+        match (self.case, self.prefix, self.parameters) {
+            (Case::Exact, false, false) => path == text,
+            (Case::Exact, true, false) => path.starts_with(text),
+            (case, prefix, _) => matches_segments(text, path, prefix, case),
         }
     }
 }
 
-fn matches_segments(text: &[u8], path: &[u8], prefix: bool) -> bool {
+impl Case {
+    /// Whether two segments are the same.
+    pub(crate) fn is_same(self, one: &[u8], other: &[u8]) -> bool {
+        match self {
+            Case::Exact => one == other,
+            Case::Ascii => one.eq_ignore_ascii_case(other),
+            Case::Every if one.is_ascii() && other.is_ascii() => one.eq_ignore_ascii_case(other),
+            Case::Every => folded(one).eq(folded(other)),
+        }
+    }
+}
+
+/// The letters of a text, each as the lower-case form of its upper-case form; a byte that is no UTF-8 is itself.
+pub(crate) fn folded(text: &[u8]) -> impl Iterator<Item = Result<char, u8>> {
+    text.utf8_chunks().flat_map(|chunk| {
+        let letters = chunk.valid().chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+        letters.map(Ok).chain(chunk.invalid().iter().copied().map(Err))
+    })
+}
+
+fn matches_segments(text: &[u8], path: &[u8], prefix: bool, case: Case) -> bool {
     let mut wanted = segments(text).peekable();
     let mut given = segments(path);
     loop {
@@ -47,7 +97,7 @@ fn matches_segments(text: &[u8], path: &[u8], prefix: bool) -> bool {
             // A prefix's text ends in a slash, so its last segment is empty and stands for any rest.
             (Some(b""), Some(_)) if prefix && wanted.peek().is_none() => return true,
             (Some([b'{', ..]), Some(segment)) if !segment.is_empty() => {}
-            (Some(wanted), Some(given)) if wanted == given => {}
+            (Some(wanted), Some(given)) if case.is_same(wanted, given) => {}
             (None, None) => return true,
             (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => return false,
         }
@@ -58,8 +108,8 @@ fn matches_segments(text: &[u8], path: &[u8], prefix: bool) -> bool {
 mod tests {
     use super::*;
 
-    const EXACT: PatternKind = PatternKind { prefix: false, parameters: false };
-    const PREFIX: PatternKind = PatternKind { prefix: true, parameters: false };
+    const EXACT: PatternKind = PatternKind { prefix: false, parameters: false, case: Case::Exact };
+    const PREFIX: PatternKind = PatternKind { prefix: true, ..EXACT };
 
     #[test]
     fn an_exact_pattern_matches_itself_only() {
@@ -82,16 +132,54 @@ mod tests {
 
     #[test]
     fn a_parameter_is_one_segment_that_is_not_empty() {
-        let exact = PatternKind { prefix: false, parameters: true };
+        let exact = PatternKind { parameters: true, ..EXACT };
         assert!(exact.matches(b"/a/{x}/b", b"/a/1/b"));
         for path in [&b"/a//b"[..], b"/a/1/2/b", b"/a/1", b"/a/1/b/", b"/a/1/c", b"/a/b"] {
             assert!(!exact.matches(b"/a/{x}/b", path));
         }
         assert!(!exact.matches(b"/a/{x}", b"/a/"));
-        let prefix = PatternKind { prefix: true, parameters: true };
+        let prefix = PatternKind { prefix: true, parameters: true, case: Case::Exact };
         assert!(prefix.matches(b"/a/{x}/", b"/a/1/"));
         assert!(prefix.matches(b"/a/{x}/", b"/a/1/b/c"));
         assert!(!prefix.matches(b"/a/{x}/", b"/a/1"));
         assert!(!prefix.matches(b"/a/{x}/", b"/a//b"));
+    }
+
+    #[test]
+    fn letters_are_the_same_as_far_as_the_pattern_says() {
+        let of = |kind: PatternKind, case| PatternKind { case, ..kind };
+        for case in [Case::Ascii, Case::Every] {
+            assert!(of(EXACT, case).matches(b"/Keys/a", b"/kEYS/A"));
+            assert!(of(PREFIX, case).matches(b"/keys/", b"/KEYS/x"));
+            assert!(of(PREFIX, case).matches(b"/", b"/x"));
+            assert!(of(PatternKind { parameters: true, ..EXACT }, case).matches(b"/{x}/keys", b"/1/Keys"));
+            for path in [&b"/KEYS"[..], b"/KEY/x", b"/KEYSX/x", b"/"] {
+                assert!(!of(PREFIX, case).matches(b"/keys/", path));
+            }
+        }
+        for (text, path) in [
+            ("/keys", "/\u{212a}eys"),
+            ("/\u{212a}eys", "/KEYS"),
+            ("/secret", "/\u{17f}ecret"),
+            ("/caf\u{e9}", "/CAF\u{c9}"),
+            ("/stra\u{df}e", "/STRASSE"),
+            ("/admin", "/ADM\u{131}N"),
+        ] {
+            let (text, path) = (text.as_bytes(), path.as_bytes());
+            assert!(of(EXACT, Case::Every).matches(text, path));
+            assert!(!of(EXACT, Case::Ascii).matches(text, path));
+        }
+        assert!(of(EXACT, Case::Every).matches(b"/A\xff", b"/a\xff"));
+        assert!(!of(EXACT, Case::Every).matches(b"/a\xff", b"/a\xfe"));
+    }
+
+    #[test]
+    fn bits_round_trip_and_others_are_refused() {
+        for bits in 0..=u8::MAX {
+            match PatternKind::from_bits(bits) {
+                Some(kind) => assert_eq!(kind.bits(), bits),
+                None => assert!(bits >= 12),
+            }
+        }
     }
 }

@@ -4,13 +4,15 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use super::judge::{Facts, Observer, Seen, SeenRequest, judge};
+use super::seen_path::SeenPath;
 use super::{Canonical, Policy};
 use crate::authority::Authority;
 use crate::decision::Decision;
 use crate::git::GitUse;
+use crate::limits::REGO_READINGS;
 use crate::method::Method;
 use crate::path::Path;
-use crate::path::parameters::WithoutParameters;
+use crate::path::readings::Readings;
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::scheme::Scheme;
@@ -19,7 +21,7 @@ pub(super) fn evaluate<'p>(
     policy: &'p Policy,
     request: &Request<'_>,
     observer: &mut impl Observer<'p>,
-    rego: impl FnOnce(&Canonical<'_>) -> Result<(), Reason>,
+    rego: impl FnMut(&Canonical<'_>) -> Result<(), Reason>,
 ) -> Decision<'p> {
     let Request { scheme, authority, method, path, sni, tunnel } = *request;
     let Ok(authority) = Authority::parse(authority, scheme.default_port()) else {
@@ -39,25 +41,39 @@ pub(super) fn evaluate<'p>(
         Err(error) if error.is_undecided() => None,
         Err(_) => return Decision::deny(Reason::AmbiguousPath, None, Some(authority)),
     };
-    let without_parameters = match path.as_ref().map(|path| WithoutParameters::of(path, raw_path)).transpose()
-    {
-        Ok(without) => without.flatten(),
-        Err(_) => return Decision::deny(Reason::AmbiguousPath, None, Some(authority)),
-    };
     if let Some(path) = &path {
         observer.path(path);
     }
     let seen = Seen::Request(SeenRequest {
         method: policy.image().method_bit(method.as_str().as_bytes()),
-        path: path.as_ref().map(Path::as_bytes),
-        without_parameters: without_parameters.as_ref(),
+        path: SeenPath::new(path.as_ref(), raw_path),
         git: GitUse::of(path.as_ref(), raw_path),
     });
     let agree = || match policy.needs_rego() {
-        true => rego(&Canonical { authority: &authority, path: path.as_ref() }),
+        true => ask_of_each_reading(&authority, path.as_ref(), raw_path, rego),
         false => Ok(()),
     };
     judge(policy, &authority, &Facts { scheme, port: authority.port, seen }, observer, agree)
+}
+
+/// Asks of the canonical path and of every other reading of it; of none, which leaves it open, where there are too many.
+fn ask_of_each_reading(
+    authority: &Authority,
+    path: Option<&Path<'_>>,
+    raw_path: &[u8],
+    mut rego: impl FnMut(&Canonical<'_>) -> Result<(), Reason>,
+) -> Result<(), Reason> {
+    let mut ask = |path: Option<&Path<'_>>| rego(&Canonical { authority, path });
+    let Some(readings) = path.and_then(|path| Readings::several(Some(path), raw_path)) else {
+        return ask(path);
+    };
+    match readings.paths().filter(|paths| paths.len() <= REGO_READINGS) {
+        None => ask(None),
+        Some(paths) => {
+            ask(path)?;
+            paths.iter().filter(|reading| Some(*reading) != path).try_for_each(|reading| ask(Some(reading)))
+        }
+    }
 }
 
 /// Connection and request must name the same host.

@@ -2,13 +2,13 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+use super::seen_path::SeenPath;
 use super::{Policy, candidates};
 use crate::authority::Authority;
 use crate::decision::{Decision, Effect};
 use crate::git::GitUse;
 use crate::mode::Mode;
 use crate::path::Path;
-use crate::path::parameters::WithoutParameters;
 use crate::reason::Reason;
 use crate::rule::Rule;
 use crate::scheme::Scheme;
@@ -28,8 +28,7 @@ pub enum Outcome {
     MethodDiffers,
     /// All but the path fits.
     PathDiffers,
-    /// All but the path fits, and of that nobody can say whether it does: it has an encoded separator or an encoded
-    /// escape.
+    /// All but the path fits, and the path has several readings, some of which fit.
     PathAmbiguous,
     /// Everything fits.
     Matched,
@@ -81,10 +80,7 @@ pub(super) enum Seen<'a> {
 pub(super) struct SeenRequest<'a> {
     /// None when no rule of the policy names the method.
     pub(super) method: Option<u64>,
-    /// None when an encoded separator or escape leaves open what it is.
-    pub(super) path: Option<&'a [u8]>,
-    /// What else a deny rule is held against; none when the path has no parameters.
-    pub(super) without_parameters: Option<&'a WithoutParameters>,
+    pub(super) path: SeenPath<'a>,
     pub(super) git: GitUse,
 }
 
@@ -119,28 +115,18 @@ impl SeenRequest<'_> {
         if rule.methods != 0 && self.method.is_none_or(|bit| rule.methods & bit == 0) {
             return Outcome::MethodDiffers;
         }
-        let path = match self.path {
-            _ if rule.paths.count == 0 => Some(true),
-            None => None,
-            Some(path) => Some(image.path_matches(rule, path) || self.is_denied_otherwise(image, rule)),
-        };
-        match (path, rule.git.covers(self.git)) {
+        let path = if rule.paths.count == 0 { Some(true) } else { self.path.fits(image, rule) };
+        match (path, rule.git.covers(self.git, || self.path.writes_elsewhere())) {
             (Some(true), Some(true)) => Outcome::Matched,
             (Some(false), _) | (_, Some(false)) => Outcome::PathDiffers,
             (None, _) | (_, None) => Outcome::PathAmbiguous,
         }
     }
-
-    /// Whether a deny rule's paths match for a server that drops path parameters. An allow rule is never wider for it.
-    fn is_denied_otherwise(&self, image: &Image, rule: &RuleRecord) -> bool {
-        let readings = self.without_parameters.filter(|_| rule.effect == Effect::Deny);
-        readings
-            .is_some_and(|without| without.readings().into_iter().any(|path| image.path_matches(rule, path)))
-    }
 }
 
-/// Deny overrides, also where it cannot be said whether the deny rule's paths are meant; among rules that say the same, the first of the document counts.
-/// What no deny rule denies and an allow rule allows, `agree` is asked about, and it may have another reason to deny.
+/// Deny overrides, also where only some readings of the path match. Among rules that say the same, the first of the
+/// document counts. `agree` is asked about a request that an allow rule allows and no deny rule denies; it may have another
+/// reason to deny.
 pub(super) fn judge<'p>(
     policy: &'p Policy,
     authority: &Authority,

@@ -7,6 +7,7 @@ use super::hosts::{self, Entries, Entry};
 use super::records::{RuleRecord, Span, TextRecord, UpstreamRecord, read_net};
 use crate::host_pattern::HostPattern;
 use crate::mode::Mode;
+use crate::path::pattern::PatternKind;
 
 /// The bytes of a policy after [`Image::open`] has checked them, with the header taken apart.
 #[derive(Clone)]
@@ -97,13 +98,18 @@ impl Image {
 
     /// Whether one of the rule's path patterns matches; true for a rule without any.
     pub(crate) fn path_matches(&self, rule: &RuleRecord, path: &[u8]) -> bool {
-        if rule.paths.count == 0 {
-            return true;
-        }
+        rule.paths.count == 0 || self.patterns_of(rule).any(|(text, kind)| kind.matches(text, path))
+    }
+
+    /// Whether one of the rule's path patterns that name parameters (`;`) themselves matches.
+    pub(crate) fn parameters_match(&self, rule: &RuleRecord, path: &[u8]) -> bool {
+        self.patterns_of(rule).any(|(text, kind)| text.contains(&b';') && kind.matches(text, path))
+    }
+
+    fn patterns_of(&self, rule: &RuleRecord) -> impl Iterator<Item = (&[u8], PatternKind)> {
         let patterns = self.records::<8>(Section::Paths).get(rule.paths.range()).unwrap_or_default();
-        patterns.iter().filter_map(TextRecord::read).any(|record| {
-            record.pattern_kind().is_some_and(|kind| kind.matches(self.text(record.text), path))
-        })
+        let patterns = patterns.iter().filter_map(TextRecord::read);
+        patterns.filter_map(|record| Some((self.text(record.text), record.pattern_kind()?)))
     }
 
     /// Whether the rule lists the port; only asked of a rule that lists ports.

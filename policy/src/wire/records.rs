@@ -57,7 +57,7 @@ pub(crate) enum Ports {
 /// | 30 | 1 | ports: 0 default, 1 listed, 2 any |
 /// | 31 | 1 | TLS: 0 intercept, 1 passthrough (allow only) |
 /// | 32 | 2 | address set, or 0xFFFF |
-/// | 34 | 1 | git: 0 any, 1 all but writes, 2 writes alone |
+/// | 34 | 1 | git: 0 any, 1 all but writes, 2 writes alone, 3 all but writes elsewhere over GitHub's REST API |
 /// | 35 | 1 | mode: 0 enforce, 1 report, 2 open (allow only) |
 /// | 36 | 2 | upstream, or 0xFFFF |
 /// | 38 | 2 | zero |

@@ -26,10 +26,11 @@ enum Kind {
 use Kind::{Fact, Spelling, Unreadable};
 
 /// All of them. The order is that of the documentation, and that in which spellings are taken away.
-pub(crate) const DIFFERENCES: [Difference; 15] = [
+pub(crate) const DIFFERENCES: [Difference; 17] = [
     allowed("host_spelling", Spelling(plain::authority)),
     allowed("path_spelling", Spelling(plain::path)),
     allowed("query_behind_a_name", Spelling(plain::query)),
+    allowed("names_in_any_case", Spelling(plain::case)),
     allowed("git_fetch", Fact(is_git_fetch)),
     allowed("git_push", Fact(is_git_push)),
     allowed("aws_names", Fact(|request| over_tls(request) && name(request).ends_with(".amazonaws.com"))),
@@ -45,6 +46,7 @@ pub(crate) const DIFFERENCES: [Difference; 15] = [
         "push_discovery",
         Fact(|request| is_at_home(request) && reads(request) && git_service(request) == Some(Git::Push)),
     ),
+    denied("writes_elsewhere", Fact(is_write_elsewhere)),
     denied("two_readings", Unreadable(Reason::AmbiguousPath)),
     denied("no_host", Unreadable(Reason::InvalidHost)),
     denied("no_method", Unreadable(Reason::InvalidMethod)),
@@ -177,4 +179,12 @@ fn is_git_push(request: &Request) -> bool {
     over_tls(request)
         && matches!(request.method.as_str(), "GET" | "POST")
         && git_service(request) == Some(Git::Push)
+}
+
+/// Whether a write to a repository over the API makes something of it elsewhere.
+fn is_write_elsewhere(request: &Request) -> bool {
+    let path = request.path.split('?').next().unwrap_or_default().to_ascii_lowercase();
+    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    let leads_elsewhere = matches!(segments[..], ["", "repos", _, _, "forks" | "generate" | "transfer"]);
+    is_at_home(request) && is_in_use(request) && !reads(request) && over_tls(request) && leads_elsewhere
 }

@@ -13,8 +13,7 @@ pub(crate) fn authority(request: &Request) -> Request {
     Request { host: host.strip_suffix('.').unwrap_or(host).to_owned(), ..request.clone() }
 }
 
-/// Escapes decoded, empty and dot segments gone. A path that has an encoded separator or escape has no plain spelling
-/// and stays.
+/// Escapes decoded, empty and dot segments gone. An encoded separator, escape or question mark stays as it is.
 pub(crate) fn path(request: &Request) -> Request {
     let (path, query) = match request.path.find('?') {
         Some(query) => request.path.split_at(query),
@@ -33,6 +32,15 @@ pub(crate) fn path(request: &Request) -> Request {
     Request { path: format!("/{}{end}{query}", kept.join("/")), ..request.clone() }
 }
 
+/// The path in lower case.
+pub(crate) fn case(request: &Request) -> Request {
+    let (path, query) = match request.path.find('?') {
+        Some(query) => request.path.split_at(query),
+        None => (request.path.as_str(), ""),
+    };
+    Request { path: format!("{}{query}", path.to_ascii_lowercase()), ..request.clone() }
+}
+
 /// Without what follows the path; but in git's discovery that is what is asked.
 pub(crate) fn query(request: &Request) -> Request {
     let path = request.path.split('?').next().unwrap_or_default();
@@ -48,9 +56,11 @@ fn decode(path: &str) -> Option<String> {
     for part in parts {
         let byte = u8::from_str_radix(part.get(..2)?, 16).ok()?;
         if !byte.is_ascii_graphic() || matches!(byte, b'/' | b'\\' | b'%' | b'?') {
-            return None;
+            decoded.push('%');
+            decoded += part.get(..2)?;
+        } else {
+            decoded.push(char::from(byte));
         }
-        decoded.push(char::from(byte));
         decoded += part.get(2..)?;
     }
     Some(decoded)

@@ -40,7 +40,7 @@ const HOSTS: [(&str, &str); 24] = [
     ("bucket.s3.amazonaws.com", "bucket.s3.amazonaws.com"),
 ];
 
-const REQUESTS: [(&str, &str); 30] = [
+const REQUESTS: [(&str, &str); 31] = [
     ("GET", "/"),
     ("HEAD", "/a?b=/../c"),
     ("OPTIONS", "/"),
@@ -53,6 +53,7 @@ const REQUESTS: [(&str, &str); 30] = [
     ("GET", "/a\\b"),
     ("PATCH", "/repos/octo-org/app"),
     ("POST", "/repos/octo-org/app/issues"),
+    ("POST", "/repos/octo-org/app/forks"),
     ("POST", "/repos/octo-org/app?draft=true"),
     ("POST", "//repos/octo-org/app"),
     ("POST", "/repos/octo%2dorg/app/issues"),

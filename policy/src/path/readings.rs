@@ -1,0 +1,199 @@
+//! The readings of a path: what servers serve for it.
+//!
+//! A server decodes escapes, merges slashes, takes `//x` for a host, drops parameters: none of these steps, some, or all,
+//! in an order of its own. The readings of a path are all that any such sequence ([`super::steps`]) makes of it. A rule
+//! that looks at paths is sure of a path only if it says the same of every reading.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use std::borrow::Cow;
+
+use super::steps::{Passage, Stage, next};
+use super::{Path, decode, is_dots, is_overlong, rebuild, without_dots, without_query};
+use crate::limits::{READING_BYTES, READINGS};
+
+/// Every reading of a path, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Readings {
+    list: Vec<Vec<u8>>,
+    /// No reading was left out: there were few enough, and each can be followed to its end.
+    complete: bool,
+    /// The path decoded once and merged; none where an encoded separator or escape stands in it.
+    canonical: Option<Vec<u8>>,
+}
+
+impl Readings {
+    /// Reads a path that [`Path::parse`] takes or leaves undecided; none when the canonical path is the only reading.
+    pub(crate) fn several(canonical: Option<&Path<'_>>, raw: &[u8]) -> Option<Readings> {
+        let path = without_query(raw);
+        let one = canonical.is_some_and(|canonical| {
+            let parted = |byte: &u8| matches!(byte, b';' | b'?' | b'#');
+            !canonical.as_bytes().iter().any(parted) && !path.windows(2).any(|pair| pair == b"//")
+        });
+        (!one).then(|| Readings::new(path))
+    }
+
+    /// [`Readings::several`], also of a path that has one.
+    #[cfg(all(test, feature = "compile"))]
+    pub(crate) fn every(raw: &[u8]) -> Readings {
+        Readings::new(without_query(raw))
+    }
+
+    #[cfg(all(test, feature = "compile"))]
+    pub(crate) fn list(&self) -> &[Vec<u8>] {
+        &self.list
+    }
+
+    fn new(path: &[u8]) -> Readings {
+        let mut passages = vec![Passage { stage: Stage::Encoded, bytes: without_dots(path) }];
+        let mut complete = true;
+        let mut bytes = path.len();
+        let mut done = 0usize;
+        while let Some(passage) = passages.get(done).cloned() {
+            done = done.saturating_add(1);
+            for passage in next(&passage) {
+                if passages.contains(&passage) {
+                    continue;
+                }
+                bytes = bytes.saturating_add(passage.bytes.len());
+                if passages.len() >= READINGS || bytes > READING_BYTES {
+                    complete = false;
+                    break;
+                }
+                passages.push(passage);
+            }
+        }
+        let mut list: Vec<Vec<u8>> = Vec::new();
+        for Passage { stage, bytes } in passages {
+            if stage == Stage::Encoded || list.contains(&bytes) {
+                continue;
+            }
+            complete &= !leads_on(&bytes);
+            list.push(bytes);
+        }
+        Readings { list, complete, canonical: canonical(path) }
+    }
+
+    /// Each reading as a path; none when some are not known.
+    pub(crate) fn paths(&self) -> Option<Vec<Path<'_>>> {
+        let path = |reading| Path(Cow::Borrowed(reading));
+        self.complete.then(|| self.list.iter().map(Vec::as_slice).map(path).collect())
+    }
+
+    /// The path that everybody who decodes once and merges slashes reads, if there is one.
+    pub(crate) fn canonical(&self) -> Option<&[u8]> {
+        self.canonical.as_deref()
+    }
+
+    /// How the readings answer a question: all yes, all no, or none when they differ or one of them is not known.
+    pub(crate) fn agree(&self, mut question: impl FnMut(&[u8]) -> bool) -> Option<bool> {
+        let mut answers = self.list.iter().map(|reading| question(reading));
+        let first = answers.next()?;
+        (self.complete && answers.all(|answer| answer == first)).then_some(first)
+    }
+
+    /// Whether one reading at least answers yes.
+    pub(crate) fn any(&self, mut question: impl FnMut(&[u8]) -> bool) -> bool {
+        self.list.iter().any(|reading| question(reading))
+    }
+}
+
+/// Whether a server may make yet another path of this one: it resolves dot segments, or decodes laxly.
+fn leads_on(path: &[u8]) -> bool {
+    is_overlong(path) || path.split(|byte| *byte == b'/').any(is_dots)
+}
+
+fn canonical(path: &[u8]) -> Option<Vec<u8>> {
+    let decoded = decode(path).ok().filter(|decoded| !decoded.separators && !decoded.escapes)?;
+    rebuild(&decoded.bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings(raw: &str) -> (Vec<String>, bool) {
+        let path = Path::parse(raw.as_bytes()).ok();
+        let Some(readings) = Readings::several(path.as_ref(), raw.as_bytes()) else {
+            return (vec![path.map(|path| path.to_string()).unwrap_or_default()], true);
+        };
+        let mut list: Vec<String> =
+            readings.list.iter().map(|reading| String::from_utf8_lossy(reading).into_owned()).collect();
+        list.sort_unstable();
+        (list, readings.complete)
+    }
+
+    fn are(raw: &str, expected: &[&str]) {
+        let mut expected: Vec<String> = expected.iter().map(|path| (*path).to_owned()).collect();
+        expected.sort_unstable();
+        assert_eq!(readings(raw), (expected, true), "{raw}");
+    }
+
+    #[test]
+    fn a_plain_path_has_one_reading() {
+        for raw in ["/", "/a/b", "/a/", "/%61", "/a/../b", "/a?//b;c"] {
+            assert_eq!(readings(raw).0.len(), 1, "{raw}");
+        }
+    }
+
+    #[test]
+    fn slashes_at_the_beginning_may_begin_an_authority() {
+        are("//x/secret", &["//x/secret", "/secret", "/x/secret"]);
+        are("//x@y/secret", &["//x@y/secret", "/secret", "/x@y/secret"]);
+        are("///x/secret", &["///x/secret", "/secret", "/x/secret"]);
+        are("//", &["/", "//"]);
+        are("//x", &["/", "//x", "/x"]);
+        are("////x//y/z", &["////x//y/z", "//x//y/z", "//y/z", "/x//y/z", "/x/y/z", "/y/z", "/z"]);
+    }
+
+    #[test]
+    fn slashes_inside_are_merged_or_not() {
+        are("/a//b", &["/a//b", "/a/b"]);
+        are("/a//", &["/a/", "/a//"]);
+    }
+
+    #[test]
+    fn an_encoded_separator_parts_or_does_not() {
+        are("/@scope%2fname", &["/@scope%2fname", "/@scope/name"]);
+        are("/%2fx/y", &["//x/y", "/%2fx/y", "/x/y", "/y"]);
+        are("/a%5cb", &["/a%5cb", "/a/b", "/a\\b"]);
+        are("/%5cx/y", &["//x/y", "/%5cx/y", "/\\x/y", "/x/y", "/y"]);
+    }
+
+    #[test]
+    fn an_encoded_escape_is_decoded_or_not() {
+        are("/%2561dmin", &["/%61dmin", "/admin"]);
+        are("/a%252fb", &["/a%2fb", "/a/b"]);
+        are("/a%253bb", &["/a", "/a%3bb", "/a;b"]);
+    }
+
+    #[test]
+    fn parameters_are_kept_or_dropped() {
+        are("/a;1/b;2", &["/a/b", "/a;1/b", "/a;1/b;2"]);
+        are("/a%3bx", &["/a", "/a;x"]);
+        are("/;x/secret", &["/", "//secret", "/;x/secret", "/secret"]);
+    }
+
+    #[test]
+    fn a_mark_that_was_encoded_may_end_the_path() {
+        are("/a%3fb", &["/a", "/a?b"]);
+        are("/a%23b", &["/a", "/a#b"]);
+    }
+
+    #[test]
+    fn a_reading_that_leads_on_is_not_known() {
+        for raw in ["/a/..%3fx", "/%25c0%25af"] {
+            assert!(!readings(raw).1, "{raw}");
+        }
+    }
+
+    #[test]
+    fn readings_are_bounded() {
+        for raw in [format!("//{}", "a%252f%3f;x//".repeat(100)), format!("/{};", "a//".repeat(5000))] {
+            let readings = Readings::new(raw.as_bytes());
+            assert!(!readings.complete);
+            assert!(readings.list.len() <= READINGS);
+            assert!(readings.list.iter().map(Vec::len).sum::<usize>() <= READING_BYTES);
+        }
+    }
+}
