@@ -43,6 +43,7 @@ mod redirection;
 mod refusals;
 mod rego;
 mod served_envoy;
+mod served_paths;
 mod smuggling;
 mod start_errors;
 mod streams;

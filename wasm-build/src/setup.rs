@@ -16,6 +16,15 @@ const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const CURL: Program = Program { name: "curl", package: "curl" };
 const GIT: Program = Program { name: "git", package: "git" };
 
+/// Servers that read paths in their own way.
+const SERVERS: [Program; 4] = [
+    Program { name: "node", package: "nodejs" },
+    Program { name: "go", package: "golang-go" },
+    // A source is launched by the compiler's module of it.
+    Program { name: "javac", package: "default-jdk-headless" },
+    Program { name: "php", package: "php-cli" },
+];
+
 const NFT: Program = Program { name: "nft", package: "nftables" };
 const IP: Program = Program { name: "ip", package: "iproute2" };
 
@@ -25,6 +34,7 @@ pub(crate) fn everything() -> Result<WasmTarget> {
         let target = wasm_target::ensure()?;
         envoy::ensure_all_pinned()?;
         debian_package::ensure(&[NGINX, CURL, GIT, NFT, IP])?;
+        debian_package::ensure(&SERVERS)?;
         opa::ensure()?;
         Ok(target)
     })
