@@ -24,7 +24,7 @@ fn policy_in(mode: Mode, drafts: &[Draft<'_>]) -> Policy {
         .expect("what is written can be read")
 }
 
-/// What reason, effect and report say of each other.
+/// Returns whether reason, effect and report flag are consistent.
 fn is_sound(decision: &Decision<'_>) -> bool {
     let allows = matches!(decision.reason, Reason::Allowed | Reason::OpenMode);
     match decision.effect {
@@ -83,7 +83,7 @@ proptest! {
             prop_assert!(host.is_some_and(|host| policy.passes_through(&host)));
             let authority = policy.pass(&connection).authority.map(|authority| authority.to_string()).unwrap_or_default();
             let tunnel = Tunnel { authority: authority.as_bytes(), judge_host: true };
-            // What a deny rule in report mode says of the connection it also says of the tunnel, and reports.
+            // A deny rule in report mode also applies to the tunnel, and only reports it.
             prop_assert_eq!(policy.admit(&tunnel).effect, Effect::Allow);
         }
     }
@@ -133,7 +133,7 @@ proptest! {
         let enforcing = policy_in(Mode::Enforce, &all(Mode::Enforce));
         let reporting = policy_in(Mode::Report, &all(Mode::Report));
         let (enforced, reported) = (enforcing.decide(&request.as_request()), reporting.decide(&request.as_request()));
-        // Which no mode lets out, so that it comes before what is only reported.
+        // Every mode denies for this reason, so it precedes reported ones.
         if reported.reason != Reason::TlsNotAllowed {
             prop_assert_eq!(enforced.reason, reported.reason);
             prop_assert_eq!(enforced.rule.map(|rule| rule.index()), reported.rule.map(|rule| rule.index()));
@@ -150,7 +150,7 @@ proptest! {
         methods in btree_set(select(&["GET", "HEAD"][..]).prop_map(Cow::Borrowed), 1..3),
         request in request(),
     ) {
-        // A narrower copy makes sure that there are some.
+        // A narrower copy of a rule makes shadowed rules likely.
         if !drafts.is_empty() {
             let copied = copy.get(&drafts).clone();
             let methods = if copied.tls == Tls::Passthrough { BTreeSet::new() } else { methods };
@@ -195,7 +195,7 @@ proptest! {
         path in "/{1,3}([aAb]|repos/a/b/forks|git-receive-pack)?(/|//|%2f|%5c|;x|%3b|%3f|%252f|%23|[abAB]|%61|%2562|@){0,7}",
     ) {
         let mut drafts = drafts;
-        // A rule that names parameters means what it names.
+        // A rule that names parameters covers only those.
         drafts.retain(|draft| !draft.paths.iter().any(|(text, _)| text.contains(';')));
         let policy = policy_in(mode, &drafts);
         let decide = |path: &[u8]| policy.decide(&Request { path, ..request.as_request() });
@@ -207,7 +207,7 @@ proptest! {
                 b'/' | b';' | b'a'..=b'z' | b'A'..=b'Z' => char::from(*byte).to_string(),
                 other => format!("%{other:02x}"),
             }).collect();
-            // One that has no other reading itself.
+            // Only a path without other readings is compared.
             let plain = Path::parse(sent.as_bytes()).is_ok_and(|path| Readings::several(Some(&path), sent.as_bytes()).is_none());
             if plain {
                 prop_assert_eq!(decide(sent.as_bytes()).reason, Reason::Allowed, "{} is also {}", path, sent);
@@ -221,7 +221,7 @@ proptest! {
     ) {
         let everywhere = crate::compile("unrestricted_domains: [a.example]").expect("a policy");
         let mut bytes = everywhere.as_bytes().to_vec();
-        // The header's byte that says that a Rego policy must agree.
+        // The header's byte for a Rego policy whose decision must also be allow.
         bytes[157] = 1;
         let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 4);
         bytes[16..24].copy_from_slice(&checksum.to_le_bytes());
@@ -259,7 +259,7 @@ proptest! {
         let decorated: String =
             segments.iter().map(|(segment, parameters)| format!("/{segment}{parameters}")).collect();
         let (effect, reason) = decide(&plain);
-        // A segment of parameters at the end is a trailing slash without them, and another path.
+        // A final segment that consists of parameters becomes a trailing slash without them, which is another path.
         let same_end = !segments.last().is_some_and(|(segment, last)| last.starts_with('/') && !segment.is_empty());
         if effect == Effect::Deny && reason == Reason::DeniedByRule && same_end {
             prop_assert_eq!(decide(&decorated).0, Effect::Deny, "{} {}", plain, decorated);
@@ -309,7 +309,7 @@ proptest! {
     fn an_allowed_request_is_admitted_as_a_tunnel(drafts in drafts(), mode in any_mode(), request in request(), judge_host: bool) {
         let policy = policy_in(mode, &drafts);
         let decision = policy.decide(&request.as_request());
-        // A host that no rule names has no certificate where hosts are judged at the tunnel, whatever the mode.
+        // If the tunnel judges hosts, a host that no rule names gets no certificate, in any mode.
         if decision.effect == Effect::Allow && (!judge_host || decision.reason == Reason::Allowed) {
             let authority = decision.authority.map(|authority| authority.to_string()).unwrap_or_default();
             let tunnel = Tunnel { authority: authority.as_bytes(), judge_host };

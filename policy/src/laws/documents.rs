@@ -14,7 +14,7 @@ use crate::path::pattern::{Case, PatternKind};
 use crate::wire::writer::{self, Draft, DraftPorts, DraftUpstream};
 use crate::{Host, Scheme, Sessions, Tls};
 
-/// Writes rules as a person would.
+/// Writes rules as a document.
 fn print(drafts: &[Draft<'_>]) -> String {
     let mut text = String::from("rules:\n");
     for draft in drafts {
@@ -95,7 +95,7 @@ fn print_upstream(text: &mut String, upstream: &DraftUpstream<'_>) {
     }
 }
 
-/// Makes the case of a rule's paths what the key can say: that of each effect, or exact.
+/// Reduces the case of a rule's paths to the values that the key can express: that of each effect, or exact.
 fn with_one_case(draft: Draft<'static>) -> Draft<'static> {
     let ignored = if draft.effect == Effect::Deny { Case::Every } else { Case::Ascii };
     let case =
@@ -104,8 +104,8 @@ fn with_one_case(draft: Draft<'static>) -> Draft<'static> {
     Draft { paths, ..draft }
 }
 
-/// Whether a document can say it: the ports of a silent deny rule are all of them, `get` is not written, and git
-/// is a matter of data keys.
+/// Returns whether a document can express the draft. A deny rule without ports covers all ports, documents do not
+/// contain `get`, and only data keys set git scopes.
 fn can_be_written(draft: &Draft<'_>) -> bool {
     (draft.effect == Effect::Allow || draft.ports != DraftPorts::Default)
         && !draft.methods.contains("get")

@@ -1,6 +1,7 @@
-//! The same decisions, written the slow and plain way: every rule is asked in turn, names are split and compared.
+//! A slow and plain reference implementation of decisions. It evaluates every rule in turn, and splits and compares
+//! names.
 //!
-//! Shares the canonical forms with the engine and nothing else: no table, no bits, no walk.
+//! It shares only the canonical forms with the engine: no table, no bits, no walk.
 
 use crate::decision::Effect;
 use crate::git::GitScope;
@@ -12,7 +13,7 @@ use crate::reason::Reason;
 use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 use crate::{Authority, Connection, Host, Method, Request, Scheme, Tls};
 
-/// Effect, reason, the position of the rule, and whether it would be a denial.
+/// The effect, the reason, the rule's position, and whether the request would be denied.
 pub(super) type Plain = (Effect, Reason, Option<usize>, bool);
 
 pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) -> Plain {
@@ -89,7 +90,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
             }
         }
     }
-    // A denial that is sure before one that is not, each in the document's order.
+    // Certain denials come before ambiguous ones, each in the document's order.
     denials.sort_by_key(|(reason, _)| *reason == Reason::AmbiguousPath);
     let first = |mode: Mode| denials.iter().find(|(_, index)| drafts[*index].mode == mode);
     if let Some((reason, index)) = first(Mode::Enforce) {
@@ -114,7 +115,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
     }
 }
 
-/// The same of a connection that is not opened.
+/// Decides a passed-through connection.
 pub(super) fn pass(drafts: &[Draft<'_>], connection: &Connection<'_>) -> Plain {
     let refused = |reason| (Effect::Deny, reason, None, false);
     let Connection { server_name, port, tunnel } = *connection;
@@ -166,7 +167,8 @@ pub(super) fn pass(drafts: &[Draft<'_>], connection: &Connection<'_>) -> Plain {
     }
 }
 
-/// Whether the draft is about the request by its use of git; none when an encoded separator or escape hides it.
+/// Returns whether the draft covers the request's git operation; `None` if an encoded separator or escape hides the
+/// operation.
 fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
     let raw = String::from_utf8_lossy(raw).to_lowercase();
     let (before, query) = raw.split_once('?').unwrap_or((&raw, ""));
@@ -196,7 +198,7 @@ fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether a write over GitHub's REST API to this path is one to something else than the repository.
+/// Returns whether a write over GitHub's REST API to this path goes to something other than the repository.
 fn leads_elsewhere(path: &[u8]) -> bool {
     let path = String::from_utf8_lossy(path).to_ascii_lowercase();
     let mut segments: Vec<&str> = path.strip_suffix('/').unwrap_or(&path).split('/').skip(1).collect();
@@ -213,7 +215,7 @@ fn leads_elsewhere(path: &[u8]) -> bool {
         }
 }
 
-/// Whether some path of the draft fits; none when that depends on the reading.
+/// Returns whether a path of the draft matches; `None` if the answer depends on the reading.
 fn fits_any(draft: &Draft<'_>, decided: Option<&str>, readings: &Readings) -> Option<bool> {
     if draft.paths.is_empty() {
         return Some(true);

@@ -1,4 +1,4 @@
-//! Inputs that are likely to meet: few names, few ports, few segments, so that rules match often enough to matter.
+//! Generated inputs that are likely to interact: few names, ports and segments, so that rules match often.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ fn pattern() -> impl Strategy<Value = (String, PatternKind)> {
     })
 }
 
-/// Ports that a rule of this effect can have: an allow rule always names its own.
+/// The ports of a rule with this effect. An allow rule always has its own.
 fn ports(effect: Effect) -> impl Strategy<Value = DraftPorts> {
     let silent = match effect {
         Effect::Allow => DraftPorts::Default,
@@ -64,7 +64,7 @@ fn ports(effect: Effect) -> impl Strategy<Value = DraftPorts> {
     ]
 }
 
-/// Enforcing more often than not, and never an open deny rule.
+/// A mode that is more often enforce, and never open for a deny rule.
 fn mode(effect: Effect) -> impl Strategy<Value = Mode> {
     let open = if effect == Effect::Allow { Mode::Open } else { Mode::Enforce };
     prop_oneof![4 => Just(Mode::Enforce), 1 => Just(Mode::Report), 1 => Just(open)]
@@ -87,7 +87,7 @@ fn upstream() -> impl Strategy<Value = DraftUpstream<'static>> {
     let sessions = select(&Sessions::ALL[..]);
     (host(), option::of(select(&PORTS[..])), host(), names, file(), file(), sessions).prop_map(
         |(host, port, sni, names, ca, client, sessions)| DraftUpstream {
-            // One key at least.
+            // An upstream needs at least one key.
             host: host.or(Some(Cow::Borrowed("other.test"))),
             port,
             sni,
@@ -100,7 +100,7 @@ fn upstream() -> impl Strategy<Value = DraftUpstream<'static>> {
     )
 }
 
-/// Makes an allow rule one that passes TLS through: without what is not seen there.
+/// Turns an allow rule into a passthrough rule without conditions on requests.
 fn passing(draft: Draft<'static>) -> Draft<'static> {
     let upstream = draft.upstream.map(|DraftUpstream { host, port, .. }| DraftUpstream {
         host,
@@ -118,14 +118,14 @@ fn passing(draft: Draft<'static>) -> Draft<'static> {
     }
 }
 
-/// A rule of any kind; its id is given by its position later.
+/// A rule of any kind. It gets its id from its position later.
 fn rule() -> impl Strategy<Value = Draft<'static>> {
     let allow = || (draft(Effect::Allow), option::weighted(0.3, upstream()));
     let allow = move || allow().prop_map(|(draft, upstream)| Draft { upstream, ..draft });
     prop_oneof![5 => allow(), 1 => allow().prop_map(passing), 2 => draft(Effect::Deny)]
 }
 
-/// A rule with this effect; its id is given by its position later.
+/// A rule with this effect. It gets its id from its position later.
 fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
     let hosts = btree_set(host(), 1..4).prop_map(|hosts| hosts.into_iter().collect::<Vec<_>>());
     let hosts = match effect {
@@ -176,7 +176,7 @@ pub(super) struct OwnedRequest {
 }
 
 impl OwnedRequest {
-    /// The connection of such a request, if it were passed through.
+    /// The request's TLS connection, as a passthrough would see it.
     pub(super) fn as_connection(&self, port: u16) -> crate::Connection<'_> {
         crate::Connection { server_name: self.sni.as_deref(), port, tunnel: self.tunnel.as_deref() }
     }
@@ -193,7 +193,7 @@ impl OwnedRequest {
     }
 }
 
-/// A request that is well-formed more often than not.
+/// A request that is usually well-formed.
 pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
     let host = select(
         &[
