@@ -1,5 +1,5 @@
-//! What the build, the tests and the demo need on this machine. Each part looks first and acts only on what is
-//! missing, so that a second run does nothing.
+//! Set-up of all that the build, the tests and the demo need on this machine. Each part changes only what is missing,
+//! so that a second run does nothing.
 
 pub(crate) mod debian_package;
 pub(crate) mod envoy;
@@ -28,7 +28,7 @@ const SERVERS: [Program; 4] = [
 const NFT: Program = Program { name: "nft", package: "nftables" };
 const IP: Program = Program { name: "ip", package: "iproute2" };
 
-/// All that `cargo xtask` may ever ask for.
+/// Sets up everything for all of `cargo xtask`.
 pub(crate) fn everything() -> Result<WasmTarget> {
     step("set-up", || {
         let target = wasm_target::ensure()?;
@@ -40,14 +40,14 @@ pub(crate) fn everything() -> Result<WasmTarget> {
     })
 }
 
-/// The same, and the Envoys that only the TLS matrix runs on.
+/// Sets up everything, and the Envoys that only the TLS matrix runs on.
 pub(crate) fn for_the_matrix() -> Result<WasmTarget> {
     let target = everything()?;
     step("set-up of the matrix", envoy::ensure_those_of_the_matrix)?;
     Ok(target)
 }
 
-/// What the demo needs, and the Envoy that it is to use.
+/// Sets up the demo, and returns the Envoy that it should use.
 pub(crate) fn for_the_demo() -> Result<(WasmTarget, envoy::Chosen)> {
     step("set-up", || {
         let target = wasm_target::ensure()?;
@@ -57,7 +57,7 @@ pub(crate) fn for_the_demo() -> Result<(WasmTarget, envoy::Chosen)> {
     })
 }
 
-/// What the filter needs to compile.
+/// Sets up what the filter needs to compile.
 pub(crate) fn wasm_target() -> Result<WasmTarget> {
     step("set-up", wasm_target::ensure)
 }
