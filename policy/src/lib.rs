@@ -1,9 +1,9 @@
-//! What a workload may reach: policy documents, compiled policies, decisions.
+//! Egress policies for a workload: policy documents, compiled policies, decisions.
 //!
-//! Pure: no I/O, no clock, no Envoy. A document (YAML, or JSON, which is YAML) is compiled once, natively, into a
-//! [`Policy`]; the policy *is* its wire form, one block of bytes that travels to every proxy and is read in place
-//! there. A decision is total (every request has one), deterministic and bounded by [`limits`], and carries its effect,
-//! its [`Reason`] and the rule that made it.
+//! This crate is pure: it has no I/O and no clock, and does not know Envoy. A document (YAML, or JSON, which is YAML)
+//! is compiled once, natively, into a [`Policy`]. The policy *is* its wire form, one block of bytes that travels to
+//! every proxy and is read in place there. A decision is total (every request has one), deterministic and bounded by
+//! [`limits`]. It carries its effect, its [`Reason`] and the rule that made it.
 //!
 //! ```
 //! # #[cfg(feature = "compile")]
@@ -37,42 +37,48 @@
 //! # The order of a decision
 //!
 //! 1. The authority is parsed into a canonical [`Authority`] (`invalid_host`).
-//! 2. Over TLS the server name must be present (`missing_sni`) and name the same host (`sni_mismatch`); inside a CONNECT
-//!    the tunnel's authority must be the request's, host and port (`tunnel_mismatch`).
-//! 3. Method (`invalid_method`) and path (`ambiguous_path`) are parsed. A path that nobody can follow (`/..`, `%00`,
-//!    `/a%2f..`) is refused. A path that servers read in several ways (`%2f`, `%2561`, `//x`, `/admin;x`) has *readings*.
-//! 4. Every rule for the host is asked. One deny rule that matches decides (`denied_by_rule`); else the first allow
-//!    rule in the document's order that matches decides (`allowed`); else the allow rule that came furthest names the
-//!    reason: host, scheme, port, method, path. A rule without `paths` takes each reading for any other path. An allow
-//!    rule with `paths` matches if each reading does; a deny rule with `paths` denies if one does, as `ambiguous_path`
-//!    where others do not.
+//! 2. Over TLS, the server name must be present (`missing_sni`) and name the authority's host (`sni_mismatch`).
+//!    Inside a CONNECT, host and port of the tunnel must match the request's (`tunnel_mismatch`).
+//! 3. Method (`invalid_method`) and path (`ambiguous_path`) are parsed. A path that no server can follow safely
+//!    (`/..`, `%00`, `/a%2f..`) is denied. A path that servers read in several ways (`%2f`, `%2561`, `//x`,
+//!    `/admin;x`) has *readings*.
+//! 4. Every rule for the host is evaluated. A matching deny rule decides (`denied_by_rule`). Otherwise the first
+//!    matching allow rule in the document's order decides (`allowed`). Otherwise the allow rule that came nearest
+//!    gives the reason: host, scheme, port, method, path. Readings make no difference to a rule without `paths`. An
+//!    allow rule with `paths` matches if every reading matches. A deny rule with `paths` denies if one reading
+//!    matches, and gives the reason `ambiguous_path` if other readings do not.
 //!
-//! # Connections that are not opened
+//! # Connections that Envoy passes through
 //!
-//! A rule with `tls: passthrough` allows TLS connections by their server name and port ([`Policy::pass`]), and no request.
-//! A deny rule that could be about something inside denies the whole.
+//! A rule with `tls: passthrough` allows TLS connections by their server name and port ([`Policy::pass`]), and allows
+//! no requests. A deny rule that could match a request inside denies the whole connection.
 //!
 //! # Rego
 //!
-//! Where the document names a Rego policy, what step 4 allows is asked of it ([`Policy::decide_with_rego`]): only what
-//! both allow goes out. A document that allows nothing itself leaves the allowing to Rego; its deny rules hold all the
-//! same. Without the Rego policy such a policy allows nothing. What is passed through is not asked of it.
+//! If the document names a Rego policy, that policy judges the requests that step 4 allows
+//! ([`Policy::decide_with_rego`]). Envoy forwards only requests that both allow. A document without allow rules
+//! leaves decisions to the Rego policy, but its deny rules still apply. Evaluated without its Rego policy, such a
+//! policy allows nothing. Passed-through connections are not subject to the Rego policy.
 //!
 //! # Modes
 //!
-//! The mode that counts is that of the rule that a denial names, and the document's where it names none. `enforce`: the
-//! denial stands. `report`: the request goes out, and the decision carries the denial's reason and rule and
-//! [`Decision::would_deny`]. `open`: what no rule allows goes out (`open_mode`). A deny rule in report mode is passed over
-//! and reported; an enforcing one beside it stands. Steps 1 to 3 are refused in every mode: there is nowhere to send such
-//! a request, or no saying where it goes. A path with several readings is refused in step 4, by a rule, and so its mode
-//! counts. So is a request to a host that is passed through, and a connection to one that
-//! is not (`tls_not_allowed`).
+//! The mode of a denial is that of the rule that it names, or else the document's.
+//! - `enforce`: the request is denied.
+//! - `report`: the request is forwarded. The decision carries the denial's reason and rule, and
+//!   [`Decision::would_deny`].
+//! - `open`: a request that no rule allows is forwarded (`open_mode`).
+//!
+//! A deny rule in report mode is only reported; an enforcing deny rule beside it still denies. In every mode, steps 1
+//! to 3 deny, because the request has no known target. A path with several readings is denied by a rule in step 4, so
+//! that rule's mode applies. Two more denials are independent of the mode: a request to a host that is passed
+//! through, and a passed-through connection to a host that is not (`tls_not_allowed`).
 //!
 //! # Features
 //!
-//! `compile` (default) reads documents and decision cases. The filter builds without it; it changes no decision.
+//! The feature `compile` (default) adds the reader of documents and decision cases. The filter builds without it. The
+//! feature changes no decision.
 //!
-//! The reasoning behind each canonical form, attack by attack, is in [`manual`].
+//! The module [`manual`] explains each canonical form, attack by attack.
 
 #![cfg_attr(
     not(test),

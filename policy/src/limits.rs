@@ -1,9 +1,9 @@
-//! Every bound of the engine in one place, so that the cost of a decision and the size of a policy can be read off.
+//! All limits of the engine in one place, from which the cost of a decision and the size of a policy follow.
 //!
-//! A decision parses at most [`AUTHORITY_BYTES`] and [`PATH_BYTES`], probes the host table once for the exact name and
-//! at most once for each parent suffix ([`HOST_LABELS`]), each probe bounded by the longest run that the compiler
-//! measured, and asks each rule of the host once. A path that servers read in several ways is read in at most [`READINGS`],
-//! and a rule's patterns are held against each.
+//! A decision parses at most [`AUTHORITY_BYTES`] and [`PATH_BYTES`]. It looks up the exact name in the host table
+//! once, and each parent suffix at most once ([`HOST_LABELS`]); the longest run that the compiler measured bounds
+//! each lookup. It evaluates each rule of the host once. A path that servers read in several ways has at most
+//! [`READINGS`] readings, and each is compared with a rule's patterns.
 
 /// Bytes of a host name without its trailing dot (RFC 1035, section 2.3.4, as text).
 pub const HOST_BYTES: usize = 253;
@@ -17,9 +17,9 @@ pub const AUTHORITY_BYTES: usize = HOST_BYTES + 7;
 pub const METHOD_BYTES: usize = 32;
 /// Bytes of a path as sent, without its query.
 pub const PATH_BYTES: usize = 16 * 1024;
-/// Readings of one path, those on the way to them included. A path with more is ambiguous to a rule that looks at paths.
+/// Readings of one path, including intermediate ones. A path with more is ambiguous for every rule with `paths`.
 pub const READINGS: usize = 64;
-/// Readings of one path that a Rego policy is asked about. Of a path with more it is asked as of an undecided one.
+/// Readings of one path that a Rego policy evaluates. A path with more is given to it as an ambiguous path.
 pub const REGO_READINGS: usize = 8;
 /// Bytes of all readings of one path together.
 pub const READING_BYTES: usize = 128 * 1024;

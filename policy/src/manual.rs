@@ -1,9 +1,9 @@
-//! The bypass manual: the ways around an egress policy, why each does not work here or what does against it, and a test
-//! of each.
+//! The bypass manual: ways around an egress policy, the reason why each fails here or the defence against it, and a
+//! test of each.
 //!
-//! A policy is gone around where two parties read the same bytes differently: the client and the gateway, the gateway
-//! and the upstream, the gateway and itself a few lines later. So every fact of a request is read once, into a type
-//! whose text is canonical; what could be read in two ways is refused; and rules compare canonical forms only.
+//! A client bypasses a policy where two parties read one text differently: the client and the gateway, the gateway
+//! and the upstream, or two places in the gateway. So Weir reads every fact of a request once, into a type whose text
+//! is canonical. It denies a text with two readings, and its rules compare only canonical forms.
 //!
 //! | attack | module |
 //! |---|---|
@@ -23,7 +23,7 @@
 //! | bytes that are not UTF-8, control characters | [`raw_bytes`] |
 //! | names, paths and methods of a megabyte | [`long_input`] |
 //! | a policy that is only tried out | [`modes`] |
-//! | a connection that is not opened, and what goes on inside | [`passthrough`] |
+//! | a passed-through connection, and the requests inside | [`passthrough`] |
 //! | look-alike letters, `xn--` labels | [`homographs`] |
 
 pub mod address_literals;

@@ -1,4 +1,4 @@
-//! A compiled policy, and the questions it answers.
+//! A compiled policy and its decisions.
 
 use core::fmt;
 
@@ -27,27 +27,27 @@ mod trace;
 pub use judge::Outcome;
 pub use trace::{Step, Trace};
 
-/// What is allowed. Owns its wire form and nothing else: the bytes are the policy.
+/// A compiled policy. It owns its wire form and nothing else: the bytes are the policy.
 #[derive(Clone)]
 pub struct Policy {
     image: Image,
 }
 
-/// What a Rego policy is asked about, in canonical form.
+/// The canonical facts of a request for a Rego policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Canonical<'a> {
-    /// Host and port.
+    /// The host and port.
     pub authority: &'a Authority,
     /// None when the path is undecided: an encoded separator, an encoded escape, or several slashes at the beginning.
     pub path: Option<&'a Path<'a>>,
 }
 
-/// The hash of a policy's content: the same for the same policy, on every machine.
+/// The hash of a policy's content. Equal policies have equal hashes on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyVersion(u64);
 
 impl PolicyVersion {
-    /// The hash of that policy together with what else decides, a Rego policy's bytes for instance.
+    /// Combines the hash with other bytes that influence decisions, for example those of a Rego policy.
     #[must_use]
     pub fn with(self, bytes: &[u8]) -> PolicyVersion {
         PolicyVersion(xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0))
@@ -60,7 +60,7 @@ impl fmt::Display for PolicyVersion {
     }
 }
 
-/// A port that some allow rule names, with one scheme that it names it for.
+/// A port that an allow rule names, with one of its schemes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Port {
     /// The port.
@@ -70,15 +70,15 @@ pub struct Port {
 }
 
 impl Policy {
-    /// Reads a policy's wire form. Checks all of it, so that every later question has an answer.
+    /// Reads a policy's wire form. It checks all of it, so that later reads cannot fail.
     ///
     /// # Errors
-    /// [`InvalidPolicyBytes`] for damaged, cut, foreign or malformed bytes and for another format version.
+    /// [`InvalidPolicyBytes`] for damaged, truncated, foreign or malformed bytes and for another format version.
     pub fn from_bytes(bytes: impl Into<Box<[u8]>>) -> Result<Policy, InvalidPolicyBytes> {
         Image::open(bytes.into()).map(|image| Policy { image })
     }
 
-    /// The policy that allows nothing: what holds until there is a better one.
+    /// The policy that denies everything. It applies until a real policy is loaded.
     #[must_use]
     pub fn deny_all() -> Policy {
         Policy { image: Image::empty() }
@@ -90,22 +90,23 @@ impl Policy {
         self.image.bytes()
     }
 
-    /// The content's hash; displays as 16 hexadecimal digits.
+    /// The hash of the policy's content. It is displayed as 16 hexadecimal digits.
     #[must_use]
     pub fn version(&self) -> PolicyVersion {
         PolicyVersion(self.image.checksum())
     }
 
-    /// Decides a request. Total, deterministic, and without an allocation unless the path has escapes, dot segments,
-    /// doubled slashes, parameters (`;`), or an escaped `?` or `#`.
+    /// Decides a request. The decision is total and deterministic. It allocates only for a path with escapes, dot
+    /// segments, doubled slashes, parameters (`;`), or an escaped `?` or `#`.
     #[must_use]
     pub fn decide<'p>(&'p self, request: &Request<'_>) -> Decision<'p> {
         self.decide_with_rego(request, |_| Err(Reason::RegoError))
     }
 
-    /// Decides a request, and asks `rego` about what the rules allow, where the policy needs it
-    /// ([`Policy::needs_rego`]); of a path that servers read in several ways, about each reading. Its reason is one of [`Reason::DeniedByRego`], [`Reason::RegoError`] and
-    /// [`Reason::AmbiguousPath`]; the mode of the rule that allows, or of the document, is for it as well.
+    /// Decides a request. For a request that the rules allow, it calls `rego` if the policy needs that
+    /// ([`Policy::needs_rego`]), once for each reading of a path with several. The error of `rego` is one of
+    /// [`Reason::DeniedByRego`], [`Reason::RegoError`] and [`Reason::AmbiguousPath`]. The mode of the allowing rule,
+    /// or of the document, applies to such a denial too.
     #[must_use]
     pub fn decide_with_rego<'p>(
         &'p self,
@@ -115,19 +116,20 @@ impl Policy {
         decide::evaluate(self, request, &mut (), rego)
     }
 
-    /// Whether a Rego policy must agree. Asked without one ([`Policy::decide`]), this one allows nothing (`rego_error`).
+    /// Returns whether a Rego policy must also allow requests. Without one ([`Policy::decide`]), this policy allows
+    /// nothing (`rego_error`).
     #[must_use]
     pub fn needs_rego(&self) -> bool {
         self.image.needs_rego()
     }
 
-    /// Decides a request and says what was asked on the way: the same evaluation, watched.
+    /// Decides a request and returns a trace of the evaluation, which is the same one as for [`Policy::decide`].
     #[must_use]
     pub fn explain<'p>(&'p self, request: &Request<'_>) -> (Decision<'p>, Trace<'p>) {
         self.explain_with_rego(request, |_| Err(Reason::RegoError))
     }
 
-    /// [`Policy::decide_with_rego`] with what was asked on the way.
+    /// Decides as [`Policy::decide_with_rego`] does, and returns a trace of the evaluation.
     #[must_use]
     pub fn explain_with_rego<'p>(
         &'p self,
@@ -140,17 +142,17 @@ impl Policy {
         (decision, trace)
     }
 
-    /// Decides a TLS connection that is not opened, by its server name and port. It must name a host (`missing_sni`,
-    /// `invalid_host`), the one of its CONNECT if one carried it (`tunnel_mismatch`). Only a rule that passes TLS through
-    /// can allow it; every deny rule that speaks about the host over https on that port denies it (`denied_by_rule`),
-    /// whatever its methods and paths, because what is inside is not seen. In no mode is a host passed through that no
-    /// such rule names.
+    /// Decides a TLS connection that Envoy would pass through, by its server name and port. The server name must be a
+    /// host (`missing_sni`, `invalid_host`), and match the connection's CONNECT if there is one (`tunnel_mismatch`).
+    /// Only a passthrough rule can allow the connection, in every mode. A deny rule for the host over https on that
+    /// port denies it (`denied_by_rule`), whatever its methods and paths, because the requests inside are not
+    /// visible.
     #[must_use]
     pub fn pass<'p>(&'p self, connection: &Connection<'_>) -> Decision<'p> {
         pass::evaluate(self, connection, &mut ())
     }
 
-    /// [`Policy::pass`] with what was asked on the way.
+    /// Decides as [`Policy::pass`] does, and returns a trace of the evaluation.
     #[must_use]
     pub fn explain_pass<'p>(&'p self, connection: &Connection<'_>) -> (Decision<'p>, Trace<'p>) {
         let mut trace = Trace::default();
@@ -159,8 +161,8 @@ impl Policy {
         (decision, trace)
     }
 
-    /// The connection of a request, if that is passed through, so that what is asked inside is not judged: over TLS, with
-    /// a server name that a rule passes through.
+    /// Returns the TLS connection of a request if a rule passes its server name through. The policy then does not
+    /// judge the requests inside.
     #[must_use]
     pub fn passed_through<'a>(&self, request: &Request<'a>) -> Option<Connection<'a>> {
         let Request { scheme, authority, method: _, path: _, sni, tunnel } = *request;
@@ -173,7 +175,7 @@ impl Policy {
         })
     }
 
-    /// Whether the TLS connections of a host are passed through and not opened: a rule that does so names it.
+    /// Returns whether a passthrough rule names the host, so that Envoy does not terminate its TLS connections.
     #[must_use]
     pub fn passes_through(&self, host: &Host) -> bool {
         let mut passes = false;
@@ -181,24 +183,29 @@ impl Policy {
         passes
     }
 
-    /// Decides a CONNECT at the explicit listener, before anything inside it is seen: the target must be `host:port`
-    /// (`invalid_host`), no address that no rule lists (`address_literal`), on a port that some allow rule names
-    /// (`port_not_allowed`); and, where the host is judged here, a host that an allow rule names on that port
-    /// (`host_not_allowed`) and no deny rule forbids altogether (`denied_by_rule`). What is inside is decided again, and
-    /// reported there; so outside of enforce mode a port or an address opens a tunnel. A host that is judged here does
-    /// not: no certificate could be made for it, in any mode.
+    /// Decides a CONNECT at the explicit listener, before any request inside the tunnel.
+    ///
+    /// The target must be `host:port` (`invalid_host`). An address needs a rule that lists it (`address_literal`),
+    /// and some allow rule must name the port (`port_not_allowed`). If the tunnel judges the host, an allow rule must
+    /// name the host on that port (`host_not_allowed`), and no deny rule may forbid the whole tunnel
+    /// (`denied_by_rule`).
+    ///
+    /// Requests inside the tunnel are decided and reported on their own. So outside enforce mode, a denied port or
+    /// address still gets a tunnel. A judged host does not, in any mode, because no certificate could be made for it.
     #[must_use]
     pub fn admit<'p>(&'p self, tunnel: &Tunnel<'_>) -> Decision<'p> {
         admit::admit(self, tunnel)
     }
 
-    /// Every host pattern whose requests an allow rule judges, once each, in an order that is stable but means nothing.
+    /// Every host pattern for which an allow rule judges requests, without duplicates. The order is stable but
+    /// arbitrary.
     pub fn hosts(&self) -> impl Iterator<Item = HostPattern> {
         self.hosts_over(Tls::Intercept)
     }
 
-    /// Every host pattern whose TLS connections are passed through, once each, in a stable order. No host is named both
-    /// here and, as it is or by a narrower pattern, in [`Policy::hosts`] for https; a wider pattern there may cover it.
+    /// Every host pattern whose TLS connections Envoy passes through, without duplicates, in a stable order.
+    /// [`Policy::hosts`] never contains such a host for https, neither as itself nor in a narrower pattern. A wider
+    /// pattern there may cover it.
     pub fn passthrough_hosts(&self) -> impl Iterator<Item = HostPattern> {
         self.hosts_over(Tls::Passthrough)
     }
@@ -213,7 +220,7 @@ impl Policy {
         self.image.rule(rule).is_some_and(|rule| rule.effect == Effect::Allow && rule.tls == tls)
     }
 
-    /// Every port that some allow rule names, the defaults included; by number, then scheme.
+    /// Every port that an allow rule names, including default ports, sorted by number and then scheme.
     pub fn ports(&self) -> impl Iterator<Item = Port> + '_ {
         self.image.open_ports().flat_map(|(number, schemes)| {
             let named = Scheme::ALL.into_iter().filter(move |scheme| schemes & scheme.bit() != 0);
@@ -221,19 +228,20 @@ impl Policy {
         })
     }
 
-    /// The distinct `addresses` lists, in the order in which the document names them first.
-    /// [`crate::Rule::address_set`] is a position in it.
+    /// The distinct `addresses` lists, in the order in which the document first names them.
+    /// [`crate::Rule::address_set`] is an index into this list.
     pub fn address_sets(&self) -> impl Iterator<Item = AddressSet<'_>> {
         self.image.address_sets().map(|set| AddressSet::new(&self.image, set))
     }
 
-    /// The distinct `upstream`s, in the order in which the document names them first. [`crate::Rule::upstream_number`]
-    /// and [`Decision::upstream`] are positions in it.
+    /// The distinct `upstream`s, in the order in which the document first names them.
+    /// [`crate::Rule::upstream_number`] and [`Decision::upstream`] are indices into this list.
     pub fn upstreams(&self) -> impl Iterator<Item = Upstream<'_>> {
         self.image.upstreams().map(|record| Upstream::new(&self.image, record))
     }
 
-    /// Every host pattern of the rules that send what they judge to this [`Policy::upstreams`], once each.
+    /// Every host pattern of the rules that send their requests to this one of [`Policy::upstreams`], without
+    /// duplicates.
     pub fn hosts_of_upstream(&self, number: u16) -> impl Iterator<Item = HostPattern> {
         let leads_there = move |index| {
             let rule = self.image.rule(index);
@@ -244,12 +252,12 @@ impl Policy {
             .filter_map(move |(pattern, mut rules)| rules.any(leads_there).then_some(pattern))
     }
 
-    /// Every rule, in order.
+    /// All rules, in order.
     pub fn rules(&self) -> impl Iterator<Item = crate::Rule<'_>> {
         (0..self.image.rules()).map(|index| crate::Rule::new(self, index))
     }
 
-    /// Every rule that speaks about a host, in order, once each.
+    /// All rules for a host, in order, without duplicates.
     #[must_use]
     pub fn rules_for(&self, host: &Host) -> Vec<crate::Rule<'_>> {
         let mut indices = std::collections::BTreeSet::new();
@@ -259,7 +267,7 @@ impl Policy {
         indices.into_iter().map(|index| crate::Rule::new(self, index)).collect()
     }
 
-    /// What becomes of a request that no rule names.
+    /// The mode for requests that no rule names.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.image.mode()

@@ -8,23 +8,23 @@ use super::node::Node;
 use crate::fault::{At, Collector};
 use crate::limits;
 
-/// What may be read and written at GitHub.
+/// Read and write access to GitHub.
 #[derive(Debug, Default)]
 pub(crate) struct GithubKeys<'s> {
-    /// GET, HEAD and fetching, everywhere.
+    /// Whether GET, HEAD and git fetches are allowed everywhere.
     pub(crate) read_access_enabled: bool,
-    /// `owner/name` each: writing.
+    /// The repositories that may be written to, as `owner/name`.
     pub(crate) allowed_repos: Vec<Cow<'s, str>>,
-    /// Writing below `/users/` of each.
+    /// The users below whose `/users/` paths writes are allowed.
     pub(crate) allowed_users: Vec<Cow<'s, str>>,
 }
 
-/// Which services of AWS may be used.
+/// The AWS services that may be used.
 #[derive(Debug, Default)]
 pub(crate) struct AwsKeys<'s> {
-    /// Whether any may.
+    /// Whether any service may be used.
     pub(crate) access_enabled: bool,
-    /// What stands before `.amazonaws.com`, or before the region in it.
+    /// The labels before `.amazonaws.com`, or before the region in the name.
     pub(crate) allowed_services: Vec<Cow<'s, str>>,
 }
 
@@ -47,9 +47,9 @@ impl<'s> AwsKeys<'s> {
     }
 }
 
-/// The services whose names have a dot: the endpoints of the partitions `aws` and `aws-us-gov` in botocore's
-/// `endpoints.json`, and the endpoint prefixes of its service models. Listed and not matched, because any other name with
-/// a dot may be a customer's: a bucket's, an API's, a machine's. Sorted.
+/// The services whose names contain a dot, sorted: the endpoints of the partitions `aws` and `aws-us-gov` in
+/// botocore's `endpoints.json`, and the endpoint prefixes of its service models. They are listed rather than matched
+/// by a pattern, because any other name with a dot may belong to a customer: a bucket, an API or a machine.
 const SERVICES_WITH_DOTS: [&str; 58] = [
     "a2i-runtime.sagemaker",
     "admin.wickr",
@@ -115,10 +115,10 @@ fn truth(fields: &Fields<'_, '_>, key: &'static str, at: &At<'_>, faults: &mut C
     fields.get(key).and_then(|node| choice_of_truth(node, &At::Key(at, key), faults)).unwrap_or(false)
 }
 
-/// Says what is wrong with a name, and what was probably meant.
+/// Checks a name. The error holds the fault and a suggestion.
 type Reader = fn(&str) -> Result<(), (String, Option<String>)>;
 
-/// A list of distinct names; empty is allowed, because it is the keys' default.
+/// Reads a list of distinct names. It may be empty, because that is the keys' default.
 fn names<'s>(
     fields: &Fields<'_, 's>,
     key: &'static str,
@@ -138,7 +138,7 @@ fn names<'s>(
         let at = At::Index(&at, index);
         let name = text(node, &at, faults)?;
         let fault = match read(&name.value) {
-            // GitHub's names are the same in any case, and those of AWS are in lower case.
+            // GitHub's names are case-insensitive, and AWS's are lower case.
             Ok(()) if seen.insert(name.value.to_ascii_lowercase()) => return Some(name.value),
             Ok(()) => (format!("`{}` is already listed", name.value), Some("remove one of them".to_owned())),
             Err(fault) => fault,
@@ -149,7 +149,7 @@ fn names<'s>(
     items.iter().enumerate().filter_map(|(index, node)| name(index, node)).collect()
 }
 
-/// `owner/name` as GitHub lets them be.
+/// Checks a repository `owner/name` by GitHub's rules for names.
 fn repository(written: &str) -> Result<(), (String, Option<String>)> {
     let Some((owner, name)) = written.split_once('/') else {
         let help = format!("write the owner before it: `owner/{written}`");

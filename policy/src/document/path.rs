@@ -1,4 +1,4 @@
-//! Path patterns of a document.
+//! Path patterns in a document.
 
 use super::node::Spanned;
 use crate::fault::{At, Collector};
@@ -44,7 +44,7 @@ fn read(text: &str) -> Result<(String, PatternKind), Fault> {
     let literal = text.strip_suffix("/*").map_or(text, |prefix| text.get(..=prefix.len()).unwrap_or(text));
     let (prefix, parameters) = (literal.len() < text.len(), has_parameters(literal)?);
     let kind = PatternKind { prefix, parameters, case: Case::Exact };
-    // A space is written as itself here, and encoded on the wire.
+    // A document contains a space as itself. The wire form encodes it.
     let wire = literal.replace(' ', "%20");
     match Path::parse(wire.as_bytes()) {
         Ok(path) if path.as_bytes() == literal.as_bytes() => Ok((literal.to_owned(), kind)),
@@ -58,7 +58,7 @@ fn read(text: &str) -> Result<(String, PatternKind), Fault> {
     }
 }
 
-/// Whether there are `{…}` segments; braces and stars anywhere else are faults.
+/// Returns whether the pattern has `{…}` segments. Braces and stars elsewhere are faults.
 fn has_parameters(literal: &str) -> Result<bool, Fault> {
     let mut found = false;
     for segment in literal.split('/') {

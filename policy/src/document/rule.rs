@@ -1,4 +1,4 @@
-//! One entry of `rules`.
+//! An entry of `rules`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -20,10 +20,10 @@ use crate::tls::Tls;
 use crate::wire::is_id_byte;
 use crate::wire::writer::{DraftHost, DraftUpstream};
 
-/// A rule as written, with every value canonical. What was left out is none, and has no default yet.
+/// A rule as written, with every value canonical. Omitted values are `None`; defaults come later.
 #[derive(Debug)]
 pub(crate) struct RuleDocument<'s> {
-    /// Position in `rules`.
+    /// The position in `rules`.
     pub(crate) index: usize,
     pub(crate) id: Option<Spanned<Cow<'s, str>>>,
     pub(crate) effect: Option<Effect>,
@@ -55,7 +55,7 @@ const KEYS: Known = Known {
     ],
 };
 
-/// What only an allow rule has, and why.
+/// The keys that only an allow rule may have, with the reasons.
 const OF_ALLOW: [(&str, &str); 3] = [
     ("addresses", "`addresses` widens what an allow rule's names may resolve to"),
     ("tls", "it denies what is opened and what is passed through alike"),
@@ -134,7 +134,7 @@ impl<'s> RuleDocument<'s> {
     }
 }
 
-/// Refuses what a rule that passes TLS through says of what nobody sees there.
+/// Refuses conditions on requests in a passthrough rule, which cannot see requests.
 fn refuse_unseen(
     fields: &Fields<'_, '_>,
     schemes: Option<&BTreeSet<Scheme>>,
@@ -172,7 +172,7 @@ fn refuse_unseen(
     }
 }
 
-/// A list without duplicates, of values that one reader reads.
+/// Reads a list of distinct values with a reader for one value.
 pub(super) fn set<'s, T: Ord>(
     node: &Node<'s>,
     at: &At<'_>,
@@ -240,8 +240,8 @@ fn method<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Co
     None
 }
 
-/// Which letters of a rule's paths are the same, by `paths_ignore_case`: to a deny rule all that some server may take for
-/// the same, and to an allow rule those that every server that ignores case does.
+/// Reads `paths_ignore_case`, which says which letters in a rule's paths are equal. A deny rule treats letters as
+/// equal if any server might. An allow rule treats letters as equal only if every case-insensitive server does.
 fn case(fields: &Fields<'_, '_>, effect: Option<Effect>, at: &At<'_>, faults: &mut Collector) -> Case {
     const KEY: &str = "paths_ignore_case";
     let Some(node) = fields.get(KEY) else { return Case::Exact };

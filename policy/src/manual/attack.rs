@@ -1,4 +1,4 @@
-//! What the manual's tests attack with.
+//! Helpers for the manual's tests.
 
 use crate::{Policy, Reason, Request, Scheme};
 
@@ -6,7 +6,7 @@ pub(crate) fn policy(document: &str) -> Policy {
     crate::compile(document).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// A request over TLS with an honest server name, but for what a test replaces.
+/// A TLS request with an honest server name. Tests replace single fields of it.
 pub(crate) const HONEST: Request<'static> = Request {
     scheme: Scheme::Https,
     authority: b"allowed.example",
@@ -16,13 +16,13 @@ pub(crate) const HONEST: Request<'static> = Request {
     tunnel: None,
 };
 
-/// The reason for this authority over plain HTTP, where nothing but the authority names the host.
+/// The reason of the decision for an authority over plain HTTP, where only the authority names the host.
 pub(crate) fn plain(policy: &Policy, authority: impl AsRef<[u8]>) -> Reason {
     let request = Request { scheme: Scheme::Http, authority: authority.as_ref(), sni: None, ..HONEST };
     policy.decide(&request).reason
 }
 
-/// The reason for this path at the allowed host.
+/// The reason of the decision for a path at the allowed host.
 pub(crate) fn path(policy: &Policy, path: impl AsRef<[u8]>) -> Reason {
     policy.decide(&Request { path: path.as_ref(), ..HONEST }).reason
 }

@@ -1,23 +1,25 @@
-//! What report mode lets out, and what no mode does.
+//! Report and open mode: the requests that they allow, and the requests that every mode denies.
 //!
-//! A mode is about the policy, not about what a request is. Report and open mode let out what *rules* deny or do not
-//! allow. A request that cannot be read, or that does not belong to its connection, is refused in every mode: its host is
-//! not known, or its certificate could not be verified for it, or nobody can say where its path leads (`/..`,
-//! `/a%2f..`, `%00`). A path that can be read in several ways (`%2f`, `%2561`, `//x`) is refused by a *rule*, whose
-//! paths match in one reading and not in another; so the mode of that rule counts, as it does for every denial of a rule,
-//! and report mode marks it. A policy that is tried out must not be a way around the one that will hold. The address guard stands too, so that a name that nothing lists does not reach
-//! what is not public.
+//! A mode applies to the policy's rules, not to the validity of a request. Report and open mode allow requests that
+//! *rules* deny or do not allow. Every mode denies a request that is invalid, or that does not belong to its
+//! connection: its host is unknown, its certificate could not be verified for that host, or no server can say where
+//! its path leads (`/..`, `/a%2f..`, `%00`). A path with several readings (`%2f`, `%2561`, `//x`) is denied by a
+//! *rule* whose paths match only some of them. So that rule's mode applies, as for every denial by a rule, and report
+//! mode marks the decision.
 //!
-//! An attacker who may choose what to be denied for must not gain by it: one enforcing deny rule denies, whatever other
-//! rules report; and of a miss the rule that came nearest counts, so that a rule in report mode for `*.example.com` does
-//! not open what an enforcing rule says of `api.example.com` more nearly.
+//! A policy that is only tried out must not open a way around the policy that will be enforced. The address guard
+//! applies in every mode too, so an unlisted name never reaches a non-public address.
+//!
+//! A client that can choose the reason of its denial must not gain by it. So one enforcing deny rule denies, whatever
+//! other rules only report. For a request that no rule matches, the mode of the nearest allow rule applies: a rule in
+//! report mode for `*.example.com` does not weaken an enforcing rule for `api.example.com`.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {
     use crate::manual::attack::{HONEST, policy};
     use crate::{Effect, Policy, Reason, Request, Target, Tunnel};
 
-    /// `reason`, or `would:reason`, or `deny:reason`; and the rule.
+    /// Returns `reason`, `would:reason` or `deny:reason`, with the rule.
     fn decide(policy: &Policy, method: &str, url: &str) -> (String, String) {
         let decision = policy.decide(&Target::parse(url).expect("a URL").request(method));
         let prefix = match (decision.effect, decision.would_deny) {
@@ -90,7 +92,7 @@ mod tests {
         );
         let target = Target::parse("https://a.example/").expect("a URL");
         assert_eq!(policy.decide(&target.request("POST")).address_set, Some(0));
-        // What goes out against a deny rule goes out by the rule that allows it, with that rule's addresses.
+        // A request that report mode allows against a deny rule gets the addresses of the rule that allows it.
         let target = Target::parse("https://x.b.example/").expect("a URL");
         assert_eq!(policy.decide(&target.request("DELETE")).address_set, Some(0));
     }
@@ -149,7 +151,7 @@ mod tests {
         let open = "mode: report\nallowed_domains: [a.example]";
         assert_eq!(connect(open, "other.example:8443", false), Reason::Allowed);
         assert_eq!(connect(open, "a.example:8443", true), Reason::Allowed);
-        // No certificate could be made for it there.
+        // No certificate could be made for this host.
         assert_eq!(connect(open, "other.example:443", true), Reason::HostNotAllowed);
         assert_eq!(connect("allowed_domains: [a.example]", "a.example:8443", false), Reason::PortNotAllowed);
     }

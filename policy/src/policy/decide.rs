@@ -1,5 +1,5 @@
-//! A request: canonical first, then bound to its connection, then judged. One code path for
-//! [`super::Policy::decide`] and [`super::Policy::explain`].
+//! The evaluation of a request: it is made canonical, compared with its connection, and then judged.
+//! [`super::Policy::decide`] and [`super::Policy::explain`] share this code path.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -56,7 +56,8 @@ pub(super) fn evaluate<'p>(
     judge(policy, &authority, &Facts { scheme, port: authority.port, seen }, observer, agree)
 }
 
-/// Asks of the canonical path and of every other reading of it; of none, which leaves it open, where there are too many.
+/// Evaluates the Rego policy for the canonical path and every other reading. A path with too many readings is given
+/// to it as ambiguous.
 fn ask_of_each_reading(
     authority: &Authority,
     path: Option<&Path<'_>>,

@@ -1,4 +1,4 @@
-//! The evaluation of what was read: each rule for the host is asked, and one outcome decides.
+//! The evaluation of canonical facts: every rule for the host is evaluated, and one outcome decides.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -15,22 +15,23 @@ use crate::scheme::Scheme;
 use crate::tls::Tls;
 use crate::wire::{Image, Ports, RuleRecord};
 
-/// How far a rule for the host came: the first thing that differed, or nothing. Ordered: later is nearer.
+/// The outcome of a rule for the host: the first property that differed, or a match. A greater outcome is nearer to a
+/// match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// The rule is about connections that are passed through and this is a request, or the other way round.
+    /// The rule is for passed-through connections and the facts are a request, or the reverse.
     TlsDiffers,
-    /// The rule is about another scheme.
+    /// The rule is for another scheme.
     SchemeDiffers,
-    /// The scheme fits, the port does not.
+    /// The scheme matches, but the port does not.
     PortDiffers,
-    /// Scheme and port fit, the method does not.
+    /// Scheme and port match, but the method does not.
     MethodDiffers,
-    /// All but the path fits.
+    /// Everything except the path matches.
     PathDiffers,
     /// All but the path fits, and the path has several readings, some of which fit.
     PathAmbiguous,
-    /// Everything fits.
+    /// Everything matches.
     Matched,
 }
 
@@ -48,11 +49,11 @@ impl Outcome {
     }
 }
 
-/// Watches an evaluation. Watching changes nothing: no method answers.
+/// Observes an evaluation without influencing it.
 pub(super) trait Observer<'p> {
-    /// The request was well-formed, and this is its path; not called when the path is undecided.
+    /// Receives the path of a well-formed request. It is not called if the path is ambiguous.
     fn path(&mut self, path: &Path<'_>);
-    /// A rule for the host was asked.
+    /// Receives a rule for the host, with its outcome.
     fn rule(&mut self, rule: Rule<'p>, outcome: Outcome);
 }
 
@@ -61,24 +62,24 @@ impl<'p> Observer<'p> for () {
     fn rule(&mut self, _: Rule<'p>, _: Outcome) {}
 }
 
-/// What rules are held against, all of it canonical.
+/// The canonical facts that rules are compared with.
 pub(super) struct Facts<'a> {
     pub(super) scheme: Scheme,
     pub(super) port: u16,
     pub(super) seen: Seen<'a>,
 }
 
-/// What is known beyond host, scheme and port.
+/// The facts beyond host, scheme and port.
 pub(super) enum Seen<'a> {
     /// A request.
     Request(SeenRequest<'a>),
-    /// A TLS connection that is not opened: nothing.
+    /// A TLS connection that Envoy would pass through, which has no further facts.
     Connection,
 }
 
-/// What is known of a request.
+/// The facts of a request.
 pub(super) struct SeenRequest<'a> {
-    /// None when no rule of the policy names the method.
+    /// The method's bit; `None` if no rule of the policy names the method.
     pub(super) method: Option<u64>,
     pub(super) path: SeenPath<'a>,
     pub(super) git: GitUse,
@@ -104,7 +105,7 @@ impl Facts<'_> {
         }
         match &self.seen {
             Seen::Request(request) => request.ask(image, rule),
-            // Whatever a deny rule says of requests may be said of one in there.
+            // A deny rule's conditions on requests could match a request inside the connection.
             Seen::Connection => Outcome::Matched,
         }
     }
@@ -124,9 +125,9 @@ impl SeenRequest<'_> {
     }
 }
 
-/// Deny overrides, also where only some readings of the path match. Among rules that say the same, the first of the
-/// document counts. `agree` is asked about a request that an allow rule allows and no deny rule denies; it may have another
-/// reason to deny.
+/// Judges canonical facts. A deny rule overrides allow rules, even if only some readings of the path match it. Among
+/// rules with equal outcomes, the first of the document decides. If an allow rule matches and no deny rule does,
+/// `agree` is called, and may still deny for a reason of its own.
 pub(super) fn judge<'p>(
     policy: &'p Policy,
     authority: &Authority,
@@ -135,11 +136,11 @@ pub(super) fn judge<'p>(
     agree: impl FnOnce() -> Result<(), Reason>,
 ) -> Decision<'p> {
     let image = policy.image();
-    // The furthest outcome of a deny rule that decides, and the first rule that came so far.
+    // The furthest outcome among enforcing deny rules, and the first rule that reached it.
     let mut denied: Option<(Outcome, u16)> = None;
-    // The same of those that would decide if their mode were another.
+    // The furthest outcome among deny rules in report mode, and the first rule that reached it.
     let mut reported: Option<(Outcome, u16)> = None;
-    // The furthest outcome of an allow rule, and the first rule that came so far.
+    // The furthest outcome among allow rules, and the first rule that reached it.
     let mut nearest: Option<(Outcome, u16)> = None;
     candidates::for_each(image, &authority.host, |index| {
         let Some(rule) = image.rule(index) else { return };
@@ -161,7 +162,8 @@ pub(super) fn judge<'p>(
     }
     let named = nearest.map(|(_, index)| rule(index));
     let mode = match (nearest, &facts.seen) {
-        // No mode opens what is passed through, or passes through what is opened or unknown.
+        // Every mode keeps passed-through hosts from being intercepted, and intercepted or unknown hosts from being
+        // passed through.
         (Some((Outcome::TlsDiffers, _)), _) | (None, Seen::Connection) => Mode::Enforce,
         (nearest, _) => nearest.map_or(image.mode(), |(_, index)| rule(index).mode()),
     };
@@ -190,7 +192,7 @@ pub(super) fn judge<'p>(
     }
 }
 
-/// Keeps the furthest outcome, and of equal ones the first rule's.
+/// Keeps the furthest outcome. Among equal outcomes it keeps the first rule.
 fn keep_furthest(kept: &mut Option<(Outcome, u16)>, outcome: Outcome, index: u16) {
     let nearer =
         kept.is_none_or(|(furthest, first)| outcome > furthest || (outcome == furthest && index < first));

@@ -1,4 +1,4 @@
-//! The path of a request, held against the paths of rules.
+//! Compares the path of a request with the paths of rules.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -10,9 +10,9 @@ use crate::path::Path;
 use crate::path::readings::Readings;
 use crate::wire::{Image, RuleRecord};
 
-/// A path and its readings, which are made for the first rule that asks for them.
+/// A path with its readings, which are computed for the first rule that needs them.
 pub(super) struct SeenPath<'a> {
-    /// None when the path is undecided.
+    /// `None` if the path is ambiguous.
     canonical: Option<&'a Path<'a>>,
     raw: &'a [u8],
     readings: OnceCell<Option<Readings>>,
@@ -27,11 +27,11 @@ impl<'a> SeenPath<'a> {
         self.readings.get_or_init(|| Readings::several(self.canonical, self.raw)).as_ref()
     }
 
-    /// Whether the paths of a rule match; none when that depends on the reading.
+    /// Returns whether the paths of a rule match; `None` if the answer depends on the reading.
     ///
-    /// An allow rule is never wider for a reading, and a deny rule never narrower: what the canonical path says against
-    /// the request stands. A server that drops parameters is no stranger to a deny rule, so one reading of a path that is
-    /// decided is enough for it to match.
+    /// A reading never makes an allow rule wider or a deny rule narrower: the canonical path's result against the
+    /// request remains. Servers that drop parameters are common, so a deny rule matches a path with a canonical form
+    /// if any one reading matches.
     pub(super) fn fits(&self, image: &Image, rule: &RuleRecord) -> Option<bool> {
         let matches = |path: &[u8]| image.path_matches(rule, path);
         let Some(readings) = self.readings() else {
@@ -47,8 +47,8 @@ impl<'a> SeenPath<'a> {
         }
     }
 
-    /// Whether the path is one of GitHub's REST API that writes to something else than the repository in it; none when
-    /// that depends on the reading.
+    /// Returns whether the path is one of GitHub's REST API that writes outside the repository in it; `None` if the
+    /// answer depends on the reading.
     pub(super) fn writes_elsewhere(&self) -> Option<bool> {
         match self.readings() {
             Some(readings) => readings.agree(writes_elsewhere),
@@ -56,7 +56,7 @@ impl<'a> SeenPath<'a> {
         }
     }
 
-    /// Whether a reading has lost the parameters that an allow rule names itself.
+    /// Returns whether the reading lacks only parameters that an allow rule names explicitly.
     fn is_named(&self, image: &Image, rule: &RuleRecord, reading: &[u8]) -> bool {
         let canonical = self.canonical.map(Path::as_bytes).filter(|path| path.contains(&b';'));
         canonical.is_some_and(|path| !reading.contains(&b';') && image.parameters_match(rule, path))

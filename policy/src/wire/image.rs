@@ -1,4 +1,4 @@
-//! Reading: every lookup is checked and has a harmless answer, so nothing here can fail.
+//! The reader of the wire form. Every lookup is checked and has a harmless default, so reading cannot fail.
 
 use ipnet::IpNet;
 
@@ -9,7 +9,7 @@ use crate::host_pattern::HostPattern;
 use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
 
-/// The bytes of a policy after [`Image::open`] has checked them, with the header taken apart.
+/// The bytes of a policy, validated by [`Image::open`], with the parsed header.
 #[derive(Clone)]
 pub(crate) struct Image {
     pub(super) bytes: Box<[u8]>,
@@ -22,7 +22,7 @@ pub(crate) struct Image {
 pub(crate) struct AddressSetRef(Span);
 
 impl Image {
-    /// The policy without rules.
+    /// Creates the policy without rules.
     pub(crate) fn empty() -> Image {
         let end = || super::header::HEADER_BYTES..super::header::HEADER_BYTES;
         let header = Header {
@@ -45,17 +45,17 @@ impl Image {
         self.checksum
     }
 
-    /// The mode where no rule's counts.
+    /// The mode where no rule's mode applies.
     pub(crate) fn mode(&self) -> Mode {
         self.header.mode
     }
 
-    /// Whether a Rego policy must agree to what the rules allow.
+    /// Returns whether a Rego policy must also allow requests.
     pub(crate) fn needs_rego(&self) -> bool {
         self.header.rego
     }
 
-    /// Bit n: some `*.` pattern has n labels after the star.
+    /// The depths of wildcards: bit n is set if some `*.` pattern has n labels after the star.
     pub(crate) fn below_depths(&self) -> u128 {
         self.header.below_depths
     }
@@ -84,7 +84,7 @@ impl Image {
         core::str::from_utf8(self.text(rule.id)).unwrap_or_default()
     }
 
-    /// The bit of a method, when some rule names it.
+    /// The bit of a method, if some rule names it.
     pub(crate) fn method_bit(&self, method: &[u8]) -> Option<u64> {
         let mut bit = 1u64;
         for record in self.records::<8>(Section::Methods) {
@@ -96,12 +96,12 @@ impl Image {
         None
     }
 
-    /// Whether one of the rule's path patterns matches; true for a rule without any.
+    /// Returns whether one of the rule's path patterns matches. A rule without patterns always matches.
     pub(crate) fn path_matches(&self, rule: &RuleRecord, path: &[u8]) -> bool {
         rule.paths.count == 0 || self.patterns_of(rule).any(|(text, kind)| kind.matches(text, path))
     }
 
-    /// Whether one of the rule's path patterns that name parameters (`;`) themselves matches.
+    /// Returns whether a path pattern of the rule matches that itself contains parameters (`;`).
     pub(crate) fn parameters_match(&self, rule: &RuleRecord, path: &[u8]) -> bool {
         self.patterns_of(rule).any(|(text, kind)| text.contains(&b';') && kind.matches(text, path))
     }
@@ -112,13 +112,13 @@ impl Image {
         patterns.filter_map(|record| Some((self.text(record.text), record.pattern_kind()?)))
     }
 
-    /// Whether the rule lists the port; only asked of a rule that lists ports.
+    /// Returns whether the rule lists the port. Valid only for rules that list ports.
     pub(crate) fn lists_port(&self, rule: &RuleRecord, port: u16) -> bool {
         let ports = self.records::<2>(Section::Ports).get(rule.listed_ports.range()).unwrap_or_default();
         ports.contains(&port.to_le_bytes())
     }
 
-    /// Every port that an allow rule names, with its scheme bits; sorted by port.
+    /// Every port that an allow rule names, with its scheme bits, sorted by port.
     pub(crate) fn open_ports(&self) -> impl Iterator<Item = (u16, u8)> + '_ {
         self.records::<4>(Section::OpenPorts)
             .iter()
@@ -152,17 +152,17 @@ impl Image {
         at.and_then(|at| core::str::from_utf8(self.text(at)).ok())
     }
 
-    /// The rules without hosts, which are asked about every host.
+    /// The rules without hosts, which apply to every host.
     pub(crate) fn rules_everywhere(&self) -> impl Iterator<Item = u16> + '_ {
         self.rule_list(self.header.everywhere)
     }
 
-    /// The rules that name this very host, in the document's order.
+    /// The rules that name exactly this host, in the document's order.
     pub(crate) fn rules_of_name(&self, name: &str) -> impl Iterator<Item = u16> + '_ {
         self.rule_list(self.find(name, false))
     }
 
-    /// The rules that name everything below this name, in the document's order.
+    /// The rules with a wildcard for names below this one, in the document's order.
     pub(crate) fn rules_below(&self, name: &str) -> impl Iterator<Item = u16> + '_ {
         self.rule_list(self.find(name, true))
     }
@@ -173,7 +173,7 @@ impl Image {
         items.unwrap_or_default().iter().map(|item| u16::from_le_bytes(*item))
     }
 
-    /// Whether some rule names this very pattern.
+    /// Returns whether some rule names exactly this pattern.
     pub(crate) fn names(&self, pattern: &HostPattern) -> bool {
         let below = matches!(pattern, HostPattern::Below(_));
         self.find(pattern.name().as_str(), below).is_some()
@@ -202,7 +202,7 @@ impl Image {
         Entries(at(bucket).and_then(|start| entries.get(start..end)).unwrap_or_default())
     }
 
-    /// Every host pattern with the rules that name it, in the table's order.
+    /// Every host pattern with its rules, in the table's order.
     pub(crate) fn patterns(
         &self,
     ) -> impl Iterator<Item = (HostPattern, impl Iterator<Item = u16> + '_)> + '_ {

@@ -1,4 +1,4 @@
-//! The fixed-size records, each read from exactly its bytes.
+//! The records, each decoded from a fixed number of bytes.
 
 use crate::decision::Effect;
 use crate::git::GitScope;
@@ -7,7 +7,7 @@ use crate::path::pattern::PatternKind;
 use crate::tls::Tls;
 use crate::upstream::Sessions;
 
-/// The number of an address set or an upstream, of a rule that has none.
+/// The number that stands for no address set or no upstream.
 const NO_NUMBER: u16 = u16::MAX;
 
 fn read_number(bytes: [u8; 2]) -> Option<u16> {
@@ -26,19 +26,19 @@ impl Span {
         Span { start: u32::from_le_bytes([*a, *b, *c, *d]), count: u32::from_le_bytes([*e, *f, *g, *h]) }
     }
 
-    /// The same as a range of indices.
+    /// The span as a range of indices.
     pub(crate) fn range(self) -> core::ops::Range<usize> {
         let start = usize::try_from(self.start).unwrap_or(usize::MAX);
         start..start.saturating_add(usize::try_from(self.count).unwrap_or(usize::MAX))
     }
 }
 
-/// Which ports a rule is about.
+/// The ports that a rule covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ports {
     /// The default port of the request's scheme.
     Default,
-    /// The ones listed.
+    /// The listed ports.
     Listed,
     /// Every port.
     Any,
@@ -146,7 +146,7 @@ impl RuleRecord {
     }
 }
 
-/// An upstream. A text of length 0 and port 0 are none.
+/// An upstream. A text of length 0 and port 0 mean that the value is absent.
 ///
 /// | offset | size | what |
 /// |---|---|---|
@@ -191,12 +191,12 @@ impl UpstreamRecord {
         })
     }
 
-    /// Every text of it.
+    /// All texts of the upstream.
     pub(crate) fn texts(&self) -> impl Iterator<Item = Span> {
         [self.host, self.sni, self.ca, self.client_certificate, self.client_key].into_iter().flatten()
     }
 
-    /// Whether it says anything of TLS.
+    /// Returns whether the upstream has a TLS key.
     pub(crate) fn is_about_tls(&self) -> bool {
         let Self { host: _, port: _, sni, names, ca, client_certificate, client_key, sessions } = self;
         [sni, ca, client_certificate, client_key].into_iter().any(Option::is_some)
@@ -223,7 +223,7 @@ impl UpstreamRecord {
     }
 }
 
-/// A span whose count takes two bytes.
+/// Decodes a span whose count takes two bytes.
 fn short_span([a, b, c, d, e, f]: &[u8; 6]) -> Span {
     Span { start: u32::from_le_bytes([*a, *b, *c, *d]), count: u32::from(u16::from_le_bytes([*e, *f])) }
 }
@@ -256,7 +256,7 @@ impl TextRecord {
     }
 }
 
-/// An address range; None when family or prefix length are impossible.
+/// Decodes an address range. Returns `None` for an impossible family or prefix length.
 pub(crate) fn read_net(bytes: &[u8; 18]) -> Option<ipnet::IpNet> {
     let ([family, prefix], address) = bytes.split_first_chunk::<2>()?;
     let address: &[u8; 16] = address.first_chunk()?;
