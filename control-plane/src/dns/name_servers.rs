@@ -3,8 +3,8 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,8 +17,12 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use weir_policy::Host;
 
 const SYSTEM: &str = "/etc/resolv.conf";
+/// `MAXNS` of resolv.conf(5).
+const MOST_SERVERS: usize = 3;
 /// A lookup as a whole. Envoy gives up after five seconds.
-const WITHIN: Duration = Duration::from_millis(4500);
+pub(super) const WITHIN: Duration = Duration::from_millis(4500);
+/// How long one family of addresses is waited for when the other is there.
+const OTHER_FAMILY: Duration = Duration::from_secs(1);
 /// One question to one server, before it is asked once more.
 const ONE_QUESTION: Duration = Duration::from_secs(2);
 
@@ -31,6 +35,9 @@ pub enum LookupError {
     /// Nobody answered in time.
     #[error("no name server answered within {} s", WITHIN.as_secs_f32())]
     Timeout,
+    /// Others waited for their turn.
+    #[error("no name server answered before others had to be asked, because many are silent")]
+    Busy,
     /// The system's settings cannot be read.
     #[error("{SYSTEM} cannot be read: {0}")]
     System(#[source] io::Error),
@@ -43,10 +50,20 @@ pub enum LookupError {
 pub struct NameServers(Source);
 
 enum Source {
-    Named(TokioResolver),
+    Named(Resolvers),
     /// As they were when the settings were of that time.
-    System(Mutex<Option<(SystemTime, TokioResolver)>>),
+    System(Mutex<Option<(SystemTime, Resolvers)>>),
 }
+
+/// One for each family, because each family has an answer of its own, and one may be late.
+#[derive(Clone)]
+struct Resolvers {
+    v4: TokioResolver,
+    v6: TokioResolver,
+}
+
+/// The addresses of one family, and until when they count.
+type Family = Result<(Vec<IpAddr>, Instant), LookupError>;
 
 impl NameServers {
     /// The resolver at this address, or the system's (`/etc/resolv.conf` as it is at each lookup, and `/etc/hosts`).
@@ -61,52 +78,104 @@ impl NameServers {
         });
         let server = NameServerConfig::new(address.ip(), true, connections.into());
         let config = ResolverConfig::from_name_servers(vec![server]);
-        Ok(Self(Source::Named(build(config, ResolveHosts::Never)?)))
+        Ok(Self(Source::Named(build(&config, ResolveHosts::Never)?)))
     }
 
-    /// The addresses of a name, of both families, and until when they count. Search domains are not applied.
+    /// The addresses of a name, of both families, and until when they count. Search domains are not applied. A family
+    /// whose answer is late or a failure does not cost the other.
     ///
     /// # Errors
     /// When there is none, or that cannot be said.
     pub async fn addresses(&self, host: &Host) -> Result<(Vec<IpAddr>, Instant), LookupError> {
-        let resolver = match &self.0 {
-            Source::Named(resolver) => resolver.clone(),
+        let resolvers = match &self.0 {
+            Source::Named(resolvers) => resolvers.clone(),
             Source::System(known) => system(known)?,
         };
-        let lookup = resolver.lookup_ip(format!("{host}."));
-        let found = tokio::time::timeout(WITHIN, lookup).await.map_err(|_elapsed| LookupError::Timeout)?;
-        match found {
-            Ok(found) => Ok((found.iter().collect(), found.valid_until())),
-            Err(error) if error.is_no_records_found() => Err(LookupError::NoSuchName),
-            Err(NetError::Timeout) => Err(LookupError::Timeout),
-            Err(error) => Err(LookupError::Failed(error)),
+        let name = format!("{host}.");
+        let both = both(one_family(&resolvers.v4, &name), one_family(&resolvers.v6, &name));
+        tokio::time::timeout(WITHIN, both).await.map_err(|_elapsed| LookupError::Timeout)?
+    }
+}
+
+async fn one_family(resolver: &TokioResolver, name: &str) -> Family {
+    match resolver.lookup_ip(name).await {
+        Ok(found) => Ok((found.iter().collect(), found.valid_until())),
+        Err(error) if error.is_no_records_found() => Err(LookupError::NoSuchName),
+        Err(NetError::Timeout) => Err(LookupError::Timeout),
+        Err(error) => Err(LookupError::Failed(error)),
+    }
+}
+
+/// What both families hold. When one has addresses, the other is waited for a little longer.
+async fn both(v4: impl Future<Output = Family>, v6: impl Future<Output = Family>) -> Family {
+    let (mut v4, mut v6) = (pin!(v4), pin!(v6));
+    tokio::select! {
+        first = &mut v4 => joined(first, v6, |v4, v6| (v4, v6)).await,
+        first = &mut v6 => joined(first, v4, |v6, v4| (v4, v6)).await,
+    }
+}
+
+async fn joined(
+    first: Family,
+    second: impl Future<Output = Family>,
+    order: impl FnOnce(Family, Family) -> (Family, Family),
+) -> Family {
+    let second = match first {
+        Ok(_) => tokio::time::timeout(OTHER_FAMILY, second).await.unwrap_or(Err(LookupError::Timeout)),
+        Err(_) => second.await,
+    };
+    match order(first, second) {
+        (Ok((mut addresses, until)), Ok((others, others_until))) => {
+            addresses.extend(others);
+            Ok((addresses, until.min(others_until)))
         }
+        (Ok(found), Err(LookupError::NoSuchName)) | (Err(LookupError::NoSuchName), Ok(found)) => Ok(found),
+        // The other family may be there the next time.
+        (Ok((addresses, _)), Err(_)) | (Err(_), Ok((addresses, _))) => Ok((addresses, Instant::now())),
+        (Err(LookupError::NoSuchName), Err(error)) | (Err(error), Err(_)) => Err(error),
     }
 }
 
-/// The system's resolver, made anew when its settings have changed.
-fn system(known: &Mutex<Option<(SystemTime, TokioResolver)>>) -> Result<TokioResolver, LookupError> {
-    let changed = fs::metadata(Path::new(SYSTEM)).and_then(|file| file.modified());
-    let changed = changed.map_err(LookupError::System)?;
+/// The system's resolvers, made anew when its settings have changed.
+fn system(known: &Mutex<Option<(SystemTime, Resolvers)>>) -> Result<Resolvers, LookupError> {
+    let changed = fs::metadata(SYSTEM).and_then(|file| file.modified()).map_err(LookupError::System)?;
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, resolver)) = known.as_ref().filter(|(time, _)| *time == changed) {
-        return Ok(resolver.clone());
+    if let Some((_, resolvers)) = known.as_ref().filter(|(time, _)| *time == changed) {
+        return Ok(resolvers.clone());
     }
-    let (config, _) = hickory_resolver::system_conf::read_system_conf()?;
-    let resolver = build(config, ResolveHosts::Always)?;
-    *known = Some((changed, resolver.clone()));
-    Ok(resolver)
+    let settings = fs::read(SYSTEM).map_err(LookupError::System)?;
+    let servers = listed(&settings).into_iter().map(NameServerConfig::udp_and_tcp).collect();
+    let resolvers = build(&ResolverConfig::from_name_servers(servers), ResolveHosts::Always)?;
+    *known = Some((changed, resolvers.clone()));
+    Ok(resolvers)
 }
 
-fn build(config: ResolverConfig, hosts: ResolveHosts) -> Result<TokioResolver, NetError> {
-    let mut options = ResolverOpts::default();
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    options.use_hosts_file = hosts;
-    options.timeout = ONE_QUESTION;
-    options.attempts = 1;
-    // Answers are kept by who asks.
-    options.cache_size = 0;
-    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build()
+/// The name servers that a resolv.conf lists, at most as many as the C library takes, and its default where there are
+/// none. No other line counts: names are asked for as they are, and an odd search domain or option costs no name.
+fn listed(settings: &[u8]) -> Vec<IpAddr> {
+    let settings = String::from_utf8_lossy(settings);
+    let server = |line: &str| {
+        let mut words = line.split_whitespace();
+        let address = words.next().filter(|word| *word == "nameserver").and(words.next())?;
+        address.parse().ok()
+    };
+    let servers: Vec<_> = settings.lines().filter_map(server).take(MOST_SERVERS).collect();
+    if servers.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { servers }
+}
+
+fn build(config: &ResolverConfig, hosts: ResolveHosts) -> Result<Resolvers, NetError> {
+    let one = |family| {
+        let mut options = ResolverOpts::default();
+        options.ip_strategy = family;
+        options.use_hosts_file = hosts;
+        options.timeout = ONE_QUESTION;
+        options.attempts = 1;
+        // Answers are kept by who asks.
+        options.cache_size = 0;
+        let resolver = TokioResolver::builder_with_config(config.clone(), TokioRuntimeProvider::default());
+        resolver.with_options(options).build()
+    };
+    Ok(Resolvers { v4: one(LookupIpStrategy::Ipv4Only)?, v6: one(LookupIpStrategy::Ipv6Only)? })
 }
 
 impl fmt::Debug for NameServers {
@@ -116,5 +185,74 @@ impl fmt::Debug for NameServers {
             Source::System(_) => "system",
         };
         f.debug_tuple("NameServers").field(&source).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(servers: &[u8]) -> Vec<String> {
+        listed(servers).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn name_servers_are_read_whatever_else_is_in_the_file() {
+        let label = "a".repeat(79);
+        let settings = format!(
+            "# c\nsearch (none) {label}.example\ndomain -\nnameserver 192.0.2.1 # first\n  nameserver\t2001:db8::1\n\
+             options use-vc ndots:15 no-such-option\nsortlist 1.2.3.4/99\nnameserver none\nnameserver\nNAMESERVER 192.0.2.9\n\
+             nameserver 192.0.2.2\nnameserver 192.0.2.3\n"
+        );
+        assert_eq!(addresses(settings.as_bytes()), ["192.0.2.1", "2001:db8::1", "192.0.2.2"]);
+        let bytes = [b"search \xff\xfe\n".as_slice(), b"nameserver 192.0.2.1"].concat();
+        assert_eq!(addresses(&bytes), ["192.0.2.1"]);
+    }
+
+    #[test]
+    fn without_a_name_server_it_is_the_machines_own() {
+        for settings in ["", "search example", "nameserver fe80::1%eth0"] {
+            assert_eq!(addresses(settings.as_bytes()), ["127.0.0.1"], "{settings}");
+        }
+    }
+
+    fn found(addresses: &[&str]) -> Family {
+        Ok((addresses.iter().map(|address| address.parse().unwrap()).collect(), Instant::now()))
+    }
+
+    async fn after(seconds: u64, family: Family) -> Family {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        family
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_family_that_is_late_or_fails_does_not_cost_the_other() {
+        let (v4, v6) = (|| found(&["192.0.2.1"]), || found(&["2001:db8::1"]));
+        let failed = || Err(LookupError::Timeout);
+        let cases = [
+            (both(after(0, v4()), after(9, v6())).await, vec!["192.0.2.1"]),
+            (both(after(9, v4()), after(0, v6())).await, vec!["2001:db8::1"]),
+            (both(after(0, v4()), after(0, failed())).await, vec!["192.0.2.1"]),
+            (both(after(3, v4()), after(0, failed())).await, vec!["192.0.2.1"]),
+            (both(after(3, v4()), after(0, Err(LookupError::NoSuchName))).await, vec!["192.0.2.1"]),
+            (both(after(1, v4()), after(0, v6())).await, vec!["192.0.2.1", "2001:db8::1"]),
+        ];
+        for (found, expected) in cases {
+            let found: Vec<_> = found.unwrap().0.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_missing_only_if_both_families_say_so() {
+        let (missing, failed) = (|| Err(LookupError::NoSuchName), || Err(LookupError::Timeout));
+        let neither = both(after(0, missing()), after(1, missing())).await;
+        assert!(matches!(neither, Err(LookupError::NoSuchName)));
+        for one in [
+            both(after(0, missing()), after(1, failed())).await,
+            both(after(0, failed()), after(1, missing())).await,
+        ] {
+            assert!(matches!(one, Err(LookupError::Timeout)));
+        }
     }
 }
