@@ -15,6 +15,7 @@ use crate::leaf_secrets::LeafSecrets;
 use crate::nodes::registry::NodeRegistry;
 use crate::nodes::server::DiscoveryServer;
 use crate::nodes::snapshot_cache::SnapshotCache;
+use crate::own_addresses::OwnAddresses;
 use crate::proxy_credentials::AcceptedCredentials;
 use crate::resources::{Gateway, RegoPolicy};
 use crate::upstream_files::UpstreamFiles;
@@ -61,6 +62,11 @@ impl ControlPlane {
     /// Verifies upstreams by these roots (PEM) from now on. Connections that were verified by others end.
     pub fn replace_upstream_roots(&self, roots: Arc<str>) {
         self.change(|gateway| gateway.upstream_roots = roots);
+    }
+
+    /// Keeps these addresses of the machine from requests whose rule does not list them, from now on.
+    pub fn replace_own_addresses(&self, own: OwnAddresses) {
+        self.change(|gateway| gateway.own_addresses = own);
     }
 
     /// Lets in to the explicit proxy who knows one of these from now on. Tunnels that are open stay.

@@ -13,12 +13,13 @@ mod message;
 pub mod name_servers;
 mod shared_addresses;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, watch};
 use weir_policy::{Host, Policy};
@@ -30,11 +31,16 @@ use name_servers::NameServers;
 use shared_addresses::SharedAddresses;
 
 use crate::capabilities::UpstreamTlsStrategy;
+use crate::own_addresses::OwnAddresses;
 
-/// Questions that are worked on at a time. What is more is dropped, and Envoy asks again.
-const MOST_AT_ONCE: usize = 1024;
+/// Questions that wait for an answer at a time. One more is dropped, and Envoy asks again. There are two for each name;
+/// which of them cost a lookup is for `lookups` to say.
+const MOST_AT_ONCE: usize = 16_384;
 /// No question that Envoy asks is longer (RFC 1035, section 4.2.1).
 const LONGEST_QUESTION: usize = 512;
+
+/// Bytes of questions that the kernel keeps for us. What is more is lost, and Envoy repeats it.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A resolver on a free UDP port of the loopback interface.
 #[derive(Debug)]
@@ -50,6 +56,8 @@ impl Resolver {
     /// When there is none.
     pub async fn bind() -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        // As much of it as the kernel gives: Envoy asks for a thousand names in one go.
+        set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
         let address = socket.local_addr()?;
         Ok(Self { socket: Arc::new(socket), address })
     }
@@ -67,11 +75,13 @@ impl Resolver {
     pub async fn serve(
         self,
         policy: watch::Receiver<Arc<Policy>>,
+        own_addresses: watch::Receiver<OwnAddresses>,
         servers: NameServers,
         strategies: impl Fn() -> BTreeSet<UpstreamTlsStrategy> + Send + Sync + 'static,
     ) -> io::Result<()> {
         let (lookups, neighbours) = (Arc::new(Lookups::new(servers)), Arc::new(Neighbours::new(strategies)));
         let permits = Arc::new(Semaphore::new(MOST_AT_ONCE));
+        let waiting = Arc::new(Mutex::new(HashSet::new()));
         let mut buffer = [0; LONGEST_QUESTION];
         loop {
             let (length, client) = match self.socket.recv_from(&mut buffer).await {
@@ -83,17 +93,28 @@ impl Resolver {
             // What is no question gets no answer.
             let Some(question) = buffer.get(..length).and_then(Question::parse) else { continue };
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-            let (socket, lookups) = (Arc::clone(&self.socket), Arc::clone(&lookups));
-            let (policy, neighbours) = (policy.clone(), Arc::clone(&neighbours));
+            // A question that is repeated before it is answered has one answer.
+            let asked = (client, Box::<[u8]>::from(buffer.get(..length).unwrap_or_default()));
+            if !lock(&waiting).insert(asked.clone()) {
+                continue;
+            }
+            let (socket, lookups, waiting) =
+                (Arc::clone(&self.socket), Arc::clone(&lookups), Arc::clone(&waiting));
+            let (policy, own, neighbours) = (policy.clone(), own_addresses.clone(), Arc::clone(&neighbours));
             tokio::spawn(async move {
-                let answer = answer(&question, &policy, &lookups, &neighbours).await;
+                let answer = answer(&question, &policy, &own, &lookups, &neighbours).await;
                 if let Err(error) = socket.send_to(&question.answered(&answer), client).await {
                     tracing::debug!(%error, "an answer could not be sent");
                 }
+                lock(&waiting).remove(&asked);
                 drop(permit);
             });
         }
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says which names share an address.
@@ -108,7 +129,7 @@ impl<S: Fn() -> BTreeSet<UpstreamTlsStrategy>> Neighbours<S> {
     }
 
     fn found(&self, host: &Host, addresses: &[IpAddr]) {
-        let found = self.shared.lock().unwrap_or_else(PoisonError::into_inner).found(host, addresses);
+        let found = lock(&self.shared).found(host, addresses);
         let Some((address, other)) = found else { return };
         for strategy in (self.strategies)() {
             let strategy = strategy.for_hosts_on_one_address();
@@ -120,6 +141,7 @@ impl<S: Fn() -> BTreeSet<UpstreamTlsStrategy>> Neighbours<S> {
 async fn answer(
     question: &Question,
     policy: &watch::Receiver<Arc<Policy>>,
+    own: &watch::Receiver<OwnAddresses>,
     lookups: &Lookups,
     neighbours: &Neighbours<impl Fn() -> BTreeSet<UpstreamTlsStrategy>>,
 ) -> Answer {
@@ -134,7 +156,7 @@ async fn answer(
             // Judged by the policy of now, however old the lookup is.
             let policy = policy.borrow();
             let Some(admitted) = Admitted::of(&policy, &host) else { return Answer::Refused };
-            let given = admitted.filter(addresses);
+            let given = admitted.filter(addresses, &own.borrow());
             if given != *addresses {
                 tracing::info!(%host, ?addresses, ?given, "some addresses of the name are kept from Envoy");
             }

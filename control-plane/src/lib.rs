@@ -25,6 +25,7 @@ pub mod invalid_request;
 pub mod leaf_secrets;
 pub mod nodes;
 pub mod output_stream;
+pub mod own_addresses;
 pub mod policy_document;
 pub mod process;
 pub mod proxy_credentials;

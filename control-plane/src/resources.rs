@@ -42,6 +42,7 @@ use crate::ca::leaves;
 use crate::capabilities::{Capabilities, LeafDelivery, UpstreamTlsChoice};
 use crate::capacity::Capacity;
 use crate::nodes::host_contexts;
+use crate::own_addresses::OwnAddresses;
 use crate::proxy_credentials::AcceptedCredentials;
 use crate::upstream_files::UpstreamFiles;
 
@@ -69,6 +70,8 @@ pub struct Gateway {
     /// The resolver that Envoy asks, which must give no address that a rule of the name could refuse
     /// ([`dns`](crate::dns)). Envoy's own choice (the system's) when absent.
     pub resolver: Option<SocketAddr>,
+    /// The machine's own addresses, which only `addresses` of a rule opens.
+    pub own_addresses: OwnAddresses,
     /// How hosts that share an address are kept apart.
     pub upstream_tls: UpstreamTlsChoice,
     /// The hosts with a context of their own, with

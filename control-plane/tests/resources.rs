@@ -9,6 +9,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use weir::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
 use weir::capacity::Capacity;
 use weir::nodes::host_contexts::Limits;
+use weir::own_addresses::OwnAddresses;
 use weir::resources::timeouts::Timeouts;
 use weir::resources::{self, Gateway};
 use weir::upstream_files::UpstreamFiles;
@@ -53,6 +54,7 @@ fn gateway() -> Gateway {
         transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
         upstream_roots: "roots in PEM".into(),
         resolver: Some("127.0.0.1:5353".parse().unwrap()),
+        own_addresses: OwnAddresses::default(),
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: Limits::DEFAULT,
         timeouts: Timeouts::DEFAULT,

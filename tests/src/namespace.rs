@@ -95,6 +95,22 @@ impl Network {
         self.outside.run(call)
     }
 
+    /// Gives the workload's machine another address.
+    pub fn add_address(&self, address: IpAddr) -> Result<()> {
+        let prefix = if address.is_ipv4() { "32" } else { "128 nodad" };
+        self.inside(|| ip(&format!("address add dev weir0 {address}/{prefix}"), &[]))
+    }
+
+    /// Gives the machine outside another address.
+    pub fn add_address_outside(&self, address: IpAddr) -> Result<()> {
+        self.outside(|| ip("address add dev lo", &[&address.to_string()]))
+    }
+
+    /// Lets the kernel deliver a network to the workload's machine, without an address on an interface.
+    pub fn add_local_network(&self, network: &str) -> Result<()> {
+        self.inside(|| ip("route add local", &[network, "dev", "lo"]))
+    }
+
     /// Loads an nftables ruleset where the workload is.
     pub fn load(&self, ruleset: &[u8]) -> Result<()> {
         self.inside(|| {

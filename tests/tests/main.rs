@@ -28,6 +28,7 @@ mod modes;
 mod negative_control;
 mod open_files;
 mod overload;
+mod own_addresses;
 mod own_upstream;
 mod package_managers;
 mod passthrough;

@@ -33,6 +33,7 @@ use weir::capabilities::UpstreamTlsChoice;
 use weir::capacity::Capacity;
 use weir::control_plane::ControlPlane;
 use weir::nodes::host_contexts;
+use weir::own_addresses::OwnAddresses;
 use weir::resources::Gateway;
 use weir::resources::timeouts::Timeouts;
 use weir::state_folder::StateFolder;
@@ -103,6 +104,7 @@ fn control_plane(folder: &Path) -> Result<ControlPlane> {
         upstream_roots: "roots".into(),
         upstream_files: Arc::new(files),
         resolver: None,
+        own_addresses: OwnAddresses::default(),
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: host_contexts::Limits::DEFAULT,
         timeouts: Timeouts::DEFAULT,

@@ -18,6 +18,7 @@ use weir::capabilities::{Protocol, UpstreamTlsChoice};
 use weir::capacity::Capacity;
 use weir::control_plane::ControlPlane;
 use weir::nodes::host_contexts::Limits;
+use weir::own_addresses::OwnAddresses;
 use weir::resources::Gateway;
 use weir::resources::timeouts::Timeouts;
 use weir::state_folder::StateFolder;
@@ -79,6 +80,7 @@ impl ServedEnvoy {
             upstream_roots: std::fs::read_to_string(hosts.roots())?.into(),
             upstream_files,
             resolver: Some(hosts.dns.address()),
+            own_addresses: OwnAddresses::default(),
             upstream_tls: options.upstream_tls,
             host_contexts: options.host_contexts,
             timeouts: options.timeouts,

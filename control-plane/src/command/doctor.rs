@@ -28,6 +28,7 @@ use crate::command::streams;
 use crate::dns::name_servers::NameServers;
 use crate::environment::SystemRoots;
 use crate::exit_code::ExitCode;
+use crate::own_addresses::OwnAddresses;
 use crate::policy_document::PolicyDocument;
 use crate::report::{self, Style};
 use finding::{Finding, Severity};
@@ -115,7 +116,13 @@ async fn examine(
     };
     let roots = tls::Roots::new(&system, arguments.upstream_ca.as_deref())?;
     findings.extend(authority.findings);
-    let prober = Prober { policy: Arc::clone(policy), servers: NameServers::new(arguments.dns)?, roots };
+    let own_addresses = OwnAddresses::read().await.unwrap_or_else(|error| {
+        let help = "allow netlink sockets, so that names which lead to this machine are refused";
+        findings.push(Finding::warning("own addresses", error.to_string(), help));
+        OwnAddresses::default()
+    });
+    let servers = NameServers::new(arguments.dns)?;
+    let prober = Prober { policy: Arc::clone(policy), servers, own_addresses, roots };
     let (probes, unfinished) = probe_all(prober, targets.hosts).await;
     findings.extend(probes.iter().flat_map(|probe| probe.findings(SystemTime::now())));
     if let Some(strategy) = envoy.strategy {

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use weir_rego::Checked;
 
 use crate::bootstrap::Bootstrap;
@@ -41,6 +42,7 @@ use crate::envoy_version::EnvoyVersion;
 use crate::exit_code::ExitCode;
 use crate::filter_module::FilterModules;
 use crate::nodes::host_contexts::Limits;
+use crate::own_addresses::OwnAddresses;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
 use crate::resources::timeouts::Timeouts;
@@ -200,6 +202,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             capacity.describe()
         );
     }
+    let mut own_addresses = OwnAddresses::watch().await;
 
     let gateway = Gateway {
         policy: policy.into(),
@@ -211,13 +214,15 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         transparent,
         upstream_roots: upstream_roots.pem(),
         resolver: Some(resolver.address()),
+        own_addresses: own_addresses.borrow_and_update().clone(),
         upstream_tls: arguments.upstream_tls,
         host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
         timeouts: Timeouts::DEFAULT,
         capacity,
     };
     let control_plane = Arc::new(ControlPlane::new(gateway, Arc::clone(&certificates.ca)));
-    resolve(resolver, &control_plane, NameServers::new(arguments.dns)?);
+    resolve(resolver, &control_plane, own_addresses.clone(), NameServers::new(arguments.dns)?);
+    guard(&control_plane, own_addresses);
     // Lines to paste end up in files; what a command is given, it has alone.
     let named = credentials.as_ref().filter(|_| !arguments.command.is_empty());
     let user = named.map(|file| file.credentials().user_information());
@@ -307,13 +312,28 @@ fn apply(control_plane: &ControlPlane, modules: FilterModules, change: Change) {
 }
 
 /// Answers Envoy's questions for names, by the policy in force.
-fn resolve(resolver: Resolver, control_plane: &ControlPlane, servers: NameServers) {
+fn resolve(
+    resolver: Resolver,
+    control_plane: &ControlPlane,
+    own_addresses: watch::Receiver<OwnAddresses>,
+    servers: NameServers,
+) {
     let nodes = control_plane.nodes().subscribe();
     let strategies = move || nodes.borrow().values().map(|node| node.capabilities.upstream_tls).collect();
-    let serving = resolver.serve(control_plane.policy(), servers, strategies);
+    let serving = resolver.serve(control_plane.policy(), own_addresses, servers, strategies);
     tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "names are no longer resolved");
+        }
+    });
+}
+
+/// Keeps the machine's own addresses from requests, also those that it gets while Envoy runs.
+fn guard(control_plane: &Arc<ControlPlane>, mut own_addresses: watch::Receiver<OwnAddresses>) {
+    let control_plane = Arc::clone(control_plane);
+    tokio::spawn(async move {
+        while own_addresses.changed().await.is_ok() {
+            control_plane.replace_own_addresses(own_addresses.borrow_and_update().clone());
         }
     });
 }

@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use weir_policy::{Effect, Host, Mode, Policy};
 
-use crate::address_space;
+use crate::own_addresses::OwnAddresses;
 
 /// Given in place of addresses that no rule admits: the guard refuses it, so that the client reads why, and nobody
 /// answers there (RFC 7600, section 4.8: the IPv4 dummy address; RFC 6666: the discard prefix).
 const NOWHERE: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)), IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1))];
 
-/// What the allow rules of a name admit beside public addresses, rule by rule.
+/// What the allow rules of a name admit beside public addresses that are not the machine's own, rule by rule.
 pub(crate) struct Admitted {
     rules: Vec<Vec<IpNet>>,
 }
@@ -42,13 +42,13 @@ impl Admitted {
     /// what every rule admits; and all of it is listed or all of it public, because the guard judges them differently.
     /// Where nothing is left it is one address that some rule admits: alone, it is judged by the guard. Where no rule
     /// admits any it is an address that every guard refuses.
-    pub(crate) fn filter(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+    pub(crate) fn filter(&self, addresses: &[IpAddr], own: &OwnAddresses) -> Vec<IpAddr> {
         let lists =
             |rule: &Vec<IpNet>, address: &IpAddr| rule.iter().any(|network| network.contains(address));
         let by_all =
             |address: &IpAddr| !self.rules.is_empty() && self.rules.iter().all(|rule| lists(rule, address));
         let (public, inner): (Vec<IpAddr>, Vec<IpAddr>) =
-            addresses.iter().copied().partition(|address| address_space::is_public(*address));
+            addresses.iter().copied().partition(|address| own.is_public(*address));
         let listed: Vec<IpAddr> = inner.iter().copied().filter(by_all).collect();
         if !listed.is_empty() {
             return listed;
@@ -73,6 +73,7 @@ allowed_domains: [public.example]
 rules:
   - {id: own, effect: allow, hosts: [own.example], addresses: [10.1.0.0/16, 'fd00::/8']}
   - {id: other, effect: allow, hosts: [other.example], addresses: [127.0.0.1]}
+  - {id: self, effect: allow, hosts: [self.example], addresses: [9.9.9.9]}
   - {id: wide, effect: allow, hosts: [two.example], paths: [/a], addresses: [10.1.0.0/16, 10.2.0.1]}
   - {id: narrow, effect: allow, hosts: [two.example], paths: [/b], addresses: [10.2.0.1]}
   - {id: forbidden, effect: deny, hosts: [denied.example]}
@@ -83,10 +84,12 @@ rules:
         weir_policy::compile(source).unwrap_or_else(|faults| panic!("{faults}"))
     }
 
+    /// On a machine with the addresses 9.9.9.9 and 2620:fe::9.
     fn filtered(policy: &Policy, host: &str, addresses: &[&str]) -> Option<Vec<String>> {
+        let own = OwnAddresses::new(["9.9.9.9/32", "2620:fe::9/128"].map(|own| own.parse().unwrap()));
         let host = Host::parse(host.as_bytes()).unwrap();
         let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let given = Admitted::of(policy, &host)?.filter(&addresses);
+        let given = Admitted::of(policy, &host)?.filter(&addresses, &own);
         Some(given.iter().map(ToString::to_string).collect())
     }
 
@@ -119,6 +122,14 @@ rules:
             is("public.example", &[address], &["192.0.0.8", "100::1"]);
         }
         is("public.example", &[], &[]);
+    }
+
+    #[test]
+    fn the_machines_own_addresses_are_for_who_lists_them() {
+        is("public.example", &["9.9.9.9"], &["192.0.0.8", "100::1"]);
+        is("public.example", &["9.9.9.9", "9.9.9.10", "2620:fe::9"], &["9.9.9.10"]);
+        is("self.example", &["9.9.9.9", "9.9.9.10"], &["9.9.9.9"]);
+        is("other.example", &["9.9.9.9", "8.8.8.8"], &["8.8.8.8"]);
     }
 
     #[test]

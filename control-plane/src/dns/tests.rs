@@ -58,6 +58,7 @@ struct Served {
     address: SocketAddr,
     zone: Zone,
     policy: watch::Sender<Arc<Policy>>,
+    own: watch::Sender<OwnAddresses>,
 }
 
 fn policy(source: &str) -> Arc<Policy> {
@@ -71,8 +72,9 @@ impl Served {
         let resolver = Resolver::bind().await.unwrap();
         let address = resolver.address();
         let sender = watch::Sender::new(policy(source));
-        tokio::spawn(resolver.serve(sender.subscribe(), servers, BTreeSet::new));
-        Self { address, zone, policy: sender }
+        let own = watch::Sender::new(OwnAddresses::default());
+        tokio::spawn(resolver.serve(sender.subscribe(), own.subscribe(), servers, BTreeSet::new));
+        Self { address, zone, policy: sender, own }
     }
 
     fn set(&self, name: &str, addresses: &[&str]) {
@@ -145,6 +147,15 @@ async fn an_edit_of_the_policy_counts_for_what_was_looked_up_before() {
     assert_eq!(served.both("a.example.").await, ["8.8.8.8"]);
     served.policy.send_replace(policy("allowed_domains: [b.example]"));
     assert_eq!(served.both("a.example.").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_address_that_becomes_the_machines_own_is_kept_back_at_once() {
+    let served = Served::start("allowed_domains: [a.example]").await;
+    served.set("a.example", &["8.8.8.8", "8.8.4.4"]);
+    assert_eq!(served.both("a.example.").await, ["8.8.8.8", "8.8.4.4"]);
+    served.own.send_replace(OwnAddresses::new(["8.8.8.8/32".parse().unwrap()]));
+    assert_eq!(served.both("a.example.").await, ["8.8.4.4"]);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The address guard: after the name is resolved, only public addresses, and those that the rule lists.
+//! The address guard: after the name is resolved, only public addresses that are not the machine's own, and those that
+//! the rule lists.
 //!
 //! An RBAC filter behind the forward-proxy filter, over the address that this one saved. Its action is ALLOW:
 //! where Envoy gives no address to look at (sub-clusters, measured on 1.37.0 to 1.40.0) nothing matches and the
@@ -54,7 +55,7 @@ pub(super) fn resource(gateway: &Gateway) -> Resource {
     let public = Policy {
         permissions: vec![all_of(vec![
             any_of(address_space::unicast()),
-            not(any_of(address_space::not_public())),
+            not(any_of(address_space::not_public().chain(gateway.own_addresses.iter()))),
         ])],
         principals: vec![Principal { identifier: Some(principal::Identifier::Any(true)) }],
         ..Policy::default()

@@ -13,6 +13,7 @@ use super::target::Target;
 use super::tls::{Handshake, Roots};
 use crate::dns::admitted::Admitted;
 use crate::dns::name_servers::NameServers;
+use crate::own_addresses::OwnAddresses;
 
 /// For one address: Envoy's own limit for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -24,6 +25,7 @@ const A_TENTH: u64 = 10;
 pub(super) struct Prober {
     pub(super) policy: Arc<Policy>,
     pub(super) servers: NameServers,
+    pub(super) own_addresses: OwnAddresses,
     pub(super) roots: Roots,
 }
 
@@ -35,6 +37,8 @@ pub(super) struct Probe {
     pub(super) addresses: Vec<IpAddr>,
     /// Those that are kept from it.
     refused: Vec<IpAddr>,
+    /// Whether one of those is public, and the machine's own.
+    leads_here: bool,
     pub(super) outcome: Outcome,
 }
 
@@ -57,23 +61,36 @@ impl Prober {
             (None, Ok(host)) => self.servers.addresses(&host).await.map(|found| found.0),
             (None, Err(error)) => {
                 let outcome = Outcome::Unresolved(error.to_string());
-                return Probe { target, addresses: Vec::new(), refused: Vec::new(), outcome };
+                return Probe {
+                    target,
+                    addresses: Vec::new(),
+                    refused: Vec::new(),
+                    leads_here: false,
+                    outcome,
+                };
             }
         };
         let found = match found {
             Ok(found) => found,
             Err(error) => {
                 let outcome = Outcome::Unresolved(error.to_string());
-                return Probe { target, addresses: Vec::new(), refused: Vec::new(), outcome };
+                return Probe {
+                    target,
+                    addresses: Vec::new(),
+                    refused: Vec::new(),
+                    leads_here: false,
+                    outcome,
+                };
             }
         };
         let host = Host::parse(target.host.as_bytes()).ok();
         let admitted = host.and_then(|host| Admitted::of(&self.policy, &host));
-        let given = admitted.map(|admitted| admitted.filter(&found)).unwrap_or_default();
+        let given = admitted.map(|admitted| admitted.filter(&found, &self.own_addresses)).unwrap_or_default();
         let (addresses, refused): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|address| given.contains(address));
         let outcome = self.connect(&target, &addresses).await;
-        Probe { target, addresses, refused, outcome }
+        let leads_here = refused.iter().any(|address| self.own_addresses.contains(*address));
+        Probe { target, addresses, refused, leads_here, outcome }
     }
 
     /// Tries one address after the other, as Envoy does.
@@ -106,7 +123,8 @@ impl Probe {
         let listed =
             |addresses: &[IpAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         if self.addresses.is_empty() && !self.refused.is_empty() {
-            let what = format!("`{}` leads inward, to {}", self.target.host, listed(&self.refused));
+            let inward = if self.leads_here { "to this machine itself" } else { "inward" };
+            let what = format!("`{}` leads {inward}, to {}", self.target.host, listed(&self.refused));
             let help = "requests get `address_not_allowed`; if that is meant, list the range in `addresses` of the rule";
             return vec![Finding::problem(about, what, help)];
         }
