@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::capabilities::Protocol;
 use crate::capacity::Capacity;
-use crate::resources::{buffers, names};
+use crate::resources::{buffers, dns_cache, names};
 
 /// Where an Envoy finds its control plane, and who it says it is.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,8 @@ impl Bootstrap<'_> {
 fn runtime() -> Value {
     json!({ "layers": [{ "name": "weir", "static_layer": {
         "http.max_requests_per_io_cycle": buffers::REQUESTS_AT_ONCE,
-        "overload.premature_reset_total_stream_count": buffers::RESETS
+        "overload.premature_reset_total_stream_count": buffers::RESETS,
+        dns_cache::RESOLVE_AGAIN: true
     } }] })
 }
 

@@ -12,6 +12,7 @@ mod lookups;
 mod message;
 pub mod name_servers;
 mod shared_addresses;
+mod turns;
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -34,7 +35,7 @@ use crate::capabilities::UpstreamTlsStrategy;
 use crate::own_addresses::OwnAddresses;
 
 /// Questions that wait for an answer at a time. One more is dropped, and Envoy asks again. There are two for each name;
-/// which of them cost a lookup is for `lookups` to say.
+/// which of them cost a lookup is for [`turns`] to say.
 const MOST_AT_ONCE: usize = 16_384;
 /// No question that Envoy asks is longer (RFC 1035, section 4.2.1).
 const LONGEST_QUESTION: usize = 512;

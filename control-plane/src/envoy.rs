@@ -80,6 +80,9 @@ impl Envoy {
             // Two Envoys on one machine must not share memory by accident.
             // A client can make Envoy warn of its request as often as it likes, with the request's path.
             .args(["--disable-hot-restart", "--log-level", "error"])
+            // What its resolver would take for settings beside those that it is served (resolv.conf(5)).
+            .env_remove("LOCALDOMAIN")
+            .env_remove("RES_OPTIONS")
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

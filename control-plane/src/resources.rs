@@ -15,7 +15,7 @@ pub mod buffers;
 mod cluster;
 mod connection_manager;
 mod decision_log;
-mod dns_cache;
+pub mod dns_cache;
 mod downstream_tls;
 mod filter_state;
 mod listener;

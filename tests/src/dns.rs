@@ -9,9 +9,12 @@ use anyhow::{Context, Result};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, Record, RecordType};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 /// Seconds that an answer may be kept.
 const TTL: u32 = 5;
+/// Bytes of questions that wait to be read.
+const RECEIVE_BUFFER: usize = 4 << 20;
 /// Longer than any query over UDP without EDNS.
 const LONGEST_QUERY: usize = 4096;
 
@@ -23,9 +26,24 @@ pub struct NameServer {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a name server does instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    Silence,
+    /// Nothing, to questions for addresses of IPv6.
+    SilenceForIpv6,
+    /// This code.
+    Code(ResponseCode),
+    /// Bytes that are no message.
+    Garbage,
+}
+
 #[derive(Debug, Default)]
 struct Zone {
     names: BTreeMap<String, Vec<IpAddr>>,
+    /// By the name itself, or one above it.
+    faults: BTreeMap<String, Fault>,
     queries: BTreeMap<String, usize>,
     closed: bool,
 }
@@ -34,6 +52,8 @@ impl NameServer {
     /// Serves `names` on a free port of 127.0.0.1.
     pub fn start<N: Into<String>>(names: impl IntoIterator<Item = (N, Vec<IpAddr>)>) -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no UDP port for the name server")?;
+        // A burst of questions must not be lost where the machine is busy. Beyond its own limit only root has more.
+        set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).ok();
         let address = socket.local_addr()?;
         let names = names.into_iter().map(|(name, addresses)| (name.into(), addresses)).collect();
         let zone = Arc::new(Mutex::new(Zone { names, ..Zone::default() }));
@@ -50,6 +70,15 @@ impl NameServer {
     /// Sets the addresses of a name from now on.
     pub fn set(&self, name: &str, addresses: Vec<IpAddr>) {
         lock(&self.zone).names.insert(name.to_owned(), addresses);
+    }
+
+    /// Answers like this for a name and all below it from now on, or as usual.
+    pub fn fail(&self, name: &str, fault: Option<Fault>) {
+        let mut zone = lock(&self.zone);
+        match fault {
+            Some(fault) => drop(zone.faults.insert(name.to_owned(), fault)),
+            None => drop(zone.faults.remove(name)),
+        }
     }
 
     /// Every name that was asked for.
@@ -84,14 +113,36 @@ fn serve(socket: &UdpSocket, zone: &Mutex<Zone>) {
         }
         let query = buffer.get(..length).and_then(|bytes| Message::from_vec(bytes).ok());
         // What is no DNS message gets no answer, as from any name server.
-        if let Some(bytes) = query.and_then(|query| zone.answer(&query).to_vec().ok()) {
+        if let Some(bytes) = query.and_then(|query| zone.answer(&query)) {
             socket.send_to(&bytes, client).ok();
         }
     }
 }
 
 impl Zone {
-    fn answer(&mut self, query: &Message) -> Message {
+    fn answer(&mut self, query: &Message) -> Option<Vec<u8>> {
+        let mut answer = self.message(query);
+        let question = query.queries.first()?;
+        match self.fault(&question.name().to_ascii().to_ascii_lowercase()) {
+            Some(Fault::Silence) => return None,
+            Some(Fault::SilenceForIpv6) if question.query_type() == RecordType::AAAA => return None,
+            Some(Fault::Code(code)) => {
+                answer.answers.clear();
+                answer.metadata.response_code = code;
+            }
+            Some(Fault::Garbage) => return Some(query.metadata.id.to_be_bytes().repeat(7)),
+            Some(Fault::SilenceForIpv6) | None => {}
+        }
+        answer.to_vec().ok()
+    }
+
+    fn fault(&self, name: &str) -> Option<Fault> {
+        let name = name.trim_end_matches('.');
+        let above = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]);
+        std::iter::once(name).chain(above).find_map(|name| self.faults.get(name).copied())
+    }
+
+    fn message(&mut self, query: &Message) -> Message {
         let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
         answer.metadata.authoritative = true;
         answer.metadata.recursion_desired = query.metadata.recursion_desired;

@@ -32,7 +32,7 @@ pub use control_group::ControlGroup;
 pub use deadline::Deadline;
 pub use decision::Decision;
 pub use dialler::{Dialled, Dialler};
-pub use dns::NameServer;
+pub use dns::{Fault, NameServer};
 pub use envoy::{EnvoyBinary, VERSIONS};
 pub use flood::Flood;
 pub use gateway::{Gateway, Run, SEARCH_DOMAIN, weir_command};

@@ -45,6 +45,7 @@ mod refusals;
 mod rego;
 mod served_envoy;
 mod served_paths;
+mod silent_names;
 mod smuggling;
 mod start_errors;
 mod streams;

@@ -1,6 +1,9 @@
 //! What the name servers say, asked once for both families and kept for a while.
 //!
-//! Both families come from one lookup: what Envoy is given of one depends on what the other holds.
+//! Both families come from one lookup: what Envoy is given of one depends on what the other holds. A lookup ends within
+//! [`WITHIN`], and everybody who asks meanwhile waits for that one. A failure is kept for a second, so that it passes
+//! when its cause does; a name whose name servers stay silent is asked for less and less often, and fails at once
+//! between.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use weir_policy::Host;
 
-use super::name_servers::{LookupError, NameServers};
+use super::name_servers::{LookupError, NameServers, WITHIN};
+use super::turns::Turns;
 
 /// Names that are known at a time: as many as Envoy's own cache holds.
 const MOST_NAMES: usize = 16_384;
@@ -18,6 +22,10 @@ const MOST_NAMES: usize = 16_384;
 const KEPT_AT_LEAST: Duration = Duration::from_secs(5);
 /// And at most, so that an edit of the policy soon reaches what Envoy keeps.
 const KEPT_AT_MOST: Duration = Duration::from_secs(60);
+/// How long a failure is kept.
+const FAILURE_KEPT: Duration = Duration::from_secs(1);
+/// How often that doubles while the name servers are silent: up to 16 seconds.
+const MOST_DOUBLINGS: u32 = 4;
 
 /// The outcome of a lookup, and until when it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,71 +34,97 @@ pub(super) enum Found {
     Addresses { addresses: Vec<IpAddr>, until: Instant },
     /// There is no such name, or it has no address.
     Nothing { until: Instant },
-    /// No name server could tell.
-    Failed { until: Instant },
+    /// No name server could tell. `silences` counts the lookups in a row that ended without an answer.
+    Failed { until: Instant, silences: u32 },
 }
 
 impl Found {
     fn until(&self) -> Instant {
         match self {
-            Self::Addresses { until, .. } | Self::Nothing { until } | Self::Failed { until } => *until,
+            Self::Addresses { until, .. } | Self::Nothing { until } | Self::Failed { until, .. } => *until,
+        }
+    }
+
+    fn silences(&self) -> u32 {
+        match self {
+            Self::Failed { silences, .. } => *silences,
+            Self::Addresses { .. } | Self::Nothing { .. } => 0,
         }
     }
 }
 
-/// A lookup that is under way, or done.
-type Entry = Arc<OnceCell<Arc<Found>>>;
+/// A lookup that is under way, or done, and the silences before it.
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    found: Arc<OnceCell<Arc<Found>>>,
+    silences: u32,
+}
 
 #[derive(Debug)]
 pub(super) struct Lookups {
     servers: NameServers,
+    turns: Arc<Turns>,
     entries: Mutex<HashMap<Host, Entry>>,
 }
 
 impl Lookups {
     pub(super) fn new(servers: NameServers) -> Self {
-        Self { servers, entries: Mutex::default() }
+        Self { servers, turns: Arc::default(), entries: Mutex::default() }
     }
 
     /// Asks for a name, or waits for who is asking already, or remembers.
     pub(super) async fn find(&self, host: &Host) -> Arc<Found> {
-        match self.entry(host, Instant::now()) {
-            Some(entry) => Arc::clone(entry.get_or_init(|| async { Arc::new(self.ask(host).await) }).await),
-            None => Arc::new(Found::Failed { until: Instant::now() }),
-        }
+        let Some(Entry { found, silences }) = self.entry(host, Instant::now()) else {
+            return Arc::new(Found::Failed { until: Instant::now(), silences: 0 });
+        };
+        // Whoever waits holds the size of this: a lookup is large, and only one of them makes it.
+        let ask = || async { Arc::new(Box::pin(self.ask(host, silences)).await) };
+        Arc::clone(found.get_or_init(ask).await)
     }
 
     /// None when too many names are known.
     fn entry(&self, host: &Host, now: Instant) -> Option<Entry> {
-        let is_over = |entry: &Entry| entry.get().is_some_and(|found| found.until() <= now);
+        let is_over = |entry: &Entry| entry.found.get().is_some_and(|found| found.until() <= now);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.get(host).filter(|entry| !is_over(entry)) {
-            return Some(Arc::clone(entry));
+        let known = entries.get(host);
+        if let Some(entry) = known.filter(|entry| !is_over(entry)) {
+            return Some(entry.clone());
         }
-        if entries.len() >= MOST_NAMES {
+        let silences = known.and_then(|entry| entry.found.get()).map_or(0, |found| found.silences());
+        if known.is_none() && entries.len() >= MOST_NAMES {
             entries.retain(|_, entry| !is_over(entry));
+            if entries.len() >= MOST_NAMES {
+                tracing::warn!(%host, "too many names are in use at a time to resolve another one");
+                return None;
+            }
         }
-        if entries.len() >= MOST_NAMES {
-            tracing::warn!(%host, "too many names are in use at a time to resolve another one");
-            return None;
-        }
-        let entry = Entry::default();
-        entries.insert(*host, Arc::clone(&entry));
+        let entry = Entry { silences, ..Entry::default() };
+        entries.insert(*host, entry.clone());
         Some(entry)
     }
 
-    async fn ask(&self, host: &Host) -> Found {
-        let answer = self.servers.addresses(host).await;
+    async fn ask(&self, host: &Host, silences: u32) -> Found {
+        let looked = self.turns.run(host, silences, self.servers.addresses(host));
+        let answer = match tokio::time::timeout(WITHIN, looked).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(LookupError::Busy),
+            Err(_elapsed) => Err(LookupError::Timeout),
+        };
         let now = Instant::now();
         match answer {
             Ok((addresses, valid_until)) => {
                 let until = valid_until.clamp(now + KEPT_AT_LEAST, now + KEPT_AT_MOST);
                 Found::Addresses { addresses, until }
             }
-            Err(LookupError::NoSuchName) => Found::Nothing { until: now + KEPT_AT_LEAST },
-            Err(error) => {
+            Err(LookupError::NoSuchName) => Found::Nothing { until: now + FAILURE_KEPT },
+            Err(error @ (LookupError::Timeout | LookupError::Busy)) => {
+                let until = now + FAILURE_KEPT * 2_u32.pow(silences.min(MOST_DOUBLINGS));
                 tracing::info!(%host, %error, "the name could not be resolved");
-                Found::Failed { until: now + KEPT_AT_LEAST }
+                Found::Failed { until, silences: silences.saturating_add(1) }
+            }
+            Err(error @ (LookupError::System(_) | LookupError::Failed(_))) => {
+                tracing::info!(%host, %error, "the name could not be resolved");
+                Found::Failed { until: now + FAILURE_KEPT, silences: 0 }
             }
         }
     }

@@ -1,0 +1,161 @@
+//! Names whose name server is silent, slow or wrong: they cost their own clients a bounded wait, and nobody else anything.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::{
+    Deadline, EnvoyBinary, Fault, Front, Gateway, Head, Origin, Run, ServerOptions, UpstreamHosts, Wire,
+};
+
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const SILENT: &str = "silent.weir.test";
+const IN_USE: &str = "used.weir.test";
+/// A client of a silent name waits for five seconds at most; the tests share two cores.
+const BOUNDED: Duration = Duration::from_secs(15);
+
+struct Names {
+    hosts: UpstreamHosts,
+    gateway: Gateway,
+    port: u16,
+    _origin: Origin,
+}
+
+impl Names {
+    fn start(envoy: &EnvoyBinary) -> Result<Self> {
+        let hosts = UpstreamHosts::start(ServerOptions::default())?;
+        let origin = Origin::start(&hosts, Front::Plain, answer)?;
+        let port = origin.port();
+        let rule = format!(
+            "rules: [{{id: r, effect: allow, hosts: ['*.weir.test', '*.other.test'], ports: [{port}], schemes: [http], \
+             addresses: [127.0.0.0/8]}}]"
+        );
+        let gateway = Run::new(envoy, &hosts, &rule)?.start()?;
+        Ok(Self { hosts, gateway, port, _origin: origin })
+    }
+
+    /// Asks for a name in a connection of its own, and does not wait.
+    fn begin(&self, name: &str) -> Result<Wire> {
+        let mut wire = Wire::connect(self.address()?)?;
+        let authority = format!("{name}:{}", self.port);
+        wire.write(format!("GET http://{authority}/ HTTP/1.1\r\nhost: {authority}\r\n\r\n"))?;
+        Ok(wire)
+    }
+
+    fn address(&self) -> Result<SocketAddr> {
+        self.gateway.address()
+    }
+
+    /// The status of a name, and why.
+    fn ask(&self, name: &str) -> Result<(String, Duration)> {
+        let asked = Instant::now();
+        let head = self.begin(name)?.expect_head().with_context(|| name.to_owned())?;
+        Ok((said(&head), asked.elapsed()))
+    }
+
+    fn answers(&self, name: &str) -> Result<()> {
+        self.hosts.dns.set(name, vec![V4]);
+        let (said, _) = self.ask(name)?;
+        ensure!(said == "200", "{name}: {said}");
+        Ok(())
+    }
+
+    /// A new name of another domain waits for its turn, and on a machine that is busy longer than it has.
+    fn answers_soon(&self, name: &str) -> Result<()> {
+        self.hosts.dns.set(name, vec![V4]);
+        Deadline::after(BOUNDED).poll_eq(name, &"200".to_owned(), || Ok(self.ask(name)?.0))
+    }
+
+    /// Asks for silent names, this many times, and meanwhile for a host in use and for others.
+    fn flood(&self, name: impl Fn(usize) -> String, count: usize) -> Result<()> {
+        self.hosts.dns.fail(SILENT, Some(Fault::Silence));
+        self.answers(IN_USE)?;
+        let started = Instant::now();
+        let waiting = (0..count).map(|number| self.begin(&name(number))).collect::<Result<Vec<_>>>()?;
+        self.answers(IN_USE)?;
+        self.answers_soon("new.other.test")?;
+        self.answers(IN_USE)?;
+        for mut wire in waiting {
+            let head = wire.expect_head()?;
+            ensure!(said(&head) == "503 dns_failure", "{head:#?}");
+        }
+        let waited = started.elapsed();
+        ensure!(waited < BOUNDED, "the last client waited for {waited:?}");
+        self.answers_soon("after.other.test")
+    }
+}
+
+fn answer(_: &Head, wire: &mut Wire) -> Result<()> {
+    wire.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes")
+}
+
+fn said(head: &Head) -> String {
+    let status = head.start.split(' ').nth(1).unwrap_or_default();
+    match head.header("x-weir-decision") {
+        Some(reason) => format!("{status} {reason}"),
+        None => status.to_owned(),
+    }
+}
+
+/// Envoy counts every request at its bound of waiting ones, 1,024 unless it is told another: with as many for one silent
+/// name, a host in use was `overloaded`.
+fn three_thousand_clients_of_a_silent_name_are_nobody_elses_concern(envoy: &EnvoyBinary) -> Result<()> {
+    Names::start(envoy)?.flood(|_| SILENT.to_owned(), 3000)
+}
+
+fn eleven_hundred_silent_names_are_nobody_elses_concern(envoy: &EnvoyBinary) -> Result<()> {
+    Names::start(envoy)?.flood(|number| format!("n{number}.{SILENT}"), 1100)
+}
+
+/// A name that fails, in whatever way, is there again a second or two after its name server is.
+fn a_failure_passes_when_its_cause_does(envoy: &EnvoyBinary) -> Result<()> {
+    let names = Names::start(envoy)?;
+    for (name, fault) in [
+        ("missing.weir.test", Fault::Code(hickory_proto::op::ResponseCode::NXDomain)),
+        ("failing.weir.test", Fault::Code(hickory_proto::op::ResponseCode::ServFail)),
+        ("refused.weir.test", Fault::Code(hickory_proto::op::ResponseCode::Refused)),
+        ("garbage.weir.test", Fault::Garbage),
+        ("lost.weir.test", Fault::Silence),
+    ] {
+        names.hosts.dns.set(name, vec![V4]);
+        names.hosts.dns.fail(name, Some(fault));
+        for _ in 0..2 {
+            assert_eq!(names.ask(name)?.0, "503 dns_failure", "{fault:?}");
+        }
+        names.hosts.dns.fail(name, None);
+        let mended = Instant::now();
+        Deadline::seconds(30).poll_eq(name, &"200".to_owned(), || Ok(names.ask(name)?.0))?;
+        // Two seconds, and what a busy machine adds. It was a minute.
+        assert!(mended.elapsed() < Duration::from_secs(10), "{fault:?}: {:?}", mended.elapsed());
+    }
+    Ok(())
+}
+
+/// What was resolved stays when its name server falls silent.
+fn a_name_server_that_falls_silent_costs_no_host_in_use(envoy: &EnvoyBinary) -> Result<()> {
+    let names = Names::start(envoy)?;
+    names.answers(IN_USE)?;
+    let asked = names.hosts.dns.queries(IN_USE);
+    names.hosts.dns.fail("weir.test", Some(Fault::Silence));
+    // Envoy asks again after half a minute.
+    Deadline::seconds(60).poll("another question", || {
+        let (said, _) = names.ask(IN_USE)?;
+        ensure!(said == "200", "{said}");
+        Ok((names.hosts.dns.queries(IN_USE) > asked).then_some(()))
+    })?;
+    names.answers(IN_USE)
+}
+
+fn a_question_for_ipv6_that_is_never_answered_does_not_cost_ipv4(envoy: &EnvoyBinary) -> Result<()> {
+    let names = Names::start(envoy)?;
+    names.hosts.dns.fail("half.weir.test", Some(Fault::SilenceForIpv6));
+    names.answers("half.weir.test")
+}
+
+on_oldest_and_newest_envoy!(
+    three_thousand_clients_of_a_silent_name_are_nobody_elses_concern,
+    eleven_hundred_silent_names_are_nobody_elses_concern,
+    a_failure_passes_when_its_cause_does,
+    a_name_server_that_falls_silent_costs_no_host_in_use,
+    a_question_for_ipv6_that_is_never_answered_does_not_cost_ipv4,
+);
