@@ -39,6 +39,7 @@ impl InvalidRequest {
         Self {
             reason: Reason::MalformedRequest,
             exactly: &[
+                "http.invalid_authority",
                 "low_version",
                 "missing_host_header",
                 "missing_path_rejected",

@@ -28,6 +28,10 @@ const FAILED: &str = "upstream_failure";
 /// There was no request to judge.
 const INVALID: &str = "invalid_request";
 
+/// Whatever else Envoy answers with a 400 and a word of its own, which the policy filter does not have. The decision log
+/// takes it for the same.
+const ANY_OTHER_400: &str = "response.code == 400 && response.code_details != ''";
+
 /// Before the policy filter has seen a request, its host is whatever the client sent.
 const UNJUDGED_REQUEST: &str = "";
 const JUDGED_REQUEST: &str = r#""host":"%REQ(:AUTHORITY)%","method":"%REQ(:METHOD)%","#;
@@ -57,6 +61,7 @@ pub(super) fn config() -> LocalReplyConfig {
     ];
     mappers.extend(UpstreamFailure::ALL.iter().map(failed));
     mappers.extend(InvalidRequest::ALL.iter().map(invalid));
+    mappers.push(mapper(cel(ANY_OTHER_400), INVALID, UNJUDGED_REQUEST, Reason::MalformedRequest));
     LocalReplyConfig { mappers, body_format: None }
 }
 
