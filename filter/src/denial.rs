@@ -33,7 +33,9 @@ pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
 fn body(ruling: &Ruling<'_>) -> Vec<u8> {
     let decision = &ruling.decision;
     let mut body = Object::new();
-    body.text("error", "denied_by_policy")
+    let error =
+        if decision.reason == Reason::MalformedRequest { "invalid_request" } else { "denied_by_policy" };
+    body.text("error", error)
         .text("reason", decision.reason.as_str())
         .optional_text("rule", decision.rule.as_ref().map(Rule::id))
         .bytes("host", ruling.host(), HOST_LIMIT)

@@ -47,6 +47,8 @@ pub struct Facts<'h> {
     pub to_proxy: bool,
     /// Whether it asks for a WebSocket.
     pub upgrades_to_websocket: bool,
+    /// Whether its length is written in a way that not every server reads alike.
+    pub ambiguous_length: bool,
     /// Whether this CONNECT stands for a TLS connection that is not opened. Its authority is where the client asked to
     /// go, and its server name is that of the connection.
     pub unopened: bool,
@@ -168,8 +170,10 @@ impl<'h> Facts<'h> {
                 }
             }
             _ => {
-                if name == b"upgrade" {
-                    self.upgrades_to_websocket = value.eq_ignore_ascii_case(b"websocket");
+                match name {
+                    b"upgrade" => self.upgrades_to_websocket = value.eq_ignore_ascii_case(b"websocket"),
+                    b"content-length" => self.ambiguous_length |= !is_plain_length(value),
+                    _ => {}
                 }
                 if keep == Keep::Headers {
                     // Envoy's codecs refuse a name that is no HTTP token. One that still came must not be overlooked by a
@@ -191,6 +195,16 @@ fn join<'h>(fact: &mut Cow<'h, [u8]>, value: &'h [u8]) {
         let joined = fact.to_mut();
         joined.push(0);
         joined.extend_from_slice(value);
+    }
+}
+
+/// Whether a length is a decimal number as RFC 9110, 8.6, has it, without leading zeros and below 10^18. Envoy takes
+/// more: a sign and spaces over HTTP/2 before 1.40, zeros, and numbers that are negative in 64 bits.
+fn is_plain_length(value: &[u8]) -> bool {
+    match value {
+        b"0" => true,
+        [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
     }
 }
 
@@ -257,6 +271,36 @@ mod tests {
         let facts = Facts::read(&headers, Keep::Headers).unwrap();
         assert_eq!(facts.headers, [("accept", b"*/*".as_slice())]);
         assert_eq!(facts.unwanted_headers, [] as [&[u8]; 0]);
+    }
+
+    #[test]
+    fn only_a_plain_number_is_a_length() {
+        for plain in ["0", "5", "10", "999999999999999999"] {
+            assert!(is_plain_length(plain.as_bytes()), "{plain}");
+        }
+        for odd in [
+            "",
+            "+5",
+            "-5",
+            " 5",
+            "5 ",
+            "\t5",
+            "005",
+            "00",
+            "0x5",
+            "5,5",
+            "5, 5",
+            "5.0",
+            "1000000000000000000",
+        ] {
+            assert!(!is_plain_length(odd.as_bytes()), "{odd}");
+        }
+    }
+
+    #[test]
+    fn one_odd_length_among_several_is_enough() {
+        let host = InMemory::plain().also_header("content-length", b"+5").also_header("content-length", b"5");
+        with_facts(&host, |facts| assert!(facts.ambiguous_length));
     }
 
     #[test]

@@ -110,6 +110,17 @@ impl Judge {
                 words: None,
             };
         }
+        // A server that reads another length takes the rest of the content for a request of its own, which nobody judged.
+        if facts.ambiguous_length {
+            let decision = Decision::deny(Reason::MalformedRequest, None, None);
+            return Ruling {
+                id,
+                policy_version: self.policy_version.as_deref(),
+                facts,
+                decision,
+                words: None,
+            };
+        }
         let mut words = None;
         let mut decision = match rego {
             _ if facts.asks_for_tunnel() => {
@@ -209,7 +220,9 @@ rules:
         assert_eq!(record["effect"], expected);
         if let Some(response) = host.response() {
             let body: serde_json::Value = serde_json::from_slice(&response.body).expect("a body of JSON");
-            assert_eq!(body["error"], "denied_by_policy");
+            let error =
+                if record["reason"] == "malformed_request" { "invalid_request" } else { "denied_by_policy" };
+            assert_eq!(body["error"], error);
             for key in ["reason", "rule", "decision_id", "host", "method", "path"] {
                 assert_eq!(body[key], record[key], "{key}");
             }
@@ -311,6 +324,22 @@ rules:
         let host = InMemory::tls(Some(b"a.example")).with_header(":scheme", b"http");
         allowed(&judge(), &host);
         assert_eq!(host.header(":scheme").as_deref(), Some(b"https".as_slice()));
+    }
+
+    #[test]
+    fn a_length_that_can_be_read_in_two_ways_is_refused_in_every_mode() {
+        for mode in ["enforce", "report", "open"] {
+            let document = format!("mode: {mode}\nallowed_domains: [a.example]");
+            let configuration = Configuration::try_from(plugin_configuration(&document, 0)).unwrap();
+            let judge = Judge::new(Some(configuration), Rc::default());
+            let ask = |length: &[u8]| {
+                InMemory::tls(Some(b"a.example"))
+                    .with_header(":authority", b"a.example")
+                    .also_header("content-length", length)
+            };
+            assert_eq!(denied(&judge, &ask(b"+5")), (400, "malformed_request".to_owned()), "{mode}");
+            allowed(&judge, &ask(b"5"));
+        }
     }
 
     #[test]

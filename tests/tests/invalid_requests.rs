@@ -46,6 +46,15 @@ fn refused(url: &str, host: &str) -> Vec<(&'static str, String, &'static str)> {
         ),
         ("two lengths", post("content-length: 5\r\ncontent-length: 6\r\n", "hello"), "malformed_request"),
         ("no number for a length", post("content-length: x\r\n", "hello"), "malformed_request"),
+        ("zeros before a length", post("content-length: 005\r\n", "hello"), "malformed_request"),
+        (
+            "a length of 64 bits",
+            post("content-length: 9223372036854775808\r\n", "hello"),
+            "malformed_request",
+        ),
+        ("a path in the host", format!("GET / HTTP/1.1\r\n{host}/x\r\n\r\n"), "malformed_request"),
+        ("a query in the host", format!("GET / HTTP/1.1\r\n{host}?x\r\n\r\n"), "malformed_request"),
+        ("a quoted host", format!("GET / HTTP/1.1\r\n{host}\"\r\n\r\n"), "malformed_request"),
         ("a CONNECT to a path", format!("CONNECT / HTTP/1.1\r\n{host}\r\n\r\n"), "malformed_request"),
         ("long headers", get(&root, &format!("x: {long}\r\n")), "request_too_large"),
         ("many headers", get(&root, &many), "request_too_large"),
@@ -180,6 +189,65 @@ fn requests_of_http_2_are_refused_alike(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
+/// Envoy refuses some lengths itself, and ends the connection; the filter answers the others.
+fn a_length_that_servers_may_read_in_two_ways_does_not_go_out_of_http_2(envoy: &EnvoyBinary) -> Result<()> {
+    let (_hosts, [plain, tls], gateway) = start(envoy)?;
+    let relay = TlsRelay::dial(&gateway, &tls.authority(), "h2")?;
+    let odd: [&[&[u8]]; 15] = [
+        &[b"+5"],
+        &[b" 5"],
+        &[b"5 "],
+        &[b"\t5"],
+        &[b"005"],
+        &[b"00"],
+        &[b"5,5"],
+        &[b"5, 5"],
+        &[b"0x5"],
+        &[b""],
+        &[b"-5"],
+        &[b"9223372036854775808"],
+        &[b"18446744073709551615"],
+        &[b"18446744073709551621"],
+        &[b"5", b"6"],
+    ];
+    let mut count = 0;
+    for (origin, scheme) in [(&plain, b"http".as_slice()), (&tls, b"https")] {
+        let authority = origin.authority();
+        for lengths in odd {
+            let mut fields = vec![
+                (":method", b"POST".as_slice()),
+                (":scheme", scheme),
+                (":authority", authority.as_bytes()),
+                (":path", b"/"),
+            ];
+            fields.extend(lengths.iter().map(|length| ("content-length", *length)));
+            let wire =
+                if scheme == b"http" { Wire::connect(gateway.address()?)? } else { relay.connect()? };
+            let mut http2 = Http2::open(wire)?;
+            http2.begin(&fields)?;
+            let content = http2.read_content();
+            count += 1;
+            let decision = gateway.decisions(count)?.pop().expect("as many as were waited for");
+            let text = lengths.iter().map(|length| length.escape_ascii().to_string()).collect::<Vec<_>>();
+            assert_eq!(
+                (decision.effect.as_str(), decision.reason.as_str()),
+                ("deny", "malformed_request"),
+                "{text:?}"
+            );
+            if !content.is_empty() {
+                let body: serde_json::Value = serde_json::from_slice(&content)?;
+                assert_eq!(
+                    (&body["error"], &body["reason"]),
+                    (&"invalid_request".into(), &"malformed_request".into()),
+                    "{text:?}"
+                );
+            }
+        }
+        assert_eq!(origin.wait_heads(0)?, [], "nothing went out");
+    }
+    Ok(())
+}
+
 /// Envoy answers at most two requests of a connection before the answers are written (`codec_error:
 /// Too_many_responses_queued`), and a denial is an answer at once. What is refused so is in the log.
 fn a_third_pipelined_denial_closes_the_connection_and_says_so_in_the_log(envoy: &EnvoyBinary) -> Result<()> {
@@ -213,6 +281,7 @@ fn a_method_of_ones_own_is_judged(envoy: &EnvoyBinary) -> Result<()> {
 on_oldest_and_newest_envoy!(
     what_is_no_request_gets_an_answer_with_the_reason_and_a_decision,
     requests_of_http_2_are_refused_alike,
+    a_length_that_servers_may_read_in_two_ways_does_not_go_out_of_http_2,
     a_third_pipelined_denial_closes_the_connection_and_says_so_in_the_log,
     a_method_of_ones_own_is_judged,
 );
