@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use weir_abi::{Action, Filter};
 
+/// Response trailers that no upstream may send, as with response headers (`control-plane/src/resources/route.rs`): a
+/// client may take trailers for headers (RFC 9110, 6.5.1).
+const RESPONSE_TRAILERS_REMOVED: [&[u8]; 2] = [b"alt-svc", b"x-weir-decision"];
+
 thread_local! {
     /// Envoy runs one instance of the module on each worker, for all its configurations.
     static INSTANCE: Rc<Instance> = Rc::default();
@@ -65,6 +69,11 @@ impl Filter for Plugin {
             Verdict::Continue => Action::Continue,
             Verdict::Stop => Action::Stop,
         }
+    }
+
+    /// Envoy's routes remove response headers, and cannot remove trailers.
+    fn response_trailers() -> bool {
+        RESPONSE_TRAILERS_REMOVED.iter().all(|name| weir_abi::remove_response_trailer(name).is_ok())
     }
 
     fn deleted(context: u32) {

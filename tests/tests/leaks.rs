@@ -185,6 +185,33 @@ fn a_client_reads_what_the_upstream_wrote_without_the_way_to_http_3(envoy: &Envo
     Ok(())
 }
 
+fn answer_with_trailers(_: &Head, wire: &mut Wire) -> Result<()> {
+    let trailers = ["alt-svc: h3=\":443\"", "x-weir-decision: forged", "x-weird: kept", "Alt-Svc: h2=\":1\""];
+    wire.write(format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n{}\r\n\r\n",
+        trailers.join("\r\n")
+    ))
+}
+
+fn a_client_reads_no_trailer_that_is_weirs_to_send(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let origin = |front| Origin::start(&hosts, front, answer_with_trailers);
+    let (plain, http1) = (origin(Front::Plain)?, origin(Front::Http1)?);
+    let gateway = Origin::gateway(envoy, &hosts, &[&plain, &http1])?;
+    let relay = TlsRelay::dial(&gateway, &http1.authority(), "http/1.1")?;
+    let to_proxy = Wire::connect(gateway.address()?)?;
+    for (origin, target, mut wire) in
+        [(&plain, plain.url("/"), to_proxy), (&http1, "/".to_owned(), relay.connect()?)]
+    {
+        let authority = origin.authority();
+        wire.write(format!("GET {target} HTTP/1.1\r\nhost: {authority}\r\nte: trailers\r\n\r\n"))?;
+        let head = wire.expect_head()?;
+        assert_eq!(head.start, "HTTP/1.1 200 OK");
+        assert_eq!(wire.read_content(&head, |_| {})?, ["x-weird: kept"]);
+    }
+    Ok(())
+}
+
 /// Frames that would lead a client around Weir: to HTTP/3 (RFC 7838), and to other hosts on one connection (RFC 8336).
 const ALTSVC: u8 = 10;
 const ORIGINS: u8 = 12;
@@ -259,6 +286,7 @@ on_oldest_and_newest_envoy!(
     header_bytes_that_are_not_utf_8_arrive_as_they_are,
     an_upstream_reads_nothing_else_behind_a_tunnel_or_before_an_upgrade,
     a_client_reads_what_the_upstream_wrote_without_the_way_to_http_3,
+    a_client_reads_no_trailer_that_is_weirs_to_send,
     frames_that_lead_around_weir_do_not_reach_the_client,
     weirs_own_answers_do_not_name_envoy,
 );

@@ -7,6 +7,8 @@ pub type Status = u32;
 
 /// `proxy_map_type_t`: the headers of the request.
 const REQUEST_HEADERS: u32 = 0;
+/// `proxy_map_type_t`: the trailers of the response.
+const RESPONSE_TRAILERS: u32 = 3;
 /// `proxy_buffer_type_t`: the configuration of the plugin.
 const PLUGIN_CONFIGURATION: u32 = 7;
 /// `proxy_metric_type_t`: a counter.
@@ -92,6 +94,15 @@ pub fn set_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
 pub fn remove_request_header(name: &[u8]) -> Result<(), Status> {
     // SAFETY: the host reads the slice during the call.
     done(unsafe { proxy_remove_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len()) })
+}
+
+/// Removes every value of a response trailer.
+///
+/// # Errors
+/// The host's status.
+pub fn remove_response_trailer(name: &[u8]) -> Result<(), Status> {
+    // SAFETY: the host reads the slice during the call.
+    done(unsafe { proxy_remove_header_map_value(RESPONSE_TRAILERS, name.as_ptr(), name.len()) })
 }
 
 /// Sets a property.

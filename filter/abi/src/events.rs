@@ -31,6 +31,9 @@ pub trait Filter {
     /// The headers of a request are there.
     fn request_headers(context: u32) -> Action;
 
+    /// The trailers of a response are there. False holds them back, and the end of the response with them.
+    fn response_trailers() -> bool;
+
     /// A context ended.
     fn deleted(context: u32);
 }
@@ -62,6 +65,12 @@ macro_rules! export {
             #[unsafe(no_mangle)]
             extern "C" fn proxy_on_request_headers(context: u32, _: u32, _: u32) -> $crate::Action {
                 <$filter as $crate::Filter>::request_headers(context)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_response_trailers(_: u32, _: u32) -> u32 {
+                // `FilterTrailersStatus`: 0 continues, 1 stops.
+                u32::from(!<$filter as $crate::Filter>::response_trailers())
             }
 
             #[unsafe(no_mangle)]
