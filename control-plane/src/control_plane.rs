@@ -20,6 +20,14 @@ use crate::proxy_credentials::AcceptedCredentials;
 use crate::resources::{Gateway, RegoPolicy};
 use crate::upstream_files::UpstreamFiles;
 
+/// A policy document that allows nothing.
+const NOTHING: &str = "rules: []";
+
+/// What an Envoy may send ahead on a stream and on a connection, in bytes. A worker's connection has two access logs of
+/// each listener.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
 /// Serves Envoys until it is dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
@@ -57,6 +65,14 @@ impl ControlPlane {
         self.policy.send_replace(Arc::clone(&policy));
         self.secrets.policy_changed();
         self.change(|gateway| (gateway.policy, gateway.upstream_files, gateway.rego) = (policy, files, rego));
+    }
+
+    /// Denies every request that begins from now on. To be called when the end is near: requests under way go on.
+    pub fn deny_everything(&self) {
+        match weir_policy::compile(NOTHING) {
+            Ok(nothing) => self.change(|gateway| (gateway.policy, gateway.rego) = (Arc::new(nothing), None)),
+            Err(faults) => tracing::error!(?faults, "the policy that denies everything is none"),
+        }
     }
 
     /// Verifies upstreams by these roots (PEM) from now on. Connections that were verified by others end.
@@ -116,6 +132,10 @@ impl ControlPlane {
             self.decisions.hosts_in_use().clone(),
         );
         let serving = Server::builder()
+            // An access log that waits for its window is one whose buffer fills. Each of a connection's streams has its own
+            // part of the connection's window, so that none waits for another.
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .add_service(discovery.into_service())
             .add_service(self.decisions.clone().into_service())
             .serve_with_incoming(UnixListenerStream::new(socket));

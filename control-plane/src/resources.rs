@@ -14,7 +14,7 @@ mod address_guard;
 pub mod buffers;
 mod cluster;
 mod connection_manager;
-mod decision_log;
+pub mod decision_log;
 pub mod dns_cache;
 mod downstream_tls;
 mod filter_state;

@@ -354,11 +354,12 @@ impl Gateway {
     }
 
     /// Waits for `count` decisions and returns them in the order in which their requests began, which Envoy's workers
-    /// need not tell them in; more than `count` is an error. A CONNECT that was let in is no decision.
+    /// need not tell them in; more than `count` is an error. A CONNECT that was let in is no decision, and a request that
+    /// is open has none yet.
     pub fn decisions(&self, count: usize) -> Result<Vec<Decision>> {
         let what = format!("{count} decisions of `weir run`");
         let lines = self.process.stdout().wait(Deadline::seconds(20), &what, |lines| {
-            let decisions: Vec<_> = lines.iter().filter(|line| line.starts_with('{')).cloned().collect();
+            let decisions: Vec<_> = lines.iter().filter(|line| is_decision(line)).cloned().collect();
             (decisions.len() >= count).then_some(decisions)
         })?;
         ensure!(lines.len() == count, "expected {count} decisions, got {lines:#?}");
@@ -420,6 +421,11 @@ impl Gateway {
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.process.stop()
     }
+}
+
+/// Whether a line is a decision's last word.
+fn is_decision(line: &str) -> bool {
+    line.starts_with('{') && !line.contains("\"phase\":")
 }
 
 /// The name and value of `export NAME='value'`.

@@ -2,6 +2,7 @@
 //!
 //! Ports are given by the kernel, waits have deadlines, and every child ends with the value that holds it.
 
+mod burst;
 mod certificate;
 mod client;
 mod control_group;
@@ -26,6 +27,7 @@ mod tls_matrix;
 mod tls_relay;
 mod wire;
 
+pub use burst::{Burst, Then};
 pub use certificate::{CertificateAuthority, ServerCertificate, bundle};
 pub use client::{Client, HttpVersion, Request, Response};
 pub use control_group::ControlGroup;

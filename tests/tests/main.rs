@@ -10,6 +10,7 @@ mod client_hellos;
 mod command;
 mod context_per_host;
 mod control_plane;
+mod decision_lines;
 mod demo;
 mod dns;
 mod doctor;

@@ -3,6 +3,7 @@
 mod certificates;
 mod credentials_file;
 mod error;
+mod missing_lines;
 mod output;
 mod policy_file;
 mod readiness;
@@ -20,6 +21,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::Context;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -51,6 +53,7 @@ use crate::runtime_folder::RuntimeFolder;
 use certificates::Certificates;
 use credentials_file::CredentialsFile;
 use error::RunError;
+use missing_lines::MissingLines;
 use output::Output;
 use policy_file::PolicyFile;
 use upstream_roots::UpstreamRoots;
@@ -62,10 +65,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Envoy's admin interface in the run's folder.
 const ADMIN_SOCKET: &str = "admin.sock";
-/// How long the last decisions may take to arrive after the command has ended.
-const LAST_DECISIONS: Duration = Duration::from_millis(100);
-/// How long all of them may take.
-const LAST_DECISIONS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
@@ -248,7 +247,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let proxy = Proxy { address: listen, user_information: user.as_ref().map(|user| user.as_str()) };
     let environment = Environment::new(proxy, &trust, |name| std::env::var_os(name));
     let output = Output::new(arguments.json, arguments.command.is_empty(), probed);
-    let mut decisions = control_plane.decisions().subscribe();
+    let log = control_plane.decisions();
+    let mut lines = log.lines().context("somebody else prints the decisions")?;
+    let missing = MissingLines::new(log.clone(), Admin::new(&runtime.file(ADMIN_SOCKET)));
+    let watching = tokio::spawn(missing.clone().watch());
     let mut command = match arguments.command.split_first() {
         Some((program, rest)) => Some(spawn(program, rest, &environment, open_files)?),
         None => {
@@ -266,7 +268,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 return Err(error);
             }
-            decision = decisions.recv() => { output.decision(decision); }
+            Some(line) = lines.next() => output.line(&line),
             // A terminal sends Ctrl-C to the command as well, and the command decides what it means.
             _ = interrupt.recv() => if command.is_none() { break ExitCode::Ok },
             _ = terminate.recv() => match &mut command {
@@ -275,15 +277,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             },
         }
     };
-    // Clients may go on for as long as Envoy does.
-    let end = tokio::time::Instant::now() + LAST_DECISIONS_WITHIN;
-    while let Ok(decision) =
-        tokio::time::timeout_at(end.min(tokio::time::Instant::now() + LAST_DECISIONS), decisions.recv()).await
-    {
-        if !output.decision(decision) || tokio::time::Instant::now() >= end {
-            break;
-        }
-    }
+    watching.abort();
+    // What is let out from now on would have no line.
+    control_plane.deny_everything();
+    missing.settle(&mut lines, &output).await;
     envoy.stop().await?;
     Ok(code)
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use envoy_types::pb::envoy::config::core::v3::{Address, address, socket_address};
-use envoy_types::pb::envoy::data::accesslog::v3::{AccessLogCommon, HttpAccessLogEntry};
+use envoy_types::pb::envoy::data::accesslog::v3::{AccessLogCommon, AccessLogType, HttpAccessLogEntry};
 use envoy_types::pb::google::protobuf::{Any, BytesValue, StringValue};
 use prost::Message;
 use serde::{Deserialize, Serialize};
@@ -54,11 +54,30 @@ pub struct Record {
     pub would_deny: bool,
 }
 
+/// What a line tells of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The request was forwarded and is under way: another line follows at its end, unless Weir ends before.
+    Open,
+    /// The request has ended.
+    End,
+}
+
+impl Phase {
+    fn is_end(&self) -> bool {
+        *self == Self::End
+    }
+}
+
 /// A line of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
     /// When the request came, in milliseconds since 1970.
     pub time: u64,
+    /// `open`; left out of the line of a request that has ended.
+    #[serde(skip_serializing_if = "Phase::is_end")]
+    pub phase: Phase,
     /// What was decided. Its effect and reason are Envoy's where Envoy refused after the filter had allowed.
     #[serde(flatten)]
     pub record: Record,
@@ -87,13 +106,25 @@ pub struct Decision {
 
 impl Decision {
     /// Reads an access log entry. `None` for what is no decision: a tunnel that was let in (what comes out of it
-    /// is judged by itself), and bytes that never became a request.
+    /// is judged by itself), bytes that never became a request, and a request that is open without having been
+    /// forwarded.
     pub fn of_entry(listener: &str, entry: &HttpAccessLogEntry) -> Option<Self> {
+        Self::read(listener, entry, &mut false)
+    }
+
+    /// The same, and whether the entry is the last one of something that the filter let out.
+    pub(super) fn read(listener: &str, entry: &HttpAccessLogEntry, let_out: &mut bool) -> Option<Self> {
         let common = entry.common_properties.as_ref()?;
         let response = entry.response.as_ref();
         let details = response.map(|response| response.response_code_details.clone()).unwrap_or_default();
         let status = response.and_then(|response| response.response_code).map_or(0, |code| code.value);
-        let mut record = record(common).or_else(|| unrecorded(entry, status, &details))?;
+        let phase = phase(common);
+        let ended = || (phase == Phase::End).then(|| unrecorded(entry, status, &details)).flatten();
+        let mut record = record(common).or_else(ended)?;
+        if phase == Phase::Open && record.effect != "allow" {
+            return None;
+        }
+        *let_out = phase == Phase::End && record.effect == "allow";
         let is_tunnel = record.method == "CONNECT" && listener != names::PASSTHROUGH_LISTENER;
         if is_tunnel && record.effect == "allow" {
             return None;
@@ -116,6 +147,7 @@ impl Decision {
         }
         Some(Self {
             time: milliseconds(common),
+            phase,
             listener: listener.to_owned(),
             client: common.downstream_remote_address.as_ref().and_then(socket),
             status,
@@ -128,6 +160,10 @@ impl Decision {
             record,
         })
     }
+}
+
+fn phase(common: &AccessLogCommon) -> Phase {
+    if common.access_log_type == AccessLogType::DownstreamPeriodic as i32 { Phase::Open } else { Phase::End }
 }
 
 fn upstream_names(common: &AccessLogCommon, record: &Record, details: &str) -> Vec<String> {
@@ -226,7 +262,7 @@ fn socket(address: &Address) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use envoy_types::pb::envoy::data::accesslog::v3::{
         HttpRequestProperties, HttpResponseProperties, ResponseFlags,
     };
@@ -236,6 +272,12 @@ mod tests {
     use super::*;
 
     const ALLOWED: &str = r#"{"effect":"allow","reason":"allowed","rule":"r","decision_id":"1","policy_version":"2","host":"a.example","port":443,"scheme":"https","method":"GET","path":"/"}"#;
+
+    /// A decision of this effect.
+    pub(crate) fn decision(effect: &str) -> Decision {
+        let record = ALLOWED.replace("allow\"", &format!("{effect}\""));
+        Decision::of_entry("weir_intercept", &entry(&record, "via_upstream", 200)).unwrap()
+    }
 
     fn entry(record: &str, details: &str, status: u32) -> HttpAccessLogEntry {
         let record = pack_any(StringValue { value: record.to_owned() });
@@ -264,6 +306,22 @@ mod tests {
         )
         .unwrap();
         assert_eq!(failed.upstream_names, [""; 0]);
+    }
+
+    #[test]
+    fn an_open_request_has_a_line_that_says_so_and_only_if_it_was_forwarded() {
+        let open = |record: &str| {
+            let mut entry = entry(record, "", 0);
+            entry.common_properties.as_mut().unwrap().access_log_type =
+                AccessLogType::DownstreamPeriodic as i32;
+            Decision::of_entry("weir_intercept", &entry)
+        };
+        let line = |decision: &Decision| serde_json::to_value(decision).unwrap();
+        assert_eq!(line(&open(ALLOWED).unwrap())["phase"], "open");
+        assert_eq!(open(&ALLOWED.replace("allow\"", "deny\"")), None);
+        assert_eq!(open("no record"), None);
+        let ended = Decision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
+        assert_eq!(line(&ended).get("phase"), None, "a line reads as before");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The access log service (ALS) that Envoy sends its entries to.
 
+use std::sync::{Arc, OnceLock};
+
+use envoy_types::pb::envoy::data::accesslog::v3::HttpAccessLogEntry;
 use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::{
     AccessLogService, AccessLogServiceServer,
 };
@@ -9,29 +12,52 @@ use tokio::sync::broadcast;
 use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Decision;
+use super::account::Account;
 use super::hosts_in_use::HostsInUse;
+use super::lines::{self, LineSender, Lines};
+use super::{Arrived, Decision};
 
-/// Decisions that a slow reader may be behind before it misses some.
+/// Decisions that a slow follower may be behind before it misses some.
 const PENDING_DECISIONS: usize = 4096;
+/// Bytes of a message: Envoy sends what its buffer holds in one (`resources/decision_log.rs`), of 16 MiB and an entry at
+/// most.
+const LONGEST_MESSAGE: usize = 32 << 20;
 
 /// Collects decisions and hands them to whoever listens.
 #[derive(Debug, Clone)]
 pub struct DecisionLog {
     decisions: broadcast::Sender<Decision>,
+    lines: Arc<OnceLock<LineSender>>,
+    account: Arc<Account>,
     hosts_in_use: HostsInUse,
 }
 
 impl Default for DecisionLog {
     fn default() -> Self {
-        Self { decisions: broadcast::channel(PENDING_DECISIONS).0, hosts_in_use: HostsInUse::default() }
+        Self {
+            decisions: broadcast::channel(PENDING_DECISIONS).0,
+            lines: Arc::default(),
+            account: Arc::default(),
+            hosts_in_use: HostsInUse::default(),
+        }
     }
 }
 
 impl DecisionLog {
-    /// Follows the decisions from now on.
+    /// Follows the decisions from now on, for those who may miss some.
     pub fn subscribe(&self) -> broadcast::Receiver<Decision> {
         self.decisions.subscribe()
+    }
+
+    /// Every line from now on, for the one who prints them. `None` if somebody has them. To be called within a runtime.
+    pub fn lines(&self) -> Option<Lines> {
+        let (sender, lines) = lines::lines();
+        self.lines.set(sender).ok().map(|()| lines)
+    }
+
+    /// How much has arrived so far.
+    pub fn arrived(&self) -> Arrived {
+        self.account.arrived()
     }
 
     /// The hosts that the nodes go to.
@@ -41,7 +67,24 @@ impl DecisionLog {
 
     /// As a gRPC service.
     pub fn into_service(self) -> AccessLogServiceServer<Self> {
-        AccessLogServiceServer::new(self)
+        AccessLogServiceServer::new(self).max_decoding_message_size(LONGEST_MESSAGE)
+    }
+
+    async fn take(&self, node: &str, listener: &str, entry: &HttpAccessLogEntry) {
+        let mut let_out = false;
+        let Some(decision) = Decision::read(listener, entry, &mut let_out) else {
+            self.account.entry(let_out);
+            return;
+        };
+        if !self.account.decision(&decision.record.decision_id, decision.phase, let_out) {
+            return;
+        }
+        self.hosts_in_use.note(node, entry, &decision);
+        // Nobody listening is no failure.
+        let _ = self.decisions.send(decision.clone());
+        if let Some(lines) = self.lines.get() {
+            lines.send(decision).await;
+        }
     }
 }
 
@@ -61,10 +104,7 @@ impl AccessLogService for DecisionLog {
             }
             let Some(LogEntries::HttpLogs(entries)) = message.log_entries else { continue };
             for entry in &entries.log_entry {
-                let Some(decision) = Decision::of_entry(&listener, entry) else { continue };
-                self.hosts_in_use.note(&node, entry, &decision);
-                // Nobody listening is no failure.
-                let _ = self.decisions.send(decision);
+                self.take(&node, &listener, entry).await;
             }
         }
         Ok(Response::new(StreamAccessLogsResponse {}))

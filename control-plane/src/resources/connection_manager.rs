@@ -132,7 +132,8 @@ fn manager(
             route_config_name: routes.to_owned(),
         })),
         http_filters: filters,
-        access_log: vec![decision_log::access_log(listener, capabilities)],
+        access_log: decision_log::access_logs(listener, capabilities),
+        access_log_options: Some(decision_log::options()),
         local_reply_config: Some(local_reply::config()),
         upgrade_configs: upgrades.iter().map(upgrade).collect(),
         http_protocol_options: Some(Http1ProtocolOptions {

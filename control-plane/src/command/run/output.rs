@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::sync::broadcast::error::RecvError;
 use weir_policy::Reason;
 
-use crate::decision_log::Decision;
+use crate::decision_log::decision::Phase;
+use crate::decision_log::denial_flood::MoreDenials;
+use crate::decision_log::{Decision, Line};
 use crate::environment::Environment;
 use crate::output_stream;
 use crate::report::printable;
@@ -50,35 +51,32 @@ impl Output {
         Ok(())
     }
 
-    /// Prints a decision; false when no more will come.
-    pub(super) fn decision(&self, decision: Result<Decision, RecvError>) -> bool {
-        match decision {
-            Ok(decision) if decision.record.host == self.hidden_host => true,
-            Ok(decision) if self.alone => {
-                output_stream::stdout().write(self.line(&decision) + "\n");
-                true
+    /// Prints a line.
+    pub(super) fn line(&self, line: &Line) {
+        let (shown, is_worth_telling) = match line {
+            Line::Decision(decision) if decision.record.host == self.hidden_host => return,
+            Line::Decision(decision) => {
+                let worth =
+                    decision.record.effect == "deny" || decision.record.reason != Reason::Allowed.as_str();
+                (if self.json { json(decision) } else { human(decision) }, worth)
             }
-            Ok(decision) => {
-                if decision.record.effect == "deny" || decision.record.reason != Reason::Allowed.as_str() {
-                    output_stream::stderr().write(format!("weir: {}\n", self.line(&decision)));
-                }
-                true
-            }
-            Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "decisions came faster than they could be printed");
-                true
-            }
-            Err(RecvError::Closed) => false,
+            Line::MoreDenials(more) => (if self.json { json(more) } else { more_denials(more) }, true),
+        };
+        if self.alone {
+            output_stream::stdout().write(shown + "\n");
+        } else if is_worth_telling {
+            output_stream::stderr().write(format!("weir: {shown}\n"));
         }
-    }
-
-    fn line(&self, decision: &Decision) -> String {
-        if self.json { json(decision) } else { human(decision) }
     }
 }
 
-fn json(decision: &Decision) -> String {
-    serde_json::to_string(decision).unwrap_or_default()
+fn json(line: &impl serde::Serialize) -> String {
+    serde_json::to_string(line).unwrap_or_default()
+}
+
+fn more_denials(more: &MoreDenials) -> String {
+    let MoreDenials { count, reason, effect, .. } = more;
+    format!("{effect:<5} {count} more requests  {reason}; they came faster than lines are printed")
 }
 
 fn human(decision: &Decision) -> String {
@@ -97,7 +95,12 @@ fn human(decision: &Decision) -> String {
     };
     let would_deny = if record.would_deny { "would be denied: " } else { "" };
     let reason = &record.reason;
-    let mut line = format!("{:<5} {} {request}  {would_deny}{reason}{rule}", record.effect, decision.status);
+    // An open request may have no status yet, and ends with another line.
+    let (word, status) = match decision.phase {
+        Phase::Open => ("open", "...".to_owned()),
+        Phase::End => (record.effect.as_str(), decision.status.to_string()),
+    };
+    let mut line = format!("{word:<5} {status} {request}  {would_deny}{reason}{rule}");
     if let Some(reason) = Reason::from_word(&record.reason).filter(|reason| *reason != Reason::Allowed) {
         line.push_str("; ");
         line.push_str(reason.hint());
