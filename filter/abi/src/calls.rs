@@ -2,20 +2,20 @@
 
 use std::ptr::null_mut;
 
-/// What the host says of a call that it did not carry out, as the ABI numbers it; never 0.
+/// The host's status for a call that failed, by the ABI's numbers; never 0.
 pub type Status = u32;
 
-/// `proxy_map_type_t`: the headers of the request.
+/// `proxy_map_type_t`: the request's headers.
 const REQUEST_HEADERS: u32 = 0;
 /// `proxy_map_type_t`: the trailers of the response.
 const RESPONSE_TRAILERS: u32 = 3;
-/// `proxy_buffer_type_t`: the configuration of the plugin.
+/// `proxy_buffer_type_t`: the plugin's configuration.
 const PLUGIN_CONFIGURATION: u32 = 7;
 /// `proxy_metric_type_t`: a counter.
 const COUNTER: u32 = 0;
 /// `proxy_log_level_t`: a warning.
 const WARNING: u32 = 3;
-/// No status of gRPC.
+/// The value for a response without a gRPC status.
 const NO_GRPC_STATUS: i32 = -1;
 
 #[link(wasm_import_module = "env")]
@@ -60,8 +60,8 @@ unsafe extern "C" {
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
 }
 
-/// All request headers: how many there are, then the sizes of each name and value, then each name and value with a byte
-/// of zero after it; numbers are of four bytes, little-endian.
+/// Returns all request headers: their number, then the sizes of each name and value, then each name and value
+/// followed by a zero byte. Numbers have four bytes, little-endian.
 ///
 /// # Errors
 /// The host's status.
@@ -125,7 +125,7 @@ pub fn call_foreign_function(name: &[u8], argument: &[u8]) -> Result<Vec<u8>, St
     })
 }
 
-/// Answers the request; `headers` as [`request_headers`] gives them.
+/// Responds to the request. `headers` has the form of [`request_headers`].
 ///
 /// # Errors
 /// The host's status.
@@ -146,7 +146,7 @@ pub fn send_local_response(status: u32, headers: &[u8], body: &[u8]) -> Result<(
     })
 }
 
-/// Defines a counter, or finds the one of this name, and gives its number.
+/// Defines a counter, or finds the one with this name, and returns its number.
 ///
 /// # Errors
 /// The host's status.
@@ -162,17 +162,17 @@ pub fn define_counter(name: &[u8]) -> Result<u32, Status> {
 /// # Errors
 /// The host's status.
 pub fn increment_counter(id: u32) -> Result<(), Status> {
-    // SAFETY: numbers alone.
+    // SAFETY: the call passes only numbers.
     done(unsafe { proxy_increment_metric(id, 1) })
 }
 
-/// Writes a warning to the host's log. Where it cannot be written, nobody can be told.
+/// Writes a warning to the host's log. A failure to write cannot be reported.
 pub fn warn(message: &str) {
     // SAFETY: the host reads the text during the call.
     let _ = unsafe { proxy_log(WARNING, message.as_ptr(), message.len()) };
 }
 
-/// The configuration of the plugin, of this many bytes.
+/// Returns the plugin's configuration, up to this many bytes.
 pub(crate) fn plugin_configuration(limit: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: the host writes to both pointers during the call.
     returned(|data, size| unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, limit, data, size) })
@@ -182,7 +182,7 @@ fn done(status: Status) -> Result<(), Status> {
     if status == 0 { Ok(()) } else { Err(status) }
 }
 
-/// Takes what a call returns; nothing at all is as good as no bytes.
+/// Takes the bytes that a call returns. A null pointer counts as no bytes.
 fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> Result<Vec<u8>, Status> {
     let (mut data, mut size) = (null_mut(), 0);
     done(call(&raw mut data, &raw mut size))?;

@@ -5,36 +5,37 @@ use std::ptr::NonNull;
 
 use crate::calls;
 
-/// What the host does next with a request.
+/// The host's next step for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Action {
-    /// Goes on with it.
+    /// The host continues with the request.
     Continue = 0,
-    /// Waits, with all that follows the headers: Envoy's `StopAllIterationAndWatermark`. Envoy takes the ABI's own
-    /// pause (1) for the same, unless a plugin asks otherwise (`allow_on_headers_stop_iteration`).
+    /// The host waits with the headers and all that follows: Envoy's `StopAllIterationAndWatermark`. Envoy treats the
+    /// ABI's own pause (1) alike, unless a plugin requests otherwise (`allow_on_headers_stop_iteration`).
     Stop = 4,
 }
 
-/// A module's answers to its host. Contexts are the host's numbers: one for each configuration, and one for each request.
+/// A module's reactions to its host. The host numbers contexts: one for each configuration, and one for each request.
 pub trait Filter {
-    /// The module was loaded.
+    /// Called after the module was loaded.
     fn started();
 
-    /// A context begins: one for a configuration if `parent` is 0, else one for a request that is under that
-    /// configuration. Envoy creates the latter when the headers of the request are there, and tells of them next, if at all.
+    /// Called at the start of a context: one for a configuration if `parent` is 0, else one for a request under that
+    /// configuration. Envoy creates the latter when it has the request's headers, and delivers them next, if at all.
     fn created(context: u32, parent: u32);
 
-    /// A context for a configuration is given it. False refuses it.
+    /// Called when a configuration's context gets its bytes. Returning false rejects them.
     fn configured(context: u32, configuration: Vec<u8>) -> bool;
 
-    /// The headers of a request are there.
+    /// Called with the headers of a request.
     fn request_headers(context: u32) -> Action;
 
-    /// The trailers of a response are there. False holds them back, and the end of the response with them.
+    /// Called with the trailers of a response. Returning false holds back the trailers, and with them the end of the
+    /// response.
     fn response_trailers() -> bool;
 
-    /// A context ended.
+    /// Called at the end of a context.
     fn deleted(context: u32);
 }
 
@@ -85,7 +86,7 @@ unsafe extern "C" {
     fn __wasm_call_ctors();
 }
 
-/// What must run before anything else of a module.
+/// Runs the initialisers that must precede all other code of a module.
 #[doc(hidden)]
 pub fn initialize() {
     // SAFETY: the linker's own function, called once, by `_initialize`, which the host calls once.
@@ -93,13 +94,14 @@ pub fn initialize() {
     std::panic::set_hook(Box::new(|panic| calls::warn(&panic.to_string())));
 }
 
-/// The configuration of this size; none, where the host does not give it, is as bad as an empty one.
+/// Returns the configuration of this size. If the host does not provide it, the result is empty, which is just as
+/// invalid.
 #[doc(hidden)]
 pub fn configuration(size: usize) -> Vec<u8> {
     calls::plugin_configuration(size).unwrap_or_default()
 }
 
-/// Memory that the host writes to and then gives away.
+/// Allocates memory that the host fills and then hands over.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     let Some(layout) = Layout::array::<u8>(size).ok().filter(|layout| layout.size() > 0) else {

@@ -1,11 +1,11 @@
-//! The proxy-wasm ABI 0.2.1 (<https://github.com/proxy-wasm/spec>), as much of it as Weir's filter needs.
+//! The part of the proxy-wasm ABI 0.2.1 (<https://github.com/proxy-wasm/spec>) that Weir's filter needs.
 //!
-//! The one crate with unsafe code, and it has little else: bytes go in and out, each call gives its status, and nothing
-//! panics. A module exports only what a `Filter` has: the host enters the VM for each function that a module exports,
-//! for bodies, responses and logs too, and each of these entries costs every request. Response trailers cost only the
-//! responses that have them.
+//! This is the one crate with unsafe code, and contains little else. Bytes go in and out, each call returns its
+//! status, and nothing panics. A module exports only the callbacks of a `Filter`. The host enters the VM for each
+//! exported function, for bodies, responses and logs too, and each of these entries costs every request. The callback
+//! for response trailers costs only the responses that have them.
 //!
-//! Natively it is empty.
+//! Native builds of this crate are empty.
 
 #[cfg(target_family = "wasm")]
 mod calls;
