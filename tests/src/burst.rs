@@ -1,4 +1,4 @@
-//! Many requests of HTTP/2 (RFC 9113) on one connection, in as few writes as possible.
+//! A client that sends many HTTP/2 requests (RFC 9113) on one connection, in as few writes as possible.
 
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -17,22 +17,22 @@ const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// Bytes of a frame that every peer takes.
+/// The frame size in bytes that every peer accepts.
 const FRAME: usize = 16_384;
 const CANCEL: u32 = 8;
 
-/// How the client's side of a request goes on after its headers.
+/// The client's action after a request's headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then<'a> {
-    /// It is taken back at once.
+    /// Resets the stream at once.
     Reset,
-    /// This content ends it.
+    /// Sends this content and ends the stream.
     End(&'a [u8]),
-    /// This content follows, and no end.
+    /// Sends this content and leaves the stream open.
     Open(&'a [u8]),
 }
 
-/// A connection and the requests that are not yet written.
+/// A connection, and the requests that are not written yet.
 #[derive(Debug)]
 pub struct Burst {
     wire: Wire,
@@ -43,12 +43,12 @@ pub struct Burst {
 }
 
 impl Burst {
-    /// Greets the proxy. What it answers is read and thrown away.
+    /// Sends the preface to the proxy. A thread reads the responses.
     pub fn open(proxy: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(proxy)?;
         let ended = Arc::default();
         let (reader, seen) = (stream.try_clone()?, Arc::clone(&ended));
-        // Ends with the connection.
+        // The thread ends with the connection.
         thread::spawn(move || read(reader, &seen));
         let mut burst =
             Self { wire: Wire::new(stream.try_clone()?)?, stream, unwritten: Vec::new(), next: 1, ended };
@@ -58,7 +58,7 @@ impl Burst {
         Ok(burst)
     }
 
-    /// Adds a request for plain HTTP, and gives the number of its stream.
+    /// Adds a request for plain HTTP, and returns its stream number.
     pub fn add(
         &mut self,
         method: &str,
@@ -77,7 +77,7 @@ impl Burst {
             (":path", path),
             ("user-agent", user_agent),
         ] {
-            // A literal, not for the table, not compressed (RFC 7541, 6.2.2).
+            // A literal field that is neither indexed nor compressed (RFC 7541, 6.2.2).
             block.push(0);
             text(&mut block, name);
             text(&mut block, value);
@@ -97,7 +97,7 @@ impl Burst {
         number
     }
 
-    /// Writes what was added. An error once the proxy has closed the connection.
+    /// Writes all added requests. Fails if the proxy has closed the connection.
     pub fn write(&mut self) -> Result<()> {
         self.wire.write(std::mem::take(&mut self.unwritten))
     }
@@ -120,12 +120,12 @@ impl Burst {
 
 impl Drop for Burst {
     fn drop(&mut self) {
-        // The reader ends with it; an error says that the connection has ended already.
+        // The reader ends with the connection. An error means that the connection has already ended.
         self.stream.shutdown(Shutdown::Both).ok();
     }
 }
 
-/// A string literal (RFC 7541, 5.2) with its length as an integer with a prefix of seven bits (5.1).
+/// Encodes a string literal (RFC 7541, 5.2), with its length as an integer with a prefix of seven bits (5.1).
 fn text(block: &mut Vec<u8>, text: &str) {
     let mut length = text.len();
     if length < 127 {
@@ -142,7 +142,7 @@ fn text(block: &mut Vec<u8>, text: &str) {
     block.extend(text.as_bytes());
 }
 
-/// Notes the streams that end, until the connection does.
+/// Records the streams that end, until the connection does.
 fn read(mut stream: TcpStream, ended: &Mutex<Vec<u32>>) {
     let mut next = || -> Result<()> {
         let mut head = [0; 9];

@@ -1,4 +1,4 @@
-//! A name server for the tests' own names: authoritative, over UDP, on loopback, with a count of what it was asked.
+//! A name server for the tests' own names: authoritative, over UDP, on loopback. It counts the queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -11,14 +11,14 @@ use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, Record, RecordType};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
-/// Seconds that an answer may be kept.
+/// The TTL of answers, in seconds.
 const TTL: u32 = 5;
-/// Bytes of questions that wait to be read.
+/// The size of the socket's receive buffer, in bytes of queries.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Longer than any query over UDP without EDNS.
+/// The buffer for a query, longer than any UDP query without EDNS.
 const LONGEST_QUERY: usize = 4096;
 
-/// A running name server. Names it does not know do not exist (NXDOMAIN).
+/// A running name server. It answers NXDOMAIN for unknown names.
 #[derive(Debug)]
 pub struct NameServer {
     address: SocketAddr,
@@ -26,23 +26,23 @@ pub struct NameServer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a name server does instead of an answer.
+/// The server's behaviour in place of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// Sends no answer.
     Silence,
-    /// Nothing, to questions for addresses of IPv6.
+    /// Sends no answer to queries for IPv6 addresses.
     SilenceForIpv6,
-    /// This code.
+    /// Answers with this response code.
     Code(ResponseCode),
-    /// Bytes that are no message.
+    /// Sends bytes that are not a DNS message.
     Garbage,
 }
 
 #[derive(Debug, Default)]
 struct Zone {
     names: BTreeMap<String, Vec<IpAddr>>,
-    /// By the name itself, or one above it.
+    /// Faults by the name itself or a parent of it.
     faults: BTreeMap<String, Fault>,
     queries: BTreeMap<String, usize>,
     closed: bool,
@@ -52,7 +52,7 @@ impl NameServer {
     /// Serves `names` on a free port of 127.0.0.1.
     pub fn start<N: Into<String>>(names: impl IntoIterator<Item = (N, Vec<IpAddr>)>) -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no UDP port for the name server")?;
-        // A burst of questions must not be lost where the machine is busy. Beyond its own limit only root has more.
+        // A burst of queries must not be lost on a busy machine. Only root may exceed the system's limit.
         set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).ok();
         let address = socket.local_addr()?;
         let names = names.into_iter().map(|(name, addresses)| (name.into(), addresses)).collect();
@@ -62,7 +62,7 @@ impl NameServer {
         Ok(Self { address, zone, thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -72,7 +72,7 @@ impl NameServer {
         lock(&self.zone).names.insert(name.to_owned(), addresses);
     }
 
-    /// Answers like this for a name and all below it from now on, or as usual.
+    /// Sets the fault of a name and all names below it. `None` means normal answers.
     pub fn fail(&self, name: &str, fault: Option<Fault>) {
         let mut zone = lock(&self.zone);
         match fault {
@@ -81,12 +81,12 @@ impl NameServer {
         }
     }
 
-    /// Every name that was asked for.
+    /// All names that were queried.
     pub fn asked(&self) -> BTreeSet<String> {
         lock(&self.zone).queries.keys().cloned().collect()
     }
 
-    /// How often `name` was asked for, every record type counted.
+    /// The number of queries for `name`, over all record types.
     pub fn queries(&self, name: &str) -> usize {
         lock(&self.zone).queries.get(name).copied().unwrap_or(0)
     }
@@ -95,7 +95,7 @@ impl NameServer {
 impl Drop for NameServer {
     fn drop(&mut self) {
         lock(&self.zone).closed = true;
-        // An empty datagram wakes the thread; if it cannot be sent, joining would wait for ever.
+        // An empty datagram wakes the thread. If it cannot be sent, joining the thread would wait for ever.
         let woken =
             UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(&[], self.address));
         if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
@@ -112,7 +112,7 @@ fn serve(socket: &UdpSocket, zone: &Mutex<Zone>) {
             return;
         }
         let query = buffer.get(..length).and_then(|bytes| Message::from_vec(bytes).ok());
-        // What is no DNS message gets no answer, as from any name server.
+        // Invalid messages get no answer, as from any name server.
         if let Some(bytes) = query.and_then(|query| zone.answer(&query)) {
             socket.send_to(&bytes, client).ok();
         }

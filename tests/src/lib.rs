@@ -1,6 +1,6 @@
 //! End-to-end harness: real Envoys, a real nginx, a real curl, and a name server, all on loopback.
 //!
-//! Ports are given by the kernel, waits have deadlines, and every child ends with the value that holds it.
+//! The kernel chooses free ports, every wait has a deadline, and dropping a value ends the child that it holds.
 
 mod burst;
 mod certificate;

@@ -1,4 +1,4 @@
-//! A client of HTTP/2 (RFC 9113) with as many streams as a test wants, written all at once.
+//! An HTTP/2 client (RFC 9113) that writes any number of streams at once.
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,10 +15,10 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const CANCEL: u32 = 8;
-/// The largest window that a connection may have, less the one that it begins with.
+/// The increment from the initial window of a connection to the largest possible one.
 const LARGEST_WINDOW: u32 = 0x7fff_ffff - 0xffff;
 
-/// A connection whose requests are all a GET of one URL.
+/// A connection whose requests are all GETs of one URL.
 #[derive(Debug)]
 pub struct ManyStreams {
     wire: Wire,
@@ -29,7 +29,7 @@ pub struct ManyStreams {
 }
 
 impl ManyStreams {
-    /// Greets. The other end may send `window` bytes of each answer ahead.
+    /// Sends the preface. The peer may send `window` bytes of each response in advance.
     pub fn open(
         mut wire: Wire,
         window: u32,
@@ -47,20 +47,20 @@ impl ManyStreams {
         Ok(Self { wire, scheme, authority: authority.to_owned(), path: path.to_owned(), next: 1 })
     }
 
-    /// Sends so many requests in one write.
+    /// Sends `count` requests in one write.
     pub fn request(&mut self, count: usize) -> Result<()> {
         let frames = self.frames(count, false)?;
         self.wire.write(frames)
     }
 
-    /// Sends so many requests in one write, each taken back (RST_STREAM) at once. False if the other end had closed
-    /// before all was written.
+    /// Sends `count` requests in one write, and resets each (RST_STREAM) at once. Returns false if the peer closed
+    /// the connection before everything was written.
     pub fn request_and_take_back(&mut self, count: usize) -> Result<bool> {
         let frames = self.frames(count, true)?;
         Ok(self.wire.write(frames).is_ok())
     }
 
-    /// Reads until so many answers have ended. A connection that ends before is an error.
+    /// Reads until `count` responses have ended. An earlier end of the connection is an error.
     pub fn wait_answers(&mut self, count: usize) -> Result<()> {
         let mut ended = 0;
         while ended < count {
@@ -86,7 +86,8 @@ impl ManyStreams {
         Ok(frames)
     }
 
-    /// The header block (RFC 7541). The first one puts authority and path into the table, and those after it are six bytes.
+    /// Encodes a header block (RFC 7541). The first block puts authority and path into the dynamic table; later ones
+    /// take six bytes.
     fn header_block(&self) -> Result<Vec<u8>> {
         let scheme = match self.scheme {
             "http" => 0x86,
@@ -101,7 +102,7 @@ impl ManyStreams {
                 block.extend(value.as_bytes());
             }
         } else {
-            // The newest entry of the table is 62.
+            // The newest entry of the dynamic table has the index 62.
             block.extend([0x80 | 63, 0x80 | 62]);
         }
         Ok(block)

@@ -1,7 +1,7 @@
-//! A network of one machine alone: a namespace for the workload, and a namespace for all that is outside of it.
+//! A network on one machine: a network namespace for the workload, and one for the outside.
 //!
-//! A cable (veth) joins the two, and nothing else. Calls run inside of one with the sockets, the threads and the
-//! children that they make.
+//! Only a cable (veth) joins the two. A call runs inside one of them, with all sockets, threads and children that it
+//! makes.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -17,14 +17,14 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_re
 
 use crate::{Deadline, Process, require_program};
 
-/// How long a silent server is waited for.
+/// The time limit for a silent server.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Addresses outside (documentation space, RFC 5737 and 3849), one of each family.
+/// Addresses in the outside namespace (documentation space, RFC 5737 and 3849), one of each family.
 pub const OUTSIDE: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, 0, 0, 0, 7))];
 
-/// The two namespaces. They end with this value.
+/// The two namespaces. Dropping this value removes them.
 #[derive(Debug)]
 pub struct Network {
     inside: Namespace,
@@ -46,21 +46,21 @@ pub enum Transport {
     Udp,
 }
 
-/// What a client saw of a server that sends back what it gets.
+/// The client's result from an echo server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// The echo.
+    /// The server echoed the byte.
     Echo,
-    /// A refusal: a reset, or an ICMP error.
+    /// The connection was refused, by a reset or an ICMP error.
     Refused,
-    /// The kernel did not even send it.
+    /// The kernel refused to send.
     Forbidden,
-    /// Nothing.
+    /// The server did not respond.
     Silence,
 }
 
 impl Network {
-    /// Makes both and joins them. Needs root.
+    /// Creates both namespaces and joins them. Needs root.
     pub fn new() -> Result<Self> {
         let (inside, outside) = (Namespace::new()?, Namespace::new()?);
         let outside_pid = outside.holder.id().number().to_string();
@@ -85,37 +85,37 @@ impl Network {
         Ok(Self { inside, outside })
     }
 
-    /// Calls this where the workload is.
+    /// Runs the call in the workload's namespace.
     pub fn inside<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
         self.inside.run(call)
     }
 
-    /// Calls this on the other end of the cable.
+    /// Runs the call in the outside namespace.
     pub fn outside<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
         self.outside.run(call)
     }
 
-    /// Gives the workload's machine another address.
+    /// Adds an address to the workload's namespace.
     pub fn add_address(&self, address: IpAddr) -> Result<()> {
         let prefix = if address.is_ipv4() { "32" } else { "128 nodad" };
         self.inside(|| ip(&format!("address add dev weir0 {address}/{prefix}"), &[]))
     }
 
-    /// Gives the machine outside another address.
+    /// Adds an address to the outside namespace.
     pub fn add_address_outside(&self, address: IpAddr) -> Result<()> {
         self.outside(|| ip("address add dev lo", &[&address.to_string()]))
     }
 
-    /// Lets the kernel deliver a network to the workload's machine, without an address on an interface.
+    /// Makes the kernel deliver a network locally in the workload's namespace, without an address on an interface.
     pub fn add_local_network(&self, network: &str) -> Result<()> {
         self.inside(|| ip("route add local", &[network, "dev", "lo"]))
     }
 
-    /// Loads an nftables ruleset where the workload is.
+    /// Loads an nftables ruleset in the workload's namespace.
     pub fn load(&self, ruleset: &[u8]) -> Result<()> {
         self.inside(|| {
             require_program("nft")?;
-            // It looks for control groups in this folder, where some systems have those of version 1.
+            // nft looks for control groups in this folder, where some systems mount version 1.
             const LOAD: &str = "mount -t cgroup2 none /sys/fs/cgroup && exec nft -f -";
             let mut command = Command::new(require_program("unshare")?);
             let mut nft = command.args(["--mount", "sh", "-c", LOAD]).stdin(Stdio::piped()).spawn()?;
@@ -168,7 +168,7 @@ fn ip(words: &str, more: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Sends back what comes to this address, until the test ends. To be called in the server's namespace.
+/// Runs an echo server on this address until the test ends. To be called in the server's namespace.
 pub fn echo(transport: Transport, address: SocketAddr) -> Result<()> {
     match transport {
         Transport::Tcp => {
@@ -195,9 +195,9 @@ pub fn echo(transport: Transport, address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Calls this as another user. To be called in the user's namespace.
+/// Runs the call as another user. To be called in that user's namespace.
 pub fn as_user<T: Send>(uid: u32, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    // Credentials are a thread's own.
+    // Credentials belong to a thread.
     thread::scope(|scope| {
         let user = scope.spawn(|| {
             let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
@@ -209,7 +209,7 @@ pub fn as_user<T: Send>(uid: u32, call: impl FnOnce() -> Result<T> + Send) -> Re
     })
 }
 
-/// Sends one byte to a server that should send it back.
+/// Sends one byte to an echo server.
 pub fn try_echo(transport: Transport, address: SocketAddr) -> Result<Reached> {
     let exchange = || match transport {
         Transport::Tcp => exchange(&mut TcpStream::connect_timeout(&address, SILENCE)?),
@@ -238,7 +238,7 @@ pub fn try_echo(transport: Transport, address: SocketAddr) -> Result<Reached> {
     }
 }
 
-/// The same over a connection that is there.
+/// Sends one byte to an echo server over an existing connection.
 pub fn exchange(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.set_read_timeout(Some(SILENCE))?;
     stream.write_all(b"x")?;

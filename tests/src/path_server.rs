@@ -1,5 +1,4 @@
-//! Servers in several languages, each of which answers with the path that it would serve, as each of its parsers reads
-//! it.
+//! Servers in several languages. Each responds with the path that it would serve, as each of its parsers reads it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{Deadline, Process, Wire, require_program};
 
-/// How long a server may take to start; Java compiles its source first.
+/// The time limit for a server's start. Java compiles its source first.
 const START_SECONDS: u64 = 60;
 
 /// A running server on a free port of 127.0.0.1. Dropping it ends it.
@@ -27,27 +26,27 @@ pub struct PathServer {
 }
 
 impl PathServer {
-    /// Starts one in each language.
+    /// Starts a server in each language.
     pub fn start_all() -> Result<Vec<Self>> {
-        // Side by side: each is slow in its own way.
+        // The servers start in parallel, because each start is slow.
         let starts: [fn() -> Result<Self>; 6] =
             [Self::node, Self::python, Self::go, Self::java, Self::php, Self::nginx];
         let started: Vec<Result<Self>> = starts.into_iter().map(|start| start()).collect();
         started.into_iter().collect()
     }
 
-    /// `Node`, `Python` …
+    /// The language, such as `Node` or `Python`.
     pub fn language(&self) -> &'static str {
         self.language
     }
 
-    /// Where it listens.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it serves for this target by each of its parsers, asked directly; nothing for a parser that refuses it, and
-    /// no parser when the server does.
+    /// Returns the path that each of the server's parsers reads in this target, without a gateway. A parser that
+    /// refuses the target is missing; if the server refuses it, all are.
     pub fn ask(&self, target: &str) -> Result<BTreeMap<String, String>> {
         let mut wire = Wire::connect(self.address)?;
         wire.write(format!("GET {target} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"))?;
@@ -59,7 +58,7 @@ impl PathServer {
         Self::paths(&content)
     }
 
-    /// The paths in an answer, by parser.
+    /// Reads the paths in a response, by parser.
     pub fn paths(content: &[u8]) -> Result<BTreeMap<String, String>> {
         if content.first() != Some(&b'{') {
             // nginx has one parser, and does not write JSON.
@@ -97,7 +96,7 @@ impl PathServer {
         let (source, program) = (directory.path().join("main.go"), directory.path().join("served"));
         fs::write(&source, include_str!("../servers/go/main.go"))?;
         let mut build = Command::new(require_program("go")?);
-        // Another toolchain is never fetched, and nothing but the standard library is used.
+        // Go uses the installed toolchain and never downloads another. The program needs only the standard library.
         build.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod").current_dir(directory.path());
         let output = build.args(["build", "-o"]).arg(&program).arg(&source).output()?;
         ensure!(output.status.success(), "go build: {}", String::from_utf8_lossy(&output.stderr));
@@ -132,7 +131,8 @@ impl PathServer {
         fs::write(&configuration, nginx_configuration(address))?;
         let mut command = Process::command(require_program("nginx")?);
         let command = command.arg("-p").arg(directory.path()).arg("-c").arg(&configuration);
-        // nginx cannot listen on port 0, so it inherits a socket that is bound, as in its own upgrade.
+        // nginx cannot listen on port 0. So it inherits a socket that is already bound, by the mechanism of its own
+        // upgrades.
         let command = command.args(["-e", "stderr"]).env("NGINX", "0;").stdin(OwnedFd::from(listener));
         let process = Process::start("nginx", command.stdout(Stdio::null()))?;
         wait_for_file(&directory.path().join("nginx.pid"))?;
@@ -155,7 +155,7 @@ impl PathServer {
     }
 }
 
-/// Reads a content that may also end with the connection.
+/// Reads content that may also end with the connection.
 fn read_content(wire: &mut Wire, head: &crate::Head, content: &mut Vec<u8>) -> Result<()> {
     if head.header("content-length").is_none() && head.header("transfer-encoding").is_none() {
         *content = wire.read_to_end()?;
@@ -169,7 +169,8 @@ fn wait_for_file(file: &Path) -> Result<()> {
 }
 
 fn nginx_configuration(address: SocketAddr) -> String {
-    // As root the workers would be `nobody`, who may not read the temporary folder; else nginx ignores the line.
+    // As root, nginx's workers would run as `nobody`, who may not read the temporary folder. Other users' nginx
+    // ignores the line.
     let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
     format!(
         r#"
