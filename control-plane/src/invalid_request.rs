@@ -1,27 +1,27 @@
-//! Why a request was refused before the policy filter saw it: Envoy's word for it, and our reason.
+//! The requests that Envoy refuses before the policy filter sees them: Envoy's own term, and Weir's reason.
 //!
-//! One list for the answer that the client reads and for the decision log.
+//! One list serves the response that the client reads and the decision log.
 
 use weir_policy::Reason;
 
-/// One way in which a request is none, or none that is passed on.
+/// A kind of request that is invalid, or that Envoy does not forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidRequest {
-    /// What we say.
+    /// Weir's reason.
     pub reason: Reason,
-    /// Envoy's response code details that mean it.
+    /// Envoy's response code details for this kind.
     exactly: &'static [&'static str],
-    /// What such details may begin with.
+    /// Prefixes of such details.
     beginnings: &'static [&'static str],
 }
 
 impl InvalidRequest {
-    /// Every way; the first that fits is the one.
+    /// Every kind. The first match applies.
     pub const ALL: [Self; 3] = [
         Self {
             reason: Reason::RequestTooLarge,
             exactly: &["http1.headers_too_large", "http1.too_many_headers", "http2.too_many_headers"],
-            // Since Envoy 1.40.
+            // These details exist since Envoy 1.40.
             beginnings: &["http2.cookies_total_bytes_too_large", "http2.header_list_size_too_large"],
         },
         Self {
@@ -29,11 +29,11 @@ impl InvalidRequest {
             exactly: &[
                 "absolute_path_rejected",
                 "http1.invalid_transfer_encoding",
-                // A CONNECT-UDP whose path names no target.
+                // A CONNECT-UDP whose path names no target has these details.
                 "invalid_path",
                 "upgrade_failed",
             ],
-            // A third answer of Envoy's own, pipelined before the first two were written out.
+            // Envoy gives a third response of its own, pipelined before the first two were written.
             beginnings: &["codec_error:Too_many_responses_queued"],
         },
         Self {
@@ -46,7 +46,8 @@ impl InvalidRequest {
                 "path_normalization_failed",
                 "request_header_timeout",
             ],
-            // Not all of `http2.`: a client that takes its request back (`http2.remote_reset`) does nothing wrong.
+            // The list does not contain all of `http2.`: a client that cancels its request (`http2.remote_reset`)
+            // does nothing wrong.
             beginnings: &[
                 "codec_error",
                 "http1.",
@@ -60,7 +61,7 @@ impl InvalidRequest {
         },
     ];
 
-    /// The way in which a request with these details was refused, if it is one of these.
+    /// Returns the kind of a refused request with these details, if any.
     pub fn find(details: &str) -> Option<&'static Self> {
         const { &Self::ALL }.iter().find(|request| {
             request.exactly.contains(&details)
@@ -68,7 +69,7 @@ impl InvalidRequest {
         })
     }
 
-    /// The same as an expression of CEL.
+    /// The kind's condition as a CEL expression.
     pub fn expression(&self) -> String {
         let exactly: Vec<_> = self.exactly.iter().map(|details| format!("'{details}'")).collect();
         let beginnings =
