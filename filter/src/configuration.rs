@@ -1,25 +1,15 @@
 //! The plugin configuration: what the control plane sends with each policy, as one run of bytes.
 
-use crate::envelope;
 use crate::proxy_credentials::ProxyCredentials;
 use crate::rego::{Engine, InvalidRego, Rego};
 use thiserror::Error;
+use weir_contract::configuration::{InvalidParts, Parts};
+use weir_contract::envelope;
 use weir_policy::{InvalidPolicyBytes, Policy, PolicyVersion};
-
-/// What a configuration of this shape begins with; another shape gets another number.
-const MAGIC: &[u8; 8] = b"WEIRCFG1";
-/// Flags byte, bit 0: [`Configuration::judge_connect_host`].
-const JUDGE_CONNECT_HOST: u8 = 1;
-/// Flags byte, bit 1: a Rego policy follows the policy.
-const WITH_REGO: u8 = 2;
-/// Flags byte, bit 2: the explicit proxy asks for credentials.
-const WITH_CREDENTIALS: u8 = 4;
 
 /// What the filter enforces.
 ///
-/// On the wire, in an [`envelope`]: `WEIRCFG1`, a byte of flags, a byte with the number of accepted credentials, two
-/// bytes of zero, the length of the Rego policy (4, little-endian; 0 without one), then where credentials are asked for
-/// a salt (16) and a digest of each (32), then the policy's own bytes, then the Rego policy's to the end.
+/// [`weir_contract::configuration`] has the layout of its bytes.
 #[derive(Debug)]
 pub struct Configuration {
     /// Decides.
@@ -41,17 +31,11 @@ pub enum InvalidConfiguration {
     /// Not in its envelope.
     #[error("plugin configuration is not in its envelope")]
     Envelope,
-    /// Shorter than the header.
-    #[error("plugin configuration has {0} bytes, its header alone has 16")]
-    Short(usize),
-    /// Not ours, or of another version.
-    #[error("plugin configuration does not begin with `WEIRCFG1`")]
-    Magic,
-    /// A flag that this filter does not know must not be ignored: it may restrict.
-    #[error("plugin configuration has unknown flags or reserved bytes that are not zero")]
-    Reserved,
-    /// Shorter than it says.
-    #[error("plugin configuration does not hold the credentials that it announces")]
+    /// The bytes have another layout.
+    #[error(transparent)]
+    Layout(#[from] InvalidParts),
+    /// The credentials are not a salt and digests.
+    #[error("plugin configuration has no valid credentials")]
     Credentials,
     /// The policy is not valid.
     #[error("plugin configuration: {0}")]
@@ -70,36 +54,19 @@ impl TryFrom<Vec<u8>> for Configuration {
     /// Takes the bytes over: a second copy of a large policy would stay in the VM's memory for good.
     fn try_from(bytes: Vec<u8>) -> Result<Self, InvalidConfiguration> {
         let mut bytes = envelope::open(bytes).ok_or(InvalidConfiguration::Envelope)?;
-        let (header, rest) =
-            bytes.split_first_chunk::<16>().ok_or(InvalidConfiguration::Short(bytes.len()))?;
-        let [magic @ .., flags, credentials, x, y, a, b, c, d] = header;
-        if magic != MAGIC {
-            return Err(InvalidConfiguration::Magic);
-        }
-        let length = u32::from_le_bytes([*a, *b, *c, *d]);
-        let with_rego = flags & WITH_REGO != 0;
-        let with_credentials = flags & WITH_CREDENTIALS != 0;
-        if flags & !(JUDGE_CONNECT_HOST | WITH_REGO | WITH_CREDENTIALS) != 0
-            || [x, y] != [&0; 2]
-            || with_rego != (length > 0)
-            || with_credentials != (*credentials > 0)
-        {
-            return Err(InvalidConfiguration::Reserved);
-        }
-        let judge_connect_host = flags & JUDGE_CONNECT_HOST != 0;
-        let (proxy_credentials, rest) = if with_credentials {
-            let (proxy_credentials, rest) =
-                ProxyCredentials::split_from(rest, *credentials).ok_or(InvalidConfiguration::Credentials)?;
-            (Some(proxy_credentials), rest)
-        } else {
-            (None, rest)
+        let Parts { judge_connect_host, credentials, policy, rego } = Parts::find(&bytes)?;
+        // Credentials that cannot be read must not become a proxy that requires none.
+        let proxy_credentials = match credentials {
+            None => None,
+            Some(range) => {
+                let read = bytes.get(range).and_then(ProxyCredentials::read);
+                Some(read.ok_or(InvalidConfiguration::Credentials)?)
+            }
         };
-        let begin = bytes.len().saturating_sub(rest.len());
-        let end = usize::try_from(length).ok().and_then(|length| bytes.len().checked_sub(length));
-        let end = end.filter(|end| *end >= begin).ok_or(InvalidConfiguration::Mismatch)?;
-        let rego_bytes = bytes.split_off(end);
+        let with_rego = rego.is_some();
+        let rego_bytes = bytes.split_off(policy.end);
         let rego = with_rego.then(|| Rego::load(&rego_bytes)).transpose()?;
-        bytes.drain(..begin);
+        bytes.drain(..policy.start);
         let policy = Policy::from_bytes(bytes)?;
         let version = if with_rego { policy.version().with(&rego_bytes) } else { policy.version() };
         if policy.needs_rego() != rego.is_some() {
@@ -112,30 +79,31 @@ impl TryFrom<Vec<u8>> for Configuration {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::envelope::tests::seal;
     use crate::proxy_credentials::tests::sealed;
+    use weir_contract::configuration::PluginConfiguration;
+    use weir_contract::envelope::seal;
 
-    /// What the control plane sends for a policy document.
-    pub(crate) fn plugin_configuration(document: &str, flags: u8) -> Vec<u8> {
-        seal(&content(document, flags, &[]))
+    /// The plugin configuration of a policy document.
+    pub(crate) fn plugin_configuration(document: &str, judge_connect_host: bool) -> Vec<u8> {
+        seal(&content(document, judge_connect_host, &[], None))
     }
 
-    /// The same where the proxy asks for one of these credentials (base64).
+    /// The plugin configuration of a policy document for a proxy that requires one of these credentials (base64).
     pub(crate) fn asking_for(document: &str, tokens: &[&[u8]]) -> Vec<u8> {
-        seal(&content(document, WITH_CREDENTIALS, tokens))
+        seal(&content(document, false, tokens, None))
     }
 
-    fn content(document: &str, flags: u8, tokens: &[&[u8]]) -> Vec<u8> {
+    fn content(document: &str, judge_connect_host: bool, tokens: &[&[u8]], rego: Option<&[u8]>) -> Vec<u8> {
         let policy = weir_policy::compile(document).expect("a valid policy document");
-        let credentials = if tokens.is_empty() { Vec::new() } else { sealed(tokens) };
-        let header = [flags, u8::try_from(tokens.len()).unwrap(), 0, 0, 0, 0, 0, 0];
-        [MAGIC.as_slice(), &header, &credentials, policy.as_bytes()].concat()
+        let credentials = (!tokens.is_empty()).then(|| sealed(tokens));
+        let (credentials, policy) = (credentials.as_deref(), policy.as_bytes());
+        PluginConfiguration { judge_connect_host, credentials, policy, rego }.encode()
     }
 
     const DOCUMENT: &str = "allowed_domains: [a.example]";
 
     fn allow_one() -> Vec<u8> {
-        content(DOCUMENT, 0, &[])
+        content(DOCUMENT, false, &[], None)
     }
 
     #[test]
@@ -146,7 +114,7 @@ pub(crate) mod tests {
         let same = weir_policy::compile(DOCUMENT).unwrap();
         assert_eq!(configuration.policy.as_bytes(), same.as_bytes());
 
-        let judging = plugin_configuration(DOCUMENT, JUDGE_CONNECT_HOST);
+        let judging = plugin_configuration(DOCUMENT, true);
         assert!(Configuration::try_from(judging).unwrap().judge_connect_host);
     }
 
@@ -160,7 +128,7 @@ pub(crate) mod tests {
 
     #[test]
     fn every_truncation_is_refused() {
-        for whole in [allow_one(), content(DOCUMENT, WITH_CREDENTIALS, &[b"YTox"])] {
+        for whole in [allow_one(), content(DOCUMENT, false, &[b"YTox"], None)] {
             for end in 0..whole.len() {
                 assert!(Configuration::try_from(seal(&whole[..end])).is_err(), "{end} bytes");
             }
@@ -168,18 +136,16 @@ pub(crate) mod tests {
         assert!(Configuration::try_from(allow_one()).is_err(), "no envelope");
     }
 
-    /// A document and a Rego policy, whatever that is.
+    /// A document and the bytes of a Rego policy.
     fn with_rego(document: &str, rego: &[u8]) -> Vec<u8> {
-        let mut bytes = content(document, WITH_REGO, &[]);
-        bytes[12..16].copy_from_slice(&u32::try_from(rego.len()).unwrap().to_le_bytes());
-        [bytes, rego.to_vec()].concat()
+        content(document, false, &[], Some(rego))
     }
 
     const NEEDS_REGO: &str = "rego: {policy: policy.rego}";
 
     #[test]
     fn a_policy_that_needs_rego_is_refused_where_it_was_lost() {
-        let lost = Configuration::try_from(plugin_configuration(NEEDS_REGO, 0));
+        let lost = Configuration::try_from(plugin_configuration(NEEDS_REGO, false));
         assert!(matches!(lost, Err(InvalidConfiguration::Mismatch)), "{lost:?}");
     }
 
@@ -223,16 +189,5 @@ pub(crate) mod tests {
         let modules = vec![weir_rego::Module { name: "policy.rego".to_owned(), text }];
         let bundle = weir_rego::Bundle { modules, data: "{}".to_owned(), query: "data.p.answer".to_owned() };
         weir_rego::check(&bundle).expect("a Rego policy").plan.to_bytes()
-    }
-
-    #[test]
-    fn unknown_flags_and_reserved_bytes_are_refused() {
-        for (index, value) in
-            [(0, b'V'), (7, b'2'), (8, 2), (8, 4), (8, 8), (8, 0x80), (9, 1), (10, 1), (15, 1)]
-        {
-            let mut bytes = allow_one();
-            bytes[index] = value;
-            assert!(Configuration::try_from(seal(&bytes)).is_err(), "byte {index}");
-        }
     }
 }

@@ -5,6 +5,7 @@ use crate::json::Object;
 use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
 use std::borrow::Cow;
 use std::fmt::Write;
+use weir_contract::header;
 use weir_policy::{Authority, Reason, Rule};
 
 /// What a proxy that asks for credentials must say (RFC 9110, 11.7.1).
@@ -17,7 +18,7 @@ pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
     let own = [
         ("content-type", "application/json"),
         ("cache-control", "no-store"),
-        ("x-weir-decision", reason.as_str()),
+        (header::DECISION, reason.as_str()),
     ];
     let challenge = (reason == Reason::ProxyCredentialsRequired).then_some(CHALLENGE);
     let own = own.into_iter().chain(challenge);

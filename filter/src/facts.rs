@@ -4,15 +4,16 @@
 //! is the host's word. It comes last among the headers, and nothing that a client sends can take its place
 //! ([`connection`]).
 
-use crate::connection::{self, Kind};
 use crate::header_map::HeaderMap;
 use crate::hostcalls::{FailedCall, Status};
 use std::borrow::Cow;
 use std::fmt;
+use weir_contract::connection::{self, ConnectionKind};
+use weir_contract::header;
 use weir_policy::{Authority, Connection, Request, Scheme};
 
-/// Header of the CONNECT that stands for a connection which is not opened: the connection's server name.
-const SERVER_NAME_HEADER: &[u8] = b"x-weir-server-name";
+/// Header with the TLS server name of a connection that passes through unopened.
+const SERVER_NAME_HEADER: &[u8] = header::SERVER_NAME.as_bytes();
 /// Header in which a client says who it is, to a proxy.
 const CREDENTIALS_HEADER: &[u8] = b"proxy-authorization";
 
@@ -91,7 +92,7 @@ impl<'h> Facts<'h> {
         let mut line = None;
         for pair in headers.pairs() {
             let (name, value) = pair.map_err(|_| malformed_headers())?;
-            if name == connection::HEADER {
+            if name == header::CONNECTION.as_bytes() {
                 // What came before it is a client's.
                 line = Some(value);
             } else {
@@ -102,10 +103,10 @@ impl<'h> Facts<'h> {
         facts.sni = told.server_name.map(Cow::Borrowed);
         facts.tunnel = told.tunnel;
         match told.kind {
-            Kind::Tls => facts.tls = true,
-            Kind::Plain => {}
-            Kind::Explicit => facts.to_proxy = true,
-            Kind::Passthrough => {
+            ConnectionKind::Tls => facts.tls = true,
+            ConnectionKind::Plain => {}
+            ConnectionKind::Explicit => facts.to_proxy = true,
+            ConnectionKind::Passthrough => {
                 facts.unopened = true;
                 facts.tls = true;
                 facts.sni = Some(std::mem::take(&mut facts.told_server_name));

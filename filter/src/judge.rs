@@ -201,13 +201,14 @@ rules:
 - {id: pinned, effect: allow, hosts: [pinned.example], upstream: {ca: own.pem}}
 ";
 
-    fn judge_with(flags: u8) -> Judge {
-        let configuration = Configuration::try_from(plugin_configuration(DOCUMENT, flags)).unwrap();
+    fn judge_with(judge_connect_host: bool) -> Judge {
+        let configuration =
+            Configuration::try_from(plugin_configuration(DOCUMENT, judge_connect_host)).unwrap();
         Judge::new(Some(configuration), Rc::default())
     }
 
     fn judge() -> Judge {
-        judge_with(0)
+        judge_with(false)
     }
 
     /// Judges once, and checks what holds for every request.
@@ -277,7 +278,7 @@ rules:
     #[test]
     fn an_address_is_verified_as_it_is_written_in_certificates() {
         let document = "rules: [{id: a, effect: allow, hosts: ['[2001:db8::1]'], upstream: {ca: own.pem}}]";
-        let configuration = Configuration::try_from(plugin_configuration(document, 0)).unwrap();
+        let configuration = Configuration::try_from(plugin_configuration(document, false)).unwrap();
         let host = InMemory::tls(Some(b"[2001:db8::1]")).with_header(":authority", b"[2001:db8::1]");
         allowed(&Judge::new(Some(configuration), Rc::default()), &host);
         let names = host.filter_state("envoy.network.upstream_subject_alt_names");
@@ -432,8 +433,8 @@ rules:
         allowed(&judge(), &host);
         assert_eq!(host.header("x-envoy-upstream-rq-timeout-ms"), None);
         assert_eq!(host.counter("weir_tunnels"), 1, "no decision: what comes out of it is judged by itself");
-        assert_eq!(denied(&judge_with(1), &connect("unknown.example:443")).1, "host_not_allowed");
-        allowed(&judge_with(1), &connect("a.example:443"));
+        assert_eq!(denied(&judge_with(true), &connect("unknown.example:443")).1, "host_not_allowed");
+        allowed(&judge_with(true), &connect("a.example:443"));
         assert_eq!(denied(&judge(), &connect("a.example:22")).1, "port_not_allowed");
         assert_eq!(denied(&judge(), &connect("127.0.0.1:443")).1, "address_literal");
         assert_eq!(denied(&judge(), &connect("a.example")).1, "invalid_host");
@@ -530,7 +531,7 @@ rules:
         let document = "rules: [{id: pinned, effect: allow, hosts: [pinned.example], tls: passthrough, ports: [443, 8443],
             addresses: [10.0.0.0/8]}, {id: moved, effect: allow, hosts: [moved.example], tls: passthrough, upstream: {host:
             there.example, port: 444}}, {id: opened, effect: allow, hosts: [a.example]}]";
-        let configuration = plugin_configuration(document, 0);
+        let configuration = plugin_configuration(document, false);
         Judge::new(Some(Configuration::try_from(configuration).unwrap()), Rc::default())
     }
 
@@ -692,7 +693,7 @@ rules:
 - {id: a, effect: allow, hosts: [a.example], methods: [GET], addresses: [10.0.0.0/8]}
 - {id: never, effect: deny, paths: [/never], mode: enforce}
 ";
-        let configuration = Configuration::try_from(plugin_configuration(document, 0)).unwrap();
+        let configuration = Configuration::try_from(plugin_configuration(document, false)).unwrap();
         let judge = Judge::new(Some(configuration), Rc::default());
         let request = |method: &[u8], path: &[u8]| {
             InMemory::tls(Some(b"a.example")).with_header(":method", method).with_header(":path", path)
@@ -816,14 +817,14 @@ rules:
             tunnel in proptest::option::of(hostile("a\\.example:443")),
             method in hostile("GET"),
             path in hostile("/"),
-            flags in 0..2_u8,
+            judge_connect_host in any::<bool>(),
         ) {
             let host = InMemory::tls(sni.as_deref())
                 .with_header(":authority", &authority)
                 .with_header(":method", &method)
                 .with_header(":path", &path);
             let host = tunnel.iter().fold(host, |host, tunnel| host.in_tunnel(tunnel));
-            if judged(&judge_with(flags), &host) == Verdict::Continue {
+            if judged(&judge_with(judge_connect_host), &host) == Verdict::Continue {
                 prop_assert_eq!(host.filter_state("envoy.network.upstream_server_name"), None);
                 let name = String::from_utf8(host.header(":authority").unwrap()).unwrap();
                 let sni = String::from_utf8(sni.unwrap()).unwrap().to_ascii_lowercase();

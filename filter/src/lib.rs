@@ -17,11 +17,9 @@
 )]
 
 pub mod configuration;
-pub mod connection;
 pub mod counters;
 pub mod decision_id;
 pub mod denial;
-pub mod envelope;
 pub mod facts;
 pub mod filter_state;
 pub mod header_map;

@@ -3,14 +3,12 @@
 use crate::hostcalls::{FailedCall, Hostcalls};
 use crate::json::Object;
 use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
+use weir_contract::filter_state::RECORD_PROPERTY;
 use weir_policy::{Decision, Rule};
-
-/// Becomes filter state `wasm.weir`, in an access log `%FILTER_STATE(wasm.weir:PLAIN)%`.
-const KEY: &str = "weir";
 
 /// Leaves the record of a ruling with its request.
 pub fn export(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), FailedCall> {
-    host.set_property(KEY, &encode(ruling))
+    host.set_property(RECORD_PROPERTY, &encode(ruling))
 }
 
 /// The record: a JSON object with these keys in this order, `upstream` only where the rule has one, `rego_reason` only

@@ -9,12 +9,10 @@
 use crate::facts::Facts;
 use crate::filter_state;
 use crate::hostcalls::{FailedCall, Hostcalls};
+use weir_contract::cluster::UpstreamCluster;
+use weir_contract::filter_state::ADDRESS_SET_PROPERTY;
+use weir_contract::header;
 use weir_policy::{Authority, Scheme, Upstream};
-
-/// Becomes filter state `wasm.weir_addresses`, on which the address guard matches.
-const ADDRESS_SET: &str = "weir_addresses";
-/// Names the cluster of a rule's own upstream to the route, which takes it off again.
-const UPSTREAM_HEADER: &str = "x-weir-upstream";
 
 /// Where an allowed request goes.
 #[derive(Debug)]
@@ -39,13 +37,13 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -
     if let Some(upstream) = upstream {
         let named = upstream.host().unwrap_or(authority.host.as_str());
         filter_state::set_address(host, named, upstream.port().unwrap_or(authority.port))?;
-        host.set_request_header(UPSTREAM_HEADER, cluster_of(upstream, facts).as_bytes())?;
+        host.set_request_header(header::UPSTREAM, cluster_of(upstream, facts).as_bytes())?;
     }
     if let Some(upstream) = upstream.as_ref().filter(|_| facts.scheme() == Scheme::Https) {
         name_upstream(host, upstream, upstream.server_name().unwrap_or(own_name))?;
     }
     if let Some(set) = address_set {
-        host.set_property(ADDRESS_SET, set.to_string().as_bytes())?;
+        host.set_property(ADDRESS_SET_PROPERTY, set.to_string().as_bytes())?;
     }
     // Every spelling of a name would get a connection pool and an answer from DNS of its own.
     if !is_canonical(&facts.authority, authority, facts.scheme()) {
@@ -62,12 +60,12 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -
 /// The name of the cluster that leads to a rule's own upstream. An h2 connection carries no WebSocket through Envoy, so
 /// there is another for these.
 fn cluster_of(upstream: &Upstream<'_>, facts: &Facts<'_>) -> String {
-    let kind = match facts.scheme() {
-        Scheme::Http => "http",
-        Scheme::Https if facts.upgrades_to_websocket => "https_upgrade",
-        Scheme::Https => "https",
+    let way = match facts.scheme() {
+        Scheme::Http => UpstreamCluster::Http,
+        Scheme::Https if facts.upgrades_to_websocket => UpstreamCluster::HttpsUpgrade,
+        Scheme::Https => UpstreamCluster::Https,
     };
-    format!("weir_upstream_{:016x}_{kind}", upstream.key())
+    way.name(upstream.key())
 }
 
 /// `host`, or `host:port` where the port is not the scheme's own.
@@ -108,7 +106,7 @@ pub fn prepare_unopened(
     let Destination { authority, upstream, address_set } = to;
     strip(host, facts)?;
     if let Some(set) = address_set {
-        host.set_property(ADDRESS_SET, set.to_string().as_bytes())?;
+        host.set_property(ADDRESS_SET_PROPERTY, set.to_string().as_bytes())?;
     }
     let name = upstream.as_ref().and_then(Upstream::host).unwrap_or(authority.host.as_str());
     let port = upstream.as_ref().and_then(Upstream::port).unwrap_or(authority.port);

@@ -191,7 +191,7 @@ fn tag<'a>(common: &'a AccessLogCommon, name: &str) -> Option<&'a str> {
 }
 
 fn record(common: &AccessLogCommon) -> Option<Record> {
-    let bytes = text_of(common.filter_state_objects.get(names::DECISION_RECORD)?)?;
+    let bytes = text_of(common.filter_state_objects.get(weir_contract::filter_state::RECORD)?)?;
     serde_json::from_slice(&bytes).inspect_err(|error| tracing::warn!(%error, "not a decision record")).ok()
 }
 
@@ -283,7 +283,7 @@ pub(crate) mod tests {
         let record = pack_any(StringValue { value: record.to_owned() });
         HttpAccessLogEntry {
             common_properties: Some(AccessLogCommon {
-                filter_state_objects: [(names::DECISION_RECORD.to_owned(), record)].into(),
+                filter_state_objects: [(weir_contract::filter_state::RECORD.to_owned(), record)].into(),
                 response_flags: Some(ResponseFlags::default()),
                 ..AccessLogCommon::default()
             }),

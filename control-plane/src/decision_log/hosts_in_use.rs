@@ -63,7 +63,7 @@ mod tests {
         let record = pack_any(StringValue { value: RECORD.to_owned() });
         let entry = HttpAccessLogEntry {
             common_properties: Some(AccessLogCommon {
-                filter_state_objects: [(names::DECISION_RECORD.to_owned(), record)].into(),
+                filter_state_objects: [(weir_contract::filter_state::RECORD.to_owned(), record)].into(),
                 upstream_cluster: cluster.to_owned(),
                 custom_tags: [(names::PEER_NAMES.to_owned(), "*.example".to_owned())].into(),
                 ..AccessLogCommon::default()

@@ -93,8 +93,10 @@ fn address_set(number: usize) -> Principal {
         match_pattern: Some(MatchPattern::Exact(number.to_string())),
         ..StringMatcher::default()
     };
-    let matcher =
-        FilterStateMatcher { key: names::ADDRESS_SET.to_owned(), matcher: Some(Matcher::StringMatch(exact)) };
+    let matcher = FilterStateMatcher {
+        key: weir_contract::filter_state::ADDRESS_SET.to_owned(),
+        matcher: Some(Matcher::StringMatch(exact)),
+    };
     Principal { identifier: Some(principal::Identifier::FilterState(matcher)) }
 }
 

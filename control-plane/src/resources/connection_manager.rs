@@ -17,8 +17,8 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 };
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
+use weir_contract::connection::ConnectionKind;
 
-use super::filter_state::Kind;
 use super::protobuf::{ads, bool_value, duration, number, seconds};
 use super::{
     Gateway, address_guard, buffers, decision_log, dns_cache, filter_state, local_reply, names, policy_filter,
@@ -34,7 +34,7 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter
     // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
     let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, router];
     manager(
-        Kind::Explicit,
+        ConnectionKind::Explicit,
         names::EXPLICIT_LISTENER,
         gateway,
         capabilities,
@@ -47,7 +47,7 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter
 /// TLS terminated, on the listener of this name.
 pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
     manager(
-        Kind::Tls,
+        ConnectionKind::Tls,
         listener,
         gateway,
         capabilities,
@@ -64,7 +64,7 @@ pub(super) fn intercepted_plain(
     capabilities: Capabilities,
 ) -> [Filter; 2] {
     manager(
-        Kind::Plain,
+        ConnectionKind::Plain,
         listener,
         gateway,
         capabilities,
@@ -78,7 +78,7 @@ pub(super) fn intercepted_plain(
 pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
     let filters = policed(gateway).into();
     manager(
-        Kind::Passthrough,
+        ConnectionKind::Passthrough,
         names::PASSTHROUGH_LISTENER,
         gateway,
         capabilities,
@@ -115,7 +115,7 @@ fn mark_tunnel() -> HttpFilter {
 
 /// With what tells the connection's kind before it. `routes` is its route table, and its own name in statistics.
 fn manager(
-    kind: Kind,
+    kind: ConnectionKind,
     listener: &str,
     gateway: &Gateway,
     capabilities: Capabilities,

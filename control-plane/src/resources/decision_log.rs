@@ -58,7 +58,7 @@ impl Requests {
     /// it at its end. A request of which nothing is known counts as forwarded.
     fn filter(self) -> AccessLogFilter {
         let refused = HeaderMatcher {
-            name: names::CONNECTION_HEADER.to_owned(),
+            name: weir_contract::header::CONNECTION.to_owned(),
             header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(true)),
             invert_match: self == Self::Forwarded,
             ..HeaderMatcher::default()
@@ -111,7 +111,7 @@ fn access_log(log_name: &str, capabilities: Capabilities, requests: Requests) ->
             transport_api_version: ApiVersion::V3 as i32,
             buffer_flush_interval: duration(FLUSH),
             buffer_size_bytes: number(requests.buffer()),
-            filter_state_objects_to_log: vec![names::DECISION_RECORD.to_owned()],
+            filter_state_objects_to_log: vec![weir_contract::filter_state::RECORD.to_owned()],
             custom_tags: peer,
             ..CommonGrpcAccessLogConfig::default()
         }),

@@ -15,6 +15,8 @@ use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3::{
 use envoy_types::pb::envoy::extensions::filters::network::set_filter_state::v3::Config;
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3 as early;
 use envoy_types::util::pack_any;
+use weir_contract::connection::ConnectionKind;
+use weir_contract::header;
 
 use super::names;
 use super::protobuf::inline_string;
@@ -27,26 +29,11 @@ pub(super) fn addresses() -> [FilterStateValue; 2] {
     ]
 }
 
-/// What a filter chain takes. The policy filter reads the line that [`connection`] makes of it in
-/// `filter/src/connection.rs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Explicit,
-    Tls,
-    Plain,
-    Passthrough,
-}
-
 /// Says once for all requests of a connection what it is, so that no request can change it.
-pub(super) fn connection(kind: Kind) -> Filter {
+pub(super) fn connection(kind: ConnectionKind) -> Filter {
     let tunnel = format!("%FILTER_STATE({}:PLAIN)%", names::CONNECT_AUTHORITY);
-    let line = match kind {
-        Kind::Explicit => "explicit".to_owned(),
-        Kind::Tls => format!("tls/%REQUESTED_SERVER_NAME%/{tunnel}"),
-        Kind::Plain => format!("plain//{tunnel}"),
-        Kind::Passthrough => "passthrough".to_owned(),
-    };
-    // What is not there is nothing, and not a dash, which a server name may be.
+    let line = kind.compose("%REQUESTED_SERVER_NAME%", &tunnel);
+    // Envoy writes nothing for an absent value, and not a dash, which a server name may be.
     network_filter(vec![value(names::CONNECTION, STRING, &line, true)])
 }
 
@@ -54,13 +41,13 @@ pub(super) fn connection(kind: Kind) -> Filter {
 /// else has its name is left for the filter to pass over: to look for it, Envoy would make a table of all headers. Should
 /// nothing have been said, the header is there all the same and empty, so that a client's does not count.
 pub(super) fn connection_header() -> TypedExtensionConfig {
-    let header = HeaderValue {
-        key: names::CONNECTION_HEADER.to_owned(),
+    let connection = HeaderValue {
+        key: header::CONNECTION.to_owned(),
         value: format!("%FILTER_STATE({}:PLAIN)%", names::CONNECTION),
         ..HeaderValue::default()
     };
     let append = HeaderValueOption {
-        header: Some(header),
+        header: Some(connection),
         append_action: HeaderAppendAction::AppendIfExistsOrAdd as i32,
         keep_empty_value: true,
         ..HeaderValueOption::default()

@@ -111,7 +111,10 @@ fn reply(filter: FilterSpecifier, error: &str, request: &str, reason: Reason, hi
             format: Some(Format::TextFormatSource(inline_string(body))),
             ..SubstitutionFormatString::default()
         }),
-        headers_to_add: vec![header("x-weir-decision", reason.as_str()), header("cache-control", "no-store")],
+        headers_to_add: vec![
+            header(weir_contract::header::DECISION, reason.as_str()),
+            header("cache-control", "no-store"),
+        ],
         ..ResponseMapper::default()
     }
 }

@@ -1,6 +1,7 @@
-//! The names by which resources and filter state refer to each other.
+//! The names by which resources and filter state refer to each other. Names that the filter knows as well are in
+//! [`weir_contract`].
 
-use weir_policy::{Host, Upstream};
+use weir_policy::Host;
 
 /// Listener of the explicit proxy: CONNECT and absolute-form.
 pub const EXPLICIT_LISTENER: &str = "weir_explicit";
@@ -44,13 +45,6 @@ pub const HTTP_CLUSTER: &str = "dynamic_forward_proxy_cluster_http";
 pub const UNOPENED_CLUSTER: &str = "weir_unopened";
 /// Forward-proxy cluster for it.
 pub const PASSTHROUGH_CLUSTER: &str = "weir_passthrough";
-/// Name of a cluster that leads to a rule's own upstream, as the policy filter names it. The kind is `http`, `https` or,
-/// for WebSockets, `https_upgrade`.
-pub fn upstream_cluster(upstream: &Upstream<'_>, kind: &str) -> String {
-    format!("weir_upstream_{:016x}_{kind}", upstream.key())
-}
-/// Request header in which the policy filter names that cluster to the route.
-pub const UPSTREAM_HEADER: &str = "x-weir-upstream";
 
 /// Cluster of the control plane, in the bootstrap.
 pub const CONTROL_PLANE_CLUSTER: &str = "weir_control_plane";
@@ -64,14 +58,6 @@ pub const ADDRESS_GUARD: &str = "weir.address_guard";
 pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
 /// Filter state in which a filter chain says what a connection is.
 pub const CONNECTION: &str = "weir.connection";
-/// Request header in which the policy filter is told that.
-pub const CONNECTION_HEADER: &str = "x-weir-connection";
-/// Header of the CONNECT that stands for a connection which is not opened: its server name.
-pub const SERVER_NAME_HEADER: &str = "x-weir-server-name";
-/// Filter state that the policy filter writes: the decision record. A wasm filter's properties are prefixed so.
-pub const DECISION_RECORD: &str = "wasm.weir";
-/// Filter state that the policy filter writes when the rule lists addresses: the number of the list.
-pub const ADDRESS_SET: &str = "wasm.weir_addresses";
 
 /// Envoy's details of `GET https://… HTTP/1.1` on a connection without TLS, which its codec refuses.
 pub const HTTPS_IN_THE_CLEAR: &str = "http1.https_url_on_plaintext_connection";

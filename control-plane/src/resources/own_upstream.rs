@@ -1,13 +1,14 @@
 //! The upstreams that rules name for themselves: a cluster for each, with the trust and the identity that the rule asks
 //! for and no other rule has.
 //!
-//! The policy filter names the cluster in a header ([`names::UPSTREAM_HEADER`]), which clients cannot set and the route
+//! The policy filter names the cluster in a header ([`weir_contract::header::UPSTREAM`]), which clients cannot set and the route
 //! takes off again. It also names where to connect to, the server name and the names to verify, for each request.
 
+use weir_contract::cluster::UpstreamCluster;
 use weir_policy::{HostPattern, Policy, Scheme, Sessions, Tls, Upstream};
 use weir_xds::{References, Resource, ResourceType};
 
-use super::{Gateway, cluster, names, upstream_secret, upstream_tls};
+use super::{Gateway, cluster, upstream_secret, upstream_tls};
 use crate::capabilities::{Capabilities, UpstreamTlsStrategy};
 use crate::upstream_files::FilesOfUpstream;
 
@@ -40,7 +41,7 @@ fn is_used(policy: &Policy, number: u16, scheme: Scheme) -> bool {
 }
 
 fn over_plain_http(gateway: &Gateway, upstream: &Upstream<'_>) -> (ResourceType, Resource, References) {
-    let name = names::upstream_cluster(upstream, "http");
+    let name = UpstreamCluster::Http.name(upstream.key());
     (ResourceType::Cluster, cluster::plain(gateway, &name), References::new())
 }
 
@@ -70,8 +71,8 @@ fn over_tls(
     let references: References =
         secrets.iter().map(|secret| (ResourceType::Secret, secret.name.clone())).collect();
     let clusters = [
-        cluster::over_tls(gateway, &names::upstream_cluster(upstream, "https"), transport.clone()),
-        cluster::for_upgrades(gateway, &names::upstream_cluster(upstream, "https_upgrade"), transport),
+        cluster::over_tls(gateway, &UpstreamCluster::Https.name(upstream.key()), transport.clone()),
+        cluster::for_upgrades(gateway, &UpstreamCluster::HttpsUpgrade.name(upstream.key()), transport),
     ];
     let secrets = secrets.into_iter().map(|secret| (ResourceType::Secret, secret, References::new()));
     let clusters = clusters.map(|cluster| (ResourceType::Cluster, cluster, references.clone()));

@@ -29,7 +29,7 @@ pub(super) fn chain(gateway: &Gateway, target: &str) -> Option<FilterChain> {
         return None;
     }
     let server_name = HeaderValue {
-        key: names::SERVER_NAME_HEADER.to_owned(),
+        key: weir_contract::header::SERVER_NAME.to_owned(),
         value: "%REQUESTED_SERVER_NAME%".to_owned(),
         ..HeaderValue::default()
     };

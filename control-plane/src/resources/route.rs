@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::route::v3::{
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::RbacPerRoute;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use envoy_types::util::pack_any;
+use weir_contract::header;
 use weir_policy::Host;
 use weir_xds::{References, ResourceType};
 
@@ -21,8 +22,8 @@ use super::timeouts::Timeouts;
 
 /// What a proxy adds of itself, or what says how the request came here: none of it is the upstream's business.
 const REQUEST_HEADERS_REMOVED: [&str; 12] = [
-    names::CONNECTION_HEADER,
-    names::UPSTREAM_HEADER,
+    header::CONNECTION,
+    header::UPSTREAM,
     "forwarded",
     "via",
     "x-envoy-external-address",
@@ -36,7 +37,7 @@ const REQUEST_HEADERS_REMOVED: [&str; 12] = [
 ];
 
 /// `Alt-Svc` would invite the client to HTTP/3, around Weir; and what is denied is for Weir to say.
-const RESPONSE_HEADERS_REMOVED: [&str; 2] = ["alt-svc", "x-weir-decision"];
+const RESPONSE_HEADERS_REMOVED: [&str; 2] = ["alt-svc", header::DECISION];
 
 /// The explicit listener: tunnels go inward, absolute-form goes out in plain.
 pub(super) fn explicit(timeouts: Timeouts) -> RouteConfiguration {
@@ -74,9 +75,9 @@ fn over_tls(cluster: &str) -> Vec<Route> {
 
 /// Where the policy filter says that the request goes, if it says so. Comes before every other way out.
 fn to_own_upstream() -> Route {
-    let named = ClusterSpecifier::ClusterHeader(names::UPSTREAM_HEADER.to_owned());
+    let named = ClusterSpecifier::ClusterHeader(header::UPSTREAM.to_owned());
     let action = RouteAction { cluster_specifier: Some(named), ..action("") };
-    with_header(names::UPSTREAM_HEADER, HeaderMatchSpecifier::PresentMatch(true), action)
+    with_header(header::UPSTREAM, HeaderMatchSpecifier::PresentMatch(true), action)
 }
 
 fn with_header(name: &str, value: HeaderMatchSpecifier, action: RouteAction) -> Route {

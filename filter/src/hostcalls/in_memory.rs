@@ -1,10 +1,10 @@
 //! A host for tests: a request in memory that answers, stores and refuses as Envoy does, and counts the calls.
 
 use super::{CounterId, FailedCall, Hostcalls, LocalResponse, Status};
-use crate::connection;
 use crate::header_map::{self, HeaderMap};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use weir_contract::header;
 
 /// What Envoy's `set_envoy_filter_state` accepts among its own keys.
 const FILTER_STATE_FACTORIES: [&str; 4] = [
@@ -145,7 +145,7 @@ impl Hostcalls for InMemory {
     fn request_headers(&self) -> Result<HeaderMap, FailedCall> {
         self.call("get_header_map_pairs")?;
         let headers = self.headers.borrow();
-        let own = self.connection.iter().map(|line| (connection::HEADER, line.as_slice()));
+        let own = self.connection.iter().map(|line| (header::CONNECTION.as_bytes(), line.as_slice()));
         let pairs: Vec<_> =
             headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).chain(own).collect();
         Ok(HeaderMap::from(header_map::encode(&pairs)))

@@ -1,21 +1,22 @@
-//! The envelope around the plugin configuration: a message of Envoy's own whose content no config dump shows.
+//! The envelope around the plugin configuration: a message of Envoy's own whose content its config dump hides.
 //!
-//! It is `envoy.extensions.transport_sockets.tls.v3.GenericSecret { secret { inline_bytes } }`. Envoy hands a plugin the
-//! bytes of a message that it does not know to be text or bytes as they are, and redacts this one in `/config_dump`.
+//! The message is `envoy.extensions.transport_sockets.tls.v3.GenericSecret { secret { inline_bytes } }`. Envoy hands it to
+//! the plugin as bytes, and writes `[redacted]` for its content in `/config_dump`.
 
 /// `GenericSecret.secret`.
 const SECRET: u8 = 1;
 /// `DataSource.inline_bytes`.
 const INLINE_BYTES: u8 = 2;
 
-/// Takes the content out, without a copy beside it. None of anything but such a message with nothing else in it.
+/// Takes the content out of an envelope, in place: a second copy of a large policy would stay in the VM's memory. `None`
+/// for any other bytes.
 pub fn open(mut message: Vec<u8>) -> Option<Vec<u8>> {
     let content = only_field(only_field(&message, SECRET)?, INLINE_BYTES)?.len();
     message.drain(..message.len().checked_sub(content)?);
     Some(message)
 }
 
-/// The content of the field of this number, which is of bytes and the whole message.
+/// Gives the content of the field with this number, which must hold bytes and be the whole message.
 fn only_field(message: &[u8], number: u8) -> Option<&[u8]> {
     let (tag, mut rest) = message.split_first()?;
     if *tag != number << 3 | 2 {
@@ -33,27 +34,37 @@ fn only_field(message: &[u8], number: u8) -> Option<&[u8]> {
     None
 }
 
+/// The type URL of the envelope's message.
+pub const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.GenericSecret";
+
+/// Puts content into an envelope: the encoded message.
+pub fn seal(content: &[u8]) -> Vec<u8> {
+    let inner = field(INLINE_BYTES, content);
+    field(SECRET, &inner)
+}
+
+/// Encodes a field of bytes.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(content.len().saturating_add(11));
+    bytes.push(number << 3 | 2);
+    let mut length = content.len();
+    while length > 0x7f {
+        let [low, ..] = length.to_le_bytes();
+        bytes.push(low | 0x80);
+        length >>= 7;
+    }
+    let [low, ..] = length.to_le_bytes();
+    bytes.push(low);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    /// Puts content into it, as the control plane does.
-    pub(crate) fn seal(content: &[u8]) -> Vec<u8> {
-        let field = |number: u8, content: &[u8]| {
-            let mut bytes = vec![number << 3 | 2];
-            let mut length = content.len();
-            while length > 0x7f {
-                bytes.push(length as u8 | 0x80);
-                length >>= 7;
-            }
-            bytes.push(length as u8);
-            [&bytes, content].concat()
-        };
-        field(SECRET, &field(INLINE_BYTES, content))
-    }
-
     #[test]
-    fn what_is_put_in_comes_out() {
+    fn sealed_content_comes_out_again() {
         for length in [0, 1, 127, 128, 16_383, 16_384, 3_000_000] {
             let content: Vec<u8> = (0..length).map(|index| index as u8).collect();
             assert_eq!(open(seal(&content)), Some(content), "{length}");
@@ -61,7 +72,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_no_such_message_is_none() {
+    fn any_other_message_is_refused() {
         let whole = seal(b"content");
         for end in 0..whole.len() {
             assert_eq!(open(whole[..end].to_vec()), None, "{end} bytes");
