@@ -51,6 +51,15 @@ pub fn find(
     }
 }
 
+/// The file that Envoy's log goes to.
+#[derive(Debug)]
+pub struct LogFile {
+    /// The file, to be written.
+    pub file: File,
+    /// Its path, to be read.
+    pub path: PathBuf,
+}
+
 /// A running Envoy. It ends with this value, and with us.
 #[derive(Debug)]
 pub struct Envoy {
@@ -63,15 +72,15 @@ impl Envoy {
     /// Starts Envoy on a bootstrap, with this limit of open files; its log goes to a file.
     ///
     /// # Errors
-    /// When the log cannot be written or no process can be made.
+    /// When no process can be made.
     pub fn start(
         binary: &Path,
         bootstrap: &Path,
         workers: usize,
         open_files: u64,
-        log: PathBuf,
+        log: LogFile,
     ) -> io::Result<Self> {
-        let file = File::create(&log)?;
+        let LogFile { file, path: log } = log;
         let mut command = tether::command(binary, AtOurEnd::Kill, open_files);
         command
             .arg("-c")

@@ -36,5 +36,6 @@ pub mod resources;
 pub mod runtime_folder;
 pub mod shell;
 pub mod state_folder;
+pub mod trusted_folder;
 pub mod upstream_failure;
 pub mod upstream_files;

@@ -2,21 +2,28 @@
 //! client that trusts the CA, so nothing in it is used unless only its owner can reach it.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{File, Metadata, Permissions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use zeroize::Zeroizing;
+
+use crate::trusted_folder::{TrustedFolder, UntrustedFolder};
 
 const FOLDER_MODE: u32 = 0o700;
 const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 
-/// A folder that nobody but its owner can read or write, with atomic writes.
+/// A folder that nobody but its owner can read, write or replace, with atomic writes. Files are opened through its handle.
 #[derive(Debug, Clone)]
 pub struct StateFolder {
     path: PathBuf,
+    handle: Arc<OwnedFd>,
 }
 
 /// Held while files of the folder are read and written together; dropped, it lets the next process in.
@@ -35,6 +42,14 @@ pub enum StateFolderError {
          help: name a folder with `--state DIR`"
     )]
     NoPlace,
+    /// Others can replace it, or something on the way to it.
+    #[error("the state folder `{}` is not safe: {cause}\nhelp: {}", path.display(), untrusted_help(cause))]
+    Untrusted {
+        /// The state folder.
+        path: PathBuf,
+        /// What others can do.
+        cause: UntrustedFolder,
+    },
     /// Others can read or write what must be private.
     #[error(
         "`{}` is open to other users (mode {mode:04o}), and it guards a secret\n\
@@ -96,17 +111,14 @@ impl StateFolder {
     /// Opens the folder, making it and its parents with mode 0700 where they are missing.
     ///
     /// # Errors
-    /// When it cannot be made, belongs to another user, or others have any access to it.
+    /// When it cannot be made, belongs to another user, others have any access to it, or others could replace it.
     pub fn open(path: &Path) -> Result<Self, StateFolderError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(path)
-            .map_err(|cause| failed("make the state folder", path, cause))?;
-        let path = path.canonicalize().map_err(|cause| failed("find", path, cause))?;
-        let metadata = path.metadata().map_err(|cause| failed("look at", &path, cause))?;
-        assert_private(&path, &metadata, FOLDER_MODE)?;
-        Ok(Self { path })
+        let folder = TrustedFolder::create(path, Mode::RWXU).map_err(|cause| untrusted(path, cause))?;
+        let handle = folder.handle().map_err(|cause| failed("open", path, cause))?;
+        let handle = File::from(handle);
+        let metadata = handle.metadata().map_err(|cause| failed("look at", path, cause))?;
+        assert_private(folder.path(), &metadata, FOLDER_MODE)?;
+        Ok(Self { path: folder.path().to_owned(), handle: Arc::new(handle.into()) })
     }
 
     /// The absolute path of the folder.
@@ -127,12 +139,8 @@ impl StateFolder {
     /// When the lock file cannot be made or locked.
     pub fn lock(&self) -> Result<Lock, StateFolderError> {
         let path = self.file("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(SECRET_MODE)
-            .open(&path)
+        let file = self
+            .open_file("lock", OFlags::WRONLY | OFlags::CREATE)
             .map_err(|cause| failed("open", &path, cause))?;
         file.lock().map_err(|cause| failed("lock", &path, cause))?;
         Ok(Lock { _file: file })
@@ -144,7 +152,7 @@ impl StateFolder {
     /// When others can reach the file, it belongs to another user, or it cannot be read as UTF-8.
     pub fn read_secret(&self, name: &str) -> Result<Option<Zeroizing<String>>, StateFolderError> {
         let path = self.file(name);
-        let Some(mut file) = open_existing(&path)? else { return Ok(None) };
+        let Some(mut file) = self.open_existing(name)? else { return Ok(None) };
         // Of the open file, not of the path: what is checked is what is read.
         let metadata = file.metadata().map_err(|cause| failed("look at", &path, cause))?;
         assert_secret(&path, &metadata)?;
@@ -159,10 +167,18 @@ impl StateFolder {
     /// When it cannot be read as UTF-8.
     pub fn read_public(&self, name: &str) -> Result<Option<String>, StateFolderError> {
         let path = self.file(name);
-        let Some(mut file) = open_existing(&path)? else { return Ok(None) };
+        let Some(mut file) = self.open_existing(name)? else { return Ok(None) };
         let mut content = String::new();
         file.read_to_string(&mut content).map_err(|cause| failed("read", &path, cause))?;
         Ok(Some(content))
+    }
+
+    /// Whether a file holds exactly this.
+    #[must_use]
+    pub fn holds(&self, name: &str, content: &[u8]) -> bool {
+        let mut held = Vec::new();
+        let file = self.open_file(name, OFlags::RDONLY);
+        file.and_then(|mut file| file.read_to_end(&mut held)).is_ok() && held == content
     }
 
     /// Writes a file of mode 0600 so that a reader sees the whole old or the whole new content, also after a crash.
@@ -186,37 +202,50 @@ impl StateFolder {
     /// # Errors
     /// When the operating system refuses.
     pub fn remove(&self, name: &str) -> Result<(), StateFolderError> {
-        let path = self.file(name);
-        match std::fs::remove_file(&path) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, cause)),
-            Ok(()) | Err(_) => Ok(()),
+        match unlinkat(&self.handle, name, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(cause) => Err(failed("remove", &self.file(name), cause.into())),
         }
     }
 
     fn write(&self, name: &str, content: &[u8], mode: u32) -> Result<PathBuf, StateFolderError> {
-        let path = self.file(name);
+        let new = NewFile { folder: self, name: format!(".new-{:016x}", RandomState::new().hash_one(name)) };
         let write = || {
-            // Made with create_new and 0600, and removed on every way out but the rename.
-            let mut file = tempfile::Builder::new()
-                .prefix(".new-")
-                .permissions(Permissions::from_mode(SECRET_MODE))
-                .tempfile_in(&self.path)?;
+            let mut file = self.open_file(&new.name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
             file.write_all(content)?;
-            file.as_file().set_permissions(Permissions::from_mode(mode))?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            File::open(&self.path)?.sync_all()
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.sync_all()?;
+            renameat(&self.handle, &new.name, &self.handle, name)?;
+            Ok(rustix::fs::fsync(&self.handle)?)
         };
-        write().map_err(|cause| failed("write", &path, cause))?;
-        Ok(path)
+        write().map_err(|cause| failed("write", &self.file(name), cause))?;
+        Ok(self.file(name))
+    }
+
+    fn open_existing(&self, name: &str) -> Result<Option<File>, StateFolderError> {
+        match self.open_file(name, OFlags::RDONLY) {
+            Ok(file) => Ok(Some(file)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(failed("open", &self.file(name), cause)),
+        }
+    }
+
+    /// A new file is of mode 0600. A link is not followed: what it leads to may be anybody's.
+    fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(&self.handle, name, flags, Mode::from_raw_mode(SECRET_MODE))?.into())
     }
 }
 
-fn open_existing(path: &Path) -> Result<Option<File>, StateFolderError> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(failed("open", path, cause)),
+/// A file that is being written, removed on every way out but the rename.
+struct NewFile<'a> {
+    folder: &'a StateFolder,
+    name: String,
+}
+
+impl Drop for NewFile<'_> {
+    fn drop(&mut self) {
+        let _ = unlinkat(&self.folder.handle, &self.name, AtFlags::empty());
     }
 }
 
@@ -236,6 +265,36 @@ fn assert_private(path: &Path, metadata: &Metadata, wanted: u32) -> Result<(), S
         return Err(StateFolderError::OpenToOthers { path: path.to_owned(), mode, wanted });
     }
     Ok(())
+}
+
+/// The folder's own owner has words of its own.
+fn untrusted(path: &Path, cause: UntrustedFolder) -> StateFolderError {
+    let user = rustix::process::geteuid().as_raw();
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match cause {
+        UntrustedFolder::ForeignOwner { path, owner } if path == absolute => {
+            StateFolderError::ForeignOwner { path, owner, user }
+        }
+        UntrustedFolder::WritableByOthers { path, mode } if path == absolute => {
+            StateFolderError::OpenToOthers { path, mode, wanted: FOLDER_MODE }
+        }
+        UntrustedFolder::Io { path, cause } => StateFolderError::Io { action: "open", path, cause },
+        cause @ (UntrustedFolder::ForeignOwner { .. } | UntrustedFolder::WritableByOthers { .. }) => {
+            StateFolderError::Untrusted { path: absolute, cause }
+        }
+    }
+}
+
+fn untrusted_help(cause: &UntrustedFolder) -> String {
+    match cause {
+        UntrustedFolder::WritableByOthers { path, .. } => {
+            format!("run `chmod go-w {}`, or name another folder with `--state DIR`", quoted(path))
+        }
+        UntrustedFolder::ForeignOwner { .. } | UntrustedFolder::Io { .. } => {
+            "name a folder with `--state DIR` that no other user can replace, such as `--state /var/lib/weir`"
+                .to_owned()
+        }
+    }
 }
 
 fn failed(action: &'static str, path: &Path, cause: io::Error) -> StateFolderError {
@@ -300,6 +359,46 @@ pub(crate) mod tests {
         let path = folder.path().display();
         assert!(error.contains(&format!("`{path}` is open to other users (mode 0755)")), "{error}");
         assert!(error.contains(&format!("help: run `chmod 700 {path}`")), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_replace_is_refused_with_what_to_do() {
+        let parent = tempfile::tempdir().unwrap();
+        let open = parent.path().join("open");
+        std::fs::create_dir(&open).unwrap();
+        std::fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+        let error = StateFolder::open(&open.join("state")).unwrap_err().to_string();
+        let path = open.display();
+        assert!(
+            error.contains(&format!("open/state` is not safe: `{path}` may be written to by other")),
+            "{error}"
+        );
+        assert!(error.contains(&format!("help: run `chmod go-w {path}`, or name another")), "{error}");
+        assert!(!open.join("state").exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_swapped_after_it_was_opened_changes_nothing() {
+        let (parent, folder) = temporary();
+        folder.write_secret("key", b"ours").unwrap();
+        std::fs::rename(folder.path(), parent.path().join("moved")).unwrap();
+        std::fs::create_dir(folder.path()).unwrap();
+        std::fs::write(folder.file("key"), "theirs").unwrap();
+        assert_eq!(folder.read_secret("key").unwrap().unwrap().as_str(), "ours");
+        folder.write_public("new", b"ours").unwrap();
+        assert!(!folder.file("new").exists() && folder.holds("new", b"ours"));
+    }
+
+    #[test]
+    fn a_link_in_the_folder_is_not_followed() {
+        let (parent, folder) = temporary();
+        std::fs::write(parent.path().join("elsewhere"), "theirs").unwrap();
+        for name in ["lock", "key"] {
+            std::os::unix::fs::symlink("../elsewhere", folder.file(name)).unwrap();
+        }
+        assert!(folder.lock().is_err());
+        assert!(folder.read_secret("key").is_err());
+        assert!(!folder.holds("key", b"theirs"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Run {
     /// `--envoy`
     pub envoy: Option<PathBuf>,
     /// `--listen`
-    pub listen: String,
+    pub listen: Option<String>,
     /// `--transparent`, each
     pub transparent: Vec<SocketAddr>,
     /// `--upstream-ca`
@@ -39,6 +39,8 @@ pub struct Run {
     pub authority: Option<(PathBuf, PathBuf)>,
     /// Whether it runs with `--proxy-credentials`
     credentials: bool,
+    /// `--state`, if it is not a folder of the run's own
+    pub shared_state: Option<PathBuf>,
     /// `--upstream-tls`
     pub upstream_tls: Option<String>,
     /// `--host-contexts`
@@ -63,12 +65,13 @@ impl Run {
         let run = Self {
             directory: TempDir::new()?,
             envoy: Some(envoy.path.clone()),
-            listen: "127.0.0.1:0".to_owned(),
+            listen: Some("127.0.0.1:0".to_owned()),
             transparent: Vec::new(),
             upstream_ca: Some(hosts.roots()),
             dns: Some(hosts.dns.address()),
             authority: None,
             credentials: false,
+            shared_state: None,
             upstream_tls: None,
             host_contexts: None,
             envoy_memory: None,
@@ -113,7 +116,7 @@ impl Run {
 
     /// The `--state` folder.
     pub fn state(&self) -> PathBuf {
-        self.directory.path().join("state")
+        self.shared_state.clone().unwrap_or_else(|| self.directory.path().join("state"))
     }
 
     /// The arguments after `weir`, without a CMD.
@@ -127,7 +130,9 @@ impl Run {
         if let Some(envoy) = &self.envoy {
             arguments.extend(["--envoy".into(), envoy.into()]);
         }
-        arguments.extend(["--listen".into(), (&self.listen).into()]);
+        if let Some(listen) = &self.listen {
+            arguments.extend(["--listen".into(), listen.into()]);
+        }
         for address in &self.transparent {
             arguments.extend(["--transparent".into(), address.to_string().into()]);
         }

@@ -159,7 +159,7 @@ fn weirs_own_port_is_closed_even_to_a_rule_that_lists_it(envoy: &EnvoyBinary) ->
     for scheme in ["http", "https"] {
         let policy = policy(&[INWARD.to_owned()], port, scheme, Some("127.0.0.0/8"));
         let mut run = Run::new(envoy, &hosts, &policy)?;
-        run.listen = format!("127.0.0.1:{port}");
+        run.listen = Some(format!("127.0.0.1:{port}"));
         let gateway = run.start()?;
         let response = gateway.client().get(format!("{scheme}://{INWARD}:{port}/"))?;
         assert_eq!(

@@ -44,6 +44,7 @@ mod reconnection;
 mod redirection;
 mod refusals;
 mod rego;
+mod runtime_folder;
 mod served_envoy;
 mod served_paths;
 mod silent_names;

@@ -32,8 +32,9 @@ fn assert_fails(run: &Run, code: i32, parts: &[&str]) -> Result<()> {
 fn a_taken_port_is_named() -> Result<()> {
     let (_hosts, mut run) = run(UpstreamHosts::policy)?;
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    run.listen = taken.local_addr()?.to_string();
-    assert_fails(&run, FAILURE, &[&run.listen, "--listen"])
+    let address = taken.local_addr()?.to_string();
+    run.listen = Some(address.clone());
+    assert_fails(&run, FAILURE, &[&address, "--listen"])
 }
 
 #[test]

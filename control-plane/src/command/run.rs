@@ -14,6 +14,7 @@ mod watched_files;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ use crate::dns::name_servers::NameServers;
 use crate::enforced::Enforced;
 use crate::environment::{Environment, Proxy, SystemRoots};
 use crate::envoy::admin::Admin;
-use crate::envoy::{self, Envoy};
+use crate::envoy::{self, Envoy, LogFile};
 use crate::envoy_version::EnvoyVersion;
 use crate::exit_code::ExitCode;
 use crate::filter_module::FilterModules;
@@ -176,7 +177,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let binary = settings::envoy_binary(arguments.envoy.as_deref())?;
-    let runtime = RuntimeFolder::new()?;
+    let runtime = RuntimeFolder::new(|name| std::env::var_os(name))?;
     let files = arguments.ca_certificate.zip(arguments.ca_key);
     let files = files.map(|(certificate, key)| CaFiles { certificate, key });
     let lifetimes = Lifetimes { leaf: arguments.leaf_lifetime, ..Lifetimes::default() };
@@ -364,11 +365,10 @@ fn start(
         protocol: Protocol::Delta,
         capacity,
     };
-    let bootstrap_path = runtime.file("bootstrap.json");
-    std::fs::write(&bootstrap_path, bootstrap.to_json().to_string())?;
+    runtime.create("bootstrap.json")?.write_all(bootstrap.to_json().to_string().as_bytes())?;
     tracing::info!(admin = %admin.display(), envoy = %binary.display(), "starting envoy");
-    let log = runtime.file("envoy.log");
-    Ok(Envoy::start(binary, &bootstrap_path, envoy::workers(), open_files.hard, log)?)
+    let log = LogFile { file: runtime.create("envoy.log")?, path: runtime.file("envoy.log") };
+    Ok(Envoy::start(binary, &runtime.file("bootstrap.json"), envoy::workers(), open_files.hard, log)?)
 }
 
 fn spawn(

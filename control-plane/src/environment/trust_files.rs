@@ -103,9 +103,8 @@ fn aliased<'a>(
 
 /// Equal content stays as it is: writing through to the disk takes longer than all the rest.
 fn replace(folder: &StateFolder, name: &str, content: &[u8]) -> Result<PathBuf, StateFolderError> {
-    let path = folder.file(name);
-    if std::fs::read(&path).is_ok_and(|held| held == content) {
-        return Ok(path);
+    if folder.holds(name, content) {
+        return Ok(folder.file(name));
     }
     folder.write_public(name, content)
 }
