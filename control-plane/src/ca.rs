@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use weir_policy::Host;
 
-use crate::state_folder::{StateFolder, StateFolderError};
+use crate::state_folder::{Lock, StateFolder, StateFolderError};
 use authority::Authority;
 pub use brought::CaFiles;
 use intermediate::Intermediate;
@@ -204,7 +204,7 @@ impl Ca {
     }
 
     fn new(place: Place, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
-        let signing = Mutex::new(Signing::load(&place, lifetimes, now)?);
+        let signing = Mutex::new(Signing::load(&place, None, lifetimes, now)?);
         Ok(Self { place, lifetimes, signing })
     }
 
@@ -219,13 +219,24 @@ impl Ca {
     /// # Errors
     /// As [`Self::open`]; then the CA stays what it was.
     pub fn reload(&self, now: SystemTime) -> Result<bool, CaError> {
-        let loaded = Signing::load(&self.place, self.lifetimes, now)?;
+        Ok(self.replace(Signing::load(&self.place, None, self.lifetimes, now)?))
+    }
+
+    /// As [`Self::reload`], while the state folder is locked. The CA is the one on the disk until the lock ends.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; then the CA stays what it was.
+    pub fn reload_locked(&self, lock: &Lock, now: SystemTime) -> Result<bool, CaError> {
+        Ok(self.replace(Signing::load(&self.place, Some(lock), self.lifetimes, now)?))
+    }
+
+    fn replace(&self, loaded: Signing) -> bool {
         let mut signing = self.signing();
         let changed = *loaded.authority != *signing.authority;
         if changed {
             *signing = loaded;
         }
-        Ok(changed)
+        changed
     }
 
     /// A certificate and a fresh key for exactly one name.
@@ -263,10 +274,16 @@ impl Ca {
 }
 
 impl Signing {
-    fn load(place: &Place, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
-        let authority = match place {
-            Place::Folder(folder) => root::open(folder, now)?,
-            Place::Files(files) => files.open(now)?,
+    fn load(
+        place: &Place,
+        lock: Option<&Lock>,
+        lifetimes: Lifetimes,
+        now: SystemTime,
+    ) -> Result<Self, CaError> {
+        let authority = match (place, lock) {
+            (Place::Folder(folder), Some(lock)) => root::open_locked(folder, lock, now)?,
+            (Place::Folder(folder), None) => root::open(folder, now)?,
+            (Place::Files(files), _) => files.open(now)?,
         };
         let intermediate = Intermediate::make(&authority, lifetimes.intermediate, now)?;
         Ok(Self { authority: Arc::new(authority), intermediate: Arc::new(intermediate) })

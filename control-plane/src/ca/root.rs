@@ -35,7 +35,8 @@ pub(super) fn open(folder: &StateFolder, now: SystemTime) -> Result<Authority, C
     open_locked(folder, &folder.lock()?, now)
 }
 
-fn open_locked(folder: &StateFolder, lock: &Lock, now: SystemTime) -> Result<Authority, CaError> {
+/// As [`open`], while the folder is locked.
+pub(super) fn open_locked(folder: &StateFolder, lock: &Lock, now: SystemTime) -> Result<Authority, CaError> {
     let key = match (load_key(folder)?, folder.read_public(CERTIFICATE_FILE)?) {
         (Some(key), Some(pem)) => return load(folder, &pem, key, now),
         (None, Some(_)) => {

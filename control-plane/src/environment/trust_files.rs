@@ -2,6 +2,7 @@
 //! forms that runtimes read. With the system's roots, because many runtimes trust such a file *instead of* their own, and hosts
 //! that are reached directly must verify as before.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::java_truststore::jks;
@@ -31,6 +32,8 @@ pub struct SystemRoots {
     pub certificates: Vec<Vec<u8>>,
     /// What could not be read, for the log.
     pub problems: Vec<String>,
+    /// Tells them from those of a run with another environment; none where they are the machine's own.
+    pub named: Option<u64>,
 }
 
 impl SystemRoots {
@@ -41,6 +44,7 @@ impl SystemRoots {
         Self {
             certificates: found.certs.iter().map(|certificate| certificate.to_vec()).collect(),
             problems: found.errors.iter().map(ToString::to_string).collect(),
+            named: named(|name| std::env::var_os(name)),
         }
     }
 
@@ -62,12 +66,27 @@ impl TrustFiles {
         authority: &Authority,
         system: &SystemRoots,
     ) -> Result<Self, StateFolderError> {
-        Ok(Self {
+        let (pem, jks) = (bundle(authority, system), java_truststore(authority, system));
+        let mut files = Self {
             root: replace(folder, ROOTS_FILE, authority.roots_pem().as_bytes())?,
-            bundle: replace(folder, BUNDLE_FILE, bundle(authority, system).as_bytes())?,
-            java_truststore: replace(folder, JAVA_TRUSTSTORE_FILE, &java_truststore(authority, system))?,
-        })
+            bundle: replace(folder, BUNDLE_FILE, pem.as_bytes())?,
+            java_truststore: replace(folder, JAVA_TRUSTSTORE_FILE, &jks)?,
+        };
+        // Another run with other roots of the system replaces those; this run's clients go on with its own.
+        if let Some(key) = system.named {
+            files.bundle = replace(folder, &format!("ca-bundle-{key:016x}.pem"), pem.as_bytes())?;
+            files.java_truststore = replace(folder, &format!("truststore-{key:016x}.jks"), &jks)?;
+        }
+        Ok(files)
     }
+}
+
+/// A key of the roots that the environment names in place of the machine's own.
+fn named(variable: impl Fn(&str) -> Option<OsString>) -> Option<u64> {
+    let names = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(variable);
+    let named = names.iter().any(Option::is_some);
+    let bytes = names.map(|name| name.unwrap_or_default().into_encoded_bytes());
+    named.then(|| xxhash_rust::xxh3::xxh3_64(&bytes.join(&0)))
 }
 
 /// Weir's roots and the system's in PEM.
@@ -122,13 +141,36 @@ mod tests {
         let (_parent, folder) = temporary();
         let ca = Ca::open(&folder, Lifetimes::default(), SystemTime::now()).unwrap();
         let root = ca.authority().certificate().der().to_vec();
-        let system =
-            SystemRoots { certificates: vec![b"a".to_vec(), root.clone(), b"b".to_vec()], problems: vec![] };
+        let system = SystemRoots {
+            certificates: vec![b"a".to_vec(), root.clone(), b"b".to_vec()],
+            ..SystemRoots::default()
+        };
         let files = TrustFiles::write(&folder, &ca.authority(), &system).unwrap();
         let bundle = pem::parse_many(std::fs::read(&files.bundle).unwrap()).unwrap();
         let certificates: Vec<&[u8]> = bundle.iter().map(pem::Pem::contents).collect();
         assert_eq!(certificates, [root.as_slice(), b"a", b"b"]);
         assert_eq!(std::fs::read_to_string(&files.root).unwrap(), ca.authority().roots_pem());
+    }
+
+    #[test]
+    fn runs_with_other_system_roots_have_other_bundles() {
+        let (_parent, folder) = temporary();
+        let ca = Ca::open(&folder, Lifetimes::default(), SystemTime::now()).unwrap();
+        let roots = |certificate: &[u8], file: Option<&str>| SystemRoots {
+            certificates: vec![certificate.to_vec()],
+            named: named(|name| file.filter(|_| name == "SSL_CERT_FILE").map(OsString::from)),
+            ..SystemRoots::default()
+        };
+        let write = |system: &SystemRoots| TrustFiles::write(&folder, &ca.authority(), system).unwrap();
+        let one = write(&roots(b"one", Some("/one")));
+        let kept = std::fs::read(&one.bundle).unwrap();
+        let (two, machines) = (write(&roots(b"two", Some("/two"))), write(&roots(b"three", None)));
+        assert_eq!(std::fs::read(&one.bundle).unwrap(), kept);
+        assert_eq!(machines.bundle, folder.file(BUNDLE_FILE));
+        assert!(
+            one.bundle != two.bundle && one.java_truststore != two.java_truststore && one.root == two.root
+        );
+        assert_eq!(write(&roots(b"one", Some("/one"))), one, "the paths stay");
     }
 
     #[test]
@@ -141,7 +183,7 @@ mod tests {
         };
         let first = inode(&write(&SystemRoots::default()));
         assert_eq!(first, inode(&write(&SystemRoots::default())));
-        let more = SystemRoots { certificates: vec![b"a".to_vec()], problems: vec![] };
+        let more = SystemRoots { certificates: vec![b"a".to_vec()], ..SystemRoots::default() };
         let changed = inode(&write(&more));
         assert!(first.iter().zip(changed).all(|(first, changed)| *first != changed));
     }

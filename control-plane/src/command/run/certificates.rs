@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::settings;
 use super::watched_files::{Change, Reload, Source};
-use crate::ca::{Ca, CaFiles, Lifetimes};
+use crate::ca::{Ca, CaError, CaFiles, Lifetimes};
 use crate::environment::{SystemRoots, TrustFiles};
 use crate::runtime_folder::RuntimeFolder;
 use crate::state_folder::StateFolder;
@@ -18,7 +18,10 @@ const LOOK_INTERVAL: Duration = Duration::from_mins(1);
 pub(super) struct Certificates {
     pub(super) ca: Arc<Ca>,
     pub(super) trust: TrustFiles,
+    /// Where the trust files are.
     folder: StateFolder,
+    /// Where the CA is, if Weir keeps it.
+    kept: Option<StateFolder>,
     pub(super) system: SystemRoots,
     files: Vec<PathBuf>,
 }
@@ -34,19 +37,23 @@ impl Certificates {
         system: SystemRoots,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
-        let (ca, folder, files) = match files {
+        let (ca, kept, files): (Ca, Option<StateFolder>, Vec<PathBuf>) = match files {
             Some(files) => {
                 let watched = vec![files.certificate.clone(), files.key.clone()];
-                (Ca::bring(files, lifetimes, now)?, StateFolder::open(&runtime.file("trust"))?, watched)
+                (Ca::bring(files, lifetimes, now)?, None, watched)
             }
             None => {
                 let folder = StateFolder::open(&settings::state_path(state)?)?;
                 let watched = vec![folder.file(crate::ca::root::CERTIFICATE_FILE)];
-                (Ca::open(&folder, lifetimes, now)?, folder, watched)
+                (Ca::open(&folder, lifetimes, now)?, Some(folder), watched)
             }
         };
-        let trust = TrustFiles::write(&folder, &ca.authority(), &system)?;
-        Ok(Self { ca: Arc::new(ca), trust, folder, system, files })
+        let folder = match &kept {
+            Some(folder) => folder.clone(),
+            None => StateFolder::open(&runtime.file("trust"))?,
+        };
+        let trust = write(&ca, kept.as_ref(), &folder, &system)?;
+        Ok(Self { ca: Arc::new(ca), trust, folder, kept, system, files })
     }
 }
 
@@ -81,9 +88,24 @@ impl Source for Certificates {
             trusted = authority.roots().len(),
             "the CA changed"
         );
-        if let Err(error) = TrustFiles::write(&self.folder, &authority, &self.system) {
+        if let Err(error) = write(&self.ca, self.kept.as_ref(), &self.folder, &self.system) {
             tracing::error!(%error, "clients started from now on will not trust the new CA");
         }
         Reload::Done(Some(Change::Authority))
     }
+}
+
+/// Writes the trust files of the CA as it is on the disk: another run may have rotated it since it was read, and written
+/// them already.
+fn write(
+    ca: &Ca,
+    kept: Option<&StateFolder>,
+    folder: &StateFolder,
+    system: &SystemRoots,
+) -> Result<TrustFiles, CaError> {
+    let lock = kept.map(StateFolder::lock).transpose()?;
+    if let Some(lock) = &lock {
+        ca.reload_locked(lock, SystemTime::now())?;
+    }
+    Ok(TrustFiles::write(folder, &ca.authority(), system)?)
 }
