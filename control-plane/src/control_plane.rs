@@ -1,5 +1,6 @@
 //! The control plane as one thing: a policy in, resources and leaves out, decisions back.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::UnixListener;
@@ -13,7 +14,7 @@ use crate::ca::leaves::{Leaves, Limits};
 use crate::decision_log::server::DecisionLog;
 use crate::leaf_secrets::LeafSecrets;
 use crate::nodes::registry::NodeRegistry;
-use crate::nodes::server::DiscoveryServer;
+use crate::nodes::server::{BeforeListeners, DiscoveryServer};
 use crate::nodes::snapshot_cache::SnapshotCache;
 use crate::own_addresses::OwnAddresses;
 use crate::proxy_credentials::AcceptedCredentials;
@@ -90,6 +91,11 @@ impl ControlPlane {
         self.change(|gateway| gateway.proxy_credentials = Some(accepted));
     }
 
+    /// Listens on these addresses from now on, in place of those before.
+    pub fn replace_addresses(&self, listen: SocketAddr, transparent: Vec<SocketAddr>) {
+        self.change(|gateway| (gateway.listen, gateway.transparent) = (listen, transparent));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Gateway)) {
         // A panic in a change leaves whole values.
         let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,19 +123,22 @@ impl ControlPlane {
         &self.decisions
     }
 
-    /// Serves on a Unix socket; who may open it is the file's mode.
+    /// Serves on a Unix socket; who may open it is the file's mode. `before_listeners` is called each time before an Envoy is
+    /// sent listeners.
     ///
     /// # Errors
     /// When the transport fails.
     pub fn serve(
         &self,
         socket: UnixListener,
+        before_listeners: BeforeListeners,
     ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + use<> {
         let discovery = DiscoveryServer::new(
             self.snapshots.subscribe(),
             Arc::clone(&self.secrets),
             self.nodes.clone(),
             self.decisions.hosts_in_use().clone(),
+            before_listeners,
         );
         let serving = Server::builder()
             // An access log that waits for its window is one whose buffer fills. Each of a connection's streams has its own

@@ -116,6 +116,16 @@ impl Envoy {
         self.process.terminate(GRACE).await.map(drop)
     }
 
+    /// The process's number, until it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// The file of Envoy's log.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// The end of Envoy's log.
     pub fn last_words(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();

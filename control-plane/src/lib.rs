@@ -32,6 +32,7 @@ pub mod proxy_credentials;
 pub mod redirection;
 pub mod regular_file;
 pub mod report;
+pub mod reserved_address;
 pub mod resources;
 pub mod runtime_folder;
 pub mod shell;

@@ -3,6 +3,7 @@
 //! A child that is left behind would keep a port, a proxy and its keys; so beside the handle, which ends it when we
 //! end in order, each is [tethered](tether) to us by the kernel, which ends it when we are killed.
 
+pub mod listening;
 pub mod program;
 pub mod tether;
 
@@ -38,6 +39,11 @@ impl Tethered {
     /// The child itself: to take its pipes.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
+    }
+
+    /// The child's number, until it was waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Waits until the child has ended. May be called again, and cancelled.

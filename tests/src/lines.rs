@@ -50,6 +50,14 @@ impl Lines {
         self.lock().lines.join("\n")
     }
 
+    /// All lines as one text, once the stream has ended.
+    pub fn whole(&self, deadline: Deadline) -> Result<String> {
+        deadline.poll("end of the output", || {
+            let collected = self.lock();
+            Ok(collected.ended.then(|| collected.lines.join("\n")))
+        })
+    }
+
     /// Waits until `probe` finds something in the lines so far; the stream's end fails at once.
     pub fn wait<T>(
         &self,

@@ -32,6 +32,7 @@ mod overload;
 mod own_addresses;
 mod own_upstream;
 mod package_managers;
+mod parallel_runs;
 mod passthrough;
 mod plain_http;
 mod policy_change;

@@ -33,6 +33,7 @@ use weir::capabilities::UpstreamTlsChoice;
 use weir::capacity::Capacity;
 use weir::control_plane::ControlPlane;
 use weir::nodes::host_contexts;
+use weir::nodes::server::BeforeListeners;
 use weir::own_addresses::OwnAddresses;
 use weir::resources::Gateway;
 use weir::resources::timeouts::Timeouts;
@@ -61,7 +62,7 @@ async fn what_a_returning_node_holds_is_signed_at_a_bounded_rate_names_in_use_fi
     let folder = tempfile::TempDir::new()?;
     let control_plane = control_plane(folder.path())?;
     let socket = folder.path().join("xds.sock");
-    let serving = tokio::spawn(control_plane.serve(UnixListener::bind(&socket)?));
+    let serving = tokio::spawn(control_plane.serve(UnixListener::bind(&socket)?, BeforeListeners::nothing()));
     let channel = Endpoint::from_shared(format!("unix://{}", socket.display()))?.connect().await?;
 
     let started = Instant::now();

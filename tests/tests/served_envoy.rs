@@ -18,6 +18,7 @@ use weir::capabilities::{Protocol, UpstreamTlsChoice};
 use weir::capacity::Capacity;
 use weir::control_plane::ControlPlane;
 use weir::nodes::host_contexts::Limits;
+use weir::nodes::server::BeforeListeners;
 use weir::own_addresses::OwnAddresses;
 use weir::resources::Gateway;
 use weir::resources::timeouts::Timeouts;
@@ -189,7 +190,7 @@ fn serve(
         let _context = runtime.enter();
         UnixListener::bind(socket(directory))?
     };
-    let serving = control_plane.serve(listener);
+    let serving = control_plane.serve(listener, BeforeListeners::nothing());
     runtime.spawn(async move { serving.await.expect("the control plane's transport failed") });
     Ok((control_plane, runtime))
 }

@@ -34,7 +34,8 @@ fn a_taken_port_is_named() -> Result<()> {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = taken.local_addr()?.to_string();
     run.listen = Some(address.clone());
-    assert_fails(&run, FAILURE, &[&address, "--listen"])
+    let holder = format!("(process {}, user ", std::process::id());
+    assert_fails(&run, FAILURE, &[&address, &holder, "--listen"])
 }
 
 #[test]

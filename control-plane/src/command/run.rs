@@ -3,6 +3,7 @@
 mod certificates;
 mod credentials_file;
 mod error;
+mod listening;
 mod missing_lines;
 mod output;
 mod policy_file;
@@ -45,6 +46,7 @@ use crate::envoy_version::EnvoyVersion;
 use crate::exit_code::ExitCode;
 use crate::filter_module::FilterModules;
 use crate::nodes::host_contexts::Limits;
+use crate::nodes::registry::Nodes;
 use crate::own_addresses::OwnAddresses;
 use crate::process::tether::{self, AtOurEnd};
 use crate::process::{Tethered, exit_code};
@@ -54,9 +56,11 @@ use crate::runtime_folder::RuntimeFolder;
 use certificates::Certificates;
 use credentials_file::CredentialsFile;
 use error::RunError;
+use listening::Listening;
 use missing_lines::MissingLines;
 use output::Output;
 use policy_file::PolicyFile;
+use readiness::{Outcome, Readiness};
 use upstream_roots::UpstreamRoots;
 use watched_files::{Change, Source};
 
@@ -76,9 +80,9 @@ pub struct Arguments {
     /// The Envoy to run [default: $WEIR_ENVOY, else `envoy` in PATH]
     #[arg(long, value_name = "FILE")]
     envoy: Option<PathBuf>,
-    /// Where the proxy listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15001")]
-    listen: SocketAddr,
+    /// Where the proxy listens; port 0 takes a free one [default: 127.0.0.1:15001, with a CMD 127.0.0.1:0]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Users and passwords (a line `USER:PASSWORD` for each, mode 0600) that clients of the proxy must prove to be
     /// [default: none is asked for]
     #[arg(long, value_name = "FILE")]
@@ -185,11 +189,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let certificates = Certificates::open(files, arguments.state.as_deref(), lifetimes, &runtime, system)?;
     let upstream_roots = UpstreamRoots::open(&certificates, arguments.upstream_ca)?;
     let credentials = arguments.proxy_credentials.as_deref().map(CredentialsFile::open).transpose()?;
-    let listen = settings::free_address("--listen", arguments.listen)?;
-    let transparent = arguments.transparent.iter();
-    let transparent = transparent
-        .map(|address| settings::free_address("--transparent", *address))
-        .collect::<Result<_, _>>()?;
+    let listen = settings::listen(arguments.listen, !arguments.command.is_empty());
+    let listening = Listening::reserve(listen, &arguments.transparent)?;
     let resolver = Resolver::bind().await?;
     let open_files = OpenFiles::raise();
     let heap = arguments.envoy_memory.unwrap_or_else(memory::heap);
@@ -209,9 +210,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         upstream_files,
         filter: modules.without_rego.into(),
         rego: rego.as_ref().map(|rego| rego_policy(rego, modules)),
-        listen,
+        listen: listening.explicit(),
         proxy_credentials: credentials.as_ref().map(|file| file.credentials().accepted().clone()),
-        transparent,
+        transparent: listening.transparent(),
         upstream_roots: upstream_roots.pem(),
         resolver: Some(resolver.address()),
         own_addresses: own_addresses.borrow_and_update().clone(),
@@ -232,20 +233,35 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     sources.extend(credentials.map(|file| Box::new(file) as Box<dyn Source>));
     let changing = Arc::clone(&control_plane);
     watched_files::watch(sources, loading, move |change| apply(&changing, modules, change))?;
-    let mut envoy = start(&control_plane, &runtime, &binary, open_files, capacity)?;
-    let probed = tokio::select! {
-        ready = tokio::time::timeout(READY_WITHIN, readiness::wait(&control_plane, listen, arguments.upstream_tls)) => match ready {
-            Ok(ready) => ready?,
-            Err(_elapsed) => return Err(RunError::NotReady { log: envoy.last_words() }.into()),
-        },
-        status = envoy.ended() => return Err(envoy_ended(&envoy, status?)),
-        _ = interrupt.recv() => return Ok(ExitCode::Command(128 + 2)),
-        _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
+    serve_envoy(&control_plane, &listening, &runtime, capacity)?;
+    let (mut envoy, probed) = loop {
+        let mut envoy = start(&runtime, &binary, open_files)?;
+        let log = envoy.log().to_owned();
+        let readiness = Readiness::new(&control_plane, &listening, arguments.upstream_tls, &envoy, &log);
+        let lost = tokio::select! {
+            outcome = tokio::time::timeout(READY_WITHIN, readiness.wait()) => match outcome {
+                Ok(outcome) => match outcome? {
+                    Outcome::Ready { host } => break (envoy, host),
+                    Outcome::Lost(door) => door,
+                },
+                Err(_elapsed) => return Err(RunError::NotReady { log: envoy.last_words() }.into()),
+            },
+            status = envoy.ended() => return Err(envoy_ended(&envoy, status?)),
+            _ = interrupt.recv() => return Ok(ExitCode::Command(128 + 2)),
+            _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
+        };
+        listening.lost(lost)?;
+        // A new Envoy, because this one may never try again to listen.
+        envoy.stop().await?;
+        // The control plane holds the other end.
+        let _ = control_plane.nodes().subscribe().wait_for(Nodes::is_empty).await;
+        control_plane.replace_addresses(listening.explicit(), listening.transparent());
     };
     warn_of_missing_security_fixes(&control_plane);
     tokio::spawn(refusals::watch(Admin::new(&runtime.file(ADMIN_SOCKET))));
 
-    let proxy = Proxy { address: listen, user_information: user.as_ref().map(|user| user.as_str()) };
+    let proxy =
+        Proxy { address: listening.explicit(), user_information: user.as_ref().map(|user| user.as_str()) };
     let environment = Environment::new(proxy, &trust, |name| std::env::var_os(name));
     let output = Output::new(arguments.json, arguments.command.is_empty(), probed);
     let log = control_plane.decisions();
@@ -340,18 +356,17 @@ fn rego_policy(checked: &Checked, modules: FilterModules) -> RegoPolicy {
     RegoPolicy { plan: checked.plan.to_bytes().into(), filter: modules.with_rego.into() }
 }
 
-/// Serves the control plane on a socket that only we can open, and starts Envoy on it.
-fn start(
+/// Serves the control plane on a socket that only we can open, and writes a bootstrap that leads to it.
+fn serve_envoy(
     control_plane: &ControlPlane,
+    listening: &Listening,
     runtime: &RuntimeFolder,
-    binary: &Path,
-    open_files: OpenFiles,
     capacity: Capacity,
-) -> anyhow::Result<Envoy> {
+) -> anyhow::Result<()> {
     let socket_path = runtime.file("xds.sock");
     let socket = UnixListener::bind(&socket_path)?;
     std::fs::set_permissions(&socket_path, std::fs::Permissions::from_mode(0o600))?;
-    let serving = control_plane.serve(socket);
+    let serving = control_plane.serve(socket, listening.admit());
     tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the control plane stopped serving");
@@ -366,7 +381,13 @@ fn start(
         capacity,
     };
     runtime.create("bootstrap.json")?.write_all(bootstrap.to_json().to_string().as_bytes())?;
-    tracing::info!(admin = %admin.display(), envoy = %binary.display(), "starting envoy");
+    tracing::info!(admin = %admin.display(), "serving envoy");
+    Ok(())
+}
+
+/// Starts Envoy on that bootstrap.
+fn start(runtime: &RuntimeFolder, binary: &Path, open_files: OpenFiles) -> anyhow::Result<Envoy> {
+    tracing::info!(envoy = %binary.display(), "starting envoy");
     let log = LogFile { file: runtime.create("envoy.log")?, path: runtime.file("envoy.log") };
     Ok(Envoy::start(binary, &runtime.file("bootstrap.json"), envoy::workers(), open_files.hard, log)?)
 }

@@ -1,5 +1,6 @@
 //! The streams: bytes in and out of a node's [`Session`].
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
-use weir_xds::{DeltaStream, Event, Secrets, Session, StateOfTheWorldStream, StreamState};
+use weir_xds::{DeltaStream, Event, ResourceType, Secrets, Session, StateOfTheWorldStream, StreamState};
 
 use super::host_contexts::{HostContexts, Limits};
 use super::registry::{ConnectedNode, NodeRegistry, NodeStatus};
@@ -32,6 +33,30 @@ const PENDING_RESPONSES: usize = 16;
 /// How often the next secrets are renewed, if there are more than may be made at once.
 const RENEWAL_STEP: Duration = Duration::from_millis(20);
 
+/// What is called before listeners are sent.
+#[derive(Clone)]
+pub struct BeforeListeners {
+    call: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl BeforeListeners {
+    /// Calls this.
+    pub fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { call: Arc::new(call) }
+    }
+
+    /// Calls nothing.
+    pub fn nothing() -> Self {
+        Self::new(|| {})
+    }
+}
+
+impl fmt::Debug for BeforeListeners {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("BeforeListeners").finish_non_exhaustive()
+    }
+}
+
 /// Serves every Envoy from one snapshot cache.
 #[derive(Clone, Debug)]
 pub struct DiscoveryServer {
@@ -39,17 +64,20 @@ pub struct DiscoveryServer {
     secrets: Arc<LeafSecrets>,
     registry: NodeRegistry,
     hosts_in_use: HostsInUse,
+    before_listeners: BeforeListeners,
 }
 
 impl DiscoveryServer {
-    /// A new cache in the channel reaches every connected node.
+    /// A new cache in the channel reaches every connected node. `before_listeners` is called each time before listeners are
+    /// sent.
     pub fn new(
         cache: watch::Receiver<Arc<SnapshotCache>>,
         secrets: Arc<LeafSecrets>,
         registry: NodeRegistry,
         hosts_in_use: HostsInUse,
+        before_listeners: BeforeListeners,
     ) -> Self {
-        Self { cache, secrets, registry, hosts_in_use }
+        Self { cache, secrets, registry, hosts_in_use, before_listeners }
     }
 
     /// As a gRPC service.
@@ -172,7 +200,8 @@ impl DiscoveryServer {
             capabilities,
             stream: session.status().clone(),
         };
-        Ok(ConnectedStream { session, node: self.registry.connect(status), responses })
+        let before_listeners = self.before_listeners.clone();
+        Ok(ConnectedStream { session, node: self.registry.connect(status), before_listeners, responses })
     }
 }
 
@@ -180,6 +209,7 @@ impl DiscoveryServer {
 struct ConnectedStream<'r, S: StreamState> {
     session: Session<S, ServedGateway>,
     node: ConnectedNode,
+    before_listeners: BeforeListeners,
     responses: &'r mpsc::Sender<Result<S::Response, Status>>,
 }
 
@@ -197,6 +227,9 @@ impl<S: StreamState> ConnectedStream<'_, S> {
         for response in output.responses {
             if let (Some(kind), nonce) = S::header(&response) {
                 tracing::debug!(kind = kind.as_str(), nonce, "push");
+                if kind == ResourceType::Listener {
+                    (self.before_listeners.call)();
+                }
             }
             self.responses.send(Ok(response)).await.map_err(|_| Status::cancelled("the node is gone"))?;
         }

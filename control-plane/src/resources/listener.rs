@@ -1,10 +1,18 @@
 //! Listeners: the explicit proxy, the internal one that every CONNECT ends in, and the one that takes redirected
 //! connections. The last two look inside with the same filter chains.
+//!
+//! Those with an address have one socket for all workers (no `SO_REUSEPORT`): with a socket for each, the kernel would let
+//! any other Envoy of the user listen beside this one, and give it a share of the connections.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use envoy_types::pb::envoy::config::listener::v3::listener::{InternalListenerConfig, ListenerSpecifier};
+use envoy_types::pb::envoy::config::listener::v3::listener::connection_balance_config::{
+    BalanceType, ExactBalance,
+};
+use envoy_types::pb::envoy::config::listener::v3::listener::{
+    ConnectionBalanceConfig, InternalListenerConfig, ListenerSpecifier,
+};
 use envoy_types::pb::envoy::config::listener::v3::{
     AdditionalAddress, FilterChain, FilterChainMatch, Listener, ListenerFilter, listener_filter,
 };
@@ -14,7 +22,7 @@ use envoy_types::util::pack_any;
 use prost::{Message, Name};
 use weir_xds::{References, ResourceType};
 
-use super::protobuf::{number, seconds, socket_address};
+use super::protobuf::{bool_value, number, seconds, socket_address};
 use super::{Gateway, buffers, connection_manager, downstream_tls, names, passthrough};
 use crate::capabilities::Capabilities;
 
@@ -29,6 +37,8 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listen
         name: names::EXPLICIT_LISTENER.to_owned(),
         address: Some(socket_address(gateway.listen)),
         per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
+        enable_reuse_port: bool_value(false),
+        connection_balance_config: balanced(),
         filter_chains: vec![FilterChain {
             name: "explicit".to_owned(),
             filters: connection_manager::explicit(gateway, capabilities).into(),
@@ -68,6 +78,8 @@ pub(super) fn transparent(
             .iter()
             .map(|other| AdditionalAddress { address: address(other), ..AdditionalAddress::default() })
             .collect(),
+        enable_reuse_port: bool_value(false),
+        connection_balance_config: balanced(),
         ..intercepting(
             names::TRANSPARENT_LISTENER,
             "%REQUESTED_SERVER_NAME%:%DOWNSTREAM_LOCAL_PORT%",
@@ -101,6 +113,12 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> (Lis
 /// a request goes depends on neither.
 fn original_destination() -> ListenerFilter {
     listener_filter("envoy.filters.listener.original_dst", OriginalDst::default())
+}
+
+/// With one socket for all workers, whoever wakes first takes a connection, and one worker may end up with most of them.
+fn balanced() -> Option<ConnectionBalanceConfig> {
+    let balance_type = Some(BalanceType::ExactBalance(ExactBalance {}));
+    Some(ConnectionBalanceConfig { balance_type })
 }
 
 /// A listener without its address. `target` is a format of the host and port that its client asked for.

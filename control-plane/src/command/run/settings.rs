@@ -1,13 +1,16 @@
 //! From what was typed to what is meant.
 
 use std::ffi::OsStr;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::error::RunError;
 use crate::envoy;
 use crate::process::program;
 use crate::state_folder::StateFolder;
+
+/// The port of the proxy where there is no command.
+const PORT: u16 = 15001;
 
 pub(super) fn envoy_binary(named: Option<&Path>) -> Result<PathBuf, RunError> {
     let variable = std::env::var_os("WEIR_ENVOY");
@@ -18,10 +21,10 @@ pub(super) fn state_path(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(StateFolder::locate(named, |name| std::env::var_os(name))?)
 }
 
-/// The address to give to Envoy, which would say less if it is taken.
-pub(super) fn free_address(option: &'static str, wanted: SocketAddr) -> Result<SocketAddr, RunError> {
-    let error = |cause| RunError::Listen { option, address: wanted, cause };
-    TcpListener::bind(wanted).and_then(|listener| listener.local_addr()).map_err(error)
+/// Where the proxy listens: a command is told, and whoever is not told needs an address that stays.
+pub(super) fn listen(named: Option<SocketAddr>, has_command: bool) -> SocketAddr {
+    let port = if has_command { 0 } else { PORT };
+    named.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
 /// A command that is not there is said before anything is started for it.
