@@ -10,9 +10,9 @@ use regorus::Value;
 
 use crate::answer::InvalidAnswer;
 use crate::bundle::Bundle;
-use crate::fault::Fault;
+use crate::fault::{Fault, Place};
 use crate::input::Input;
-use crate::program::{EvaluationError, Program};
+use crate::program::{ENGINE_FAULT, EvaluationError, Program};
 
 /// Requests that are made up; few where a fuzzer makes up the policies, and a sanitizer takes 13 seconds for as many.
 const REQUESTS: usize = if cfg!(fuzzing) { 30 } else { 1500 };
@@ -22,9 +22,13 @@ const GIVEN_UP: usize = 20;
 const WORDS: usize = 400;
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"];
 
+/// What to do about a panic of the engine.
+pub(crate) const PANIC_HELP: &str =
+    "say it in another way, and report it: in the filter it would end connections";
+
 /// Asks all programs the same. The first is the policy as it was written, in the slow engine; the last is the one that
 /// is used.
-pub(crate) fn faults(bundle: &Bundle, programs: &[&Program]) -> Vec<Fault> {
+pub(crate) fn faults(bundle: &Bundle, query_place: Option<&Place>, programs: &[&Program]) -> Vec<Fault> {
     let words = words(bundle);
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
     let mut given_up = 0;
@@ -39,6 +43,10 @@ pub(crate) fn faults(bundle: &Bundle, programs: &[&Program]) -> Vec<Fault> {
         if let (GIVEN_UP.., [_, rest @ ..]) = (given_up, programs) {
             (programs, given_up) = (rest, 0);
         }
+        if answers.contains(&Err(EvaluationError::Panicked)) {
+            let message = format!("asked about {}: {ENGINE_FAULT}", request.describe());
+            return vec![Fault { place: query_place.cloned(), ..Fault::of_all(message, PANIC_HELP) }];
+        }
         if others.iter().any(|other| !agree(written, other)) {
             let message = format!("the engines do not agree about {}", request.describe());
             let help = "say it in another way, and report it: this policy must not be trusted to either";
@@ -50,7 +58,10 @@ pub(crate) fn faults(bundle: &Bundle, programs: &[&Program]) -> Vec<Fault> {
         };
         let fails = match error {
             EvaluationError::Input(_) | EvaluationError::Answer(InvalidAnswer::Undefined) => false,
-            EvaluationError::Answer(_) | EvaluationError::Exhausted | EvaluationError::Engine(_) => true,
+            EvaluationError::Answer(_)
+            | EvaluationError::Exhausted
+            | EvaluationError::Panicked
+            | EvaluationError::Engine(_) => true,
         };
         if fails {
             let message = format!("asked about {}: {error}", request.describe());

@@ -35,6 +35,8 @@ pub(crate) struct Analysis {
     pub(crate) keyed: BTreeSet<Vec<String>>,
     /// What is put in the place of what was written.
     pub(crate) rewrites: Vec<Rewrite>,
+    /// Where the rule that answers is defined first.
+    pub(crate) query: Option<Place>,
 }
 
 /// The same question, asked in another way.
@@ -67,7 +69,9 @@ pub(crate) fn analyse(bundle: &Bundle, data: &Value) -> Analysis {
         return analysis;
     }
     let names = Names::of(&parsed, &mut analysis.faults);
-    if !names.rules.contains_key(&path_of(&bundle.query)) {
+    let query = names.rules.get(&path_of(&bundle.query));
+    analysis.query = query.map(|(module, rule)| place(*module, rule.span()));
+    if query.is_none() {
         let help = format!("the rules are {}", names.some_rules());
         analysis.faults.push(Fault::of_all(format!("no rule `{}`, which is the query", bundle.query), help));
     }

@@ -2,14 +2,15 @@
 
 use regorus::Value;
 
-use crate::agreement;
+use crate::agreement::{self, PANIC_HELP};
 use crate::analysis::{self, Analysis, Rewrite};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Module};
+use crate::containment::contain;
 use crate::engine_error;
 use crate::fault::{Fault, Place};
 use crate::limits;
 use crate::plan::{Engine, Plan};
-use crate::program::Program;
+use crate::program::{ENGINE_FAULT, Program};
 
 /// A policy without a fault.
 #[derive(Clone, Debug)]
@@ -34,8 +35,11 @@ pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
         Ok(data) => (data, None),
         Err(fault) => (Value::new_object(), Some(fault)),
     };
-    let Analysis { mut faults, parts, headers, slow, keyed, mut rewrites } = analysis::analyse(bundle, &data);
+    let Ok(analysis) = contain(|| analysis::analyse(bundle, &data)) else {
+        return Err(vec![Fault { place: panic_place(bundle), ..Fault::of_all(ENGINE_FAULT, PANIC_HELP) }]);
+    };
     drop(data);
+    let Analysis { mut faults, parts, headers, slow, keyed, mut rewrites, query } = analysis;
     faults.extend(fault);
     if !faults.is_empty() {
         return Err(faults);
@@ -67,12 +71,24 @@ pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
         }
     }
     let engines: Vec<&Program> = [&written, &slow_engine].into_iter().chain(&fast_engine).collect();
-    let faults = agreement::faults(bundle, &engines);
+    let faults = agreement::faults(bundle, query.as_ref(), &engines);
     // The same policy has the same bytes wherever its files are.
     for (index, module) in plan.modules.iter_mut().enumerate() {
         module.name = format!("{index}.rego");
     }
     if faults.is_empty() { Ok(Checked { plan, slow }) } else { Err(faults) }
+}
+
+/// The start of the first module that the parser panics on.
+fn panic_place(bundle: &Bundle) -> Option<Place> {
+    let panics = |module: &Module| {
+        let alone = Bundle { modules: vec![module.clone()], ..Bundle::default() };
+        contain(|| analysis::analyse(&alone, &Value::new_object())).is_err()
+    };
+    let module = bundle.modules.iter().position(panics).unwrap_or(0);
+    let text = &bundle.modules.get(module)?.text;
+    let end = text.chars().next().map_or(0, char::len_utf8);
+    Some(Place { module, span: 0..end, line: 1, column: 1 })
 }
 
 fn refuse_large(bundle: &Bundle) -> Vec<Fault> {

@@ -6,6 +6,7 @@ mod together;
 use proptest::prelude::*;
 use regorus::Value;
 
+use crate::agreement;
 use crate::analysis;
 use crate::bundle::{Bundle, Module};
 use crate::input::Input;
@@ -92,6 +93,33 @@ fn assert_answers_as_written(text: &str, engine: Engine) -> Result<(), TestCaseE
         );
     }
     Ok(())
+}
+
+/// A policy that panics the engine, as one would that the analysis does not know.
+const PANICS: &str = "package p\n\nallow if strings.count(input.attributes.request.http.host, \"\") > 0\n";
+
+#[test]
+fn a_panic_of_the_engine_is_an_error_and_the_program_is_not_asked_again() {
+    let bundle = bundle(PANICS);
+    let analysis = analyse(&bundle);
+    assert!(!analysis.faults.is_empty());
+    for engine in [Engine::Fast, Engine::Slow] {
+        let program = Program::load_into(&plan(&bundle, &analysis, engine), engine).unwrap();
+        for request in requests().iter().take(2) {
+            assert_eq!(program.evaluate(request), Err(EvaluationError::Panicked), "{engine:?}");
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_the_engine_is_a_fault_with_its_place() {
+    let bundle = bundle(PANICS);
+    let analysis = analyse(&bundle);
+    let program = Program::load_into(&plan(&bundle, &analysis, Engine::Slow), Engine::Slow).unwrap();
+    let faults = agreement::faults(&bundle, analysis.query.as_ref(), &[&program]);
+    let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+    assert!(fault.message.contains("a fault of its own"), "{fault}");
+    assert_eq!(fault.place.as_ref().map(|place| (place.line, place.column)), Some((3, 1)), "{fault}");
 }
 
 // What is refused, or is not for the engine that is looked at, counts as tried: that is most of them.

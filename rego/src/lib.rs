@@ -56,6 +56,7 @@ mod analysis;
 mod answer;
 mod bundle;
 mod check;
+mod containment;
 mod engine_error;
 mod fault;
 mod input;

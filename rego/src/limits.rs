@@ -39,3 +39,11 @@ pub const HEADERS: usize = 16;
 pub const HEADER_BYTES: usize = 512;
 /// Faults that are reported of one policy.
 pub const FAULTS: usize = 50;
+/// Bytes of a pattern of `glob.match`: ten times as many may not compile.
+pub const GLOB_BYTES: usize = 4 * 1024;
+/// Groups (`{a,b}`) of a pattern of `glob.match`, which may lie in one another: the engine takes 250.
+pub const GLOB_GROUPS: usize = 100;
+/// Delimiters of a pattern of `glob.match`.
+pub const DELIMITERS: usize = 8;
+/// Parts of a path of `json.filter` and `json.remove`, and paths: each part is an object within the one before it.
+pub const PATH_PARTS: usize = 64;

@@ -9,6 +9,7 @@ use regorus::rvm::vm::{RegoVM, VmError};
 use regorus::{Rc, Value};
 
 use crate::answer::{Answer, InvalidAnswer};
+use crate::containment::contain;
 use crate::input::{Input, InputMaker, InvalidInput};
 use crate::plan::{Engine, Plan};
 use crate::{limits, meter};
@@ -16,6 +17,9 @@ use crate::{limits, meter};
 /// The interpreter is asked for a rule, and what a policy calls its answer may be several that build an object.
 const ASKS: &str = "weir_asks";
 const ANSWER: &str = "data.weir_asks.answer";
+
+/// What is said of a panic.
+pub(crate) const ENGINE_FAULT: &str = "the engine has a fault of its own with this policy";
 
 /// One policy in one engine. Evaluations do not see one another.
 pub struct Program {
@@ -27,6 +31,8 @@ pub struct Program {
 enum Machine {
     Fast(Box<RegoVM>),
     Slow(Box<regorus::Engine>),
+    /// It panicked, and is in no known state.
+    Broken,
 }
 
 /// A plan that an engine does not take.
@@ -46,6 +52,10 @@ pub enum EvaluationError {
     /// The evaluation took more than [`limits::STEPS`] or [`limits::MEMORY_BYTES`].
     #[error("the evaluation takes too long or too much memory")]
     Exhausted,
+    /// The engine panicked. In the filter it would end the worker's streams, so [`crate::check()`] refuses a policy that
+    /// does this.
+    #[error("the engine has a fault of its own here")]
+    Panicked,
     /// The engine failed: rules that contradict one another, for instance.
     #[error("{0}")]
     Engine(String),
@@ -69,7 +79,8 @@ impl Program {
     }
 
     pub(crate) fn load_into(plan: &Plan, engine: Engine) -> Result<Program, LoadError> {
-        let machine = machine(plan, engine).map_err(|error| LoadError(error.to_string()))?;
+        let machine = contain(|| machine(plan, engine).map_err(|error| LoadError(error.to_string())))
+            .unwrap_or_else(|_| Err(LoadError(ENGINE_FAULT.to_owned())))?;
         Ok(Program { input: InputMaker::of(plan), query: plan.query.clone(), machine: RefCell::new(machine) })
     }
 
@@ -95,17 +106,11 @@ impl Program {
             return Err(EvaluationError::Engine("an evaluation is under way".to_owned()));
         };
         meter::start();
-        let value = match &mut *machine {
-            Machine::Fast(vm) => {
-                vm.set_input(input);
-                match vm.execute_entry_point_by_index(0) {
-                    Err(VmError::InstructionLimitExceeded { .. }) => return Err(EvaluationError::Exhausted),
-                    result => result.map_err(|error| error.to_string()),
-                }
-            }
-            Machine::Slow(engine) => {
-                engine.set_input(input);
-                engine.eval_rule(ANSWER.to_owned()).map_err(|error| error.to_string())
+        let value = match contain(|| machine.evaluate(input)) {
+            Ok(value) => value?,
+            Err(_) => {
+                *machine = Machine::Broken;
+                return Err(EvaluationError::Panicked);
             }
         };
         // An engine may take an evaluation that was ended for a rule that does not hold.
@@ -113,6 +118,26 @@ impl Program {
             return Err(EvaluationError::Exhausted);
         }
         value.map_err(|error| EvaluationError::Engine(message(&error)))
+    }
+}
+
+impl Machine {
+    /// The value, or what the engine says is wrong.
+    fn evaluate(&mut self, input: Value) -> Result<Result<Value, String>, EvaluationError> {
+        match self {
+            Machine::Fast(vm) => {
+                vm.set_input(input);
+                match vm.execute_entry_point_by_index(0) {
+                    Err(VmError::InstructionLimitExceeded { .. }) => Err(EvaluationError::Exhausted),
+                    result => Ok(result.map_err(|error| error.to_string())),
+                }
+            }
+            Machine::Slow(engine) => {
+                engine.set_input(input);
+                Ok(engine.eval_rule(ANSWER.to_owned()).map_err(|error| error.to_string()))
+            }
+            Machine::Broken => Err(EvaluationError::Panicked),
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use weir_rego::Plan;
 
+#[path = "../../fuzz/checks/rego_builtins.rs"]
+mod rego_builtins;
 #[path = "../../fuzz/checks/rego_input.rs"]
 mod rego_input;
 #[path = "../../fuzz/checks/rego_plan.rs"]
@@ -22,7 +24,8 @@ fn seeds(target: &str) -> Vec<PathBuf> {
 
 #[test]
 fn every_seed_holds() {
-    let targets: [(&str, Check); 3] = [
+    let targets: [(&str, Check); 4] = [
+        ("rego_builtins", rego_builtins::check),
         ("rego_input", rego_input::check),
         ("rego_plan", rego_plan::check),
         ("rego_policy", rego_policy::check),

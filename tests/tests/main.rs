@@ -5,6 +5,9 @@ mod each_envoy;
 
 mod address_guard;
 mod blocked_output;
+#[allow(dead_code, reason = "the fuzz target uses the rest")]
+#[path = "../../rego/tests/builtins/calls.rs"]
+mod builtin_calls;
 mod certificates;
 mod client_hellos;
 mod command;

@@ -1,8 +1,12 @@
 //! A Rego policy that must agree, evaluated by the filter in a real Envoy.
 
-use anyhow::Result;
-use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UNLISTED, UpstreamHosts};
-use weir_rego::limits;
+use anyhow::{Context, Result, anyhow, ensure};
+use e2e::{
+    ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Request, Run, ServerOptions, UNLISTED, UpstreamHosts, Wire,
+};
+use weir_rego::{Bundle, Input, Module, Program, limits};
+
+use crate::builtin_calls;
 
 /// Allows reading, says why it does not allow `/secret`, takes long over many segments, and contradicts itself about
 /// `/both`.
@@ -180,7 +184,108 @@ fn the_deepest_policy_is_evaluated() -> Result<()> {
     Ok(())
 }
 
+/// The filter says of every builtin and every combination of edge values what the program that it was checked with says.
+fn no_builtin_traps_the_filter(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let query = builtin_calls::QUERY;
+    let document = format!(
+        "rego: {{policy: policy.rego, data: data.json, query: {query}}}\nrules: [{{id: called, effect: allow, hosts: [called.weir.test], schemes: [http]}}]"
+    );
+    let run = Run::new(envoy, &hosts, &document)?;
+    write(&run, "policy.rego", &builtin_calls::policy())?;
+    write(&run, "data.json", &builtin_calls::data())?;
+    let gateway = run.start()?;
+    let program = native_program()?;
+    let mut wire = Wire::connect(gateway.address()?)?;
+    for (name, letters) in builtin_calls::BUILTINS {
+        for (first, second) in builtin_calls::choices(letters) {
+            wire.write(format!(
+                "GET http://called.weir.test/ HTTP/1.1\r\nhost: called.weir.test\r\nx-builtin: {name}\r\nx-first: {first}\r\nx-second: {second}\r\n\r\n"
+            ))?;
+            let head = wire.expect_head()?;
+            let mut body = Vec::new();
+            wire.read_content(&head, |piece| body.extend_from_slice(piece))?;
+            let body: serde_json::Value = serde_json::from_slice(&body)?;
+            let (first, second) = (first.to_string(), second.to_string());
+            let headers: [(&str, &[u8]); 3] = [
+                ("x-builtin", name.as_bytes()),
+                ("x-first", first.as_bytes()),
+                ("x-second", second.as_bytes()),
+            ];
+            let expected = program.evaluate(&Input {
+                method: "GET",
+                scheme: "http",
+                host: "called.weir.test",
+                principal: None,
+                path: Some("/"),
+                decoded_path: Some(b"/"),
+                query: None,
+                headers: &headers,
+            });
+            let reason = expected.with_context(|| format!("{name} {first} {second}"))?.reason;
+            assert_eq!(body["rego_reason"].as_str(), reason.as_deref(), "{name} {first} {second}: {body}");
+        }
+    }
+    Ok(())
+}
+
+fn native_program() -> Result<Program> {
+    let modules = vec![Module { name: "policy.rego".to_owned(), text: builtin_calls::policy() }];
+    let bundle = Bundle { modules, data: builtin_calls::data(), query: builtin_calls::QUERY.to_owned() };
+    let checked = weir_rego::check(&bundle).map_err(|faults| anyhow!("{faults:#?}"))?;
+    Ok(Program::load(&checked.plan)?)
+}
+
+/// The deepest value that a request can bring, walked by a builtin where the calls are deepest.
+fn the_deepest_value_is_walked_where_the_calls_are_deepest(envoy: &EnvoyBinary) -> Result<()> {
+    const CALLS: usize = limits::CALL_DEPTH - 3;
+    const WALKS: [&str; 7] = [
+        "count(json.marshal(deep))",
+        "count(sprintf(\"%v\", [deep]))",
+        "count(object.union({\"a\": deep}, {\"a\": deep}))",
+        "count({deep, [deep]} & {deep})",
+        "count([1 | object.subset(deep, {\"a\"})])",
+        "count(json.remove({\"a\": deep}, [\"a/a/a/a/a/a/a\"]))",
+        "count([1 | deep == deep])",
+    ];
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let document = format!("rego: {{policy: policy.rego, query: data.p.allow}}\n{}", hosts.policy());
+    let run = Run::new(envoy, &hosts, &document)?;
+    let links = "\n\t+ 0".repeat(limits::EXPRESSION_DEPTH - 3);
+    let calls = (1..CALLS).map(|n| format!("f{n}(x) := f{}(x){links}\n", n - 1));
+    let walks = WALKS.iter().enumerate().map(|(n, walk)| {
+        format!("f0(x) := {walk} if input.attributes.request.http.headers[\"x-walk\"] == \"{n}\"\n\n")
+    });
+    let policy = format!(
+        "package p\n\ndefault allow := false\n\ndeep := json.unmarshal(input.attributes.request.http.headers[\"x-deep\"])\n\n{}{}\nallow if f{}(1) >= 0\n",
+        walks.collect::<String>(),
+        calls.collect::<String>(),
+        CALLS - 1
+    );
+    write(&run, "policy.rego", &policy)?;
+    let gateway = run.start()?;
+    let nested =
+        |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    for deep in [nested("[", "]", 126), nested("{\"a\":", "}", 126), nested("[", "]", 4000)] {
+        for walk in 0..WALKS.len() {
+            let request = Request::get(hosts.url(ALPHA, "/"))
+                .header(format!("x-walk: {walk}"))
+                .header(format!("x-deep: {deep}"));
+            let response = gateway.client().send(&request)?;
+            let decision = response.header("x-weir-decision");
+            ensure!(
+                response.status == 200 || matches!(decision, Some("denied_by_rego" | "rego_error")),
+                "{walk} {deep:.10}: {response:#?}"
+            );
+        }
+        assert_eq!(gateway.client().get(hosts.url(ALPHA, "/"))?.status, 403);
+    }
+    Ok(())
+}
+
 on_oldest_and_newest_envoy!(
+    the_deepest_value_is_walked_where_the_calls_are_deepest,
+    no_builtin_traps_the_filter,
     what_both_allow_goes_out_and_what_rego_denies_says_why,
     an_evaluation_without_an_end_is_a_denial_and_harms_nobody,
     what_the_policy_cannot_be_given_is_a_denial,

@@ -33,13 +33,21 @@ pub(super) fn is_literal(expr: &Ref<Expr>) -> bool {
     literal(expr).is_some() || (collection && children(expr).iter().all(is_literal))
 }
 
-/// A format without a width of three digits or more, which would make much out of nothing.
+/// Whether it is a constant, or one reference.
+pub(super) fn is_self_contained(expr: &Ref<Expr>) -> bool {
+    is_literal(expr)
+        || matches!(expr.as_ref(), Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. })
+}
+
+/// A format without a width of three digits or more, which would make much out of nothing, and without digits outside of
+/// ASCII, on which the engine panics.
 pub(super) fn is_plain_format(expr: &Ref<Expr>) -> bool {
-    let Some(format) = literal(expr) else { return false };
-    format
-        .split('%')
-        .skip(1)
-        .all(|rest| rest.trim_start_matches('.').chars().take_while(char::is_ascii_digit).count() < 3)
+    let (Expr::String { value, .. } | Expr::RawString { value, .. }) = expr.as_ref() else { return false };
+    let Ok(format) = value.as_string() else { return false };
+    format.split('%').skip(1).all(|rest| {
+        let width: String = rest.trim_start_matches('.').chars().take_while(|c| c.is_numeric()).collect();
+        width.is_ascii() && width.len() < 3
+    })
 }
 
 /// Whether a body may hold in more than one way.

@@ -1,5 +1,6 @@
 //! The walk over every expression of a policy.
 
+mod arguments;
 mod calls;
 mod reads;
 mod trust;
@@ -13,7 +14,7 @@ use regorus::unstable::{
 
 use super::definition::Definition;
 use super::names::{self, Names, Step};
-use super::syntax::{children, is_literal, known, literal, looked_through, mentions};
+use super::syntax::{children, is_literal, is_self_contained, known, literal, looked_through, mentions};
 use super::{Analysis, Rewrite, place};
 use crate::fault::Fault;
 use crate::limits;
@@ -30,6 +31,9 @@ pub(super) struct Found {
     pub(super) otherwise: BTreeSet<Vec<String>>,
 }
 
+/// The expressions that a name may be taken from; none for one with another name in it.
+type Sources = Vec<Option<Ref<Expr>>>;
+
 pub(super) struct Walk<'w, 'a> {
     names: &'w Names<'a>,
     /// The data document.
@@ -39,8 +43,10 @@ pub(super) struct Walk<'w, 'a> {
     module: usize,
     rule: Vec<String>,
     locals: BTreeSet<String>,
-    /// Locals that do not depend on the request.
-    constants: BTreeSet<String>,
+    /// Locals that do not depend on the request, with what each is taken from.
+    constants: BTreeMap<String, Sources>,
+    /// Locals that depend on the request somewhere in the body.
+    varying: BTreeSet<String>,
     /// Locals of `some x`: what has one in brackets may be looked at entry by entry.
     unbound: BTreeSet<String>,
     definitions: BTreeMap<Vec<String>, Vec<Definition>>,
@@ -56,7 +62,8 @@ impl<'w, 'a> Walk<'w, 'a> {
             module: 0,
             rule: Vec::new(),
             locals: BTreeSet::new(),
-            constants: BTreeSet::new(),
+            constants: BTreeMap::new(),
+            varying: BTreeSet::new(),
             unbound: BTreeSet::new(),
             definitions: BTreeMap::new(),
         }
@@ -73,6 +80,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.rule.extend(names::head_name(rule));
             self.locals = names::locals(rule);
             self.constants.clear();
+            self.varying.clear();
             self.unbound = names::unbound(rule);
             self.rule(rule);
         }
@@ -96,6 +104,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 for body in bodies {
                     self.query(&body.query);
                     self.constants.clear();
+                    self.varying.clear();
                     if let Some(assign) = &body.assign {
                         self.expression(&assign.value);
                     }
@@ -163,6 +172,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn statement(&mut self, statement: &LiteralStmt) {
         for with in &statement.with_mods {
             self.distrust(&with.span, "`with`");
+            self.refuse_mock(&with.span, &with.refr);
             self.expression(&with.r#as);
             // What is put in another's place is read there.
             self.analysis.parts = Parts::ALL;
@@ -177,12 +187,8 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.trust_loop(collection);
                 key.iter().chain([value]).for_each(|pattern| self.trust_pattern(pattern));
                 self.expression(collection);
-                if self.is_constant(collection) {
-                    for pattern in key.iter().chain([value]) {
-                        if let Expr::Var { span, .. } = pattern.as_ref() {
-                            self.constants.insert(span.text().to_owned());
-                        }
-                    }
+                for pattern in key.iter().chain([value]) {
+                    self.bind(pattern, collection);
                 }
             }
             Literal::Expr { expr, .. } if matches!(expr.as_ref(), Expr::AssignExpr { .. }) => {
@@ -202,6 +208,28 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.query(query);
             }
         }
+    }
+
+    /// Refuses a `with` in the place of a function, which would call a builtin that is not allowed, or of data, which
+    /// would no longer be what the demands on arguments were checked with.
+    fn refuse_mock(&mut self, span: &Span, target: &Ref<Expr>) {
+        let target = self.names.resolve(self.module, &BTreeSet::new(), target);
+        let replaced = match target {
+            Some((root, _)) if root == "input" => return,
+            Some((root, steps)) if root == "data" => {
+                let path = known(&steps);
+                let rule = (1..=path.len()).find_map(|end| self.names.rules.get(path.get(..end)?));
+                match rule.map(|(_, rule)| rule.as_ref()) {
+                    Some(Rule::Spec { head: RuleHead::Func { .. }, .. }) => "a function",
+                    Some(Rule::Default { args, .. }) if !args.is_empty() => "a function",
+                    Some(Rule::Spec { .. } | Rule::Default { .. }) => return,
+                    None => "data",
+                }
+            }
+            Some(_) | None => "a function",
+        };
+        let help = "give what varies to a function of your own as an argument";
+        self.fault(span, format!("`with` may not take the place of {replaced}"), help);
     }
 
     /// `data.list[_] == x`, which looks at every entry, becomes `x in data.list`, which looks one up.
@@ -281,6 +309,23 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
+    /// Notes what a name is taken from.
+    fn bind(&mut self, name: &Ref<Expr>, source: &Ref<Expr>) {
+        let Expr::Var { span, .. } = name.as_ref() else { return };
+        let name = span.text().to_owned();
+        if !self.is_constant(source) || self.varying.contains(&name) {
+            self.constants.remove(&name);
+            self.varying.insert(name);
+            return;
+        }
+        // The sources are never names, so that none leads back to itself.
+        let sources = match names::chain(source).and_then(|(root, _)| self.constants.get(&root)) {
+            Some(sources) => sources.clone(),
+            None => vec![is_self_contained(source).then(|| source.clone())],
+        };
+        self.constants.entry(name).or_default().extend(sources);
+    }
+
     fn membership(&mut self, value: &Ref<Expr>, collection: &Ref<Expr>) {
         self.expression(value);
         match self.data_path(collection) {
@@ -300,9 +345,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.expression(lhs);
             }
             (AssignOp::ColEq, Expr::Var { span: name, .. }) => {
-                if self.is_constant(rhs) {
-                    self.constants.insert(name.text().to_owned());
-                }
+                self.bind(lhs, rhs);
                 // The fast engine goes on where what is assigned is undefined.
                 let end = place(self.module, span).span.end;
                 let text = format!("; {0} == {0}", name.text());

@@ -3,9 +3,9 @@
 use regorus::unstable::{Expr, Ref, Span};
 
 use super::Walk;
-use crate::analysis::builtins::{self, Demand};
+use crate::analysis::builtins;
 use crate::analysis::names::{self, Step};
-use crate::analysis::syntax::{is_plain_format, known, literal};
+use crate::analysis::syntax::{known, literal};
 
 /// The fast engine drops what stands behind them.
 const ARGUMENTS: usize = 8;
@@ -31,19 +31,13 @@ impl Walk<'_, '_> {
             return self.fault(span, message, builtins::instead(&name));
         };
         for (demand, param) in demands.iter().zip(params) {
-            match demand {
-                Demand::Constant if !self.is_constant(param) => self.fault(
-                    param.span(),
-                    format!("this argument of `{name}` may not depend on the request"),
-                    "write it as text, or take it from `data`: what a client sends must not choose the cost",
-                ),
-                Demand::Literal if !is_plain_format(param) => self.fault(
-                    param.span(),
-                    format!("the format of `{name}` must be text with widths below 100"),
-                    "write the format where it is used, and what varies behind it",
-                ),
-                Demand::Any | Demand::Constant | Demand::Literal => {}
+            if let Some((message, help)) = self.refusal(*demand, &name, param) {
+                self.fault(param.span(), message, help);
             }
+        }
+        if builtins::is_product(&name) && !params.iter().any(|param| self.is_constant(param)) {
+            let message = format!("both arguments of `{name}` depend on the request");
+            self.fault(span, message, "write one of them as text, or take it from `data`");
         }
         if name == "json.unmarshal" {
             self.distrust(span, "`json.unmarshal`");
@@ -63,7 +57,7 @@ impl Walk<'_, '_> {
                 fields.iter().all(|(_, key, value)| self.is_constant(key) && self.is_constant(value))
             }
             Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => match names::chain(expr) {
-                Some((root, steps)) if self.constants.contains(&root) => {
+                Some((root, steps)) if self.constants.contains_key(&root) => {
                     steps.iter().all(|step| *step != Step::Unknown)
                 }
                 _ => match self.names.resolve(self.module, &self.locals, expr) {
