@@ -21,6 +21,7 @@ pub mod envoy;
 pub mod envoy_version;
 pub mod exit_code;
 pub mod filter_module;
+pub mod inert_json;
 pub mod invalid_request;
 pub mod leaf_secrets;
 pub mod nodes;

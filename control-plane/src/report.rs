@@ -91,15 +91,56 @@ impl<'a> Excerpt<'a> {
     }
 }
 
-/// Text that somebody else chose, in one line that cannot steer a terminal.
+/// Text that somebody else chose, in one line that cannot steer a terminal, nor run within double quotes of a shell.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let shown = |character: char| {
-        let hidden =
-            character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if hidden { character.escape_default().to_string() } else { character.to_string() }
+    let shown = |character: char| match character {
+        '$' | '`' | '!' => character.escape_unicode().to_string(),
+        character if character.is_control() || is_format(character) => character.escape_default().to_string(),
+        character => character.to_string(),
     };
     text.chars().map(shown).collect()
+}
+
+/// Characters without a shape of their own that change how others are shown, or end a line for some readers.
+fn is_format(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// A part of a URL that a client chose, as a word of a line of a log: everything that means something to a terminal or a
+/// shell, within quotes or without, is percent-encoded, which is another spelling of the same URL.
+#[must_use]
+pub fn url_text(text: &str) -> String {
+    encoded(text, b"-._~/:@%+,=[]")
+}
+
+/// Words that somebody else chose, in a line of a log: as in [`url_text()`], with spaces.
+#[must_use]
+pub fn plain_text(text: &str) -> String {
+    encoded(text, b"-._/:@%+,=[] ")
+}
+
+fn encoded(text: &str, marks: &[u8]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || marks.contains(&byte) {
+            shown.push(char::from(byte));
+        } else {
+            shown += &format!("%{byte:02X}");
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -136,5 +177,16 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_is_written_out() {
         assert_eq!(printable("a\u{1b}[2J\r\nü\u{202e}"), "a\\u{1b}[2J\\r\\nü\\u{202e}");
+        assert_eq!(printable("\u{9b}2J\u{7f}\u{2028}\u{200f}"), "\\u{9b}2J\\u{7f}\\u{2028}\\u{200f}");
+        assert_eq!(printable("$(a)`b`!"), "\\u{24}(a)\\u{60}b\\u{60}\\u{21}");
+    }
+
+    #[test]
+    fn what_a_client_chose_is_one_word_of_a_log() {
+        assert_eq!(
+            url_text("/a-b%2f;c d|$(e)`f`'\"<ü"),
+            "/a-b%2f%3Bc%20d%7C%24%28e%29%60f%60%27%22%3C%C3%BC"
+        );
+        assert_eq!(plain_text("a: b|c\n[d]"), "a: b%7Cc%0A[d]");
     }
 }

@@ -43,7 +43,7 @@ fn body(ruling: &Ruling<'_>) -> Vec<u8> {
         .bytes("method", &ruling.facts.method, METHOD_LIMIT)
         .bytes("path", ruling.path(), PATH_LIMIT)
         .text("decision_id", ruling.id.text().as_str())
-        .text("hint", &hint(ruling));
+        .sentence("hint", &hint(ruling));
     if let Some(words) = ruling.words() {
         for (key, said) in [("rego_reason", &words.reason), ("rego_body", &words.body)] {
             if let Some(said) = said {
@@ -57,7 +57,7 @@ fn body(ruling: &Ruling<'_>) -> Vec<u8> {
 }
 
 /// The reason's hint after what it is about in this request, in text that is safe to show: a canonical host, a rule's
-/// id, a method that is a token.
+/// id, a method of letters, digits and few marks: no single quote is in them.
 fn hint(ruling: &Ruling<'_>) -> String {
     let decision = &ruling.decision;
     let mut hint = String::with_capacity(256);
@@ -68,17 +68,17 @@ fn hint(ruling: &Ruling<'_>) -> String {
         // Writing to a String cannot fail.
         let _ = match decision.reason {
             Reason::HostNotAllowed | Reason::TlsNotAllowed | Reason::AddressLiteral => {
-                write!(hint, "`{host}`: ")
+                write!(hint, "'{host}': ")
             }
-            Reason::PortNotAllowed => write!(hint, "port {port} of `{host}`: "),
+            Reason::PortNotAllowed => write!(hint, "port {port} of '{host}': "),
             Reason::SchemeNotAllowed if ruling.facts.claims_https_without_tls() => {
                 return format!(
-                    "https to `{host}` in the clear is not sent on: ask the proxy for a CONNECT, and use TLS inside"
+                    "https to '{host}' in the clear is not sent on: ask the proxy for a CONNECT, and use TLS inside"
                 );
             }
-            Reason::SchemeNotAllowed => write!(hint, "{} to `{host}`: ", ruling.facts.scheme().as_str()),
-            Reason::MethodNotAllowed => write!(hint, "{method} to `{host}`: "),
-            Reason::PathNotAllowed => write!(hint, "this path of `{host}`: "),
+            Reason::SchemeNotAllowed => write!(hint, "{} to '{host}': ", ruling.facts.scheme().as_str()),
+            Reason::MethodNotAllowed => write!(hint, "{method} to '{host}': "),
+            Reason::PathNotAllowed => write!(hint, "this path of '{host}': "),
             Reason::Allowed
             | Reason::OpenMode
             | Reason::DeniedByRule
@@ -105,7 +105,7 @@ fn hint(ruling: &Ruling<'_>) -> String {
     }
     hint.push_str(decision.reason.hint());
     if let Some(rule) = &decision.rule {
-        let _ = write!(hint, " (rule `{}`)", rule.id());
+        let _ = write!(hint, " (rule '{}')", rule.id());
     }
     hint
 }

@@ -1,7 +1,9 @@
 //! JSON text out of hostile bytes: always valid, always ASCII, always bounded.
 //!
-//! What a client sent ends up in logs, terminals and other people's parsers. Everything that is not printable ASCII
-//! is escaped, so that neither a control sequence nor a bidirectional override survives.
+//! Text of a client ends up in logs, terminals, shells and other people's parsers. Everything that is not printable ASCII
+//! is escaped, so that neither a control sequence nor a bidirectional override survives; and so is every character that
+//! means something within the quotes of a shell (`curl … | sh`) or in HTML. A quote or a backslash is escaped by its
+//! number, so that the text can be read twice and has the same quotes each time.
 
 /// A compact JSON object under construction; members keep the order in which they are added.
 ///
@@ -41,6 +43,17 @@ impl Object {
     /// A string member of our own making; escaped all the same, never cut.
     pub fn text(&mut self, key: &'static str, value: &str) -> &mut Self {
         self.bytes(key, value.as_bytes(), usize::MAX)
+    }
+
+    /// A string member that the code itself composes of safe parts: its single quotes, which come in pairs, stay as they are.
+    pub fn sentence(&mut self, key: &'static str, value: &str) -> &mut Self {
+        self.key(key);
+        self.text.push(b'"');
+        for character in value.chars() {
+            if character == '\'' { self.text.push(b'\'') } else { self.escaped(character) }
+        }
+        self.text.push(b'"');
+        self
     }
 
     /// A string member, or `null`.
@@ -97,24 +110,21 @@ impl Object {
     }
 
     fn escaped(&mut self, character: char) {
-        match character {
-            '"' => self.text.extend_from_slice(b"\\\""),
-            '\\' => self.text.extend_from_slice(b"\\\\"),
-            _ => match u8::try_from(character) {
-                Ok(byte) if is_plain(byte) => self.text.push(byte),
-                Ok(_) | Err(_) => {
-                    for unit in character.encode_utf16(&mut [0; 2]) {
-                        self.text.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
-                    }
+        match u8::try_from(character) {
+            Ok(byte) if is_plain(byte) => self.text.push(byte),
+            Ok(_) | Err(_) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    self.text.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
                 }
-            },
+            }
         }
     }
 }
 
-/// Whether a byte is a character that stands for itself between quotes.
+/// Whether a byte is a character that stands for itself between quotes, in JSON, a shell (`!` is its history) and HTML.
 fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+    matches!(byte, b' '..=b'~')
+        && !matches!(byte, b'"' | b'\\' | b'$' | b'`' | b'!' | b'\'' | b'<' | b'>' | b'&')
 }
 
 #[cfg(test)]
@@ -124,7 +134,7 @@ mod tests {
 
     fn round_trip(value: &[u8], limit: usize) -> String {
         let text = Object::new().bytes("a", value, limit).finish();
-        assert!(text.iter().all(|byte| (b' '..=b'~').contains(byte)));
+        assert!(text.iter().all(|byte| (b' '..=b'~').contains(byte) && !b"$`!'<>&".contains(byte)));
         let parsed: serde_json::Value = serde_json::from_slice(&text).unwrap();
         parsed["a"].as_str().unwrap().to_owned()
     }
@@ -133,6 +143,14 @@ mod tests {
     fn quotes_controls_and_astral_characters_survive() {
         let hostile = "\"},{\\ \r\n\0\u{1b}[31m \u{202e} \u{7f} ü 🦀";
         assert_eq!(round_trip(hostile.as_bytes(), 1000), hostile);
+    }
+
+    #[test]
+    fn what_means_something_to_a_shell_or_in_html_is_a_number() {
+        let text = Object::new().text("a", "$`\"\\!'<>&").sentence("b", "'a' \"$\"").finish();
+        let expected =
+            r#"{"a":"\u0024\u0060\u0022\u005c\u0021\u0027\u003c\u003e\u0026","b":"'a' \u0022\u0024\u0022"}"#;
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 
     #[test]

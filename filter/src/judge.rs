@@ -728,9 +728,9 @@ rules:
             let body: serde_json::Value = serde_json::from_slice(&host.response().unwrap().body).unwrap();
             body["hint"].as_str().unwrap().to_owned()
         };
-        assert!(api(b"POST", b"/v1/x").starts_with("POST to `api.example`: "));
-        assert!(api(b"POST", b"/v1/x").ends_with(" (rule `api`)"));
-        assert!(api(b"GET", b"/v1/secret").ends_with(" (rule `never`)"));
+        assert!(api(b"POST", b"/v1/x").starts_with("POST to 'api.example': "));
+        assert!(api(b"POST", b"/v1/x").ends_with(" (rule 'api')"));
+        assert!(api(b"GET", b"/v1/secret").ends_with(" (rule 'never')"));
     }
 
     #[test]

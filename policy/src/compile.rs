@@ -439,7 +439,7 @@ rules:
             "9:30 rules[0].ports[3]: `0x1bb` is not a port",
             "10:15 rules[0].schemes[0]: `ftp` is not known here",
             "11:15 rules[0].methods[0]: `get` is not in canonical form, which is `GET`",
-            "11:20 rules[0].methods[1]: `G T` is not a method: a method is 1 to 32 letters, digits or characters of `!#$%&'*+-.^_`|~`",
+            "11:20 rules[0].methods[1]: `G T` is not a method: a method is 1 to 32 letters, digits, `-`, `_`, `.` or `+`",
             "11:27 rules[0].methods[2]: `CONNECT` is never a request of a rule",
             "12:13 rules[0].paths[0]: `/a/../b` is not in canonical form, which is `/b`",
             "12:22 rules[0].paths[1]: the path `x?` does not start with `/`",

@@ -98,7 +98,7 @@ fn headers(value: &Value) -> Result<Vec<(String, String)>, InvalidAnswer> {
     let header = |(name, value): (&Value, &Value)| {
         let name = name.as_string().ok()?.to_ascii_lowercase();
         let value = value.as_string().ok()?.to_string();
-        (is_safe_name(&name) && is_safe_value(&value)).then_some((name, value))
+        (is_safe_name(&name) && is_safe_value(&name, &value)).then_some((name, value))
     };
     let mut found: Vec<_> = object.iter().map(header).collect::<Option<_>>().ok_or(InvalidAnswer::Header)?;
     found.sort_unstable();
@@ -111,6 +111,48 @@ fn is_safe_name(name: &str) -> bool {
     token && name.len() <= 64 && (own || HEADERS.contains(&name))
 }
 
-fn is_safe_value(value: &str) -> bool {
-    value.len() <= limits::HEADER_BYTES && value.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+/// A part of the request may be in the value, and a person may hand the head of the answer to a shell (`curl -i … | sh`): it
+/// means nothing there, but for the marks that two headers need.
+fn is_safe_value(name: &str, value: &str) -> bool {
+    let marks: &[u8] = if ["link", "www-authenticate"].contains(&name) { b"<>;\"" } else { b"" };
+    let plain = |byte: u8| {
+        (0x20..0x7f).contains(&byte) && (!b"$`!\\|&'<>;\"".contains(&byte) || marks.contains(&byte))
+    };
+    let quotes = value.bytes().filter(|byte| *byte == b'"').count();
+    value.len() <= limits::HEADER_BYTES && value.bytes().all(plain) && quotes.is_multiple_of(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_means_nothing_to_a_shell() {
+        for (name, value) in [
+            ("x-ticket", "SEC-1: ask (the) owner, 100%"),
+            ("link", "<https://example.com/help>; rel=\"help\""),
+            ("www-authenticate", "Basic realm=\"a b\""),
+            ("retry-after", "60"),
+        ] {
+            assert!(is_safe_value(name, value), "{name}: {value}");
+        }
+        for value in [
+            "`id`",
+            "$(id)",
+            "a;id",
+            "a|id",
+            "a&id",
+            "a>b",
+            "<(id)",
+            "'",
+            "\"",
+            "a\\",
+            "!id",
+            "a\nb",
+            "\u{1b}[2J",
+        ] {
+            assert!(!is_safe_value("x-path", value), "{value}");
+        }
+        assert!(!is_safe_value("link", "<https://example.com/\">"));
+    }
 }

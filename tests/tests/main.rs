@@ -51,6 +51,7 @@ mod rego;
 mod runtime_folder;
 mod served_envoy;
 mod served_paths;
+mod shells;
 mod silent_names;
 mod smuggling;
 mod start_errors;

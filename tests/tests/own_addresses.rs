@@ -93,7 +93,7 @@ fn no_request_comes_back_to_weir(envoy: &EnvoyBinary) -> Result<()> {
                 );
                 let mut run = Run::new(envoy, &hosts, &policy)?;
                 run.transparent = vec![SocketAddr::new(any, transparent)];
-                run.listen = SocketAddr::new(any, explicit).to_string();
+                run.listen = Some(SocketAddr::new(any, explicit).to_string());
                 let gateway = run.start()?;
                 for name in ["again.weir.test", "pass.weir.test"] {
                     hosts.dns.set(name, vec![own]);

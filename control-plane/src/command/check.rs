@@ -10,6 +10,7 @@ use weir_policy::{Fault, Policy};
 use crate::command::streams;
 use crate::enforced::{self, Enforced, FaultyFile, Reading};
 use crate::exit_code::ExitCode;
+use crate::inert_json;
 use crate::policy_document::{PolicyDocument, PolicyDocumentError};
 use crate::report::{self, Style};
 
@@ -48,7 +49,7 @@ fn check(
         let file = PolicyDocument::read(path, input);
         let outcome = file.as_ref().map(|file| (file, Reading::of(file).outcome));
         if arguments.json {
-            writeln!(out, "{}", object(path, &outcome))?;
+            writeln!(out, "{}", inert_json::to_string(&object(path, &outcome))?)?;
         } else {
             match &outcome {
                 Ok((file, Ok(enforced))) => {

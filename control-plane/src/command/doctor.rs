@@ -28,6 +28,7 @@ use crate::command::streams;
 use crate::dns::name_servers::NameServers;
 use crate::environment::SystemRoots;
 use crate::exit_code::ExitCode;
+use crate::inert_json;
 use crate::own_addresses::OwnAddresses;
 use crate::policy_document::PolicyDocument;
 use crate::report::{self, Style};
@@ -87,7 +88,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = streams::stdout();
     for finding in &findings {
         if arguments.json {
-            writeln!(out, "{}", finding.object())?;
+            writeln!(out, "{}", inert_json::to_string(&finding.object())?)?;
         } else {
             write!(out, "{finding}")?;
         }

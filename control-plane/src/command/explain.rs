@@ -11,6 +11,7 @@ use weir_rego::{Answer, EvaluationError, Program, Ruling};
 use crate::command::streams;
 use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
+use crate::inert_json;
 use crate::policy_document::PolicyDocument;
 use crate::report::{Style, printable};
 
@@ -92,7 +93,7 @@ fn explain(
     let Ruling { decision, answer } = ruling;
     let explanation = Explanation { arguments, version, request, tls, decision, answer, trace };
     if arguments.json {
-        writeln!(out, "{}", explanation.object())?;
+        writeln!(out, "{}", inert_json::to_string(&explanation.object())?)?;
     } else {
         explanation.write(out)?;
     }
@@ -121,7 +122,12 @@ impl Explanation<'_> {
         writeln!(out, "{effect}: {reason}{only}")?;
         writeln!(out, "  request  {} {}", printable(&self.arguments.method), printable(&self.arguments.url))?;
         if let Some(authority) = authority {
-            let path = self.trace.path.as_deref().map(|path| format!(", path {path}")).unwrap_or_default();
+            let path = self
+                .trace
+                .path
+                .as_deref()
+                .map(|path| format!(", path {}", printable(path)))
+                .unwrap_or_default();
             writeln!(out, "  judged   {} port {}{path}", authority.host, authority.port)?;
         }
         if self.tls == Tls::Passthrough {

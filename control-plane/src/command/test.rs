@@ -16,6 +16,7 @@ use weir_rego::{LoadError, Plan, Program};
 use crate::command::streams;
 use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
+use crate::inert_json;
 use crate::policy_document::PolicyDocument;
 use crate::report::{self, Style, printable};
 
@@ -119,7 +120,7 @@ fn run_file(
     for case in &cases {
         let outcome = Outcome::of(case, &policy, engines.as_ref());
         if json {
-            writeln!(out, "{}", object(written.name(), case, &outcome))?;
+            writeln!(out, "{}", inert_json::to_string(&object(written.name(), case, &outcome))?)?;
         } else if let Some(mismatch) = &outcome.mismatch {
             let (method, url) = (printable(&case.method), printable(&case.url));
             writeln!(out, "{name}:{}: {method} {url}: {}", case.line, printable(mismatch))?;

@@ -1,7 +1,8 @@
 //! What Envoy itself answers, in the same JSON form and with the same header as the filter's denials.
 //!
-//! Bodies are text formats around two fields that the policy has already made canonical (host, method): nothing
-//! that a client or an upstream may choose freely is in them.
+//! Bodies are text formats around two fields that the policy has already made canonical: a host, and a method of letters,
+//! digits and few marks. Envoy writes them as they are; nothing in them means anything within JSON or to a shell, and
+//! nothing that a client or an upstream may choose freely is in the bodies.
 
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use envoy_types::pb::envoy::config::accesslog::v3::{

@@ -10,8 +10,9 @@ use crate::decision_log::decision::Phase;
 use crate::decision_log::denial_flood::MoreDenials;
 use crate::decision_log::{Decision, Line};
 use crate::environment::Environment;
+use crate::inert_json;
 use crate::output_stream;
-use crate::report::printable;
+use crate::report::{plain_text, printable, url_text};
 
 /// Characters of Envoy's words that a line shows.
 const LONGEST_FAILURE: usize = 300;
@@ -40,7 +41,7 @@ impl Output {
         let mut lines = Vec::new();
         environment.write_exports(&mut lines)?;
         if let Some(file) = credentials {
-            let file = file.display();
+            let file = printable(&file.display().to_string());
             writeln!(
                 lines,
                 "# the proxy asks for credentials: write `USER:PASSWORD@` of `{file}` before its address"
@@ -71,7 +72,7 @@ impl Output {
 }
 
 fn json(line: &impl serde::Serialize) -> String {
-    serde_json::to_string(line).unwrap_or_default()
+    inert_json::to_string(line).unwrap_or_default()
 }
 
 fn more_denials(more: &MoreDenials) -> String {
@@ -84,14 +85,13 @@ fn human(decision: &Decision) -> String {
     let default_port = if record.scheme == "https" { 443 } else { 80 };
     let port =
         record.port.filter(|port| *port != default_port).map(|port| format!(":{port}")).unwrap_or_default();
-    let rule = record.rule.as_deref().map(|rule| format!(" (rule `{rule}`)")).unwrap_or_default();
+    let rule = record.rule.as_deref().map(|rule| format!(" (rule '{}')", url_text(rule))).unwrap_or_default();
     // Envoy refuses some requests before it has read who they are for.
     let request = if record.host.is_empty() {
         "a request that was not read".to_owned()
     } else {
-        let (method, host, path) =
-            (printable(&record.method), printable(&record.host), printable(&record.path));
-        format!("{method} {}://{host}{port}{path}", printable(&record.scheme))
+        let (method, host, path) = (url_text(&record.method), url_text(&record.host), url_text(&record.path));
+        format!("{method} {}://{host}{port}{path}", url_text(&record.scheme))
     };
     let would_deny = if record.would_deny { "would be denied: " } else { "" };
     let reason = &record.reason;
@@ -113,7 +113,88 @@ fn human(decision: &Decision) -> String {
         // The upstream's certificate is quoted in it.
         let failure: String = failure.chars().take(LONGEST_FAILURE).collect();
         line.push_str("; envoy: ");
-        line.push_str(&printable(&failure));
+        line.push_str(&plain_text(&failure));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::decision_log::decision::Record;
+
+    /// Runs a program of its own where a shell or a terminal reads it as anything but text.
+    const HOSTILE: [&str; 16] = [
+        "`touch canary`",
+        "$(touch canary)",
+        "$(touch${IFS}canary)",
+        "${a:=$(touch canary)}",
+        "; touch canary;",
+        ";touch${IFS}canary;",
+        "|touch canary",
+        "& touch canary &",
+        "\n touch canary\n",
+        "\rtouch canary",
+        "\"; touch canary; \"",
+        "'; touch canary; '",
+        "\\'; touch canary; \\\"",
+        "> canary",
+        "<(touch canary)",
+        "!touch\u{1b}[2J\u{9b}2J\u{202e}\u{2028}",
+    ];
+
+    fn decision(text: &str) -> Decision {
+        let text = || text.to_owned();
+        Decision {
+            time: 1,
+            record: Record {
+                effect: "deny".to_owned(),
+                reason: "host_not_allowed".to_owned(),
+                rule: Some(text()),
+                decision_id: text(),
+                policy_version: text(),
+                host: text(),
+                port: Some(8080),
+                scheme: text(),
+                method: text(),
+                path: format!("/{}", text()),
+                upstream: Some(text()),
+                rego_reason: Some(text()),
+                would_deny: false,
+            },
+            listener: text(),
+            client: Some(text()),
+            status: 403,
+            upstream_address: Some(text()),
+            upstream_names: vec![text(), text()],
+            upstream_tls: Some(text()),
+            details: text(),
+            cause: None,
+            failure: Some(text()),
+        }
+    }
+
+    #[test]
+    fn no_line_steers_a_terminal_or_runs_in_a_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in HOSTILE.map(str::to_owned).into_iter().chain([HOSTILE.concat()]) {
+            let decision = decision(&text);
+            for line in [json(&decision), human(&decision)] {
+                assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
+                for shell in ["sh", "bash"] {
+                    for script in
+                        [line.clone(), format!("x=\"$(cat <<'END'\n{line}\nEND\n)\"; eval \"y=$x\"")]
+                    {
+                        let mut shell = Command::new(shell);
+                        shell.arg("-c").arg(&script).current_dir(folder.path());
+                        shell.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+                    }
+                }
+                let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+                assert!(left.is_empty(), "{line}: {left:?}");
+            }
+        }
+    }
 }
