@@ -149,6 +149,7 @@ mod tests {
         let text = || text.to_owned();
         Decision {
             time: 1,
+            phase: Phase::End,
             record: Record {
                 effect: "deny".to_owned(),
                 reason: "host_not_allowed".to_owned(),
