@@ -331,7 +331,7 @@ rules:
     fn a_length_that_can_be_read_in_two_ways_is_refused_in_every_mode() {
         for mode in ["enforce", "report", "open"] {
             let document = format!("mode: {mode}\nallowed_domains: [a.example]");
-            let configuration = Configuration::try_from(plugin_configuration(&document, 0)).unwrap();
+            let configuration = Configuration::try_from(plugin_configuration(&document, false)).unwrap();
             let judge = Judge::new(Some(configuration), Rc::default());
             let ask = |length: &[u8]| {
                 InMemory::tls(Some(b"a.example"))
