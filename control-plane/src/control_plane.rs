@@ -1,6 +1,7 @@
 //! The control plane as one thing: a policy in, resources and leaves out, decisions back.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::UnixListener;
@@ -38,6 +39,8 @@ pub struct ControlPlane {
     secrets: Arc<LeafSecrets>,
     nodes: NodeRegistry,
     decisions: DecisionLog,
+    /// Set once [`Self::deny_everything`] has been called: a later edit must not open anything again.
+    ending: AtomicBool,
 }
 
 impl ControlPlane {
@@ -46,7 +49,7 @@ impl ControlPlane {
         Self::with_limits(gateway, ca, Limits::default())
     }
 
-    /// The same with leaves within these limits.
+    /// Serves a gateway, with leaves of this CA within these limits.
     pub fn with_limits(gateway: Gateway, ca: Arc<Ca>, limits: Limits) -> Self {
         let policy = watch::Sender::new(Arc::clone(&gateway.policy));
         let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, limits), policy.subscribe()));
@@ -57,6 +60,7 @@ impl ControlPlane {
             secrets,
             nodes: NodeRegistry::default(),
             decisions: DecisionLog::default(),
+            ending: AtomicBool::new(false),
         }
     }
 
@@ -65,11 +69,16 @@ impl ControlPlane {
     pub fn replace_policy(&self, policy: Arc<Policy>, files: Arc<UpstreamFiles>, rego: Option<RegoPolicy>) {
         self.policy.send_replace(Arc::clone(&policy));
         self.secrets.policy_changed();
-        self.change(|gateway| (gateway.policy, gateway.upstream_files, gateway.rego) = (policy, files, rego));
+        self.change(|gateway| {
+            if !self.ending.load(Ordering::SeqCst) {
+                (gateway.policy, gateway.upstream_files, gateway.rego) = (policy, files, rego);
+            }
+        });
     }
 
     /// Denies every request that begins from now on. To be called when the end is near: requests under way go on.
     pub fn deny_everything(&self) {
+        self.ending.store(true, Ordering::SeqCst);
         match weir_policy::compile(NOTHING) {
             Ok(nothing) => self.change(|gateway| (gateway.policy, gateway.rego) = (Arc::new(nothing), None)),
             Err(faults) => tracing::error!(?faults, "the policy that denies everything is none"),

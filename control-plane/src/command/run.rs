@@ -1,5 +1,6 @@
 //! `weir run`: a control plane and a local Envoy, and a command that can reach only what the policy allows.
 
+mod arguments;
 mod certificates;
 mod credentials_file;
 mod error;
@@ -16,9 +17,8 @@ mod watched_files;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -31,10 +31,9 @@ use weir_rego::Checked;
 
 use crate::bootstrap::Bootstrap;
 use crate::ca::{CaFiles, Lifetimes};
-use crate::capabilities::{Protocol, UpstreamTlsChoice};
+use crate::capabilities::Protocol;
 use crate::capacity::open_files::OpenFiles;
 use crate::capacity::{Capacity, MORE_OPEN_FILES, memory};
-use crate::command::{byte_size, duration};
 use crate::control_plane::ControlPlane;
 use crate::dns::Resolver;
 use crate::dns::name_servers::NameServers;
@@ -53,6 +52,7 @@ use crate::process::{Tethered, exit_code};
 use crate::resources::timeouts::Timeouts;
 use crate::resources::{Gateway, RegoPolicy};
 use crate::runtime_folder::RuntimeFolder;
+pub use arguments::Arguments;
 use certificates::Certificates;
 use credentials_file::CredentialsFile;
 use error::RunError;
@@ -70,93 +70,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Envoy's admin interface in the run's folder.
 const ADMIN_SOCKET: &str = "admin.sock";
-
-/// What was typed.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// The policy document
-    #[arg(long, value_name = "FILE", default_value = "policy.yaml")]
-    policy: PathBuf,
-    /// The Envoy to run [default: $WEIR_ENVOY, else `envoy` in PATH]
-    #[arg(long, value_name = "FILE")]
-    envoy: Option<PathBuf>,
-    /// Where the proxy listens; port 0 takes a free one [default: 127.0.0.1:15001, with a CMD 127.0.0.1:0]
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
-    /// Users and passwords (a line `USER:PASSWORD` for each, mode 0600) that clients of the proxy must prove to be
-    /// [default: none is asked for]
-    #[arg(long, value_name = "FILE")]
-    proxy_credentials: Option<PathBuf>,
-    /// Where redirected connections are taken; may be given twice, for IPv4 and IPv6 [default: nowhere]
-    #[arg(long, value_name = "ADDR")]
-    transparent: Vec<SocketAddr>,
-    /// How hosts that share an address are kept apart
-    #[arg(long, value_name = "STRATEGY", value_enum, default_value_t)]
-    upstream_tls: UpstreamTlsChoice,
-    /// With `context_per_host`, the most hosts that have a context at a time
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::DEFAULT.most)]
-    host_contexts: usize,
-    /// Roots (PEM) to trust for upstreams, beside the system's
-    #[arg(long, value_name = "FILE")]
-    upstream_ca: Option<PathBuf>,
-    /// The DNS resolver for upstream names [default: the system's]
-    #[arg(long, value_name = "ADDR")]
-    dns: Option<SocketAddr>,
-    /// Where the CA is kept [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
-    #[arg(long, value_name = "DIR", conflicts_with = "ca_certificate")]
-    state: Option<PathBuf>,
-    /// A CA of your own in place of Weir's: its certificate, then those above it up to the root (PEM)
-    #[arg(long, value_name = "FILE", requires = "ca_key")]
-    ca_certificate: Option<PathBuf>,
-    /// Its private key (PEM, PKCS #8), mode 0600
-    #[arg(long, value_name = "FILE", requires = "ca_certificate")]
-    ca_key: Option<PathBuf>,
-    /// How long the certificates that clients see live: 10m to 30d
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = leaf_lifetime)]
-    leaf_lifetime: Duration,
-    /// The heap that Envoy may take: 64M or more; near it, Envoy refuses new work [default: half of the memory, at most 2G]
-    #[arg(long, value_name = "SIZE", value_parser = envoy_memory)]
-    envoy_memory: Option<u64>,
-    /// Print decisions as JSON, one a line
-    #[arg(long)]
-    json: bool,
-    /// The command to run with the proxy and CA variables set; without one, weir stays and shows decisions
-    #[arg(last = true, value_name = "CMD")]
-    command: Vec<OsString>,
-}
-
-impl Arguments {
-    /// Names every watched file from the root on. The working directory stays what it was when another folder comes to
-    /// its path, and a name from there would lead to the old files for ever.
-    fn with_absolute_paths(mut self) -> Self {
-        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        if self.policy != Path::new("-") {
-            self.policy = absolute(self.policy);
-        }
-        let others =
-            [&mut self.proxy_credentials, &mut self.upstream_ca, &mut self.ca_certificate, &mut self.ca_key];
-        for path in others {
-            *path = path.take().map(absolute);
-        }
-        self
-    }
-}
-
-/// Shorter and renewing is most of the work; longer and the intermediate, which lives 30 days, cuts it anyway.
-fn leaf_lifetime(text: &str) -> Result<Duration, String> {
-    let lifetime = duration::parse(text)?;
-    if (Duration::from_mins(10)..=Duration::from_hours(30 * 24)).contains(&lifetime) {
-        Ok(lifetime)
-    } else {
-        Err("it must be from 10m to 30d".to_owned())
-    }
-}
-
-/// With less, Envoy refuses work that it has just begun.
-fn envoy_memory(text: &str) -> Result<u64, String> {
-    let bytes = byte_size::parse(text)?;
-    if bytes >= memory::LEAST { Ok(bytes) } else { Err("it must be 64M or more".to_owned()) }
-}
 
 /// Runs until the command has ended, or we are told to end.
 ///
