@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    BETA, Client, Deadline, EnvoyBinary, Process, ProcessId, Run, ServerOptions, UpstreamHosts, Wire,
+    ALPHA, BETA, Client, Deadline, EnvoyBinary, Process, ProcessId, Run, ServerOptions, UpstreamHosts, Wire,
     require_program, weir_command,
 };
 use rustix::process::Signal;
 
-/// Denied requests, each with more than 1,000 bytes of path: their lines are more than a pipe (64 KiB, pipe(7)) and
+/// Requests, each with more than 1,000 bytes of path: their lines are more than a pipe (64 KiB, pipe(7)) and
 /// Weir's queue (1 MiB) take.
 const TOO_MANY: usize = 2_000;
 
@@ -25,13 +25,22 @@ fn run() -> Result<(UpstreamHosts, Run)> {
 
 /// Sends denied requests one after the other.
 fn flood(proxy: SocketAddr, count: usize) -> Result<()> {
+    send_to(proxy, "denied.weir.test", " 403 ", count)
+}
+
+/// Sends requests one after the other that Weir forwards. Each has a line of its own, where denials that come fast are
+/// only counted.
+fn flood_forwarded(proxy: SocketAddr, hosts: &UpstreamHosts, count: usize) -> Result<()> {
+    send_to(proxy, &hosts.plain_authority(ALPHA), " 200 ", count)
+}
+
+fn send_to(proxy: SocketAddr, authority: &str, status: &str, count: usize) -> Result<()> {
     let mut wire = Wire::connect(proxy)?;
     let path = "x".repeat(1_000);
     for number in 0..count {
-        let host = "denied.weir.test";
-        wire.write(format!("GET http://{host}/{number}/{path} HTTP/1.1\r\nhost: {host}\r\n\r\n"))?;
+        wire.write(format!("GET http://{authority}/{number}/{path} HTTP/1.1\r\nhost: {authority}\r\n\r\n"))?;
         let head = wire.expect_head()?;
-        ensure!(head.start.contains(" 403 "), "{head:?}");
+        ensure!(head.start.contains(status), "{head:?}");
         wire.read_content(&head, |_| ())?;
     }
     Ok(())
@@ -70,7 +79,7 @@ fn a_stdout_that_nobody_reads_keeps_no_edit_and_no_end_away() -> Result<()> {
     let mut weir = Process::start("weir run", &mut command)?;
     drop(command);
     let (proxy, authority) = ready(&mut reader)?;
-    flood(proxy, TOO_MANY)?;
+    flood_forwarded(proxy, &hosts, TOO_MANY)?;
     refuses_beta(&hosts, &run, proxy, &authority)?;
     Deadline::seconds(5).poll("word on stderr", || {
         Ok(weir.stderr().text().contains("lines for stdout are dropped").then_some(()))
@@ -83,14 +92,14 @@ fn a_stdout_that_nobody_reads_keeps_no_edit_and_no_end_away() -> Result<()> {
 
 #[test]
 fn what_was_dropped_is_told_when_a_reader_comes_back() -> Result<()> {
-    let (_hosts, run) = run()?;
+    let (hosts, run) = run()?;
     let (mut reader, writer) = pipe()?;
     let mut command = run.command()?;
     command.arg("--json").stdout(writer);
     let weir = Process::start("weir run", &mut command)?;
     drop(command);
     let (proxy, _) = ready(&mut reader)?;
-    flood(proxy, TOO_MANY)?;
+    flood_forwarded(proxy, &hosts, TOO_MANY)?;
     // The last decisions are still under way when their answers are there.
     Deadline::seconds(20).poll("word on stderr", || {
         Ok(weir.stderr().text().contains("lines for stdout are dropped").then_some(()))
