@@ -1,8 +1,8 @@
-//! The engines side by side: what they answer to requests that are made up out of the policy's own words.
+//! Compares the engines: their answers to requests that are generated from the policy's own words.
 //!
-//! The fast engine is silently wrong about some policies, and the analysis that keeps it away from them is only as good
-//! as what was known when it was written. So no policy is taken whose answers differ between the engines, or between
-//! its text and the cheaper form of it, and none that fails in use.
+//! The fast engine evaluates some policies wrongly without an error. The analysis keeps such policies away from it,
+//! but knows only the faults that were known when it was written. So `check` rejects a policy if the answers of the
+//! engines differ, if its text and its rewritten form differ, or if it fails in use.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +14,21 @@ use crate::fault::{Fault, Place};
 use crate::input::Input;
 use crate::program::{ENGINE_FAULT, EvaluationError, Program};
 
-/// Requests that are made up; few where a fuzzer makes up the policies, and a sanitizer takes 13 seconds for as many.
+/// The number of generated requests. It is small while a fuzzer generates policies, because a sanitizer takes 13
+/// seconds for as many.
 const REQUESTS: usize = if cfg!(fuzzing) { 30 } else { 1500 };
-/// Times that an engine may give up before it is not asked any more.
+/// How often an engine may exceed a limit before it is dropped from the comparison.
 const GIVEN_UP: usize = 20;
-/// Words of the policy and its data that are tried.
+/// The number of words from the policy and its data that are tried.
 const WORDS: usize = 400;
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"];
 
-/// What to do about a panic of the engine.
+/// Advice about a panic of the engine.
 pub(crate) const PANIC_HELP: &str =
     "say it in another way, and report it: in the filter it would end connections";
 
-/// Asks all programs the same. The first is the policy as it was written, in the slow engine; the last is the one that
-/// is used.
+/// Sends equal requests to all programs. The first program is the policy as written, in the slow engine; the last is
+/// the one in use.
 pub(crate) fn faults(bundle: &Bundle, query_place: Option<&Place>, programs: &[&Program]) -> Vec<Fault> {
     let words = words(bundle);
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
@@ -38,7 +39,7 @@ pub(crate) fn faults(bundle: &Bundle, query_place: Option<&Place>, programs: &[&
         let answers = request
             .with_input(|input| programs.iter().map(|program| program.evaluate(input)).collect::<Vec<_>>());
         let Some((written, others)) = answers.split_first() else { break };
-        // What searches a long list as it is written says nothing more than that.
+        // The policy as written may exceed a limit just because it searches a long list.
         given_up += usize::from(*written == Err(EvaluationError::Exhausted));
         if let (GIVEN_UP.., [_, rest @ ..]) = (given_up, programs) {
             (programs, given_up) = (rest, 0);
@@ -71,7 +72,7 @@ pub(crate) fn faults(bundle: &Bundle, query_place: Option<&Place>, programs: &[&
     Vec::new()
 }
 
-/// What an engine says of a failure is its own affair, and so is where it gives up.
+/// Compares two answers. An engine's error message, and the point at which it exceeds a limit, may differ.
 pub(crate) fn agree(
     one: &Result<crate::Answer, EvaluationError>,
     other: &Result<crate::Answer, EvaluationError>,
@@ -84,11 +85,11 @@ pub(crate) fn agree(
     }
 }
 
-/// Texts that the policy compares with: its literals, and texts of its data.
+/// Collects texts that the policy may compare with: its literals, and texts in its data.
 fn words(bundle: &Bundle) -> Vec<String> {
     let mut words = BTreeSet::new();
     for module in &bundle.modules {
-        // What stands between quotes, and now and then what stands between two texts: both are as good.
+        // The pieces are the texts between quotes, and sometimes the text between two strings. Both are useful.
         let pieces = module.text.split(['"', '`']).filter(|piece| piece.len() <= 200);
         words.extend(pieces.filter(|piece| !piece.contains('\n')).map(str::to_owned));
     }
@@ -116,7 +117,7 @@ fn collect(value: &Value, words: &mut BTreeSet<String>) {
     }
 }
 
-/// A request that is made up.
+/// A generated request.
 #[derive(Debug)]
 struct Request {
     method: &'static str,
@@ -175,7 +176,7 @@ impl Request {
     }
 }
 
-/// The same numbers every time (xorshift64*).
+/// A random number generator with a fixed sequence (xorshift64*).
 struct Chance(u64);
 
 impl Chance {

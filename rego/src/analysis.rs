@@ -1,4 +1,5 @@
-//! What a policy's text says of it before it is run: what it reads, calls and cannot have, and which engine it needs.
+//! The static analysis of a policy: the parts that it reads, the calls that it makes, its faults, and the engine that
+//! it needs.
 
 mod builtins;
 mod definition;
@@ -20,33 +21,33 @@ use crate::parts::Parts;
 use names::Names;
 use walk::Walk;
 
-/// What was found.
+/// The results of the analysis.
 #[derive(Debug, Default)]
 pub(crate) struct Analysis {
-    /// What is wrong.
+    /// The policy's faults.
     pub(crate) faults: Vec<Fault>,
-    /// The parts of the input that are read.
+    /// The parts of the input that the policy reads.
     pub(crate) parts: Parts,
-    /// The headers that are read, in lower case; none when it cannot be said which.
+    /// The headers that the policy reads, in lower case; `None` if they cannot be determined.
     pub(crate) headers: Option<BTreeSet<String>>,
-    /// The first thing for which the fast engine is not trusted, and where.
+    /// The first form that the fast engine is not trusted with, and its place.
     pub(crate) slow: Option<(Place, &'static str)>,
-    /// Lists of the data that are only ever asked for membership, as keys below `data`.
+    /// Lists of the data that are only used for membership tests, as keys below `data`.
     pub(crate) keyed: BTreeSet<Vec<String>>,
-    /// What is put in the place of what was written.
+    /// Replacements in the policy's text.
     pub(crate) rewrites: Vec<Rewrite>,
-    /// Where the rule that answers is defined first.
+    /// The first definition of the answering rule.
     pub(crate) query: Option<Place>,
 }
 
-/// The same question, asked in another way.
+/// A replacement by an equivalent expression.
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrite {
     pub(crate) module: usize,
-    /// In bytes of the module's text.
+    /// The place, in bytes of the module's text.
     pub(crate) span: Range<usize>,
     pub(crate) text: String,
-    /// Whether it is for the fast engine, which would get the question wrong; else it is cheaper.
+    /// Whether the replacement corrects the fast engine; otherwise it only makes the policy cheaper.
     pub(crate) guards: bool,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct Parsed {
     pub(crate) ast: Ast,
 }
 
-/// Looks at every module. `data` is the bundle's.
+/// Analyses every module. `data` is the bundle's data.
 pub(crate) fn analyse(bundle: &Bundle, data: &Value) -> Analysis {
     let mut analysis = Analysis { headers: Some(BTreeSet::new()), ..Analysis::default() };
     let mut parsed = Vec::new();
@@ -88,7 +89,7 @@ pub(crate) fn analyse(bundle: &Bundle, data: &Value) -> Analysis {
     analysis
 }
 
-/// `data.a.b` as keys below `data`.
+/// Returns `data.a.b` as keys below `data`.
 fn path_of(query: &str) -> Vec<String> {
     query.strip_prefix("data.").unwrap_or(query).split('.').map(str::to_owned).collect()
 }
@@ -107,7 +108,7 @@ fn parse(index: usize, name: &str, text: &str) -> Result<Ast, Fault> {
     parsed.map_err(failed)
 }
 
-/// The place of a span.
+/// Converts a span to a place.
 pub(crate) fn place(module: usize, span: &regorus::unstable::Span) -> Place {
     let number = |value: u32| usize::try_from(value).unwrap_or(0);
     Place {
@@ -118,7 +119,7 @@ pub(crate) fn place(module: usize, span: &regorus::unstable::Span) -> Place {
     }
 }
 
-/// Refuses recursion, which would overflow the stack, and calls that go too deep for it.
+/// Refuses recursion and deep calls, which would overflow the stack.
 fn refuse_deep_calls(
     names: &Names<'_>,
     calls: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
@@ -149,7 +150,7 @@ fn refuse_deep_calls(
 
 type Depth = Result<usize, Vec<Vec<String>>>;
 
-/// How many calls inside one another a rule makes, itself included; or a way from it back to itself.
+/// Returns the depth of nested calls in a rule, itself included. The error is a path from the rule back to itself.
 fn depth(
     rule: &Vec<String>,
     calls: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
@@ -173,12 +174,12 @@ fn depth(
     }
     above.pop();
     let result = cycle.map_or(Ok(deepest + 1), Err);
-    // A cycle was found on the way from one rule, and is another's only if that one is on it.
+    // A cycle that was found from one rule concerns another rule only if that rule lies on it.
     if result.is_ok() {
         known.insert(rule.clone(), result.clone());
     }
     result
 }
 
-/// All definitions of a rule, by its path below `data`.
+/// All rules by their path below `data`, each with its first definition.
 pub(crate) type Rules<'a> = BTreeMap<Vec<String>, (usize, &'a Ref<Rule>)>;

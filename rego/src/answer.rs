@@ -1,56 +1,56 @@
-//! What a policy answers.
+//! A policy's answer to a request.
 
 use regorus::Value;
 
 use crate::limits;
 
-/// An answer: a boolean, or an object as OPA's Envoy plugin reads it.
+/// An answer: a boolean, or an object in the form of OPA's Envoy plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Whether the request may go out.
+    /// Whether the policy allows the request.
     pub allowed: bool,
-    /// Of a denial: why, in the policy's own words.
+    /// The reason of a denial, in the policy's own words.
     pub reason: Option<String>,
-    /// Of a denial: its status, 400 to 599.
+    /// The status of a denial, 400 to 599.
     pub status: Option<u16>,
-    /// Of a denial: more to say.
+    /// The body of a denial.
     pub body: Option<String>,
-    /// Of a denial: headers, names in lower case; only such that are safe to give.
+    /// The headers of a denial, with names in lower case. Only headers that are safe to send are accepted.
     pub headers: Vec<(String, String)>,
 }
 
-/// A value that is no answer.
+/// An error for a value that is not an answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAnswer {
-    /// No rule gave a value.
+    /// No rule gives a value.
     #[error("the query is undefined")]
     Undefined,
-    /// Neither a boolean nor an object.
+    /// The value is neither a boolean nor an object.
     #[error("the answer is neither a boolean nor an object")]
     Kind,
-    /// An object without a boolean `allowed`.
+    /// The object has no boolean `allowed`.
     #[error("the answer has no boolean `allowed`")]
     Allowed,
-    /// A key that nothing here carries out.
+    /// The object has a key that Weir does not implement.
     #[error("the answer has the key `{0}`, which is not carried out")]
     Key(String),
-    /// A status that is no denial's.
+    /// The status is not one of a denial.
     #[error("`http_status` is not a number from 400 to 599")]
     Status,
-    /// Text that is none, or too long.
+    /// A value is not text, or the text is too long.
     #[error("`{0}` is not text of at most {1} bytes")]
     Text(&'static str, usize),
-    /// A header that may not be given, or too many of them.
+    /// A header is not allowed, or there are too many.
     #[error("`headers` has a name or value that an answer may not carry")]
     Header,
-    /// Headers for a request that goes out.
+    /// An allowing answer has headers.
     #[error("the answer allows and has `headers`: a request that goes out is not changed")]
     HeadersOfAllow,
 }
 
-/// Headers that an answer may carry beside `x-…` ones.
+/// Headers that an answer may contain beside `x-…` ones.
 const HEADERS: [&str; 4] = ["content-language", "link", "retry-after", "www-authenticate"];
-/// Weir's and Envoy's own.
+/// Prefixes of Weir's and Envoy's own headers.
 const RESERVED: [&str; 4] = ["x-weir-", "x-envoy-", "x-forwarded-", "x-request-id"];
 
 impl Answer {
@@ -111,8 +111,9 @@ fn is_safe_name(name: &str) -> bool {
     token && name.len() <= 64 && (own || HEADERS.contains(&name))
 }
 
-/// A part of the request may be in the value, and a person may hand the head of the answer to a shell (`curl -i … | sh`): it
-/// means nothing there, but for the marks that two headers need.
+/// Returns whether a header value is safe. It may contain a part of the request, and a person may pipe the response
+/// head into a shell (`curl -i … | sh`). So the value may contain no character that is special there, except for
+/// those that two headers need.
 fn is_safe_value(name: &str, value: &str) -> bool {
     let marks: &[u8] = if ["link", "www-authenticate"].contains(&name) { b"<>;\"" } else { b"" };
     let plain = |byte: u8| {

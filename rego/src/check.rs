@@ -1,4 +1,4 @@
-//! From what a person wrote to a plan: everything that is wrong with it is said here, and not at the first request.
+//! Checks a policy and makes a plan of it. It reports every fault here, before the first request.
 
 use regorus::Value;
 
@@ -12,20 +12,21 @@ use crate::limits;
 use crate::plan::{Engine, Plan};
 use crate::program::{ENGINE_FAULT, Program};
 
-/// A policy without a fault.
+/// A policy without faults.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// What to evaluate.
+    /// The plan to evaluate.
     pub plan: Plan,
-    /// Why the slow engine evaluates it, if it does: the first thing that the fast one is not trusted with, and where.
+    /// The reason why the slow engine evaluates the policy, if it does: the first form that the fast engine is not
+    /// trusted with, and its place.
     pub slow: Option<(Option<Place>, String)>,
 }
 
-/// Checks a policy: its text, what it reads and calls, and how it answers requests that are made up for it, in both
-/// engines.
+/// Checks a policy: its text, the parts that it reads, the calls that it makes, and the answers of both engines to
+/// generated requests.
 ///
 /// # Errors
-/// Every fault that was found, at most [`limits::FAULTS`].
+/// All faults, at most [`limits::FAULTS`].
 pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
     let faults = refuse_large(bundle);
     if !faults.is_empty() {
@@ -53,7 +54,7 @@ pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
         keyed,
         modules: bundle.modules.clone(),
     };
-    // The text as it was written is what faults point into.
+    // The places of faults refer to the original text.
     let written = Program::load_into(&plan, Engine::Slow).map_err(|error| vec![of_engine(bundle, &error)])?;
     rewrites.retain(|rewrite| plan.engine == Engine::Fast || !rewrite.guards);
     rewrite(&mut plan, rewrites);
@@ -72,14 +73,14 @@ pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
     }
     let engines: Vec<&Program> = [&written, &slow_engine].into_iter().chain(&fast_engine).collect();
     let faults = agreement::faults(bundle, query.as_ref(), &engines);
-    // The same policy has the same bytes wherever its files are.
+    // Equal policies have equal bytes, whatever their files are called.
     for (index, module) in plan.modules.iter_mut().enumerate() {
         module.name = format!("{index}.rego");
     }
     if faults.is_empty() { Ok(Checked { plan, slow }) } else { Err(faults) }
 }
 
-/// The start of the first module that the parser panics on.
+/// Returns the start of the first module on which the parser panics.
 fn panic_place(bundle: &Bundle) -> Option<Place> {
     let panics = |module: &Module| {
         let alone = Bundle { modules: vec![module.clone()], ..Bundle::default() };
@@ -121,7 +122,7 @@ fn read_data(data: &str) -> Result<Value, Fault> {
     Ok(value)
 }
 
-/// Bounded by what the JSON reader takes.
+/// Returns the nesting of a value. The JSON parser limits the recursion.
 fn depth(value: &Value) -> usize {
     let below = match value {
         Value::Array(items) => items.iter().map(depth).max(),
@@ -136,7 +137,7 @@ fn depth(value: &Value) -> usize {
     below.unwrap_or(0) + 1
 }
 
-/// What an engine says of a policy, in the module that it names.
+/// Converts an engine's error to a fault in the module that it names.
 fn of_engine(bundle: &Bundle, error: &impl ToString) -> Fault {
     let said = error.to_string();
     let named = |name: &str| said.contains(&format!("--> {name}:"));
@@ -145,7 +146,7 @@ fn of_engine(bundle: &Bundle, error: &impl ToString) -> Fault {
     engine_error::fault(error, module, text)
 }
 
-/// Puts the other questions in; from the end, so that the places before stay.
+/// Applies the replacements from the end of the text, so that earlier places remain valid.
 pub(crate) fn rewrite(plan: &mut Plan, mut rewrites: Vec<Rewrite>) {
     rewrites.sort_by_key(|rewrite| core::cmp::Reverse(rewrite.span.start));
     for Rewrite { module, span, text, guards: _ } in rewrites {

@@ -1,21 +1,21 @@
-//! The engine's own panics.
+//! Containment of the engine's own panics.
 //!
-//! What is known to panic is refused before it is run ([`crate::analysis`]); a panic of the engine is therefore a fault
-//! that nobody has found yet. Natively it becomes an error, without a word on stderr. The filter aborts on a panic: there
-//! the refusals and the tests of every builtin are all.
+//! The analysis refuses calls that are known to panic ([`crate::analysis`]), so a panic of the engine is an
+//! undiscovered fault. Natively it becomes an error, without output on stderr. The filter aborts on a panic, so the
+//! refusals and the tests of every builtin are its only protection.
 
-/// The engine panicked.
+/// An error for a panic of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// Does work that may panic.
+/// Runs work that may panic.
 #[cfg(target_family = "wasm")]
 #[allow(clippy::unnecessary_wraps, reason = "natively a panic is an error")]
 pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     Ok(work())
 }
 
-/// Does work that may panic.
+/// Runs work that may panic.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     native::contain(work)
@@ -44,7 +44,7 @@ mod native {
             }));
         });
         let outer = CONTAINED.replace(true);
-        // Whoever keeps what the work borrows throws it away after a panic.
+        // After a panic, the caller must discard whatever the work borrowed.
         let result = catch_unwind(AssertUnwindSafe(work));
         CONTAINED.set(outer);
         result.map_err(|_| Panicked)

@@ -1,4 +1,4 @@
-//! What holds for every policy and every request, tried on many that are made up.
+//! Laws that hold for every policy and every request, tested on many generated ones.
 
 mod policies;
 mod together;
@@ -21,7 +21,7 @@ fn bundle(text: &str) -> Bundle {
 
 const HEADERS: [&[(&str, &[u8])]; 3] = [&[], &[("x-a", b"a")], &[("a", b"1"), ("x-a", b"b")]];
 
-/// Requests out of the words of the policies.
+/// Requests that are made from the words of the policies.
 fn requests() -> Vec<Input<'static>> {
     let mut requests = Vec::new();
     for method in ["GET", "a"] {
@@ -67,13 +67,13 @@ fn plan(bundle: &Bundle, analysis: &analysis::Analysis, engine: Engine) -> Plan 
     plan
 }
 
-/// Both deny, or both say the same.
+/// Returns whether both deny, or both give equal values.
 fn agree(one: &Result<Value, EvaluationError>, other: &Result<Value, EvaluationError>) -> bool {
     let nothing = |answer: &Result<Value, EvaluationError>| matches!(answer, Err(_) | Ok(Value::Undefined));
     one == other || (nothing(one) && nothing(other))
 }
 
-/// That an engine answers every request as the interpreter answers the text as it was written.
+/// Asserts that an engine answers every request as the interpreter answers the original text.
 fn assert_answers_as_written(text: &str, engine: Engine) -> Result<(), TestCaseError> {
     let bundle = bundle(text);
     let analysis = analyse(&bundle);
@@ -95,7 +95,7 @@ fn assert_answers_as_written(text: &str, engine: Engine) -> Result<(), TestCaseE
     Ok(())
 }
 
-/// A policy that panics the engine, as one would that the analysis does not know.
+/// A policy that makes the engine panic, like one that the analysis does not know about.
 const PANICS: &str = "package p\n\nallow if strings.count(input.attributes.request.http.host, \"\") > 0\n";
 
 #[test]
@@ -122,7 +122,7 @@ fn a_panic_of_the_engine_is_a_fault_with_its_place() {
     assert_eq!(fault.place.as_ref().map(|place| (place.line, place.column)), Some((3, 1)), "{fault}");
 }
 
-// What is refused, or is not for the engine that is looked at, counts as tried: that is most of them.
+// Policies that are refused, or that the tested engine does not evaluate, count as cases. Most are.
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -1,9 +1,8 @@
 //! Rego policies: checked, compiled, and evaluated within bounds.
 //!
-//! [`check()`] takes a [`Bundle`] (modules, data, query), says everything that is wrong with it, and makes a [`Plan`];
-//! that travels as bytes and is loaded into a [`Program`], natively and in a proxy alike. [`Program::evaluate`] answers
-//! an [`Input`] with an [`Answer`] or an [`EvaluationError`]; there is no third outcome, and only an answer that says
-//! so allows.
+//! [`check()`] takes a [`Bundle`] (modules, data, query), reports all its faults, and makes a [`Plan`]. The plan
+//! travels as bytes and is loaded into a [`Program`], natively and in a proxy alike. [`Program::evaluate`] turns an
+//! [`Input`] into an [`Answer`] or an [`EvaluationError`]. Only an answer can allow a request.
 //!
 //! ```
 //! use weir_rego::{Bundle, Input, Module, Program, check};
@@ -32,15 +31,16 @@
 //!
 //! # Bounds
 //!
-//! Requests are hostile; the author of a policy is not, but makes mistakes. What an evaluation takes is in [`limits`].
-//! It ends after a number of steps, and, where the memory is counted, when it holds too much. Recursion is refused, and
-//! calls that go deep; so are builtins that make much out of little, and patterns that come from a request.
+//! Requests are hostile. The author of a policy is not, but may make mistakes. [`limits`] lists the bounds of an
+//! evaluation. It ends after a number of steps and, where memory is counted, when it holds too much. `check` refuses
+//! recursion and deep calls, builtins that make much out of little, and patterns that come from a request.
 //!
 //! # Two engines
 //!
-//! `regorus` has a virtual machine and an interpreter. The first takes a third of the time, and is wrong about some
-//! policies without saying so: `not` over an object that rules build, two values of one rule. It is used for policies of a
-//! form that it gets right, and the interpreter for all others; `check` asks both.
+//! `regorus` has a virtual machine and an interpreter. The virtual machine takes a third of the time, but evaluates
+//! some policies wrongly without an error: `not` over an object that rules build, or two values of one rule. It
+//! evaluates policies of a form that it handles correctly, and the interpreter evaluates all others. `check` compares
+//! both.
 
 #![cfg_attr(
     not(test),

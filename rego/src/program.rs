@@ -1,4 +1,4 @@
-//! A policy that is ready to be asked.
+//! A loaded policy that can be evaluated.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -14,14 +14,15 @@ use crate::input::{Input, InputMaker, InvalidInput};
 use crate::plan::{Engine, Plan};
 use crate::{limits, meter};
 
-/// The interpreter is asked for a rule, and what a policy calls its answer may be several that build an object.
+/// The interpreter evaluates one rule, but a policy's answer may be an object that several rules build. This rule
+/// refers to it.
 const ASKS: &str = "weir_asks";
 const ANSWER: &str = "data.weir_asks.answer";
 
-/// What is said of a panic.
+/// The message for a panic.
 pub(crate) const ENGINE_FAULT: &str = "the engine has a fault of its own with this policy";
 
-/// One policy in one engine. Evaluations do not see one another.
+/// One policy in one engine. Evaluations are independent of each other.
 pub struct Program {
     input: InputMaker,
     query: String,
@@ -31,49 +32,50 @@ pub struct Program {
 enum Machine {
     Fast(Box<RegoVM>),
     Slow(Box<regorus::Engine>),
-    /// It panicked, and is in no known state.
+    /// The engine panicked, and its state is unknown.
     Broken,
 }
 
-/// A plan that an engine does not take.
+/// An error for a plan that an engine rejects.
 #[derive(Debug, thiserror::Error)]
 #[error("the Rego policy does not load: {0}")]
 pub struct LoadError(String);
 
-/// Why a request has no answer: it is denied.
+/// The reason why a request has no answer. The request is denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
-    /// The policy cannot be given what it reads of the request.
+    /// A part of the request that the policy reads cannot be given to it.
     #[error(transparent)]
     Input(#[from] InvalidInput),
-    /// What came out is no answer.
+    /// The policy's value is not an answer.
     #[error(transparent)]
     Answer(#[from] InvalidAnswer),
     /// The evaluation took more than [`limits::STEPS`] or [`limits::MEMORY_BYTES`].
     #[error("the evaluation takes too long or too much memory")]
     Exhausted,
-    /// The engine panicked. In the filter it would end the worker's streams, so [`crate::check()`] refuses a policy that
-    /// does this.
+    /// The engine panicked. In the filter this would end the worker's streams, so [`crate::check()`] refuses a policy
+    /// that causes it.
     #[error("the engine has a fault of its own here")]
     Panicked,
-    /// The engine failed: rules that contradict one another, for instance.
+    /// The engine failed, for example because rules contradict each other.
     #[error("{0}")]
     Engine(String),
 }
 
 impl Program {
-    /// Loads a plan into the engine that it names.
+    /// Loads a plan into its engine.
     ///
     /// # Errors
-    /// When the engine refuses it, which [`crate::check()`] would have said.
+    /// When the engine rejects the plan. [`crate::check()`] would have reported that.
     pub fn load(plan: &Plan) -> Result<Program, LoadError> {
         Self::load_into(plan, plan.engine)
     }
 
-    /// The same plan in the interpreter, where another engine evaluates it: who has time asks both.
+    /// Loads the plan into the interpreter as well, if the fast engine evaluates it, so that a caller can compare
+    /// both.
     ///
     /// # Errors
-    /// When the interpreter refuses it, which [`crate::check()`] would have said.
+    /// When the interpreter rejects the plan. [`crate::check()`] would have reported that.
     pub fn load_beside(plan: &Plan) -> Result<Option<Program>, LoadError> {
         (plan.engine == Engine::Fast).then(|| Self::load_into(plan, Engine::Slow)).transpose()
     }
@@ -84,22 +86,22 @@ impl Program {
         Ok(Program { input: InputMaker::of(plan), query: plan.query.clone(), machine: RefCell::new(machine) })
     }
 
-    /// Whether it reads any header.
+    /// Returns whether the policy reads any header.
     #[must_use]
     pub fn reads_headers(&self) -> bool {
         self.input.reads_headers()
     }
 
-    /// Asks the policy.
+    /// Evaluates the policy.
     ///
     /// # Errors
-    /// Whatever is no answer. The same request has the same answer or error on every machine, but for memory, which is
-    /// bounded only where it is counted ([`crate::count_memory`]).
+    /// When the result is not an answer. Equal requests have equal results on every machine, except for the memory
+    /// limit, which applies only where memory is counted ([`crate::count_memory`]).
     pub fn evaluate(&self, input: &Input<'_>) -> Result<Answer, EvaluationError> {
         Ok(Answer::of(&self.value(input)?)?)
     }
 
-    /// What the engine gives, before it is read as an answer.
+    /// Returns the engine's value, before it is read as an answer.
     pub(crate) fn value(&self, input: &Input<'_>) -> Result<Value, EvaluationError> {
         let input = self.input.make(input)?;
         let Ok(mut machine) = self.machine.try_borrow_mut() else {
@@ -113,7 +115,7 @@ impl Program {
                 return Err(EvaluationError::Panicked);
             }
         };
-        // An engine may take an evaluation that was ended for a rule that does not hold.
+        // An engine may treat an evaluation that exceeded a limit as a rule that does not hold.
         if meter::is_over() {
             return Err(EvaluationError::Exhausted);
         }
@@ -122,7 +124,7 @@ impl Program {
 }
 
 impl Machine {
-    /// The value, or what the engine says is wrong.
+    /// Returns the value, or the engine's error.
     fn evaluate(&mut self, input: Value) -> Result<Result<Value, String>, EvaluationError> {
         match self {
             Machine::Fast(vm) => {
@@ -147,7 +149,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// The last line of what the engine says, without the lines that draw the place.
+/// Returns the last line of an engine's message, without the lines that show the place.
 fn message(error: &str) -> String {
     let message = error.rsplit_once("error: ").map_or(error, |(_, message)| message);
     message.lines().next().unwrap_or_default().trim().chars().take(200).collect()
@@ -169,7 +171,7 @@ fn machine(plan: &Plan, engine: Engine) -> Result<Machine, Box<dyn core::error::
         loaded.add_policy(ASKS.to_owned(), asks)?;
         loaded.add_data(data)?;
         loaded.set_execution_timer_config(meter::timer(1));
-        // What is prepared at the first evaluation is prepared here.
+        // This evaluation prepares what an engine prepares lazily.
         loaded.set_input(Value::new_object());
         meter::start();
         let _ = loaded.eval_rule(ANSWER.to_owned());
@@ -188,7 +190,7 @@ fn machine(plan: &Plan, engine: Engine) -> Result<Machine, Box<dyn core::error::
     Ok(Machine::Fast(Box::new(vm)))
 }
 
-/// Makes a list of text at the path a set: who asks it for membership gets the same answer, and gets it at once.
+/// Turns the list of texts at the path into a set. Membership tests give equal results, and take constant time.
 fn key(data: &mut Value, path: &[String]) {
     let mut place = data;
     for name in path {

@@ -1,13 +1,13 @@
 //! The builtins that a policy may call.
 //!
-//! Each builtin is a function of its arguments alone, and the size of its result is bounded by their sum, or by a constant
-//! times it. The list leaves out the builtins that ask the clock, the network or chance, and those that make much out of
-//! little (`numbers.range`, `bits.lsh`).
+//! Each builtin is a function of its arguments alone, and the sum of its arguments, or a constant times it, bounds
+//! the size of its result. The list excludes builtins that read the clock, the network or random numbers, and
+//! builtins that make much out of little (`numbers.range`, `bits.lsh`).
 //!
-//! The list is an allow-list of builtins whose code was read for panics, and that the tests call with every combination of
-//! edge values: a panic in the filter ends every stream of its worker. A new version of the engine brings no builtin
-//! into a policy before it is listed here. Some builtins of regorus 0.14.1 panic, or overflow the stack, for some
-//! arguments; a demand on these arguments keeps policies away from there:
+//! The list is an allow-list. The code of each builtin was read for panics, and the tests call it with every
+//! combination of edge values, because a panic in the filter ends every stream of its worker. A builtin of a new
+//! engine version is unusable until it is listed here. Some builtins of regorus 0.14.1 panic, or overflow the stack,
+//! for some arguments. A required form of these arguments excludes such calls:
 //!
 //! | builtin | what happens |
 //! |---|---|
@@ -17,18 +17,18 @@
 //! | `glob.match`, `glob.quote_meta` with a pattern that is large or deep | a panic: the pattern does not compile |
 //! | `json.filter`, `json.remove` with a path of thousands of parts | the stack overflows |
 
-/// How an argument must be written.
+/// The required form of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// Nothing is demanded of the argument.
+    /// The argument may have any form.
     Any,
-    /// The argument may not depend on the request: a pattern is compiled, a replacement is repeated.
+    /// The argument may not depend on the request, because it is compiled as a pattern or repeated as a replacement.
     Constant,
-    /// The argument is a format that stands in the text, with small widths.
+    /// The argument is a literal format with small widths.
     Format,
     /// The argument is a constant text that is not empty.
     Text,
-    /// No array within the argument is empty, which its form shows.
+    /// The argument's form shows that it contains no empty array.
     NoEmptyArray,
     /// The argument is a constant pattern of a bounded size.
     Glob,
@@ -40,7 +40,7 @@ pub(super) enum Demand {
 
 use Demand::{Any, Constant, Delimiters, Format, Glob, NoEmptyArray, Paths, Text};
 
-/// Builtins with demands on their arguments; arguments behind the last one are free.
+/// Builtins with required forms of their arguments. Arguments after the last listed one may have any form.
 const DEMANDING: &[(&str, &[Demand])] = &[
     ("sprintf", &[Format]),
     ("replace", &[Any, Any, Constant]),
@@ -54,21 +54,22 @@ const DEMANDING: &[(&str, &[Demand])] = &[
     ("regex.find_all_string_submatch_n", &[Constant]),
     ("regex.replace", &[Any, Constant, Constant]),
     ("glob.match", &[Glob, Delimiters]),
-    // It compiles the pattern.
+    // `glob.quote_meta` compiles the pattern.
     ("glob.quote_meta", &[Glob]),
     ("json.filter", &[Any, Paths]),
     ("json.remove", &[Any, Paths]),
     ("object.subset", &[Any, NoEmptyArray]),
-    // `1e1000000000` is as many digits.
+    // The text `1e1000000000` would become as many digits.
     ("units.parse", &[Constant]),
     ("units.parse_bytes", &[Constant]),
 ];
 
-/// Builtins that compare every part of one argument with every part of the other: a request may bring one of them.
+/// Builtins that compare every part of one argument with every part of the other. Only one of the arguments may
+/// depend on a request.
 const PRODUCTS: &[&str] =
     &["strings.any_prefix_match", "strings.any_suffix_match", "trim", "trim_left", "trim_right"];
 
-/// Builtins that may be called with anything.
+/// Builtins whose arguments may have any form.
 #[rustfmt::skip]
 const FREE: &[&str] = &[
     "contains", "endswith", "format_int", "indexof", "indexof_n", "lower", "split", "startswith",
@@ -83,18 +84,18 @@ const FREE: &[&str] = &[
     "bits.rsh", "bits.xor",
 ];
 
-/// The demands on the arguments of a builtin, if it may be called.
+/// Returns the required argument forms of a builtin, or `None` if it may not be called.
 pub(super) fn demands(name: &str) -> Option<&'static [Demand]> {
     let demanding = DEMANDING.iter().find(|(builtin, _)| *builtin == name).map(|(_, demands)| *demands);
     demanding.or_else(|| FREE.contains(&name).then_some(&[]))
 }
 
-/// Whether a request may bring only one of the builtin's arguments.
+/// Returns whether only one of the builtin's arguments may depend on a request.
 pub(super) fn is_product(name: &str) -> bool {
     PRODUCTS.contains(&name)
 }
 
-/// What to do instead of a builtin that is not there.
+/// Suggests an alternative to a builtin that may not be called.
 pub(super) fn instead(name: &str) -> &'static str {
     if name == "regex.template_match" {
         return "write the whole as one pattern for `regex.match`: `^/users/[0-9]+$`";

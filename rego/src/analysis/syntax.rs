@@ -1,4 +1,4 @@
-//! What can be said of an expression by its form alone.
+//! Properties of an expression that follow from its syntax alone.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use regorus::unstable::{Expr, Literal, Query, Ref, Span};
 
 use super::names::Step;
 
-/// The keys before the first one that is not known.
+/// Returns the keys before the first unknown one.
 pub(super) fn known(steps: &[Step]) -> Vec<String> {
     let keys = steps.iter().map_while(|step| match step {
         Step::Key(key) => Some(key.clone()),
@@ -15,7 +15,7 @@ pub(super) fn known(steps: &[Step]) -> Vec<String> {
     keys.collect()
 }
 
-/// The text of a constant.
+/// Returns the text of a constant.
 pub(super) fn literal(expr: &Ref<Expr>) -> Option<String> {
     match expr.as_ref() {
         Expr::String { span, .. }
@@ -27,20 +27,20 @@ pub(super) fn literal(expr: &Ref<Expr>) -> Option<String> {
     }
 }
 
-/// Whether everything in it is a constant.
+/// Returns whether the expression consists of constants only.
 pub(super) fn is_literal(expr: &Ref<Expr>) -> bool {
     let collection = matches!(expr.as_ref(), Expr::Array { .. } | Expr::Set { .. } | Expr::Object { .. });
     literal(expr).is_some() || (collection && children(expr).iter().all(is_literal))
 }
 
-/// Whether it is a constant, or one reference.
+/// Returns whether the expression is a constant or a single reference.
 pub(super) fn is_self_contained(expr: &Ref<Expr>) -> bool {
     is_literal(expr)
         || matches!(expr.as_ref(), Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. })
 }
 
-/// A format without a width of three digits or more, which would make much out of nothing, and without digits outside of
-/// ASCII, on which the engine panics.
+/// Returns whether a format has only ASCII digits, and widths of at most two digits. A greater width would make much
+/// out of nothing, and the engine panics on other digits.
 pub(super) fn is_plain_format(expr: &Ref<Expr>) -> bool {
     let (Expr::String { value, .. } | Expr::RawString { value, .. }) = expr.as_ref() else { return false };
     let Ok(format) = value.as_string() else { return false };
@@ -50,7 +50,7 @@ pub(super) fn is_plain_format(expr: &Ref<Expr>) -> bool {
     })
 }
 
-/// Whether a body may hold in more than one way.
+/// Returns whether a body may hold in more than one way.
 pub(super) fn iterates(query: &Ref<Query>) -> bool {
     query.stmts.iter().any(|statement| match &statement.literal {
         Literal::SomeVars { .. } | Literal::SomeIn { .. } => true,
@@ -64,7 +64,7 @@ pub(super) fn mentions(expr: &Ref<Expr>, names: &BTreeSet<String>) -> bool {
     itself || children(expr).iter().any(|child| mentions(child, names))
 }
 
-/// The variables in brackets, but for those of comprehensions, which have loops of their own.
+/// Returns the variables in brackets. Comprehensions have loops of their own, so their variables are left out.
 pub(super) fn looked_through(expr: &Ref<Expr>) -> Vec<Span> {
     let mut found = Vec::new();
     match expr.as_ref() {
@@ -85,7 +85,7 @@ fn looks_at_each(expr: &Ref<Expr>) -> bool {
     any || children(expr).iter().any(looks_at_each)
 }
 
-/// The expressions right below one; those in the query of a comprehension are not.
+/// Returns an expression's direct subexpressions, without those in the query of a comprehension.
 pub(super) fn children(expr: &Ref<Expr>) -> Vec<Ref<Expr>> {
     match expr.as_ref() {
         Expr::String { .. }

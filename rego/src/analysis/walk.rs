@@ -1,4 +1,4 @@
-//! The walk over every expression of a policy.
+//! The walk through every expression of a policy.
 
 mod arguments;
 mod calls;
@@ -20,18 +20,18 @@ use crate::fault::Fault;
 use crate::limits;
 use crate::parts::Parts;
 
-/// What is known when all modules were seen.
+/// The findings after all modules were visited.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Which rules each rule calls.
+    /// The rules that each rule calls.
     pub(super) calls: BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
-    /// Paths of the data that are asked for membership.
+    /// Paths of the data that are used for membership tests.
     pub(super) lists: BTreeSet<Vec<String>>,
-    /// Paths of the data that are read in another way.
+    /// Paths of the data that are used in any other way.
     pub(super) otherwise: BTreeSet<Vec<String>>,
 }
 
-/// The expressions that a name may be taken from; none for one with another name in it.
+/// The expressions that a name may be taken from; `None` for an expression that contains another name.
 type Sources = Vec<Option<Ref<Expr>>>;
 
 pub(super) struct Walk<'w, 'a> {
@@ -43,11 +43,11 @@ pub(super) struct Walk<'w, 'a> {
     module: usize,
     rule: Vec<String>,
     locals: BTreeSet<String>,
-    /// Locals that do not depend on the request, with what each is taken from.
+    /// Locals that do not depend on the request, with the expressions that each is taken from.
     constants: BTreeMap<String, Sources>,
     /// Locals that depend on the request somewhere in the body.
     varying: BTreeSet<String>,
-    /// Locals of `some x`: what has one in brackets may be looked at entry by entry.
+    /// Locals declared by `some x`. An expression with such a name in brackets may loop over entries.
     unbound: BTreeSet<String>,
     definitions: BTreeMap<Vec<String>, Vec<Definition>>,
 }
@@ -110,7 +110,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                     }
                 }
                 match head {
-                    // What is read of it is seen where it is used.
+                    // The parts that an alias reads are recorded where the alias is used.
                     RuleHead::Compr { .. } if self.names.aliases.contains_key(&self.rule) => {}
                     RuleHead::Compr { refr, assign, .. } | RuleHead::Func { refr, assign, .. } => {
                         self.indexes(refr);
@@ -143,8 +143,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         query.stmts.iter().for_each(|statement| self.statement(statement));
     }
 
-    /// `not data.list[_] == x`, which OPA refuses: the interpreter takes it for "some entry is another", and who writes it
-    /// means "no entry is".
+    /// Refuses `not data.list[_] == x`, as OPA does. The interpreter reads it as "some entry differs", but its author
+    /// means "no entry is equal".
     fn refuse_loops_in_negations(&mut self, query: &Ref<Query>) {
         for statement in &query.stmts {
             let Literal::NotExpr { expr, .. } = &statement.literal else { continue };
@@ -174,7 +174,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.distrust(&with.span, "`with`");
             self.refuse_mock(&with.span, &with.refr);
             self.expression(&with.r#as);
-            // What is put in another's place is read there.
+            // The replacement may be read anywhere in the input.
             self.analysis.parts = Parts::ALL;
             self.analysis.headers = None;
             if names::chain(&with.refr).is_some_and(|(root, _)| root == "data") {
@@ -195,7 +195,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.assignment(expr);
             }
             Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
-                // Here it is one whether a membership is false or undefined.
+                // In this position, a false membership and an undefined one are equivalent.
                 if let Expr::Membership { key: None, value, collection, .. } = expr.as_ref() {
                     self.membership(value, collection);
                 } else if !self.ask_for_membership(expr) {
@@ -210,8 +210,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    /// Refuses a `with` in the place of a function, which would call a builtin that is not allowed, or of data, which
-    /// would no longer be what the demands on arguments were checked with.
+    /// Refuses a `with` that replaces a function, which could call a builtin that is not allowed, or data, which the
+    /// forms of arguments were checked with.
     fn refuse_mock(&mut self, span: &Span, target: &Ref<Expr>) {
         let target = self.names.resolve(self.module, &BTreeSet::new(), target);
         let replaced = match target {
@@ -232,7 +232,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.fault(span, format!("`with` may not take the place of {replaced}"), help);
     }
 
-    /// `data.list[_] == x`, which looks at every entry, becomes `x in data.list`, which looks one up.
+    /// Rewrites `data.list[_] == x`, which visits every entry, as `x in data.list`, which looks up one.
     fn ask_for_membership(&mut self, expr: &Ref<Expr>) -> bool {
         let Expr::BoolExpr { span, op: BoolOp::Eq, lhs, rhs, .. } = expr.as_ref() else { return false };
         for (list, other) in [(lhs, rhs), (rhs, lhs)] {
@@ -260,14 +260,14 @@ impl<'w, 'a> Walk<'w, 'a> {
         false
     }
 
-    /// The keys below `data` of a reference to data that no rule makes.
+    /// Returns the keys below `data` of a reference to data that no rule contributes to.
     fn data_path(&self, expr: &Ref<Expr>) -> Option<Vec<String>> {
         let (root, steps) = self.names.resolve(self.module, &self.locals, expr)?;
         let path = (root == "data").then(|| known(&steps)).filter(|path| path.len() == steps.len())?;
         (!path.is_empty() && !self.touches_rules(&path)).then_some(path)
     }
 
-    /// Whether a path below `data` is a rule's, leads into one, or has one below it.
+    /// Returns whether a path below `data` is a rule's, leads into one, or has a rule below it.
     fn touches_rules(&self, path: &[String]) -> bool {
         self.names.rules.keys().any(|rule| rule.iter().zip(path).all(|(a, b)| a == b))
     }
@@ -309,7 +309,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    /// Notes what a name is taken from.
+    /// Records the expression that a name is taken from.
     fn bind(&mut self, name: &Ref<Expr>, source: &Ref<Expr>) {
         let Expr::Var { span, .. } = name.as_ref() else { return };
         let name = span.text().to_owned();
@@ -318,7 +318,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.varying.insert(name);
             return;
         }
-        // The sources are never names, so that none leads back to itself.
+        // The sources never contain names, so a source cannot refer to itself.
         let sources = match names::chain(source).and_then(|(root, _)| self.constants.get(&root)) {
             Some(sources) => sources.clone(),
             None => vec![is_self_contained(source).then(|| source.clone())],
@@ -346,7 +346,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             (AssignOp::ColEq, Expr::Var { span: name, .. }) => {
                 self.bind(lhs, rhs);
-                // The fast engine goes on where what is assigned is undefined.
+                // The fast engine continues even if the assigned value is undefined, so the rewrite tests it.
                 let end = place(self.module, span).span.end;
                 let text = format!("; {0} == {0}", name.text());
                 self.analysis.rewrites.push(Rewrite {
@@ -360,7 +360,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    /// What stands in the brackets of a reference.
+    /// Visits the expressions in a reference's brackets.
     fn indexes(&mut self, expr: &Ref<Expr>) {
         match expr.as_ref() {
             Expr::RefDot { refr, .. } => self.indexes(refr),

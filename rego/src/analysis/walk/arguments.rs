@@ -1,4 +1,4 @@
-//! The demands on the arguments of builtins.
+//! Checks the required forms of builtin arguments.
 
 use regorus::Value;
 use regorus::unstable::{Expr, Ref};
@@ -13,7 +13,7 @@ use crate::limits;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Piece<'p> {
     Text(&'p str),
-    /// A list with its number of items.
+    /// A list, given by its number of items.
     List(usize),
 }
 
@@ -24,7 +24,7 @@ impl Piece<'_> {
 }
 
 impl Walk<'_, '_> {
-    /// What is wrong with an argument, and what to write instead.
+    /// Returns the fault of an argument and a suggestion, or `None` if its form is right.
     pub(super) fn refusal(
         &self,
         demand: Demand,
@@ -82,7 +82,8 @@ impl Walk<'_, '_> {
         (!holds).then_some((message, help))
     }
 
-    /// Whether no list that is compared as a part of the value is empty. A set, or a list with items, is compared whole.
+    /// Returns whether every list that the builtin compares part by part has items. The builtin compares a set, or
+    /// the items of a list, as a whole.
     fn has_no_empty_array(&self, expr: &Ref<Expr>) -> bool {
         match expr.as_ref() {
             Expr::Set { .. } | Expr::SetCompr { .. } => true,
@@ -92,8 +93,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether a value is a constant, and something holds for each text and list in it. A reference to the data counts
-    /// for all that is below the keys that are known.
+    /// Returns whether a value is a constant whose texts and lists all satisfy `holds`. For a reference to the data,
+    /// everything below its known keys must satisfy it.
     fn every_piece(&self, expr: &Ref<Expr>, holds: &dyn Fn(Piece<'_>) -> bool) -> bool {
         match expr.as_ref() {
             Expr::String { value, .. } | Expr::RawString { value, .. } => every_piece_of(value, holds),
@@ -124,7 +125,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Bounded by the depth of the data.
+/// Returns whether all texts and lists of a value satisfy `holds`. The depth of the data bounds the recursion.
 fn every_piece_of(value: &Value, holds: &dyn Fn(Piece<'_>) -> bool) -> bool {
     match value {
         Value::String(text) => holds(Piece::Text(text)),
@@ -139,8 +140,8 @@ fn every_piece_of(value: &Value, holds: &dyn Fn(Piece<'_>) -> bool) -> bool {
     }
 }
 
-/// Whether a pattern compiles within the bounds of the engine, whatever it says: each group is a level of the regular
-/// expression that is made of the pattern, and each character takes up to 200 bytes of its automaton.
+/// Returns whether any pattern of this size compiles within the engine's limits. Each group is a level of the regular
+/// expression made from the pattern, and each character takes up to 200 bytes of its automaton.
 fn is_small_glob(piece: Piece<'_>) -> bool {
     match piece {
         Piece::Text(pattern) => {
@@ -151,7 +152,7 @@ fn is_small_glob(piece: Piece<'_>) -> bool {
     }
 }
 
-/// Whether a path makes an object of a bounded depth: the engine nests an object for each part.
+/// Returns whether a path leads to an object of bounded depth. The engine nests an object for each part.
 fn is_short_path(piece: Piece<'_>) -> bool {
     match piece {
         Piece::Text(path) => path.bytes().filter(|byte| *byte == b'/').count() < limits::PATH_PARTS,

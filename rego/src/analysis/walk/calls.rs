@@ -7,7 +7,7 @@ use crate::analysis::builtins;
 use crate::analysis::names::{self, Step};
 use crate::analysis::syntax::{known, literal};
 
-/// The fast engine drops what stands behind them.
+/// The fast engine drops the arguments after this number.
 const ARGUMENTS: usize = 8;
 
 impl Walk<'_, '_> {
@@ -44,7 +44,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether a value does not depend on the request, as far as can be seen at a glance.
+    /// Returns whether a value is independent of the request, as far as its form shows.
     pub(super) fn is_constant(&self, expr: &Ref<Expr>) -> bool {
         if literal(expr).is_some() {
             return true;
@@ -61,7 +61,7 @@ impl Walk<'_, '_> {
                     steps.iter().all(|step| *step != Step::Unknown)
                 }
                 _ => match self.names.resolve(self.module, &self.locals, expr) {
-                    // Whichever entry it is, no entry comes from the request.
+                    // Any entry of the data is independent of the request.
                     Some((root, steps)) => root == "data" && !self.touches_rules(&known(&steps)),
                     None => false,
                 },
