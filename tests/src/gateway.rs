@@ -1,4 +1,4 @@
-//! `weir run`, as a person runs it, and what it prints.
+//! Runs `weir run` as a person would, and reads its output.
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -15,13 +15,14 @@ use tempfile::TempDir;
 
 use crate::{Client, Deadline, Decision, EnvoyBinary, Process, ProcessId, UpstreamHosts};
 
-/// How long a gateway may take until it is ready. Far above the two seconds it aims at: the tests share two cores.
+/// The time limit for a gateway's start. It is far above the two seconds that Weir aims at, because the tests share
+/// two cores.
 const START: Duration = Duration::from_secs(60);
 
-/// The domain that a resolver tries names in by itself (resolv.conf(5)), set for every run.
+/// The search domain of the resolver (resolv.conf(5)), set for every run.
 pub const SEARCH_DOMAIN: &str = "search.weir.test";
 
-/// A `weir run` with its arguments, not yet started. Its state folder is its own and ends with it.
+/// A `weir run` with its arguments, not started yet. It has a state folder of its own, which is removed with it.
 #[derive(Debug)]
 pub struct Run {
     directory: TempDir,
@@ -29,7 +30,7 @@ pub struct Run {
     pub envoy: Option<PathBuf>,
     /// `--listen`
     pub listen: Option<String>,
-    /// `--transparent`, each
+    /// `--transparent`, once for each address
     pub transparent: Vec<SocketAddr>,
     /// `--upstream-ca`
     pub upstream_ca: Option<PathBuf>,
@@ -37,7 +38,7 @@ pub struct Run {
     pub dns: Option<SocketAddr>,
     /// `--ca-certificate` and `--ca-key`, in place of `--state`
     pub authority: Option<(PathBuf, PathBuf)>,
-    /// Whether it runs with `--proxy-credentials`
+    /// Whether the run has `--proxy-credentials`.
     credentials: bool,
     /// `--state`, if it is not a folder of the run's own
     pub shared_state: Option<PathBuf>,
@@ -47,20 +48,20 @@ pub struct Run {
     pub host_contexts: Option<usize>,
     /// `--envoy-memory`
     pub envoy_memory: Option<&'static str>,
-    /// Its soft and its hard limit of open files, in place of the test's own.
+    /// The soft and the hard limit of open files, in place of the test's own.
     pub open_files: Option<(u64, u64)>,
-    /// What it takes for the system's roots.
+    /// The file that stands in for the system's roots.
     pub system_roots: Option<PathBuf>,
-    /// What it logs, as `WEIR_LOG` has it.
+    /// The log filter, as in `WEIR_LOG`.
     pub log: Option<String>,
-    /// `--policy -`: the file that is its standard input, in whose folder it runs.
+    /// For `--policy -`: the file on standard input. `weir` runs in its folder.
     pub standard_input: Option<PathBuf>,
-    /// `--policy policy.yaml`: the folder that it runs in.
+    /// For `--policy policy.yaml`: the folder that `weir` runs in.
     pub working_directory: Option<PathBuf>,
 }
 
 impl Run {
-    /// A run of this policy on a free port, with this Envoy and the hosts' name server and roots.
+    /// Creates a run of this policy on a free port, with this Envoy and the hosts' name server and roots.
     pub fn new(envoy: &EnvoyBinary, hosts: &UpstreamHosts, policy: &str) -> Result<Self> {
         let run = Self {
             directory: TempDir::new()?,
@@ -85,7 +86,7 @@ impl Run {
         Ok(run)
     }
 
-    /// The policy file.
+    /// The path of the policy file.
     pub fn policy(&self) -> PathBuf {
         self.directory.path().join("policy.yaml")
     }
@@ -95,13 +96,13 @@ impl Run {
         fs::write(self.policy(), policy).context("cannot write the policy")
     }
 
-    /// Makes it ask for credentials: one of these lines `USER:PASSWORD`.
+    /// Makes the proxy require credentials: one of these lines `USER:PASSWORD`.
     pub fn ask_for_credentials(&mut self, lines: &str) -> Result<()> {
         self.credentials = true;
         self.write_credentials(lines)
     }
 
-    /// Replaces the content of the file of credentials.
+    /// Replaces the content of the credentials file.
     pub fn write_credentials(&self, lines: &str) -> Result<()> {
         let file = self.credentials();
         let mut open = OpenOptions::new();
@@ -109,12 +110,12 @@ impl Run {
         file.write_all(lines.as_bytes()).context("cannot write the credentials")
     }
 
-    /// The file of credentials.
+    /// The path of the credentials file.
     pub fn credentials(&self) -> PathBuf {
         self.directory.path().join("users")
     }
 
-    /// The `--state` folder.
+    /// The folder of `--state`.
     pub fn state(&self) -> PathBuf {
         self.shared_state.clone().unwrap_or_else(|| self.directory.path().join("state"))
     }
@@ -168,7 +169,7 @@ impl Run {
         arguments
     }
 
-    /// `weir` with its arguments, told to keep the sockets of a run in a folder of the test's own.
+    /// A `weir` command with its arguments. It keeps the sockets of a run in the test's own folder.
     pub fn command(&self) -> Result<Command> {
         fs::create_dir_all(self.runtime())?;
         let mut command = match self.open_files {
@@ -176,7 +177,7 @@ impl Run {
             None => weir_command()?,
         };
         if let Some(roots) = &self.system_roots {
-            // A folder that the caller names would be read as well.
+            // `weir` would also read a folder that the caller's environment names.
             command.env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
         }
         if let Some(log) = &self.log {
@@ -207,7 +208,7 @@ impl Run {
         found.with_context(|| format!("no `{name}` in the folders of {}", self.runtime().display()))
     }
 
-    /// Starts it without a CMD and waits until it says that it is ready.
+    /// Starts `weir run` without a CMD, and waits until it reports that it is ready.
     pub fn start(self) -> Result<Gateway> {
         let started = Instant::now();
         let mut command = self.command()?;
@@ -231,13 +232,13 @@ impl Run {
         Ok(Gateway { process, run: self, started, exports, proxy, authority })
     }
 
-    /// Runs it with a CMD to the end.
+    /// Runs `weir run` with a CMD to its end.
     pub fn output(&self, cmd: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Output> {
         let mut command = self.command()?;
         command.arg("--").args(cmd).output().context("cannot run `weir`")
     }
 
-    /// Starts it with a CMD and does not wait.
+    /// Starts `weir run` with a CMD, and does not wait.
     pub fn spawn(&self, cmd: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Process> {
         let mut command = self.command()?;
         command.arg("--").args(cmd).stdout(Stdio::piped());
@@ -245,7 +246,7 @@ impl Run {
     }
 }
 
-/// The command with other limits of open files, soft and hard.
+/// Wraps the command with other limits of open files, soft and hard.
 fn with_open_files((soft, hard): (u64, u64), command: &Command) -> Command {
     let mut limited = Command::new("sh");
     limited.args(["-c", r#"ulimit -Sn "$0" && ulimit -Hn "$1" && shift && exec "$@""#]);
@@ -259,7 +260,7 @@ fn with_open_files((soft, hard): (u64, u64), command: &Command) -> Command {
     limited
 }
 
-/// `weir` without the caller's own proxy and certificate settings.
+/// A `weir` command without the caller's own proxy and certificate settings.
 pub fn weir_command() -> Result<Command> {
     let weir = std::env::var_os("WEIR_BIN")
         .map(PathBuf::from)
@@ -308,59 +309,59 @@ impl Gateway {
         address.parse().with_context(|| format!("`{}` is no proxy on an address", self.proxy))
     }
 
-    /// The file with the root that signs what clients see.
+    /// The file with the root that signs the certificates for clients.
     pub fn authority(&self) -> &Path {
         &self.authority
     }
 
-    /// The variables it prints to paste.
+    /// The environment variables that `weir run` prints to paste.
     pub fn exports(&self) -> &[(String, String)] {
         &self.exports
     }
 
-    /// The run that it was started from.
+    /// The run that this gateway was started from.
     pub fn run(&self) -> &Run {
         &self.run
     }
 
-    /// When the process was started.
+    /// The time when the process was started.
     pub fn started(&self) -> Instant {
         self.started
     }
 
-    /// What it wrote to stderr so far.
+    /// The output on stderr so far.
     pub fn stderr(&self) -> String {
         self.process.stderr().text()
     }
 
-    /// What it wrote to stdout so far.
+    /// The output on stdout so far.
     pub fn stdout(&self) -> String {
         self.process.stdout().text()
     }
 
-    /// What its Envoy logged so far.
+    /// Envoy's log so far.
     pub fn envoy_log(&self) -> Result<String> {
         Ok(fs::read_to_string(self.run.find_file("envoy.log")?)?)
     }
 
-    /// curl, behind it.
+    /// A curl client that uses the gateway and trusts its root.
     pub fn client(&self) -> Client {
         Client::through(&self.proxy).trusting(&self.authority)
     }
 
-    /// Its own process.
+    /// The gateway's process.
     pub fn id(&self) -> ProcessId {
         self.process.id()
     }
 
-    /// The Envoy that it started.
+    /// The Envoy process of the gateway.
     pub fn envoy(&self) -> Result<ProcessId> {
         self.id().descendant("envoy")
     }
 
-    /// Waits for `count` decisions and returns them in the order in which their requests began, which Envoy's workers
-    /// need not tell them in; more than `count` is an error. A CONNECT that was let in is no decision, and a request that
-    /// is open has none yet.
+    /// Waits for `count` decisions, and returns them in the order in which their requests began. Envoy's workers may
+    /// report them in another order. More than `count` is an error. An admitted CONNECT is not a decision, and an
+    /// open request has none yet.
     pub fn decisions(&self, count: usize) -> Result<Vec<Decision>> {
         let what = format!("{count} decisions of `weir run`");
         let lines = self.process.stdout().wait(Deadline::seconds(20), &what, |lines| {
@@ -376,24 +377,24 @@ impl Gateway {
         Ok(decisions)
     }
 
-    /// Waits for the only decision so far.
+    /// Waits for the first decision, which must be the only one so far.
     pub fn only_decision(&self) -> Result<Decision> {
         self.decisions(1)?.pop().context("no decision")
     }
 
-    /// What its Envoy's admin interface says to this path.
+    /// Returns the response of Envoy's admin interface to this path.
     pub fn envoy_admin(&self, path: &str) -> Result<String> {
         let socket = self.run.find_file("admin.sock")?;
         Ok(Client::on_socket(&socket).get(format!("http://envoy{path}"))?.content)
     }
 
-    /// A counter or gauge of its Envoy, by its name in Envoy's `/stats`.
+    /// A counter or gauge of Envoy, by its name in `/stats`.
     pub fn envoy_stat(&self, name: &str) -> Result<u64> {
         let found = self.envoy_stats(name)?.into_iter().find(|(found, _)| found == name);
         found.map(|(_, value)| value).with_context(|| format!("no counter `{name}`"))
     }
 
-    /// The counters and gauges of its Envoy whose names begin so.
+    /// The counters and gauges of Envoy whose names match this prefix.
     pub fn envoy_stats(&self, beginning: &str) -> Result<Vec<(String, u64)>> {
         let mut stats = Vec::new();
         for line in self.envoy_admin(&format!("/stats?filter=^{beginning}"))?.lines() {
@@ -403,7 +404,7 @@ impl Gateway {
         Ok(stats)
     }
 
-    /// The bytes of its Envoy's heap that are in use.
+    /// The bytes of Envoy's heap that are in use.
     pub fn envoy_heap(&self) -> Result<u64> {
         let socket = self.run.find_file("admin.sock")?;
         let response = Client::on_socket(&socket).get("http://envoy/memory")?;
@@ -412,28 +413,28 @@ impl Gateway {
         allocated.with_context(|| format!("no heap: {response:?}"))
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the gateway's process.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
     }
 
-    /// Waits for its end.
+    /// Waits until the gateway's process ends.
     pub fn wait(&mut self, deadline: Deadline) -> Result<ExitStatus> {
         self.process.wait(deadline)
     }
 
-    /// Ends it with SIGTERM.
+    /// Ends the gateway's process with SIGTERM.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.process.stop()
     }
 }
 
-/// Whether a line is a decision's last word.
+/// Returns whether a line is the final line of a decision.
 fn is_decision(line: &str) -> bool {
     line.starts_with('{') && !line.contains("\"phase\":")
 }
 
-/// The name and value of `export NAME='value'`.
+/// Parses the name and value of `export NAME='value'`.
 fn export(line: &str) -> Option<(String, String)> {
     let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
     let value = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap_or(value);

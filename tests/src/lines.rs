@@ -1,4 +1,4 @@
-//! The lines a child writes, collected by a thread so that no pipe ever fills up.
+//! The lines that a child writes. A thread collects them, so that no pipe ever fills up.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::Deadline;
 
-/// Everything read so far from one stream. Clones share it.
+/// All lines read so far from one stream. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Lines {
     shared: Arc<(Mutex<Collected>, Condvar)>,
@@ -21,7 +21,7 @@ struct Collected {
 }
 
 impl Lines {
-    /// Starts to read `source` to its end; bytes that are not UTF-8 become U+FFFD.
+    /// Reads `source` to its end in a thread. Bytes that are not UTF-8 become U+FFFD.
     pub fn read_from(source: impl Read + Send + 'static) -> Self {
         let lines = Self::default();
         let writer = lines.clone();
@@ -58,7 +58,7 @@ impl Lines {
         })
     }
 
-    /// Waits until `probe` finds something in the lines so far; the stream's end fails at once.
+    /// Waits until `probe` finds something in the lines so far. Fails at once when the stream ends.
     pub fn wait<T>(
         &self,
         deadline: Deadline,
