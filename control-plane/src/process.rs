@@ -1,7 +1,7 @@
-//! Child processes that end when we do, however we end.
+//! Child processes that end when `weir` ends, however it ends.
 //!
-//! A child that is left behind would keep a port, a proxy and its keys; so beside the handle, which ends it when we
-//! end in order, each is [tethered](tether) to us by the kernel, which ends it when we are killed.
+//! A child that outlived `weir` would keep a port, a proxy and its keys. An orderly end drops the handle, which ends
+//! the child. If `weir` is killed, the kernel ends the child, because each child is [tethered](tether) to its parent.
 
 pub mod listening;
 pub mod program;
@@ -15,20 +15,20 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-/// A running child. Dropped, it is killed.
+/// A running child. Dropping it kills the child.
 #[derive(Debug)]
 pub struct Tethered {
     child: Child,
 }
 
 impl Tethered {
-    /// Starts a command that was made by [`tether::command`].
+    /// Starts a command from [`tether::command`].
     ///
-    /// The kernel takes the end of the *thread* that calls this for our end: call it from a thread that lives as
-    /// long as the child may (the main thread, a runtime's worker), never from `spawn_blocking`.
+    /// The kernel treats the end of the *calling thread* as the parent's end. So the caller must be a thread that
+    /// lives as long as the child may: the main thread or a runtime's worker, never `spawn_blocking`.
     ///
     /// A program that cannot be run shows as exit code 127 (not found) or 126, as in a shell, with a message on
-    /// stderr: look with [`program::find`] first to say more.
+    /// stderr. [`program::find`] can tell more in advance.
     ///
     /// # Errors
     /// When no process can be made.
@@ -36,7 +36,7 @@ impl Tethered {
         Ok(Self { child: command.kill_on_drop(true).spawn()? })
     }
 
-    /// The child itself: to take its pipes.
+    /// The child itself, for access to its pipes.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
@@ -46,7 +46,7 @@ impl Tethered {
         self.child.id()
     }
 
-    /// Waits until the child has ended. May be called again, and cancelled.
+    /// Waits until the child has ended. The call may be repeated and cancelled.
     ///
     /// # Errors
     /// When the operating system refuses to wait.
@@ -54,17 +54,17 @@ impl Tethered {
         self.child.wait().await
     }
 
-    /// Sends a signal to the child. Nothing happens if it has ended.
+    /// Sends a signal to the child. Has no effect if the child has ended.
     ///
     /// # Errors
-    /// When the operating system refuses, as for a child that has become another user.
+    /// When the operating system refuses, for example because the child has changed its user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        // A child that was not waited for keeps its number, so this cannot hit another process.
+        // A child keeps its number until it is waited for, so the signal cannot reach another process.
         let Some(id) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else { return Ok(()) };
         Ok(kill_process(id, signal)?)
     }
 
-    /// Asks the child to end (SIGTERM), and kills it if it has not within `grace`.
+    /// Sends SIGTERM to the child, and kills it if it has not ended within `grace`.
     ///
     /// # Errors
     /// When the operating system refuses to signal or to wait.
@@ -80,7 +80,8 @@ impl Tethered {
     }
 }
 
-/// The exit code of a shell for a child's end: its own code, or 128 and the number of the signal that ended it.
+/// The exit code that a shell would report for a child: its own code, or 128 plus the number of the signal that ended
+/// it.
 #[must_use]
 pub fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));

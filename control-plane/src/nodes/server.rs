@@ -1,4 +1,4 @@
-//! The streams: bytes in and out of a node's [`Session`].
+//! The xDS streams: the I/O of each node's [`Session`].
 
 use std::fmt;
 use std::pin::Pin;
@@ -28,24 +28,24 @@ use crate::decision_log::hosts_in_use::HostsInUse;
 use crate::envoy_version::EnvoyVersion;
 use crate::leaf_secrets::{LeafSecrets, SecretEvent};
 
-/// Responses that may wait for a slow node before its requests wait too.
+/// How many responses may wait for a slow node before its requests wait too.
 const PENDING_RESPONSES: usize = 16;
-/// How often the next secrets are renewed, if there are more than may be made at once.
+/// The interval between renewals, if more secrets are due than may be renewed at once.
 const RENEWAL_STEP: Duration = Duration::from_millis(20);
 
-/// What is called before listeners are sent.
+/// A hook that runs before listeners are sent.
 #[derive(Clone)]
 pub struct BeforeListeners {
     call: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl BeforeListeners {
-    /// Calls this.
+    /// Creates a hook that runs `call`.
     pub fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
         Self { call: Arc::new(call) }
     }
 
-    /// Calls nothing.
+    /// Creates a hook that does nothing.
     pub fn nothing() -> Self {
         Self::new(|| {})
     }
@@ -68,8 +68,8 @@ pub struct DiscoveryServer {
 }
 
 impl DiscoveryServer {
-    /// A new cache in the channel reaches every connected node. `before_listeners` is called each time before listeners are
-    /// sent.
+    /// Creates a server. A new cache in the channel is sent to every connected node. `before_listeners` is called each
+    /// time before listeners are sent.
     pub fn new(
         cache: watch::Receiver<Arc<SnapshotCache>>,
         secrets: Arc<LeafSecrets>,
@@ -80,7 +80,7 @@ impl DiscoveryServer {
         Self { cache, secrets, registry, hosts_in_use, before_listeners }
     }
 
-    /// As a gRPC service.
+    /// Wraps the server as a gRPC service.
     pub fn into_service(self) -> DiscoveryService {
         DiscoveryService::new(self)
     }
@@ -96,12 +96,12 @@ impl DiscoveryServer {
             if let Err(status) = server.run::<S>(protocol, requests, &responses).await {
                 let (code, message) = (status.code(), status.message());
                 if code == Code::Internal {
-                    // Weir did not understand the Envoy, which will say the same again.
+                    // Weir could not decode the node's request, and Envoy would repeat it.
                     tracing::warn!(message, "the stream of an envoy was ended");
                 } else {
                     tracing::debug!(?code, message, "xds stream ended");
                 }
-                // The node may be gone; then nobody is left to be told.
+                // If the node is gone, there is nobody to inform.
                 let _ = responses.send(Err(status)).await;
             }
         });
@@ -141,7 +141,7 @@ impl DiscoveryServer {
                     Ok(host) => {
                         let hosts = &mut stream.session.node_mut().hosts;
                         let mut changed = hosts.used(&host, Instant::now());
-                        // Hosts that have come by now are one change.
+                        // Hosts that are waiting in the channel become one change.
                         while let Ok(host) = in_use.try_recv() {
                             changed |= hosts.used(&host, Instant::now());
                         }
@@ -150,7 +150,7 @@ impl DiscoveryServer {
                         }
                         Event::SnapshotChanged
                     }
-                    // A host that was missed will be used again.
+                    // A missed host will be used again.
                     Err(broadcast::error::RecvError::Lagged(_)) => continue,
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
@@ -171,7 +171,7 @@ impl DiscoveryServer {
         }
     }
 
-    /// Enters a node into the registry, with a session of its own.
+    /// Registers a node, and creates its session.
     fn connect<'r, S: StreamState>(
         &mut self,
         protocol: Protocol,
@@ -205,7 +205,7 @@ impl DiscoveryServer {
     }
 }
 
-/// One stream of one node, with the way back to it.
+/// One stream of one node, with its channel for responses.
 struct ConnectedStream<'r, S: StreamState> {
     session: Session<S, ServedGateway>,
     node: ConnectedNode,
@@ -237,7 +237,7 @@ impl<S: StreamState> ConnectedStream<'_, S> {
     }
 }
 
-/// Waits until then; for ever without a time.
+/// Waits until the given time, or for ever without one.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time.into()).await,
@@ -270,7 +270,7 @@ fn announce(node: &Node, version: Option<EnvoyVersion>, capabilities: Capabiliti
     }
 }
 
-/// What a stream sends.
+/// The response stream of a service.
 pub type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
