@@ -1,8 +1,8 @@
-//! The interception CA: root (on disk, made once, or brought by the operator) → intermediate (in memory, made at start) →
-//! a leaf per name.
+//! The interception CA. A root (on disk, made once or supplied by the operator) signs an intermediate (in memory,
+//! made at start), which signs a leaf for each name.
 //!
-//! Clients trust the root, so its key is the one secret that matters: it is read from a file that only its owner
-//! can read and never leaves this process. Envoy is given leaf keys only, each good for one name and a few hours.
+//! Clients trust the root, so its key is the most important secret. Its file is readable only by its owner, and the
+//! key never leaves this process. Envoy gets only leaf keys, each good for one name and a few hours.
 
 pub mod authority;
 mod brought;
@@ -29,12 +29,13 @@ use intermediate::Intermediate;
 use leaf::Leaf;
 use name_constraints::NameConstraints;
 
-/// How long certificates live. A leaf never outlives its intermediate, nor an intermediate the root.
+/// The lifetimes of certificates. A leaf never outlives its intermediate, and an intermediate never outlives the
+/// root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// Of an intermediate; it is replaced in memory after two thirds of it.
+    /// The lifetime of an intermediate, which is replaced in memory after two thirds of it.
     pub intermediate: Duration,
-    /// Of a leaf.
+    /// The lifetime of a leaf.
     pub leaf: Duration,
 }
 
@@ -44,7 +45,7 @@ impl Default for Lifetimes {
     }
 }
 
-/// Mints certificates that chain to the root. Shared between threads.
+/// Mints certificates that chain to the root. It is shared between threads.
 #[derive(Debug)]
 pub struct Ca {
     place: Place,
@@ -52,7 +53,7 @@ pub struct Ca {
     signing: Mutex<Signing>,
 }
 
-/// Where the key and the certificate are.
+/// The place of the CA's key and certificate.
 #[derive(Debug)]
 enum Place {
     Folder(StateFolder),
@@ -65,7 +66,7 @@ struct Signing {
     intermediate: Arc<Intermediate>,
 }
 
-/// Why there is no certificate. Every message says what to do next.
+/// The reason why no certificate can be made. Every message says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// The state folder cannot be used.
@@ -99,7 +100,7 @@ pub enum CaError {
         /// What is wrong.
         why: String,
     },
-    /// The certificate is there and its key is not.
+    /// The certificate exists, but its key is missing.
     #[error(
         "`{}` has no private key: `{}` is missing\n\
          help: restore it, or remove `{}` to get a new CA, which clients must be told to trust",
@@ -111,7 +112,7 @@ pub enum CaError {
         /// The key file.
         missing: PathBuf,
     },
-    /// Key and certificate are not of one pair.
+    /// The key does not belong to the certificate.
     #[error(
         "the key in `{}` is not the key of the certificate in `{}`\n\
          help: restore the pair, or remove both to get a new CA, which clients must be told to trust",
@@ -123,7 +124,7 @@ pub enum CaError {
         /// The certificate file.
         certificate: PathBuf,
     },
-    /// The root is past its end.
+    /// The root has expired.
     #[error(
         "the CA certificate in `{}` ended on {}\n\
          help: remove it and `{}` to get a new CA, which clients must be told to trust",
@@ -134,10 +135,10 @@ pub enum CaError {
         path: PathBuf,
         /// The key file.
         key: PathBuf,
-        /// When it ended.
+        /// The end of its validity.
         not_after: SystemTime,
     },
-    /// The root is not valid yet, which is a wrong clock.
+    /// The root is not valid yet, which means that the clock is wrong.
     #[error(
         "the CA certificate in `{}` is valid from {} only\n\
          help: set this machine's clock",
@@ -146,7 +147,7 @@ pub enum CaError {
     NotYetValid {
         /// The certificate file.
         path: PathBuf,
-        /// When it begins.
+        /// The start of its validity.
         not_before: SystemTime,
     },
     /// The file of older roots is damaged.
@@ -160,22 +161,22 @@ pub enum CaError {
         /// What is wrong.
         why: String,
     },
-    /// A file of the CA that the operator brings cannot be used.
+    /// A file of an external CA is unusable.
     #[error("`{}`: {why}\nhelp: {help}", path.display())]
     Brought {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         why: String,
-        /// What to do.
+        /// Advice to the operator.
         help: String,
     },
     /// A key or a signature could not be made.
     #[error("cannot make a certificate for `{subject}`: {cause}")]
     Sign {
-        /// Whom it was for.
+        /// The subject of the certificate.
         subject: String,
-        /// What the signing library said.
+        /// The signing library's error.
         cause: rcgen::Error,
     },
 }
@@ -187,18 +188,20 @@ impl CaError {
 }
 
 impl Ca {
-    /// Opens the CA in the state folder, making its root on first use; two processes that do so at once make one.
+    /// Opens the CA in the state folder, and makes its root on first use. Two processes that do so at once make one
+    /// root.
     ///
     /// # Errors
-    /// When the folder or its files are open to others, or what they hold is not a CA that is valid at `now`.
+    /// When other users may read the folder or its files, or when their content is not a CA that is valid at `now`.
     pub fn open(folder: &StateFolder, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
         Self::new(Place::Folder(folder.clone()), lifetimes, now)
     }
 
-    /// Opens a CA that the operator brings.
+    /// Opens an external CA.
     ///
     /// # Errors
-    /// When the key is open to others, or they are not a CA that is valid at `now` and may sign an intermediate.
+    /// When other users may read the key, or when the files are not a CA that is valid at `now` and may sign an
+    /// intermediate.
     pub fn bring(files: CaFiles, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
         Self::new(Place::Files(files), lifetimes, now)
     }
@@ -208,24 +211,25 @@ impl Ca {
         Ok(Self { place, lifetimes, signing })
     }
 
-    /// What signs now, and what clients must trust.
+    /// The current signing CA, with the roots that clients must trust.
     #[must_use]
     pub fn authority(&self) -> Arc<Authority> {
         Arc::clone(&self.signing().authority)
     }
 
-    /// Whether leaves and trust files must be made anew because the files hold another CA than before.
+    /// Reads the CA again. Returns whether it has changed, so that leaves and trust files must be made anew.
     ///
     /// # Errors
-    /// As [`Self::open`]; then the CA stays what it was.
+    /// The errors of [`Self::open`]. The CA then remains unchanged.
     pub fn reload(&self, now: SystemTime) -> Result<bool, CaError> {
         Ok(self.replace(Signing::load(&self.place, None, self.lifetimes, now)?))
     }
 
-    /// As [`Self::reload`], while the state folder is locked. The CA is the one on the disk until the lock ends.
+    /// Reads the CA again as [`Self::reload`] does, while the state folder is locked. Until the lock ends, the CA equals
+    /// the one on the disk.
     ///
     /// # Errors
-    /// As [`Self::open`]; then the CA stays what it was.
+    /// The errors of [`Self::open`]. The CA then remains unchanged.
     pub fn reload_locked(&self, lock: &Lock, now: SystemTime) -> Result<bool, CaError> {
         Ok(self.replace(Signing::load(&self.place, Some(lock), self.lifetimes, now)?))
     }
@@ -239,10 +243,10 @@ impl Ca {
         changed
     }
 
-    /// A certificate and a fresh key for exactly one name.
+    /// Mints a certificate and a fresh key for exactly one name.
     ///
     /// # Errors
-    /// When the root is past its end at `now`, or the name cannot stand in a certificate.
+    /// When the root has expired at `now`, or the name cannot be put into a certificate.
     pub fn mint(&self, name: &Host, now: SystemTime) -> Result<Leaf, CaError> {
         let intermediate = {
             let mut signing = self.signing();
@@ -255,20 +259,20 @@ impl Ca {
         Leaf::make(name, &intermediate, self.lifetimes.leaf, now)
     }
 
-    /// Whether a leaf need not be replaced yet.
+    /// Returns whether a leaf can still be used: it is not due for renewal, and chains to the current intermediate.
     #[must_use]
     pub fn is_current(&self, leaf: &Leaf, now: SystemTime) -> bool {
         now < leaf.renew_at() && leaf.chain_identity() == self.signing().intermediate.chain_identity()
     }
 
-    /// How often leaves that are due should be looked for, so that none comes near its end.
+    /// How often the caller should check for leaves that are due, so that none comes close to its end.
     #[must_use]
     pub fn renewal_interval(&self) -> Duration {
         (self.lifetimes.leaf / 20).min(Duration::from_mins(1))
     }
 
     fn signing(&self) -> MutexGuard<'_, Signing> {
-        // The guarded values are replaced whole, so they are right also after a panic elsewhere.
+        // The guarded values are replaced as a whole, so a panic in another thread leaves them consistent.
         self.signing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -290,11 +294,12 @@ impl Signing {
     }
 }
 
-/// Makes a new root in the state folder that may sign within these constraints; the old one stays trusted for `keep`, and
-/// for as long leaves of the new one verify for who trusts the old one alone. Not at all if `keep` is zero.
+/// Makes a new root in the state folder that may sign within these constraints. The old root stays trusted for
+/// `keep`: until then, leaves of the new root also verify for clients that trust only the old root. With a `keep` of
+/// zero, the old root is no longer trusted.
 ///
 /// # Errors
-/// As [`Ca::open`].
+/// The errors of [`Ca::open`].
 pub fn rotate(
     folder: &StateFolder,
     keep: Duration,

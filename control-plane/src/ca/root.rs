@@ -1,8 +1,8 @@
-//! The root that Weir makes: kept in the state folder, made once, and replaced only when somebody asks for it.
+//! The root that Weir makes. It lives in the state folder, is made once, and is replaced only on request.
 //!
-//! When it is replaced, the old key signs a certificate for the new one (a cross certificate, RFC 4949) that is valid for
-//! as long as the old root is to be trusted, and is thrown away. Leaves of the new root carry that certificate, so a
-//! client that trusts the old root alone verifies them until then, and none need be restarted.
+//! At a replacement, the old key signs a certificate for the new key (a cross certificate, RFC 4949), which is valid
+//! for as long as clients should trust the old root. The old key is then discarded. Leaves of the new root carry the
+//! cross certificate, so a client that trusts only the old root verifies them until then without a restart.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,19 +23,20 @@ use crate::state_folder::{Lock, StateFolder};
 pub const CERTIFICATE_FILE: &str = "root.pem";
 /// The file of the root's private key in the state folder (PEM, PKCS #8, mode 0600).
 pub const KEY_FILE: &str = "root.key";
-/// The file of older roots, each followed by the cross certificate by which it vouches for the next (PEM).
+/// The file of older roots (PEM). After each root comes its cross certificate for the next newer root.
 const OLD_FILE: &str = "old-roots.pem";
 
-// Long, because every change of the root is work for people; what it signs lives for hours.
+// The lifetime is long, because people must act whenever the root changes. The certificates that it signs live for
+// hours.
 const LIFETIME: Duration = Duration::from_hours(5 * 365 * 24);
 
-/// Loads the root, or makes it if the folder holds none. A key alone gets a new certificate: either nobody has trusted it
-/// yet (the key is written first), or somebody removed the certificate to have it made again.
+/// Loads the root, or makes it if the folder holds none. A key without its certificate gets a new one. Either no
+/// client trusts the key yet (the key is written first), or somebody removed the certificate to renew it.
 pub(super) fn open(folder: &StateFolder, now: SystemTime) -> Result<Authority, CaError> {
     open_locked(folder, &folder.lock()?, now)
 }
 
-/// As [`open`], while the folder is locked.
+/// Loads the root as [`open`] does, while the folder is locked.
 pub(super) fn open_locked(folder: &StateFolder, lock: &Lock, now: SystemTime) -> Result<Authority, CaError> {
     let key = match (load_key(folder)?, folder.read_public(CERTIFICATE_FILE)?) {
         (Some(key), Some(pem)) => return load(folder, &pem, key, now),
@@ -49,8 +50,8 @@ pub(super) fn open_locked(folder: &StateFolder, lock: &Lock, now: SystemTime) ->
     make_certificate(folder, lock, key, &NameConstraints::default(), now)
 }
 
-/// Replaces the root by a new one, which may sign within these constraints. The old ones stay trusted for `keep`, or
-/// longer if that was promised before; for none at all if it is zero.
+/// Replaces the root by a new one that may sign within these constraints. Older roots stay trusted for `keep`, or for
+/// longer if an earlier rotation promised that. If `keep` is zero, no older root stays trusted.
 pub(super) fn rotate(
     folder: &StateFolder,
     keep: Duration,
@@ -70,8 +71,8 @@ pub(super) fn rotate(
             .map_err(cannot_sign("a cross certificate"))?;
         kept = old.certificate().pem() + &cross.pem() + &folder.read_public(OLD_FILE)?.unwrap_or_default();
     }
-    // In this order a crash leaves a root that clients trust: what is kept is of use to the new key alone, and a key
-    // without its certificate gets one that verifies like the one before.
+    // This order leaves a root that clients trust even after a crash. The cross certificates help only the new key,
+    // and a key without its certificate gets an equivalent one.
     folder.write_public(OLD_FILE, kept.as_bytes())?;
     folder.remove(CERTIFICATE_FILE)?;
     folder.write_secret(KEY_FILE, PrivateKey::from(&new).as_pem().as_bytes())?;
@@ -146,7 +147,7 @@ fn load(folder: &StateFolder, pem: &str, key: KeyPair, now: SystemTime) -> Resul
     Ok(authority)
 }
 
-/// Older roots and what they signed for the next, the newest first.
+/// Returns older roots with their cross certificates, the newest first.
 fn old_roots(folder: &StateFolder) -> Result<Vec<(CaCertificate, CaCertificate)>, CaError> {
     let not_roots = |why: String| CaError::OldRoots { path: folder.file(OLD_FILE), why };
     let pem = folder.read_public(OLD_FILE)?.unwrap_or_default();
@@ -158,7 +159,8 @@ fn old_roots(folder: &StateFolder) -> Result<Vec<(CaCertificate, CaCertificate)>
     Ok(pairs.collect())
 }
 
-/// The path length is not bounded: below a root that was replaced stand all that came after it, and the intermediate.
+/// The parameters of a root certificate. The path length is unlimited, because all newer roots and the intermediate
+/// lie below a replaced root.
 fn parameters(key: &KeyPair, constraints: &NameConstraints, validity: Validity) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = distinguished_name("Weir root", &parameters.key_identifier(key));
@@ -171,8 +173,8 @@ fn parameters(key: &KeyPair, constraints: &NameConstraints, validity: Validity) 
     parameters
 }
 
-/// A name that no other CA of ours has: trust stores that find an issuer by name would take the wrong one of two
-/// that share a name, and call the signature bad.
+/// A name that is unique among Weir's CAs. A trust store that finds an issuer by name would otherwise choose the
+/// wrong one of two CAs with one name, and reject the signature.
 pub(super) fn distinguished_name(what: &str, key_identifier: &[u8]) -> DistinguishedName {
     let short: String = key_identifier.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     let mut name = DistinguishedName::new();
@@ -330,12 +332,12 @@ mod tests {
         let old_key = folder.read_secret(KEY_FILE).unwrap().unwrap();
         let new = rotated(&folder, 7, 0);
         let new_key = folder.read_secret(KEY_FILE).unwrap().unwrap();
-        // Before the new key was written: the old one, which gets its certificate again.
+        // A crash before the new key was written: the old key gets a certificate again.
         folder.write_secret(KEY_FILE, old_key.as_bytes()).unwrap();
         folder.remove(CERTIFICATE_FILE).unwrap();
         let again = open(&folder, now()).unwrap();
         assert!(again.certificate().is_of_the_ca_of(old.certificate()) && again.roots().len() == 1);
-        // After it: the new one.
+        // A crash after the new key was written: the new key gets one.
         folder.remove(CERTIFICATE_FILE).unwrap();
         folder.write_secret(KEY_FILE, new_key.as_bytes()).unwrap();
         let again = open(&folder, now()).unwrap();

@@ -1,6 +1,6 @@
-//! The files of trusted certificates: Weir's root, and older ones that are still trusted, with the system's roots, in the
-//! forms that runtimes read. With the system's roots, because many runtimes trust such a file *instead of* their own, and hosts
-//! that are reached directly must verify as before.
+//! The files of trusted certificates: Weir's root, and older ones that clients still trust, with the system's roots,
+//! in the forms that runtimes read. The system's roots are included, because many runtimes trust such a file *instead
+//! of* their own, and must still verify hosts that they connect to directly.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ const ROOTS_FILE: &str = "roots.pem";
 const BUNDLE_FILE: &str = "ca-bundle.pem";
 const JAVA_TRUSTSTORE_FILE: &str = "truststore.jks";
 
-/// Absolute paths of the files.
+/// The absolute paths of the trust files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustFiles {
     /// Weir's roots alone (PEM).
     pub root: PathBuf,
     /// Weir's roots and the system's (PEM).
     pub bundle: PathBuf,
-    /// The same for Java (JKS).
+    /// Weir's roots and the system's, for Java (JKS).
     pub java_truststore: PathBuf,
 }
 
@@ -30,14 +30,15 @@ pub struct TrustFiles {
 pub struct SystemRoots {
     /// The certificates in DER.
     pub certificates: Vec<Vec<u8>>,
-    /// What could not be read, for the log.
+    /// Certificates or files that could not be read, for the log.
     pub problems: Vec<String>,
-    /// Tells them from those of a run with another environment; none where they are the machine's own.
+    /// A key for roots that the environment names, which differs from another environment's. `None` for the machine's
+    /// own roots.
     pub named: Option<u64>,
 }
 
 impl SystemRoots {
-    /// Reads `$SSL_CERT_FILE` and `$SSL_CERT_DIR` where they are set, else the places where systems keep their roots.
+    /// Reads `$SSL_CERT_FILE` and `$SSL_CERT_DIR` if they are set, else the usual places of a system's roots.
     #[must_use]
     pub fn load() -> Self {
         let found = rustls_native_certs::load_native_certs();
@@ -48,7 +49,8 @@ impl SystemRoots {
         }
     }
 
-    /// Those that are not Weir's. A system may trust Weir's roots already, as inside another `weir run`.
+    /// The system's roots without Weir's. A system may already trust Weir's roots, for example inside another `weir
+    /// run`.
     pub fn others(&self, authority: &Authority) -> impl Iterator<Item = &[u8]> {
         let is_ours =
             |certificate: &&[u8]| authority.roots().iter().any(|root| root.certificate.der() == *certificate);
@@ -57,7 +59,7 @@ impl SystemRoots {
 }
 
 impl TrustFiles {
-    /// Writes the files where they are missing or would change.
+    /// Writes the files that are missing or differ.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -72,7 +74,7 @@ impl TrustFiles {
             bundle: replace(folder, BUNDLE_FILE, pem.as_bytes())?,
             java_truststore: replace(folder, JAVA_TRUSTSTORE_FILE, &jks)?,
         };
-        // Another run with other roots of the system replaces those; this run's clients go on with its own.
+        // A run with other system roots replaces the shared files, so this run's clients get files of their own.
         if let Some(key) = system.named {
             files.bundle = replace(folder, &format!("ca-bundle-{key:016x}.pem"), pem.as_bytes())?;
             files.java_truststore = replace(folder, &format!("truststore-{key:016x}.jks"), &jks)?;
@@ -81,7 +83,7 @@ impl TrustFiles {
     }
 }
 
-/// A key of the roots that the environment names in place of the machine's own.
+/// Returns a key of the roots that the environment names in place of the machine's own.
 fn named(variable: impl Fn(&str) -> Option<OsString>) -> Option<u64> {
     let names = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(variable);
     let named = names.iter().any(Option::is_some);
@@ -89,7 +91,7 @@ fn named(variable: impl Fn(&str) -> Option<OsString>) -> Option<u64> {
     named.then(|| xxhash_rust::xxh3::xxh3_64(&bytes.join(&0)))
 }
 
-/// Weir's roots and the system's in PEM.
+/// Weir's roots and the system's, in PEM.
 #[must_use]
 pub fn bundle(authority: &Authority, system: &SystemRoots) -> String {
     let blocks = system.others(authority).map(|certificate| pem::Pem::new("CERTIFICATE", certificate));
@@ -97,19 +99,19 @@ pub fn bundle(authority: &Authority, system: &SystemRoots) -> String {
     authority.roots_pem() + &pem::encode_many_config(&blocks.collect::<Vec<_>>(), line_feeds)
 }
 
-/// The same for Java (JKS).
+/// Weir's roots and the system's, for Java (JKS).
 #[must_use]
 pub fn java_truststore(authority: &Authority, system: &SystemRoots) -> Vec<u8> {
     jks(aliased(authority, system))
 }
 
-/// The same as PKCS #12.
+/// Weir's roots and the system's, as PKCS #12.
 #[must_use]
 pub fn pkcs12_truststore(authority: &Authority, system: &SystemRoots) -> Vec<u8> {
     pkcs12(aliased(authority, system))
 }
 
-/// The roots, `weir-1` and so on, and the system's, `system-1` and so on.
+/// Iterates over Weir's roots, named `weir-1` and so on, and the system's, named `system-1` and so on.
 fn aliased<'a>(
     authority: &'a Authority,
     system: &'a SystemRoots,
@@ -120,7 +122,8 @@ fn aliased<'a>(
     ours.chain(others.map(|(index, certificate)| (format!("system-{}", index + 1), certificate)))
 }
 
-/// Equal content stays as it is: writing through to the disk takes longer than all the rest.
+/// Writes a file if its content differs. Equal content is left alone, because a write through to the disk takes
+/// longer than all other steps.
 fn replace(folder: &StateFolder, name: &str, content: &[u8]) -> Result<PathBuf, StateFolderError> {
     if folder.holds(name, content) {
         return Ok(folder.file(name));
