@@ -257,7 +257,7 @@ fn fits(pattern: &str, prefix: bool, case: Case, path: &str) -> bool {
     let fold = |text: &str| match case {
         Case::Exact => text.to_owned(),
         Case::Ascii => text.to_ascii_lowercase(),
-        Case::Every => text.to_uppercase().to_lowercase(),
+        Case::Every => text.replace('\u{130}', "i").to_lowercase().to_uppercase().to_lowercase(),
     };
     let (pattern, path) = (&*fold(pattern), &*fold(path));
     let mut wanted: Vec<&str> = pattern.split('/').collect();

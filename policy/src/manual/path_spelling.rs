@@ -52,6 +52,7 @@ mod tests {
             "/admin/%E2%84%AAeys",
             "/adm%C4%B1n/key%C5%BF",
             "/Admin/keys;x",
+            "/adm%C4%B0n/keys",
         ] {
             assert_eq!(path(&policy, denied), Reason::DeniedByRule, "{denied}");
         }

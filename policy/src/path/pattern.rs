@@ -81,10 +81,14 @@ impl Case {
     }
 }
 
-/// The letters of a text, each as the lower-case form of its upper-case form; a byte that is no UTF-8 is itself.
+/// The letters of a text, each as the lower-case form of its upper-case form; a byte that is no UTF-8 is itself. The
+/// lower-case form comes first, because `ẞ` is its own upper-case form. `İ` is `i`, its simple lower-case form: the full
+/// form adds a dot, which `i` lacks.
 pub(crate) fn folded(text: &[u8]) -> impl Iterator<Item = Result<char, u8>> {
     text.utf8_chunks().flat_map(|chunk| {
-        let letters = chunk.valid().chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+        let letters = chunk.valid().chars().map(|letter| if letter == '\u{130}' { 'i' } else { letter });
+        let letters = letters.flat_map(char::to_lowercase).flat_map(char::to_uppercase);
+        let letters = letters.flat_map(char::to_lowercase);
         letters.map(Ok).chain(chunk.invalid().iter().copied().map(Err))
     })
 }
@@ -164,6 +168,10 @@ mod tests {
             ("/caf\u{e9}", "/CAF\u{c9}"),
             ("/stra\u{df}e", "/STRASSE"),
             ("/admin", "/ADM\u{131}N"),
+            ("/admin", "/ADM\u{130}N"),
+            ("/adm\u{130}n", "/ADMIN"),
+            ("/stra\u{df}e", "/STRA\u{1e9e}E"),
+            ("/strasse", "/STRA\u{1e9e}E"),
         ] {
             let (text, path) = (text.as_bytes(), path.as_bytes());
             assert!(of(EXACT, Case::Every).matches(text, path));
@@ -171,6 +179,21 @@ mod tests {
         }
         assert!(of(EXACT, Case::Every).matches(b"/A\xff", b"/a\xff"));
         assert!(!of(EXACT, Case::Every).matches(b"/a\xff", b"/a\xfe"));
+    }
+
+    #[test]
+    fn each_letter_is_the_same_as_its_forms_in_either_case() {
+        let fold = |text: &str| folded(text.as_bytes()).collect::<Vec<_>>();
+        for letter in '\0'..=char::MAX {
+            let lower = match letter {
+                // The standard library knows the full form alone.
+                '\u{130}' => "i".to_owned(),
+                letter => letter.to_lowercase().to_string(),
+            };
+            let (own, upper) = (letter.to_string(), letter.to_uppercase().to_string());
+            assert_eq!(fold(&own), fold(&lower), "{letter:?}");
+            assert_eq!(fold(&own), fold(&upper), "{letter:?}");
+        }
     }
 
     #[test]
