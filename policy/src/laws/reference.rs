@@ -63,7 +63,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
         } else if !draft.methods.is_empty() && !draft.methods.contains(method.as_str()) {
             Some((3, Reason::MethodNotAllowed))
         } else {
-            match fits_any(draft, path.as_deref(), &readings) {
+            match fits_any(draft, path.as_deref(), &readings, request.path) {
                 Some(true) => None,
                 Some(false) => Some((4, Reason::PathNotAllowed)),
                 None => Some((5, Reason::AmbiguousPath)),
@@ -216,7 +216,7 @@ fn leads_elsewhere(path: &[u8]) -> bool {
 }
 
 /// Returns whether a path of the draft matches; `None` if the answer depends on the reading.
-fn fits_any(draft: &Draft<'_>, decided: Option<&str>, readings: &Readings) -> Option<bool> {
+fn fits_any(draft: &Draft<'_>, decided: Option<&str>, readings: &Readings, raw: &[u8]) -> Option<bool> {
     if draft.paths.is_empty() {
         return Some(true);
     }
@@ -228,9 +228,15 @@ fn fits_any(draft: &Draft<'_>, decided: Option<&str>, readings: &Readings) -> Op
     let named = decided.is_some_and(|path| {
         draft.paths.iter().any(|(text, kind)| text.contains(';') && fits(text, kind.prefix, kind.case, path))
     });
+    let before_query = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let spaced = String::from_utf8_lossy(before_query).replace('+', "%20");
+    let spaced = draft.effect == Effect::Deny
+        && before_query.contains(&b'+')
+        && Readings::every(spaced.as_bytes()).any(fit);
     match (draft.effect, plain) {
         (Effect::Deny, Some(true)) => Some(true),
         (Effect::Deny, _) if decided.is_some() && readings.any(fit) => Some(true),
+        (Effect::Deny, _) if spaced => decided.map(|_| true),
         (Effect::Allow, Some(false)) => Some(false),
         (Effect::Allow, _) => readings.agree(|path| fit(path) || (named && !path.contains(&b';'))),
         (Effect::Deny, _) => readings.agree(fit),

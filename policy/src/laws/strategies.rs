@@ -39,7 +39,7 @@ fn host() -> impl Strategy<Value = DraftHost<'static>> {
 }
 
 fn pattern() -> impl Strategy<Value = (String, PatternKind)> {
-    let segments = vec(select(&["a", "b", "a", "b", "{x}", "a;x", "B"][..]), 0..4);
+    let segments = vec(select(&["a", "b", "a", "b", "{x}", "a;x", "B", "a b"][..]), 0..4);
     let case = prop_oneof![4 => Just(Case::Exact), 1 => Just(Case::Ascii), 1 => Just(Case::Every)];
     (segments, any::<bool>(), case).prop_map(|(segments, prefix, case)| {
         let parameters = segments.contains(&"{x}");
@@ -208,7 +208,9 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
     );
     let port = prop_oneof![Just(String::new()), select(&PORTS[..]).prop_map(|port| format!(":{port}"))];
     let plain = select(&["a", "b", "c", "%61", "A", "", ".", ".."][..]);
-    let odd = select(&["a%2fb", "a%5c", "%2561", "a;x", "b%3b", ";", "%3ba", "b%3fa", "a%23", "a%252fb"][..]);
+    let odd = select(
+        &["a%2fb", "a%5c", "%2561", "a;x", "b%3b", ";", "%3ba", "b%3fa", "a%23", "a%252fb", "a+b"][..],
+    );
     let path = vec(prop_oneof![3 => plain, 1 => odd], 0..5);
     let end = select(
         &[

@@ -13,6 +13,9 @@
 //! So deny paths for what an allow rule is slightly too wide for. Where the server is lax and it matters, allow the paths
 //! that are needed: to an allow rule another spelling is another path, and not allowed.
 
+//! A `+` is a space to a server that decodes a path as a form (PHP's `urldecode`, object stores). A deny rule matches such
+//! a path if it matches with spaces; to an allow rule a `+` is itself.
+
 #[cfg(all(test, feature = "compile"))]
 mod tests {
     use crate::Reason;
@@ -28,6 +31,39 @@ mod tests {
         );
         for unseen in OTHER_SPELLINGS {
             assert_eq!(path(&policy, unseen), Reason::Allowed, "{unseen}");
+        }
+    }
+
+    #[test]
+    fn a_plus_is_also_a_space_to_a_deny_rule() {
+        let policy = policy(
+            "unrestricted_domains: [allowed.example]\n\
+             rules: [{id: secret, effect: deny, paths: ['/my secret', '/my secret/*', /c++]}]",
+        );
+        for denied in
+            ["/my+secret", "/my%20secret", "/%6dy+secret/x+y", "/my+secret;x/y", "/my+secret?+", "/c++"]
+        {
+            assert_eq!(path(&policy, denied), Reason::DeniedByRule, "{denied}");
+        }
+        for undecided in ["//my+secret/x", "//x/my+secret"] {
+            assert_eq!(path(&policy, undecided), Reason::AmbiguousPath, "{undecided}");
+        }
+        for other in ["/my%2bsecret", "/my++secret", "/x?/my+secret", "/c%20%20", "/+"] {
+            assert_eq!(path(&policy, other), Reason::Allowed, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_plus_is_itself_to_an_allow_rule() {
+        let policy =
+            policy("rules: [{id: a, effect: allow, hosts: [allowed.example], paths: ['/a b', /c+d]}]");
+        for (sent, reason) in [
+            ("/a+b", Reason::PathNotAllowed),
+            ("/a%20b", Reason::Allowed),
+            ("/c+d", Reason::Allowed),
+            ("/c%20d", Reason::PathNotAllowed),
+        ] {
+            assert_eq!(path(&policy, sent), reason, "{sent}");
         }
     }
 

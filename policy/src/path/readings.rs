@@ -33,6 +33,22 @@ impl Readings {
         (!one).then(|| Readings::new(path))
     }
 
+    /// Reads a path as a server does that takes each `+` for a space (PHP's `urldecode`, object stores); none when the
+    /// path has no `+`. An encoded `+` stays one.
+    pub(crate) fn with_spaces(raw: &[u8]) -> Option<Readings> {
+        let path = without_query(raw);
+        path.contains(&b'+').then(|| {
+            let mut spaced = Vec::with_capacity(path.len());
+            for byte in path {
+                match byte {
+                    b'+' => spaced.extend_from_slice(b"%20"),
+                    byte => spaced.push(*byte),
+                }
+            }
+            Readings::new(&spaced)
+        })
+    }
+
     /// [`Readings::several`], also of a path that has one.
     #[cfg(all(test, feature = "compile"))]
     pub(crate) fn every(raw: &[u8]) -> Readings {

@@ -16,23 +16,40 @@ pub(super) struct SeenPath<'a> {
     canonical: Option<&'a Path<'a>>,
     raw: &'a [u8],
     readings: OnceCell<Option<Readings>>,
+    spaced: OnceCell<Option<Readings>>,
 }
 
 impl<'a> SeenPath<'a> {
     pub(super) fn new(canonical: Option<&'a Path<'a>>, raw: &'a [u8]) -> SeenPath<'a> {
-        SeenPath { canonical, raw, readings: OnceCell::new() }
+        SeenPath { canonical, raw, readings: OnceCell::new(), spaced: OnceCell::new() }
     }
 
     fn readings(&self) -> Option<&Readings> {
         self.readings.get_or_init(|| Readings::several(self.canonical, self.raw)).as_ref()
     }
 
+    /// Returns the readings of servers that take each `+` for a space, as in a form; `None` if the path has no `+`.
+    fn spaced(&self) -> Option<&Readings> {
+        self.spaced.get_or_init(|| Readings::with_spaces(self.raw)).as_ref()
+    }
+
     /// Returns whether the paths of a rule match; `None` if the answer depends on the reading.
     ///
     /// A reading never makes an allow rule wider or a deny rule narrower: the canonical path's result against the
     /// request remains. Servers that drop parameters are common, so a deny rule matches a path with a canonical form
-    /// if any one reading matches.
+    /// if any one reading matches. Only deny rules count the readings with spaces: a `+` is an ordinary character of
+    /// many paths.
     pub(super) fn fits(&self, image: &Image, rule: &RuleRecord) -> Option<bool> {
+        let fits = self.fits_as_sent(image, rule);
+        let is_spaced =
+            || self.spaced().is_some_and(|readings| readings.any(|path| image.path_matches(rule, path)));
+        match rule.effect {
+            Effect::Deny if fits != Some(true) && is_spaced() => self.canonical.map(|_| true),
+            Effect::Deny | Effect::Allow => fits,
+        }
+    }
+
+    fn fits_as_sent(&self, image: &Image, rule: &RuleRecord) -> Option<bool> {
         let matches = |path: &[u8]| image.path_matches(rule, path);
         let Some(readings) = self.readings() else {
             return Some(self.canonical.is_some_and(|path| matches(path.as_bytes())));
