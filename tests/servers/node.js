@@ -3,9 +3,13 @@
 const http = require("http");
 const url = require("url");
 
+// Fastify 4's router, `find-my-way`, begins the query at the first `;` as at `?` and `#`.
+const beforeAnyDelimiter = (target) => target.split(/[?;#]/, 1)[0];
+
 const PARSERS = {
   "url.parse": (target) => url.parse(target).pathname,
   "url.parse with a host": (target) => url.parse(target, false, true).pathname,
+  "find-my-way": beforeAnyDelimiter,
   "new URL": (target) => new URL(target, "http://node.test").pathname,
 };
 

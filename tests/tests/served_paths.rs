@@ -12,9 +12,11 @@ const FOLDER: &str = "folder.weir.test";
 const FENCED: &str = "fenced.weir.test";
 /// A host without a rule about paths.
 const FREE: &str = "free.weir.test";
+/// A host of which each user's avatar may be read.
+const AVATARS: &str = "avatars.weir.test";
 
 /// Spellings of a path to `secret`. A `S` is replaced by it.
-const SPELLINGS: [&str; 92] = [
+const SPELLINGS: [&str; 101] = [
     // Plain, and through dot segments.
     "/S",
     "/S/",
@@ -111,6 +113,15 @@ const SPELLINGS: [&str; 92] = [
     // Parameters.
     "/S;x",
     "/S;x/a",
+    "/S;x/y",
+    "/S;/../S;x/y",
+    "/public;/S",
+    "/public/S;/avatar",
+    "/users/S;/avatar",
+    "/users/S;x/avatar",
+    "/users/S%3b/avatar",
+    "/users/1;/avatar",
+    "/users/1/avatar",
     "/S%3bx",
     "/;x/S",
     "/public/..;/S",
@@ -123,6 +134,9 @@ fn is_allowed(host: &str, path: &str) -> bool {
         // A file system knows no slash at the end: to it, the folder is what is below `/public/` and empty.
         FOLDER => path == "/public" || path.starts_with("/public/"),
         FENCED => path != "/secret" && !path.starts_with("/secret/"),
+        AVATARS => {
+            matches!(path.split('/').collect::<Vec<_>>()[..], ["", "users", user, "avatar"] if !user.is_empty())
+        }
         _ => true,
     }
 }
@@ -135,6 +149,7 @@ fn policy(servers: &[PathServer]) -> String {
 - {{id: folder, effect: allow, hosts: [{FOLDER}], {common}, paths: ['/public/*']}}
 - {{id: fenced, effect: allow, hosts: [{FENCED}], {common}}}
 - {{id: secret, effect: deny, hosts: [{FENCED}], paths: [/secret, '/secret/*']}}
+- {{id: avatars, effect: allow, hosts: [{AVATARS}], {common}, paths: ['/users/{{id}}/avatar']}}
 - {{id: free, effect: allow, hosts: [{FREE}], {common}}}
 "
     )
@@ -143,7 +158,7 @@ fn policy(servers: &[PathServer]) -> String {
 fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Vec<PathServer>, Gateway)> {
     let servers = PathServer::start_all()?;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    for host in [FOLDER, FENCED, FREE] {
+    for host in [FOLDER, FENCED, AVATARS, FREE] {
         hosts.dns.set(host, vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
     }
     let gateway = Run::new(envoy, &hosts, &policy(&servers))?.start()?;
@@ -198,7 +213,7 @@ fn no_spelling_leads_a_server_to_what_is_not_allowed(envoy: &EnvoyBinary) -> Res
     let (_hosts, servers, gateway) = start(envoy)?;
     let mut led_astray = Vec::new();
     for server in &servers {
-        for host in [FOLDER, FENCED] {
+        for (host, least) in [(FOLDER, 10), (FENCED, 10), (AVATARS, 1)] {
             let authority = format!("{host}:{}", server.address().port());
             let mut absolute = Line { gateway: &gateway, tunnel: None, wire: None };
             let mut inside = Line { gateway: &gateway, tunnel: Some(authority.clone()), wire: None };
@@ -217,7 +232,7 @@ fn no_spelling_leads_a_server_to_what_is_not_allowed(envoy: &EnvoyBinary) -> Res
                     }));
                 }
             }
-            assert!(served > 10, "{} served {served} requests of {host}", server.language());
+            assert!(served > least, "{} served {served} requests of {host}", server.language());
         }
     }
     assert_eq!(led_astray, [""; 0]);
@@ -254,6 +269,8 @@ fn servers_disagree_about_a_path() -> Result<()> {
         ("Node", "url.parse", "//x@y/secret", "/secret"),
         ("Node", "url.parse with a host", "//public/secret", "/secret"),
         ("Node", "new URL", "//public/secret", "/secret"),
+        ("Node", "find-my-way", "/users/1;/avatar", "/users/1"),
+        ("Node", "find-my-way", "/secret;x/y", "/secret"),
         ("Node", "new URL", "///public/secret", "/secret"),
         ("Python", "http.server", "//public/secret", "/public/secret"),
         ("Python", "urlsplit", "//public/secret", "/secret"),

@@ -225,8 +225,11 @@ fn fits_any(draft: &Draft<'_>, decided: Option<&str>, readings: &Readings, raw: 
         draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, kind.case, &path))
     };
     let plain = readings.canonical().map(fit);
+    let before = |path: &str| path.split(';').next().map(|before| before.split('/').count());
     let named = decided.is_some_and(|path| {
-        draft.paths.iter().any(|(text, kind)| text.contains(';') && fits(text, kind.prefix, kind.case, path))
+        draft.paths.iter().any(|(text, kind)| {
+            text.contains(';') && before(text) == before(path) && fits(text, kind.prefix, kind.case, path)
+        })
     });
     let before_query = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
     let spaced = String::from_utf8_lossy(before_query).replace('+', "%20");

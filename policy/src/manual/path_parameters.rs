@@ -6,8 +6,9 @@
 //! - to an allow rule the parameters are part of the segment, as they were sent: one for `/v1/items` does not match
 //!   `/v1/items;x`, which may be another thing. The prefix `/v1/*` matches, because it is about the path without them too;
 //! - a deny rule matches if one reading does: with parameters, or without everything from the first `;` of each segment,
-//!   or of the last one, to its end. Some servers drop them and then decode, to whom `%3b` is a letter, and some decode
-//!   first, to whom it is `;`. A segment of parameters alone is then empty, and merged with its neighbours.
+//!   or of the last one, to its end, or from the first `;` to the end of the path (Fastify 4 begins the query there). Some
+//!   servers drop them and then decode, to whom `%3b` is a letter, and some decode first, to whom it is `;`. A segment of
+//!   parameters alone is then empty, and merged with its neighbours.
 //!
 //! Where parameters could hide a dot segment (`..;x`), the path is refused before any rule, and so is one that has dot
 //! segments beside a segment of parameters alone: `/v2/;x/../a` is `/v2/a` for one that keeps them, and `/a` for one that
@@ -32,8 +33,37 @@ mod tests {
         for other in ["/v1/items;x=1", "/v1/items;", "/v1;x/items", "/v1/items%3bx", "/v3/a/end;x"] {
             assert_eq!(path(&policy, other), Reason::PathNotAllowed, "{other}");
         }
-        for inside in ["/v1/items?;", "/v2/a;x=/b", "/v2/;x", "/v3/a;x=1/end"] {
+        for inside in ["/v1/items?;", "/v2/a;x=/b", "/v2/;x", "/v3/a/end"] {
             assert_eq!(path(&policy, inside), Reason::Allowed, "{inside}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_ends_the_path_at_its_first_parameters_serves_nothing_more() {
+        let policy = policy(
+            "rules: [{id: a, effect: allow, hosts: [allowed.example], paths: ['/users/{id}/avatar', '/jobs;v=1', \
+             '/jobs;v=1/{id}/log', '/{id}/log;v=1', '/a/{b;c}/d']}]",
+        );
+        for cut in [
+            "/users/1;/avatar",
+            "/users/1;x/avatar",
+            "/users/1%3b/avatar",
+            "/users/1%253b/avatar",
+            "/1;/log;v=1",
+            "/a/b;c/d",
+        ] {
+            assert_eq!(path(&policy, cut), Reason::AmbiguousPath, "{cut}");
+        }
+        for named in ["/users/1/avatar", "/jobs;v=1", "/jobs;v=1/1/log", "/jobs;v=1/1;x/log", "/1/log;v=1"] {
+            assert_eq!(path(&policy, named), Reason::Allowed, "{named}");
+        }
+    }
+
+    #[test]
+    fn parameters_matter_only_where_a_rule_looks_at_paths() {
+        let policy = policy("allowed_domains: [allowed.example]");
+        for free in ["/users/1;/avatar", "/secret;x/y", "/;"] {
+            assert_eq!(path(&policy, free), Reason::Allowed, "{free}");
         }
     }
 
@@ -58,6 +88,9 @@ mod tests {
             "/a;1/b/c;2",
             "/a/;x/c",
             "/a;1/%3by/c",
+            "/admin;x/y/z",
+            "/admin;/../admin;x",
+            "/admin/x;/../y;/z",
         ] {
             assert_eq!(path(&policy, denied), Reason::DeniedByRule, "{denied}");
         }

@@ -7,10 +7,10 @@
 //! of these servers and a way around a rule at the others; to merge what goes out would break the keys.
 //!
 //! So nothing is rewritten, and a path has *readings*: everything that some sequence of the steps that servers take makes
-//! of it, decoding once or twice, merging, dropping an authority or parameters, turning backslashes, ending at an encoded
-//! `?`. An allow rule with `paths` matches if it matches every reading, and a deny rule denies if it matches one
-//! (`denied_by_rule` where the path is plain but for its parameters or in its merged form, else `ambiguous_path`). A rule
-//! without `paths` says the same of every path, so it says it of each reading. Nothing is gained by a spelling: no server
+//! of it, decoding once or twice, merging, dropping an authority or parameters, turning backslashes, ending at a `;` or
+//! at an encoded `?`. An allow rule with `paths` matches if it matches every reading, and a deny rule denies if it matches
+//! one (`denied_by_rule` where the path is plain but for its parameters or in its merged form, else `ambiguous_path`). A
+//! rule without `paths` says the same of every path, so it says it of each reading. Nothing is gained by a spelling: no server
 //! of these serves by it what the policy does not allow under its plain name.
 //!
 //! The readings of a path are bounded ([`crate::limits::READINGS`]); a path with more is ambiguous to every rule with

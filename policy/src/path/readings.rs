@@ -1,8 +1,8 @@
 //! The readings of a path: what servers serve for it.
 //!
-//! A server decodes escapes, merges slashes, takes `//x` for a host, drops parameters: none of these steps, some, or all,
-//! in an order of its own. The readings of a path are all that any such sequence ([`super::steps`]) makes of it. A rule
-//! that looks at paths is sure of a path only if it says the same of every reading.
+//! A server decodes escapes, merges slashes, takes `//x` for a host, drops parameters, ends the path at the first of
+//! them: none of these steps, some, or all, in an order of its own. The readings of a path are all that any such sequence
+//! ([`super::steps`]) makes of it. A rule that looks at paths is sure of a path only if it says the same of every reading.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn parameters_are_kept_or_dropped() {
-        are("/a;1/b;2", &["/a/b", "/a;1/b", "/a;1/b;2"]);
+        are("/a;1/b;2", &["/a", "/a/b", "/a;1/b", "/a;1/b;2"]);
         are("/a%3bx", &["/a", "/a;x"]);
         are("/;x/secret", &["/", "//secret", "/;x/secret", "/secret"]);
     }

@@ -39,6 +39,7 @@ pub(super) fn next(Passage { stage, bytes }: &Passage) -> impl Iterator<Item = P
         drop_authority_behind_slashes(bytes),
         drop_parameters(bytes),
         drop_last_parameters(bytes),
+        end_at(bytes, b';'),
         decoded.then(|| turn_backslashes(bytes)).flatten(),
         decoded.then(|| end_at(bytes, b'?')).flatten(),
         decoded.then(|| end_at(bytes, b'#')).flatten(),
@@ -146,7 +147,8 @@ fn turn_backslashes(path: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// A server or a rewriting proxy that decodes first, and then looks for the query or the fragment.
+/// A server or a rewriting proxy that decodes first, and then looks for the query or the fragment, ends the path there.
+/// Fastify 4 (`find-my-way`) starts the query at the first `;`.
 fn end_at(path: &[u8], mark: u8) -> Option<Vec<u8>> {
     let end = path.iter().position(|byte| *byte == mark)?;
     path.get(..end).map(<[u8]>::to_vec)

@@ -101,9 +101,18 @@ impl Image {
         rule.paths.count == 0 || self.patterns_of(rule).any(|(text, kind)| kind.matches(text, path))
     }
 
-    /// Returns whether a path pattern of the rule matches that itself contains parameters (`;`).
+    /// Returns whether a path pattern of the rule matches that itself contains the path's first parameters (`;`).
+    /// Parameters before them, which a `{…}` of the pattern took, are not the pattern's own, nor is a `;` inside of `{…}`.
     pub(crate) fn parameters_match(&self, rule: &RuleRecord, path: &[u8]) -> bool {
-        self.patterns_of(rule).any(|(text, kind)| text.contains(&b';') && kind.matches(text, path))
+        let first = |path: &[u8]| {
+            let end = path.iter().position(|byte| *byte == b';')?;
+            let mut before = path.get(..end)?.rsplit(|byte| *byte == b'/');
+            let stands_for_any = before.next().is_some_and(|segment| segment.starts_with(b"{"));
+            (!stands_for_any).then(|| before.count())
+        };
+        let own = first(path);
+        own.is_some()
+            && self.patterns_of(rule).any(|(text, kind)| first(text) == own && kind.matches(text, path))
     }
 
     fn patterns_of(&self, rule: &RuleRecord) -> impl Iterator<Item = (&[u8], PatternKind)> {
