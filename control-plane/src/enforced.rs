@@ -128,7 +128,7 @@ pub fn report(files: &[FaultyFile], style: Style) -> String {
 pub fn engine(Checked { plan, slow }: &Checked) -> String {
     let why = slow.as_ref().map(|(place, why)| {
         let line = place.as_ref().map(|place| format!(" in line {}", place.line)).unwrap_or_default();
-        format!(" because of {}{line}", report::printable(why))
+        format!(" because of {}{line}", report::sentence(why))
     });
     format!("{} engine{}", plan.engine().as_str(), why.unwrap_or_default())
 }

@@ -9,6 +9,7 @@ use weir::command::{ca, check, doctor, explain, redirect, run, test};
 use weir::exit_code::ExitCode as Outcome;
 use weir::output_stream;
 use weir::process::tether;
+use weir::report::visible;
 
 /// An egress gateway built on Envoy: workloads reach only the hosts, methods and paths that a policy allows
 #[derive(Debug, Parser)]
@@ -71,7 +72,9 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
     };
     let code = outcome.unwrap_or_else(|error| {
-        output_stream::stderr().write(format!("weir: {error:#}\n"));
+        let said = format!("{error:#}");
+        let lines: Vec<String> = said.lines().map(visible).collect();
+        output_stream::stderr().write(format!("weir: {}\n", lines.join("\n")));
         Outcome::Failure
     });
     output_stream::finish();

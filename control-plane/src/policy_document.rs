@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use weir_policy::{Fault, Faults, limits};
 
+use crate::report::printable;
+
 /// The text of a policy document, and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyDocument {
@@ -19,7 +21,7 @@ pub struct PolicyDocument {
 
 /// A policy document that could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the policy `{}`: {cause}", path.display())]
+#[error("cannot read the policy `{}`: {cause}", printable(&path.to_string_lossy()))]
 pub struct PolicyDocumentError {
     path: PathBuf,
     cause: io::Error,
@@ -112,6 +114,13 @@ impl PolicyDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_missing_file_steers_no_terminal() {
+        let missing = Path::new("missing\u{1b}[31m\u{9b}2J.yaml");
+        let error = PolicyDocument::read(missing, &mut io::empty()).unwrap_err().to_string();
+        assert!(error.contains("`missing\\u{1b}[31m\\u{9b}2J.yaml`"), "{error}");
+    }
 
     #[test]
     fn a_dash_is_standard_input() {

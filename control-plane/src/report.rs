@@ -47,59 +47,90 @@ pub fn faults(name: &str, text: &str, faults: &Faults, style: Style) -> String {
     report + &format!("{name}: {count} fault{plural}{shown}\n")
 }
 
-fn group<'a>(name: &'a str, text: &'a str, fault: &'a Fault) -> Group<'a> {
-    let group = Group::with_title(Level::ERROR.primary_title(&fault.message));
+fn group<'a>(name: &'a str, text: &str, fault: &Fault) -> Group<'a> {
+    let at = visible(&fault.at);
+    let group = Group::with_title(Level::ERROR.primary_title(visible(&fault.message)));
     let group = match Excerpt::of(text, fault) {
         Some(Excerpt { line, span }) => group.element(
             Snippet::source(line)
                 .path(name)
                 .line_start(fault.line)
-                .annotation(AnnotationKind::Primary.span(span).label(&fault.at)),
+                .annotation(AnnotationKind::Primary.span(span).label(at)),
         ),
         None => {
             let origin = Origin::path(name).line(fault.line).char_column(fault.column);
             let group = group.element(origin);
-            if fault.at.is_empty() {
-                group
-            } else {
-                group.element(Level::NOTE.message(format!("at {}", fault.at)))
-            }
+            if at.is_empty() { group } else { group.element(Level::NOTE.message(format!("at {at}"))) }
         }
     };
     match &fault.help {
-        Some(help) => group.element(Level::HELP.message(help)),
+        Some(help) => group.element(Level::HELP.message(visible(help))),
         None => group,
     }
 }
 
-/// The line in which a fault begins. The whole document would be searched anew for each of its faults.
-struct Excerpt<'a> {
-    line: &'a str,
+/// The line in which a fault begins, as it is shown. The whole document would be searched anew for each of its faults.
+struct Excerpt {
+    line: String,
     /// What to mark, in bytes of the line.
     span: std::ops::Range<usize>,
 }
 
-impl<'a> Excerpt<'a> {
-    fn of(text: &'a str, fault: &Fault) -> Option<Self> {
+impl Excerpt {
+    fn of(text: &str, fault: &Fault) -> Option<Self> {
         let (before, rest) = text.split_at_checked(fault.span.start)?;
         let start = before.rfind('\n').map_or(0, |end| end + 1);
         let end = rest.find('\n').map_or(text.len(), |end| fault.span.start + end);
+        let marked_end = fault.span.end.clamp(fault.span.start, end);
         let line = text.get(start..end)?;
-        let marked = fault.span.start - start..fault.span.end.clamp(fault.span.start, end) - start;
-        (line.len() <= LONGEST_LINE && line.is_char_boundary(marked.end))
-            .then_some(Self { line, span: marked })
+        let (before, after) = (text.get(start..fault.span.start)?, text.get(marked_end..end)?);
+        let marked = text.get(fault.span.start..marked_end)?;
+        let [before, marked, after] = [before, marked, after].map(drawable);
+        let span = before.len()..before.len() + marked.len();
+        (line.len() <= LONGEST_LINE).then(|| Self { line: [before, marked, after].concat(), span })
     }
+}
+
+/// A part of a document's line. The renderer draws the control characters of ASCII, and indents by tabs.
+fn drawable(text: &str) -> String {
+    escaped(text, |character| is_unseen(character) && !character.is_ascii())
+}
+
+/// A text in one line that cannot steer a terminal.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    escaped(text, is_unseen)
+}
+
+/// A sentence of Weir's own that may have words in it that somebody else chose: as in [`printable()`], with plain quotes in
+/// the place of backticks.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    printable(&text.replace('`', "'"))
 }
 
 /// Text that somebody else chose, in one line that cannot steer a terminal, nor run within double quotes of a shell.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let shown = |character: char| match character {
-        '$' | '`' | '!' => character.escape_unicode().to_string(),
-        character if character.is_control() || is_format(character) => character.escape_default().to_string(),
-        character => character.to_string(),
-    };
-    text.chars().map(shown).collect()
+    let runs = |character| matches!(character, '$' | '`' | '!');
+    escaped(text, |character| runs(character) || is_unseen(character))
+}
+
+fn escaped(text: &str, which: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' if which(character) => shown.extend(character.escape_default()),
+            _ if which(character) => shown.extend(character.escape_unicode()),
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// Control and format characters.
+fn is_unseen(character: char) -> bool {
+    character.is_control() || is_format(character)
 }
 
 /// Characters without a shape of their own that change how others are shown, or end a line for some readers.
@@ -172,6 +203,54 @@ mod tests {
             assert!(report.starts_with("error: ") && report.contains("policy.yaml:"), "{report}");
             assert!(!report.contains('\u{1b}'), "{report}");
         }
+    }
+
+    #[test]
+    fn no_part_of_a_report_steers_a_terminal() {
+        let odd = "\u{1b}]0;x\u{7}\u{9b}2J\u{202e}";
+        for document in [
+            r#"{"k\u001b]0;x\u0007\u009b2J\u202e": 1}"#.to_owned(),
+            r#"{"rules": [{"k\u001b]0;x\u0007\u009b2J\u202e": {"a\u009b": 1}}]}"#.to_owned(),
+            r#"{"allowed_domains": ["k\u001b\u009b2J"], "rules": [{"id": "\u009b", "effect": "\u001b"}]}"#
+                .to_owned(),
+            format!("allowed_domains: [a.example{odd}]"),
+            format!("\"{odd}\": 1"),
+            format!("allowed_domains: [Example.COM] # {odd}"),
+            format!("{{\"allowed_domains\": [\"{}\", \"Example.COM\"], \"{odd}\": 1}}", "a".repeat(2_000)),
+        ] {
+            let faults_of = weir_policy::compile(&document).unwrap_err();
+            let cases = weir_policy::cases::parse(&document).unwrap_err();
+            for list in [faults_of, cases] {
+                let report = faults(&format!("p{odd}.yaml"), &document, &list, Style::Plain);
+                let steers = |character: char| character != '\n' && is_unseen(character);
+                assert!(!report.contains(steers), "{report:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_marked_stays_marked_behind_an_escape() {
+        let text = "[\u{9b}2J\u{202e}, Example.COM]";
+        let start = text.find('E').unwrap();
+        let fault = Fault {
+            span: start..start + 11,
+            line: 1,
+            column: 8,
+            at: "x".to_owned(),
+            message: "no".to_owned(),
+            help: None,
+        };
+        let report = faults("p", text, &Faults { list: vec![fault], omitted: 0 }, Style::Plain);
+        let lines: Vec<&str> = report.lines().collect();
+        let marks = lines.iter().position(|line| line.contains("^^^^^^^^^^^ x")).unwrap();
+        let column = lines[marks].find('^').unwrap();
+        assert_eq!(&lines[marks - 1][column..column + 11], "Example.COM", "{report}");
+        assert!(lines[marks - 1].contains("[\\u{9b}2J\\u{202e}, "), "{report}");
+    }
+
+    #[test]
+    fn sentences_of_weir_have_plain_quotes() {
+        assert_eq!(sentence("see `weir check` of $(a)\u{1b}"), "see 'weir check' of \\u{24}(a)\\u{1b}");
     }
 
     #[test]

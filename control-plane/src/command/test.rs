@@ -18,7 +18,7 @@ use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
 use crate::inert_json;
 use crate::policy_document::PolicyDocument;
-use crate::report::{self, Style, printable};
+use crate::report::{self, Style, printable, sentence};
 
 /// The name of a file of cases.
 const CASES: &str = "decisions.yaml";
@@ -123,7 +123,7 @@ fn run_file(
             writeln!(out, "{}", inert_json::to_string(&object(written.name(), case, &outcome))?)?;
         } else if let Some(mismatch) = &outcome.mismatch {
             let (method, url) = (printable(&case.method), printable(&case.url));
-            writeln!(out, "{name}:{}: {method} {url}: {}", case.line, printable(mismatch))?;
+            writeln!(out, "{name}:{}: {method} {url}: {}", case.line, sentence(mismatch))?;
         }
         failed += usize::from(outcome.mismatch.is_some());
     }

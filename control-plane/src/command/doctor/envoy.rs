@@ -34,7 +34,7 @@ pub(super) async fn examine(named: Option<&Path>, choice: UpstreamTlsChoice, tar
     let binary = match found {
         Ok(binary) => binary,
         Err(error) => {
-            let help = "name one with `--envoy FILE` or `$WEIR_ENVOY`";
+            let help = "name one with `--envoy FILE` or in the variable `WEIR_ENVOY`";
             let findings = vec![Finding::problem("Envoy", error.to_string(), help)];
             return Examined { findings, strategy: None, leaf_delivery: None };
         }

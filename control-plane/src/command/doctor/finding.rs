@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::json;
 
-use crate::report::printable;
+use crate::report::{printable, sentence};
 
 /// What a finding means for who runs the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,9 +60,9 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { severity, about, what, help } = self;
-        writeln!(f, "{:<8} {}: {}", severity.as_str(), printable(about), printable(what))?;
+        writeln!(f, "{:<8} {}: {}", severity.as_str(), printable(about), sentence(what))?;
         match help {
-            Some(help) => writeln!(f, "         help: {}", printable(help)),
+            Some(help) => writeln!(f, "         help: {}", sentence(help)),
             None => Ok(()),
         }
     }
