@@ -13,7 +13,7 @@ use crate::enforced::{self, Enforced, Reading};
 use crate::exit_code::ExitCode;
 use crate::inert_json;
 use crate::policy_document::PolicyDocument;
-use crate::report::{Style, printable};
+use crate::report::{Style, printable, sentence};
 
 /// The arguments of `weir explain`.
 #[derive(Debug, Args)]
@@ -130,6 +130,12 @@ impl Explanation<'_> {
                 .unwrap_or_default();
             writeln!(out, "  judged   {} port {}{path}", authority.host, authority.port)?;
         }
+        if is_resolved_on_the_way(self.request.path) {
+            writeln!(
+                out,
+                "  note     Envoy resolves dot segments and backslashes first; this judges the path as written"
+            )?;
+        }
         if self.tls == Tls::Passthrough {
             writeln!(out, "  tls      passed through: judged by server name and port alone")?;
         }
@@ -151,7 +157,7 @@ impl Explanation<'_> {
                 let said = answer.reason.as_ref().map(|reason| format!(": {}", printable(reason)));
                 writeln!(out, "  rego     denies{}", said.unwrap_or_default())?;
             }
-            Some(Err(error)) => writeln!(out, "  rego     no answer: {}", printable(&error.to_string()))?,
+            Some(Err(error)) => writeln!(out, "  rego     no answer: {}", sentence(&error.to_string()))?,
             None => {}
         }
         match effect {
@@ -242,6 +248,14 @@ impl Explanation<'_> {
     }
 }
 
+/// Returns whether Envoy changes a path before the filter sees it: the path has a dot segment, or a backslash.
+fn is_resolved_on_the_way(path: &[u8]) -> bool {
+    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = String::from_utf8_lossy(path).to_ascii_lowercase().replace("%2e", ".");
+    let name = |segment: &str| segment.split(';').next().map(str::to_owned);
+    path.contains('\\') || path.split('/').filter_map(name).any(|name| name == "." || name == "..")
+}
+
 fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::TlsDiffers => "tls_differs",
@@ -305,6 +319,18 @@ rules:
     #[test]
     fn an_allowed_request_names_its_rule() {
         insta::assert_snapshot!(run(&["GET", "https://Crates.Example:443/api/v1/../%78?q"]));
+    }
+
+    #[test]
+    fn a_path_that_envoy_resolves_first_has_a_note() {
+        for path in ["/..", "/a/../b", "/a/%2E./b", "/a\\b", "/a/..;x/b", "/."] {
+            let shown = run(&["GET", &format!("https://docs.example{path}")]);
+            assert!(shown.contains("\n  note     Envoy resolves"), "{shown}");
+        }
+        for path in ["/", "/a/b", "/a..b", "/a?/../\\", "/.a/..b", "/a%2f..b"] {
+            let shown = run(&["GET", &format!("https://docs.example{path}")]);
+            assert!(!shown.contains("\n  note "), "{shown}");
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::node::Spanned;
 use crate::fault::{At, Collector};
-use crate::path::Path;
 use crate::path::pattern::{Case, PatternKind};
+use crate::path::{InvalidPath, Path};
 
 /// Reads a pattern: `/exact`, `/prefix/*`, `/a/{one-segment}/b`.
 pub(super) fn pattern(
@@ -35,10 +35,16 @@ fn read(text: &str) -> Result<(String, PatternKind), Fault> {
         return Err((format!("the path `{text}` has a query"), Some(help)));
     }
     if text.contains('%') {
-        let help = Path::parse(text.as_bytes())
-            .ok()
-            .and_then(|path| String::from_utf8(path.as_bytes().to_vec()).ok());
-        let help = help.map(|decoded| format!("write `{decoded}`: paths are compared after decoding"));
+        let help = match Path::parse(text.as_bytes()) {
+            Ok(path) => String::from_utf8(path.as_bytes().to_vec())
+                .ok()
+                .map(|decoded| format!("write `{decoded}`: paths are compared after decoding")),
+            Err(InvalidPath::EncodedSeparator) => Some(format!(
+                "servers take an encoded slash for a slash or for a letter: `{}` means the path either way",
+                folder_before_escape(text)
+            )),
+            Err(_) => None,
+        };
         return Err((format!("the path `{text}` has a `%`"), help));
     }
     let literal = text.strip_suffix("/*").map_or(text, |prefix| text.get(..=prefix.len()).unwrap_or(text));
@@ -56,6 +62,13 @@ fn read(text: &str) -> Result<(String, PatternKind), Fault> {
         }
         Err(error) => Err((format!("`{text}` is not a path that can be allowed: {error}"), None)),
     }
+}
+
+/// The pattern for everything in the last folder before the first escape: `/a/*` for `/a/b%2fc`.
+fn folder_before_escape(text: &str) -> String {
+    let before = text.split('%').next().unwrap_or_default();
+    let folder = before.rfind('/').and_then(|end| before.get(..=end)).unwrap_or("/");
+    format!("{folder}*")
 }
 
 /// Returns whether the pattern has `{…}` segments. Braces and stars elsewhere are faults.
@@ -98,6 +111,15 @@ mod tests {
         assert_eq!(kinds("/a/{b}/c"), Ok(("/a/{b}/c".to_owned(), false, true)));
         assert_eq!(kinds("/a/{b}/*"), Ok(("/a/{b}/".to_owned(), true, true)));
         assert_eq!(kinds("/with space/é"), Ok(("/with space/é".to_owned(), false, false)));
+    }
+
+    #[test]
+    fn an_encoded_slash_is_allowed_with_the_folder_before_it() {
+        for (text, folder) in [("/a/b%2fc", "/a/*"), ("/%2Fa", "/*"), ("/a/%5cb/*", "/a/*")] {
+            let help = read(text).unwrap_err().1.unwrap_or_default();
+            assert!(help.contains(&format!(": `{folder}` means ")), "{text}: {help}");
+        }
+        assert_eq!(read("/a%2f../b").unwrap_err().1, None);
     }
 
     #[test]
