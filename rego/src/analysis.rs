@@ -4,7 +4,9 @@
 mod builtins;
 mod definition;
 mod depth;
+mod glob;
 mod names;
+mod pattern;
 mod syntax;
 mod walk;
 

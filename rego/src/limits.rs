@@ -47,3 +47,5 @@ pub const DELIMITERS: usize = 8;
 /// The number of paths of `json.filter` and `json.remove`, and the number of parts in a path. Each part is an object
 /// nested in the one before it.
 pub const PATH_PARTS: usize = 64;
+/// Bytes of the automaton of a pattern of `regex.match`: the engine compiles none that is larger.
+pub const REGEX_BYTES: usize = 100 * 1024;

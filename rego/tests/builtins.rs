@@ -185,7 +185,7 @@ fn a_call_that_cannot_panic_is_taken() {
         "json.remove(input, [\"attributes/request\", [\"a\", \"b\"]]) == {}".to_owned(),
         format!("trim({HEADER}, \" /\") == \"a\""),
         format!("strings.any_prefix_match({HEADER}, data.texts)"),
-        format!("sprintf(\"%5.2d%%é\", [{HEADER}]) == \"\""),
+        format!("sprintf(\"%5d%%é\", [{HEADER}]) == \"\""),
     ] {
         assert_eq!(faults_of(&body, data), [], "{body}");
     }

@@ -22,15 +22,17 @@
 pub(super) enum Demand {
     /// The argument may have any form.
     Any,
-    /// The argument may not depend on the request, because it is compiled as a pattern or repeated as a replacement.
+    /// The argument may not depend on the request, because it is repeated as a replacement.
     Constant,
-    /// The argument is a literal format with small widths.
+    /// The argument is a literal format with small widths and verbs that the engine knows.
     Format,
     /// The argument is a constant text that is not empty.
     Text,
     /// The argument's form shows that it contains no empty array.
     NoEmptyArray,
-    /// The argument is a constant pattern of a bounded size.
+    /// The argument is a constant pattern that the engine compiles and reads as OPA does.
+    Pattern,
+    /// The argument is a constant glob of a bounded size that the engine reads as OPA does.
     Glob,
     /// The argument is null or a short array of constants.
     Delimiters,
@@ -38,7 +40,7 @@ pub(super) enum Demand {
     Paths,
 }
 
-use Demand::{Any, Constant, Delimiters, Format, Glob, NoEmptyArray, Paths, Text};
+use Demand::{Any, Constant, Delimiters, Format, Glob, NoEmptyArray, Paths, Pattern, Text};
 
 /// Builtins with required forms of their arguments. Arguments after the last listed one may have any form.
 const DEMANDING: &[(&str, &[Demand])] = &[
@@ -47,12 +49,12 @@ const DEMANDING: &[(&str, &[Demand])] = &[
     ("strings.count", &[Any, Text]),
     ("strings.replace_n", &[Constant]),
     ("concat", &[Constant]),
-    ("regex.match", &[Constant]),
-    ("regex.is_valid", &[Constant]),
-    ("regex.split", &[Constant]),
-    ("regex.find_n", &[Constant]),
-    ("regex.find_all_string_submatch_n", &[Constant]),
-    ("regex.replace", &[Any, Constant, Constant]),
+    ("regex.match", &[Pattern]),
+    ("regex.is_valid", &[Pattern]),
+    ("regex.split", &[Pattern]),
+    ("regex.find_n", &[Pattern]),
+    ("regex.find_all_string_submatch_n", &[Pattern]),
+    ("regex.replace", &[Any, Pattern, Constant]),
     ("glob.match", &[Glob, Delimiters]),
     // `glob.quote_meta` compiles the pattern.
     ("glob.quote_meta", &[Glob]),

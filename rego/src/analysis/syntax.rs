@@ -39,15 +39,33 @@ pub(super) fn is_self_contained(expr: &Ref<Expr>) -> bool {
         || matches!(expr.as_ref(), Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. })
 }
 
-/// Returns whether a format has only ASCII digits, and widths of at most two digits. A greater width would make much
-/// out of nothing, and the engine panics on other digits.
-pub(super) fn is_plain_format(expr: &Ref<Expr>) -> bool {
-    let (Expr::String { value, .. } | Expr::RawString { value, .. }) = expr.as_ref() else { return false };
-    let Ok(format) = value.as_string() else { return false };
-    format.split('%').skip(1).all(|rest| {
-        let width: String = rest.trim_start_matches('.').chars().take_while(|c| c.is_numeric()).collect();
-        width.is_ascii() && width.len() < 3
-    })
+/// Returns the number of verbs of a format, or the first verb that the engine lacks or writes differently than OPA. A
+/// width of three digits or more would make much out of nothing, and the engine panics on digits outside of ASCII.
+pub(super) fn verbs(format: &str) -> Result<usize, &str> {
+    let mut verbs = 0;
+    let mut rest = format;
+    while let Some((_, behind)) = rest.split_once('%') {
+        let number = behind.trim_start_matches('.').trim_start_matches(|c: char| c.is_numeric());
+        let (before, verb) =
+            (behind.get(..behind.len() - number.len()).unwrap_or_default(), number.chars().next());
+        let digits = before.strip_prefix('.').unwrap_or(before);
+        let is_number =
+            !digits.is_empty() && digits.len() < 3 && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let known = match verb {
+            Some('%' | 's' | 'v' | 'q' | 'b' | 'c') => before.is_empty(),
+            Some('d' | 'x' | 'X') => before.is_empty() || (is_number && !before.starts_with('.')),
+            Some('f') => is_number && before.starts_with('.'),
+            Some(_) | None => false,
+        };
+        let end = before.len() + verb.map_or(0, char::len_utf8);
+        if !known {
+            let start = format.len() - behind.len() - 1;
+            return Err(format.get(start..start + 1 + end).unwrap_or(format));
+        }
+        verbs += usize::from(verb != Some('%'));
+        rest = behind.get(end..).unwrap_or_default();
+    }
+    Ok(verbs)
 }
 
 /// Returns whether a body may hold in more than one way.

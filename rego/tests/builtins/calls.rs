@@ -3,19 +3,19 @@
 use std::fmt::Write;
 
 /// Every builtin with what it is given, a letter an argument: `v` any value, `w` one of a few, `c` a constant, and those
-/// that demands are made on: `f` a format, `t` a text, `g` a pattern, `d` delimiters, `p` paths, `a` a collection.
+/// that demands are made on: `f` a format, `t` a text, `r` a pattern, `g` a glob, `d` delimiters, `p` paths, `a` a collection.
 pub(crate) const BUILTINS: &[(&str, &str)] = &[
     ("sprintf", "fv"),
     ("replace", "wwc"),
     ("strings.count", "vt"),
     ("strings.replace_n", "cv"),
     ("concat", "cv"),
-    ("regex.match", "cv"),
-    ("regex.is_valid", "c"),
-    ("regex.split", "cv"),
-    ("regex.find_n", "cww"),
-    ("regex.find_all_string_submatch_n", "cww"),
-    ("regex.replace", "wcc"),
+    ("regex.match", "rv"),
+    ("regex.is_valid", "r"),
+    ("regex.split", "rv"),
+    ("regex.find_n", "rww"),
+    ("regex.find_all_string_submatch_n", "rww"),
+    ("regex.replace", "wrc"),
     ("glob.match", "gdw"),
     ("glob.quote_meta", "g"),
     ("json.filter", "vp"),
@@ -93,8 +93,7 @@ pub(crate) const BUILTINS: &[(&str, &str)] = &[
 ];
 
 /// Formats of `sprintf`, each in a rule of its own.
-const FORMATS: [&str; 12] =
-    ["%d", "%5d|%05d", "%.3f", "%99v", "%s%%", "%q", "%c", "%x %X", "%b %o", "%e", "%g", "%"];
+const FORMATS: [&str; 10] = ["%d", "%5d|%05d", "%.3f", "%v", "%s%%", "%q", "%c", "%x %99X", "%b", "é"];
 
 /// Values for `w`, as JSON.
 const FEW: [&str; 13] = [
@@ -150,7 +149,7 @@ const MORE: [&str; 32] = [
 ];
 
 /// What the lists of the data hold for the letters that demands are made on.
-const CONSTANTS: [(char, &[&str]); 6] = [
+const CONSTANTS: [(char, &[&str]); 7] = [
     (
         'c',
         &[
@@ -170,22 +169,21 @@ const CONSTANTS: [(char, &[&str]); 6] = [
             r#"{"a": "b", "": "c"}"#,
         ],
     ),
-    ('t', &[r#""a""#, r#""é""#, r#""日本日本日本日本""#]),
     (
-        'g',
+        'r',
         &[
-            r#""""#,
-            r#""*""#,
-            r#""**/*.[!é]?""#,
-            r#""{a,{b,é*}}""#,
-            r#""[""#,
-            r#""{""#,
-            r#""\\""#,
-            r#""日本:*""#,
             "null",
+            r#""""#,
+            r#""a""#,
+            r#""(a|é)*?""#,
+            r#""a(b)?c|[^/]+""#,
+            r#""(?P<a>[[:alpha:]])(?s:.)""#,
+            r#""^$|[^b]{2,5}""#,
         ],
     ),
-    ('d', &["null", "[]", r#"["."]"#, r#"["/", ":", "é"]"#, r#"["", "*"]"#, "[1]", r#""a""#]),
+    ('t', &[r#""a""#, r#""é""#, r#""日本日本日本日本""#]),
+    ('g', &[r#""""#, r#""*""#, r#""**""#, r#""*.é*""#, r#""{a,{b,é*}}""#, r#""\\[""#, r#""日本:*""#, "null"]),
+    ('d', &["null", "[]", r#"["."]"#, r#"["/", "-", "."]"#, r#"["_"]"#, "[1]", r#"".""#]),
     ('p', &["[]", r#"["a", "a/b", ["a", "b", 0]]"#, r#"[""]"#, "[[]]", "[null]", r#""a""#]),
     ('a', &["null", "1", r#""a""#, r#"["a"]"#, "{}", r#"{"a": {"b": ["c"]}}"#, r#"{"a": 1}"#]),
 ];

@@ -31,7 +31,7 @@ impl Walk<'_, '_> {
             return self.fault(span, message, builtins::instead(&name));
         };
         for (demand, param) in demands.iter().zip(params) {
-            if let Some((message, help)) = self.refusal(*demand, &name, param) {
+            if let Some((message, help)) = self.refusal(*demand, &name, param, params) {
                 self.fault(param.span(), message, help);
             }
         }
