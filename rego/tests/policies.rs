@@ -482,6 +482,51 @@ fn a_glob_that_means_something_else_to_opa_is_refused() {
 }
 
 #[test]
+fn a_header_is_read_by_a_name_that_can_be_there() {
+    let never = |name: &str| format!("there is never a header `{name}`");
+    let whole = || "headers can only be read one by one, by a name that stands in the text".to_owned();
+    for (condition, message, place) in [
+        ("request.headers[\":path\"] == \"/\"", never(":path"), "request.headers[\":path\"]"),
+        ("object.get(request.headers, \":path\", \"\") == \"/\"", never(":path"), ":path"),
+        (
+            "object.get(request, [\"headers\", \"X-Foo\"], \"\") == \"/\"",
+            never("X-Foo"),
+            "[\"headers\", \"X-Foo\"]",
+        ),
+        ("object.get(request, \"headers\", {}) == {}", whole(), "headers"),
+        ("request.headers[lower(\"A\")] == \"/\"", whole(), "request.headers[lower(\"A\")]"),
+        ("some k, v in request.headers\n\tk == \":path\"\n\tv == \"/\"", whole(), "request.headers"),
+        ("h := request.headers\n\th[\"X-Foo\"] == \"a\"", whole(), "request.headers"),
+        ("h := request\n\th.headers[\"X-Foo\"] == \"a\"", never("X-Foo"), "h.headers[\"X-Foo\"]"),
+        (
+            "h := input.attributes\n\tsome k, _ in h.request.http.headers\n\tk == \"X-Foo\"",
+            whole(),
+            "h.request.http.headers",
+        ),
+        ("\"X-Foo\" in object.keys(request.headers)", whole(), "request.headers"),
+    ] {
+        assert_refused(condition, "{}", &message, place);
+    }
+    for condition in [
+        "request.headers[\"x-foo\"] == \"a\"",
+        "object.get(request.headers, \"x-foo\", \"\") == \"a\"",
+        "object.get(input, [\"attributes\", \"request\", \"http\", \"headers\", \"x-foo\"], \"\") == \"a\"",
+        "h := request\n\th.headers[\"x-foo\"] == \"a\"",
+    ] {
+        assert_eq!(faults_of_a_ban(condition, "{}"), [], "{condition}");
+        let text = format!(
+            "import input.attributes.request.http as request\ndefault allow := false\nallow if not forbidden\nforbidden if {{\n\t{condition}\n}}"
+        );
+        let program = Program::load(&checked(&text, "{}").plan).unwrap();
+        let allowed = |headers| {
+            program.evaluate(&Input { headers, ..request("GET", "a.example", "/") }).unwrap().allowed
+        };
+        assert!(!allowed(&[("x-foo", b"a")]), "{condition}");
+        assert!(allowed(&[("x-foo", b"b")]) && allowed(&[]), "{condition}");
+    }
+}
+
+#[test]
 fn a_format_that_the_engine_has_not_is_refused() {
     for (format, part) in [
         ("%t", "%t"),

@@ -45,6 +45,8 @@ pub(super) struct Walk<'w, 'a> {
     locals: BTreeSet<String>,
     /// Locals that do not depend on the request, with the expressions that each is taken from.
     constants: BTreeMap<String, Sources>,
+    /// Locals that are assigned a part of the input.
+    requests: BTreeSet<String>,
     /// Locals that depend on the request somewhere in the body.
     varying: BTreeSet<String>,
     /// Locals declared by `some x`. An expression with such a name in brackets may loop over entries.
@@ -63,6 +65,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             rule: Vec::new(),
             locals: BTreeSet::new(),
             constants: BTreeMap::new(),
+            requests: BTreeSet::new(),
             varying: BTreeSet::new(),
             unbound: BTreeSet::new(),
             definitions: BTreeMap::new(),
@@ -80,6 +83,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.rule.extend(names::head_name(rule));
             self.locals = names::locals(rule);
             self.constants.clear();
+            self.requests.clear();
             self.varying.clear();
             self.unbound = names::unbound(rule);
             self.rule(rule);
@@ -313,6 +317,9 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn bind(&mut self, name: &Ref<Expr>, source: &Ref<Expr>) {
         let Expr::Var { span, .. } = name.as_ref() else { return };
         let name = span.text().to_owned();
+        if self.is_input(source) {
+            self.requests.insert(name.clone());
+        }
         if !self.is_constant(source) || self.varying.contains(&name) {
             self.constants.remove(&name);
             self.varying.insert(name);

@@ -13,7 +13,7 @@ const INPUT: [&str; 9] = [
     "input.attributes.request.http.method",
     "input.attributes.request.http.host",
     "input.attributes.request.http.path",
-    "input.attributes.request.http.headers",
+    "input.parsed_query",
     "input.attributes.request.http.headers[\"x-a\"]",
     "input.attributes.destination.principal",
     "input.parsed_path",
@@ -41,7 +41,7 @@ const LOOPED: [&str; 7] = [
     "data.map",
     "data.nested.a.list",
     "input.parsed_path",
-    "input.attributes.request.http.headers",
+    "input.parsed_query",
     "{\"a\", \"b\"}",
     "[\"a\", 1]",
 ];

@@ -12,7 +12,9 @@ const ARGUMENTS: usize = 8;
 
 impl Walk<'_, '_> {
     pub(super) fn call(&mut self, span: &Span, fcn: &Ref<Expr>, params: &[Ref<Expr>]) {
-        params.iter().for_each(|param| self.expression(param));
+        if !self.reads_a_header(fcn, params) {
+            params.iter().for_each(|param| self.expression(param));
+        }
         if params.len() > ARGUMENTS {
             self.distrust(span, "a call with many arguments");
         }

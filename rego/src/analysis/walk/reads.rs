@@ -3,13 +3,15 @@
 use regorus::unstable::{Expr, Ref, Span};
 
 use super::Walk;
-use crate::analysis::names::Step;
+use crate::analysis::names::{self, Step};
 use crate::analysis::syntax::known;
 use crate::parts::Part;
 
 impl Walk<'_, '_> {
     pub(super) fn reference(&mut self, expr: &Ref<Expr>) {
-        let Some((root, steps)) = self.names.resolve(self.module, &self.locals, expr) else { return };
+        let Some((root, steps)) = self.names.resolve(self.module, &self.locals, expr) else {
+            return self.refuse_header_below_a_name(expr);
+        };
         match root.as_str() {
             "input" => self.input(expr.span(), &steps),
             "data" => self.data(expr.span(), &steps),
@@ -52,7 +54,10 @@ impl Walk<'_, '_> {
                 any = true;
                 self.analysis.parts.add(part);
                 if part == Part::Headers {
-                    self.header(span, path.get(keys.len()));
+                    if path.len() == keys.len() {
+                        self.refuse_headers(span);
+                    }
+                    self.header(span, path.get(keys.len()).copied());
                 }
             }
         }
@@ -62,20 +67,115 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn header(&mut self, span: &Span, name: Option<&&str>) {
-        if let Some(name) = name
-            && !name.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
-            })
+    /// Reads `object.get(headers, "x-team", "")` as `headers["x-team"]`. The path may begin above the headers.
+    pub(super) fn reads_a_header(&mut self, fcn: &Ref<Expr>, params: &[Ref<Expr>]) -> bool {
+        let [object, key, default] = params else { return false };
+        if fcn.span().text() != "object.get" {
+            return false;
+        }
+        let Some((root, mut steps)) = self.names.resolve(self.module, &self.locals, object) else {
+            return false;
+        };
+        let Some(keys) = constant_keys(key) else { return false };
+        steps.extend(keys);
+        let mut path = known(&steps);
+        if root == "data"
+            && let Some((rule, below)) = self.alias_of(&path)
         {
-            let help = "names of headers are in lower case here, and what HTTP/2 writes as `:path` is `input.attributes.request.http.path`";
-            self.fault(span, format!("there is never a header `{name}`"), help);
+            path = below;
+            self.found.calls.entry(self.rule.clone()).or_default().insert(rule);
+        } else if root != "input" {
+            return false;
         }
-        match (name, &mut self.analysis.headers) {
-            (Some(name), Some(headers)) => {
-                headers.insert((*name).to_owned());
+        let headers = Part::Headers.keys();
+        if path.len() < headers.len() || !headers.iter().zip(&path).all(|(a, b)| a == b) {
+            return false;
+        }
+        if path.len() == headers.len() {
+            self.refuse_headers(key.span());
+        }
+        self.analysis.parts.add(Part::Headers);
+        self.header(key.span(), path.get(headers.len()).map(String::as_str));
+        self.expression(default);
+        true
+    }
+
+    /// Whether an expression names a part of the input, if need be by way of a rule.
+    pub(super) fn is_input(&self, expr: &Ref<Expr>) -> bool {
+        let Some((root, steps)) = self.names.resolve(self.module, &self.locals, expr) else { return false };
+        root == "input" || (root == "data" && self.alias_of(&known(&steps)).is_some())
+    }
+
+    /// The rule that begins a path and only renames a part of the input, and the path below `input`.
+    fn alias_of(&self, path: &[String]) -> Option<(Vec<String>, Vec<String>)> {
+        let rule = (1..=path.len()).find_map(|end| path.get(..end).filter(|rule| self.is_rule(rule)))?;
+        let steps = known(self.names.aliases.get(rule)?);
+        let below = path.get(rule.len()..).unwrap_or_default();
+        Some((rule.to_vec(), steps.into_iter().chain(below.iter().cloned()).collect()))
+    }
+
+    /// Refuses `x.headers[":path"]` where `x` is a local name for a part of the request.
+    fn refuse_header_below_a_name(&mut self, expr: &Ref<Expr>) {
+        let Some((root, steps)) = names::chain(expr) else { return };
+        if self.constants.contains_key(&root) {
+            return;
+        }
+        let Some(position) = steps.iter().position(|step| *step == Step::Key("headers".to_owned())) else {
+            return;
+        };
+        match steps.get(position + 1) {
+            Some(Step::Key(name)) if is_name_of_a_header(name) => {}
+            Some(Step::Key(name)) => self.refuse_header(expr.span(), name),
+            Some(Step::Unknown) | None if self.requests.contains(&root) => self.refuse_headers(expr.span()),
+            Some(Step::Unknown) | None => {}
+        }
+    }
+
+    fn refuse_headers(&mut self, span: &Span) {
+        let help = "write `input.attributes.request.http.headers[\"x-team\"]`, with the name in lower case";
+        self.fault(span, "headers can only be read one by one, by a name that stands in the text", help);
+    }
+
+    fn refuse_header(&mut self, span: &Span, name: &str) {
+        let help = "names of headers are in lower case here, and what HTTP/2 writes as `:path` is `input.attributes.request.http.path`";
+        self.fault(span, format!("there is never a header `{name}`"), help);
+    }
+
+    fn header(&mut self, span: &Span, name: Option<&str>) {
+        match name {
+            Some(name) if !is_name_of_a_header(name) => self.refuse_header(span, name),
+            Some(name) => {
+                if let Some(headers) = &mut self.analysis.headers {
+                    headers.insert(name.to_owned());
+                }
             }
-            (_, headers) => *headers = None,
+            None => self.analysis.headers = None,
         }
+    }
+}
+
+fn is_name_of_a_header(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
+}
+
+/// The keys of a constant key or path.
+fn constant_keys(key: &Ref<Expr>) -> Option<Vec<Step>> {
+    match key.as_ref() {
+        Expr::String { value, .. } | Expr::RawString { value, .. } => {
+            Some(vec![Step::Key(value.as_string().ok()?.to_string())])
+        }
+        Expr::Array { items, .. } => {
+            let keys: Option<Vec<Vec<Step>>> = items
+                .iter()
+                .map(
+                    |item| {
+                        if matches!(item.as_ref(), Expr::Array { .. }) { None } else { constant_keys(item) }
+                    },
+                )
+                .collect();
+            Some(keys?.concat())
+        }
+        _ => None,
     }
 }
