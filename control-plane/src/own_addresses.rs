@@ -161,10 +161,14 @@ fn local_network(route: &RouteMessage) -> Option<IpNet> {
     let header = &route.header;
     // Other tables hold routes for marked packets, as transparent proxies use them for everything.
     let local = header.table == LOCAL_TABLE && matches!(header.kind, RouteType::Local | RouteType::Anycast);
-    let address = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
+    let address = route.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::Destination(RouteAddress::Inet(address)) = attribute {
+            Some(IpAddr::V4(*address))
+        } else if let RouteAttribute::Destination(RouteAddress::Inet6(address)) = attribute {
+            Some(IpAddr::V6(*address))
+        } else {
+            None
+        }
     })?;
     IpNet::new(address, header.destination_prefix_length).ok().filter(|_| local)
 }
