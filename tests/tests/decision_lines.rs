@@ -16,6 +16,8 @@ const FORWARDED: usize = 60;
 const DENIED: usize = 400;
 /// Connections of a flood.
 const CONNECTIONS: usize = 20;
+/// Streams of one connection at a time.
+const STREAMS: usize = 90;
 /// Bytes of a user agent just below Envoy's limit for all headers.
 const LONG: usize = 55_000;
 
@@ -103,6 +105,40 @@ fn no_flood_of_denials_takes_a_line_of_a_request_that_was_forwarded(envoy: &Envo
     Ok(())
 }
 
+/// Envoy itself answers `OPTIONS *`, before the policy filter, and logs it with all headers.
+fn no_flood_of_requests_that_envoy_refuses_takes_a_line_of_a_forwarded_one(
+    envoy: &EnvoyBinary,
+) -> Result<()> {
+    let (hosts, gateway) = start(envoy)?;
+    let (proxy, user_agent) = (gateway.address()?, "a".repeat(LONG));
+    let is_over = AtomicBool::new(false);
+    let refused = || -> Result<()> {
+        let mut burst = Burst::open(proxy)?;
+        while !is_over.load(Ordering::SeqCst) {
+            let ask = |_| burst.add("OPTIONS", UNLISTED, "*", &user_agent, Then::End(b""));
+            let streams: Vec<_> = (0..STREAMS).map(ask).collect();
+            burst.write()?;
+            burst.wait_ended(&streams)?;
+        }
+        Ok(())
+    };
+    let paths = std::thread::scope(|scope| {
+        let floods = [scope.spawn(refused), scope.spawn(refused)];
+        let forwarding = || -> Result<BTreeSet<String>> {
+            let rounds = (1..=60).map(|round| forward(&gateway, &hosts, &"a".repeat(round)));
+            Ok(rounds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        };
+        let paths = forwarding();
+        is_over.store(true, Ordering::SeqCst);
+        for flood in floods {
+            flood.join().expect("the flood's own errors are returned")?;
+        }
+        paths
+    })?;
+    hosts.nginx.wait_served(paths.len())?;
+    wait_forwarded(&gateway, &paths)
+}
+
 /// The origin of an upload never answers.
 fn requests_under_way_have_a_line_also_when_weir_ends(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
@@ -174,6 +210,7 @@ fn a_client_that_goes_on_while_weir_ends_has_all_its_lines(envoy: &EnvoyBinary) 
 on_oldest_and_newest_envoy!(
     the_first_burst_of_a_run_has_all_its_lines,
     no_flood_of_denials_takes_a_line_of_a_request_that_was_forwarded,
+    no_flood_of_requests_that_envoy_refuses_takes_a_line_of_a_forwarded_one,
     requests_under_way_have_a_line_also_when_weir_ends,
     a_client_that_goes_on_while_weir_ends_has_all_its_lines,
 );

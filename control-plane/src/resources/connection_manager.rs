@@ -30,9 +30,9 @@ const REQUEST_HEADERS_SECONDS: i64 = 30;
 
 /// The explicit proxy: a CONNECT is marked with its authority and goes inward, absolute-form goes out.
 pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
-    let [policy, forward_proxy, address_guard, router] = policed(gateway);
+    let [policy, forward_proxy, address_guard, mark_forwarded, router] = policed(gateway);
     // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
-    let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, router];
+    let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, mark_forwarded, router];
     manager(
         ConnectionKind::Explicit,
         names::EXPLICIT_LISTENER,
@@ -88,8 +88,8 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Fil
     )
 }
 
-/// The chain of every listener: decide, resolve, look at the address, send.
-fn policed(gateway: &Gateway) -> [HttpFilter; 4] {
+/// The chain of every listener: decide, resolve, look at the address, note that the request is forwarded, forward it.
+fn policed(gateway: &Gateway) -> [HttpFilter; 5] {
     let forward_proxy = FilterConfig {
         save_upstream_address: true,
         // A rule's own upstream: the policy filter, before this one, says where it is.
@@ -102,6 +102,7 @@ fn policed(gateway: &Gateway) -> [HttpFilter; 4] {
         discovered(names::POLICY_FILTER, policy_filter::source()),
         configured("envoy.filters.http.dynamic_forward_proxy", forward_proxy),
         discovered(names::ADDRESS_GUARD, address_guard::source()),
+        configured("envoy.filters.http.set_metadata", decision_log::mark_forwarded()),
         configured("envoy.filters.http.router", router),
     ]
 }

@@ -8,23 +8,26 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use envoy_types::pb::envoy::config::accesslog::v3::{
-    AccessLog, AccessLogFilter, AndFilter, ComparisonFilter, DurationFilter, HeaderFilter, LogTypeFilter, OrFilter,
+    AccessLog, AccessLogFilter, AndFilter, ComparisonFilter, DurationFilter, LogTypeFilter, MetadataFilter, OrFilter,
     access_log, comparison_filter,
 };
 use envoy_types::pb::envoy::config::core::v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
 use envoy_types::pb::envoy::config::core::v3::{ApiVersion, GrpcService, RuntimeUInt32};
-use envoy_types::pb::envoy::config::route::v3::HeaderMatcher;
-use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
 use envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::{
     CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::HcmAccessLogOptions;
+use envoy_types::pb::envoy::extensions::filters::http::set_metadata::v3::{Config as SetMetadata, Metadata};
+use envoy_types::pb::envoy::r#type::matcher::v3::metadata_matcher::{PathSegment, path_segment};
+use envoy_types::pb::envoy::r#type::matcher::v3::value_matcher::MatchPattern;
+use envoy_types::pb::envoy::r#type::matcher::v3::{MetadataMatcher, ValueMatcher};
 use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
+use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use envoy_types::util::pack_any;
 
 use super::names;
-use super::protobuf::{duration, number};
+use super::protobuf::{bool_value, duration, number};
 use crate::capabilities::{Capabilities, UpstreamPeer};
 
 /// How long a decision may wait in Envoy before it is sent: a person who watches sees it at once, and a busy Envoy
@@ -37,10 +40,9 @@ pub const OPEN_AFTER: Duration = Duration::from_secs(2);
 /// The requests that an access log takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Requests {
-    /// Requests that the router took: an upstream may have seen them. Requests that Envoy refused before it had their
-    /// headers count among them.
+    /// Requests that the router took: an upstream may have seen them.
     Forwarded,
-    /// Requests that were answered before the router, by the policy filter or another filter.
+    /// Requests that were answered before the router: by Envoy's codec, the policy filter or another filter.
     Refused,
 }
 
@@ -54,16 +56,18 @@ impl Requests {
         }
     }
 
-    /// The router removes the header that every request has until then, so that only a request that went no further has
-    /// it at its end. A request of which nothing is known counts as forwarded.
+    /// The filter before the router marks a request ([`mark_forwarded`]), so that only a marked request can have reached an
+    /// upstream. Nothing that a client sends sets the mark, and no request without it fills the larger buffer.
     fn filter(self) -> AccessLogFilter {
-        let refused = HeaderMatcher {
-            name: weir_contract::header::CONNECTION.to_owned(),
-            header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(true)),
-            invert_match: self == Self::Forwarded,
-            ..HeaderMatcher::default()
+        let forwarded = self == Self::Forwarded;
+        let matcher = MetadataMatcher {
+            filter: NAMESPACE.to_owned(),
+            path: vec![PathSegment { segment: Some(path_segment::Segment::Key(FORWARDED.to_owned())) }],
+            value: Some(ValueMatcher { match_pattern: Some(MatchPattern::BoolMatch(forwarded)) }),
+            ..MetadataMatcher::default()
         };
-        let requests = filter(FilterSpecifier::HeaderFilter(HeaderFilter { header: Some(refused) }));
+        let mark = MetadataFilter { matcher: Some(matcher), match_if_key_not_found: bool_value(!forwarded) };
+        let requests = filter(FilterSpecifier::MetadataFilter(mark));
         let entries = match self {
             // Envoy repeats its word of an open request: the first is enough.
             Self::Forwarded => {
@@ -73,6 +77,21 @@ impl Requests {
         };
         filter(FilterSpecifier::AndFilter(AndFilter { filters: vec![requests, entries] }))
     }
+}
+
+/// The namespace of Weir's dynamic metadata, and the key of the mark in it.
+const NAMESPACE: &str = "weir";
+const FORWARDED: &str = "forwarded";
+
+/// Marks a request that goes on to the router.
+pub(super) fn mark_forwarded() -> SetMetadata {
+    let value = Value { kind: Some(value::Kind::BoolValue(true)) };
+    let metadata = Metadata {
+        metadata_namespace: NAMESPACE.to_owned(),
+        value: Some(Struct { fields: [(FORWARDED.to_owned(), value)].into() }),
+        ..Metadata::default()
+    };
+    SetMetadata { metadata: vec![metadata], ..SetMetadata::default() }
 }
 
 /// What Envoy tells of the upstream's TLS: tag and format.
