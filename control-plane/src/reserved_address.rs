@@ -8,14 +8,17 @@
 //! 2. Just before Envoy is told to listen, Weir turns `SO_REUSEADDR` on ([`ReservedAddress::admit`]), and Envoy's socket
 //!    fits beside.
 //! 3. Envoy listens, without `SO_REUSEPORT`, and the kernel refuses every other socket because of Envoy's.
+//! 4. When Envoy is ready, Weir turns `SO_REUSEADDR` off again ([`ReservedAddresses::close`]). Should Envoy die, nobody can
+//!    take the port while the command still runs.
 //!
-//! Between the last two, which are milliseconds, another program can still be the first to listen. Then Envoy cannot, and
+//! Between the second and the third, which are milliseconds, another program can still be the first to listen. Then Envoy cannot, and
 //! the run ends with an error or, if any port will do, takes another one. At no time do two programs listen.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,24 +82,49 @@ impl ReservedAddress {
     pub fn admit(&self) -> io::Result<()> {
         Ok(sockopt::set_socket_reuseaddr(&self.socket, true)?)
     }
+
+    /// Lets no further socket in beside Envoy's.
+    fn close(&self) -> io::Result<()> {
+        Ok(sockopt::set_socket_reuseaddr(&self.socket, false)?)
+    }
 }
 
 /// The addresses of a run.
 #[derive(Debug)]
-pub struct ReservedAddresses(Mutex<Vec<ReservedAddress>>);
+pub struct ReservedAddresses {
+    addresses: Mutex<Vec<ReservedAddress>>,
+    closed: AtomicBool,
+}
 
 impl ReservedAddresses {
     /// Holds these.
     pub fn new(addresses: Vec<ReservedAddress>) -> Self {
-        Self(Mutex::new(addresses))
+        Self { addresses: Mutex::new(addresses), closed: AtomicBool::new(false) }
     }
 
-    /// [`ReservedAddress::admit`], for each.
+    /// Calls [`ReservedAddress::admit`] for each address, until [`Self::close`] was called: Envoy keeps its socket when a
+    /// listener is replaced.
     ///
     /// # Errors
     /// The operating system refuses.
     pub fn admit(&self) -> io::Result<()> {
-        self.with(|addresses| addresses.iter().try_for_each(ReservedAddress::admit))
+        self.with(|addresses| {
+            if self.closed.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            addresses.iter().try_for_each(ReservedAddress::admit)
+        })
+    }
+
+    /// Lets no further socket in beside Envoy's, for as long as these addresses are held.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn close(&self) -> io::Result<()> {
+        self.with(|addresses| {
+            self.closed.store(true, Ordering::SeqCst);
+            addresses.iter().try_for_each(ReservedAddress::close)
+        })
     }
 
     /// The addresses, in their order.
@@ -120,7 +148,7 @@ impl ReservedAddresses {
 
     fn with<T>(&self, call: impl FnOnce(&mut Vec<ReservedAddress>) -> T) -> T {
         // A panic leaves whole values.
-        call(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        call(&mut self.addresses.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -158,6 +158,34 @@ fn a_port_that_is_taken_from_envoy_is_an_error_or_another_port(envoy: &EnvoyBina
     )
 }
 
+/// A command that ignores SIGTERM outlives its Envoy by ten seconds. A program that listens in Envoy's place would get its
+/// requests, and the proxy's credentials with them.
+fn nobody_takes_the_port_of_an_envoy_that_died(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let run = run(envoy, &hosts, 1)?;
+    let mut process =
+        run.spawn(["sh", "-c", "trap '' TERM; echo $HTTPS_PROXY; while :; do sleep 1; done"])?;
+    let proxy = process.stdout().wait(Deadline::seconds(60), "the proxy's address", |lines| {
+        lines.iter().find_map(|line| line.strip_prefix("http://").map(str::to_owned))
+    })?;
+    let address: SocketAddr = proxy.trim_end_matches('/').parse()?;
+    process.id().descendant("envoy")?.signal(Signal::KILL)?;
+    let mut tries = 0;
+    while process.id().is_running() {
+        if listener(address).is_ok() {
+            // The kernel closes the sockets of a process that ends a moment before it is gone.
+            process
+                .wait(Deadline::seconds(2))
+                .with_context(|| format!("weir still runs, after {tries} tries"))?;
+            break;
+        }
+        tries += 1;
+        thread::yield_now();
+    }
+    ensure!(tries > 100, "weir ended at once: nothing was shown");
+    Ok(())
+}
+
 /// Tries to listen on an address until it has succeeded, and then takes connections and answers none.
 struct Thief {
     over: Arc<AtomicBool>,
@@ -233,6 +261,7 @@ fn free_address() -> Result<SocketAddr> {
 on_oldest_and_newest_envoy!(
     a_port_that_is_taken_from_envoy_is_an_error_or_another_port,
     nobody_can_listen_beside_a_run,
+    nobody_takes_the_port_of_an_envoy_that_died,
     of_two_runs_on_one_address_one_serves_and_the_other_says_why,
     twenty_runs_at_once_are_each_judged_by_their_own_policy,
 );

@@ -170,6 +170,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let _ = control_plane.nodes().subscribe().wait_for(Nodes::is_empty).await;
         control_plane.replace_addresses(listening.explicit(), listening.transparent());
     };
+    listening.close().context("cannot keep other programs from the proxy's port")?;
     warn_of_missing_security_fixes(&control_plane);
     tokio::spawn(refusals::watch(Admin::new(&runtime.file(ADMIN_SOCKET))));
 

@@ -90,6 +90,14 @@ impl Listening {
         })
     }
 
+    /// Keeps every other program from the addresses, also should Envoy die. To be called when Envoy listens on all of them.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub(super) fn close(&self) -> io::Result<()> {
+        self.reserved.close()
+    }
+
     /// Somebody else was the first to listen. Takes another port where any will do.
     ///
     /// # Errors
