@@ -43,7 +43,8 @@ impl Events {
         let (sender, receiver) = sync_channel(QUEUE);
         let entries = Arc::new(Mutex::new(BTreeSet::new()));
         let watched = Arc::clone(&entries);
-        let watcher = notify::recommended_watcher(move |event| forward(&event, &watched, &sender));
+        let mut last = None;
+        let watcher = notify::recommended_watcher(move |event| forward(&event, &watched, &sender, &mut last));
         let watcher = watcher
             .inspect_err(|error| tracing::info!(%error, "no events of files: they are looked at"))
             .ok();
@@ -81,13 +82,21 @@ fn forward(
     event: &notify::Result<notify::Event>,
     watched: &Mutex<BTreeSet<PathBuf>>,
     sender: &SyncSender<Event>,
+    last: &mut Option<Event>,
 ) {
     let Ok(event) = event else { return };
     let Some(kind) = kind(event.kind) else { return };
     let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
     for path in event.paths.iter().filter(|path| watched.contains(*path)) {
+        let event = (path.clone(), kind);
+        // A file that is written in a thousand pieces must not fill the queue before its writer closes it.
+        if kind == Kind::Written && last.as_ref() == Some(&event) {
+            continue;
+        }
         // Full means that a look is due already.
-        let _ = sender.try_send((path.clone(), kind));
+        if sender.try_send(event.clone()).is_ok() {
+            *last = Some(event);
+        }
     }
 }
 

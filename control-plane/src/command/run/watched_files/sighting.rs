@@ -14,6 +14,9 @@ use crate::regular_file;
 /// The most bytes of a file that a look reads: more than any file that is loaded may have.
 const MOST_BYTES: u64 = 256 << 20;
 
+/// The largest file whose content every look reads. A program that writes through a memory map changes no stamp.
+const ALWAYS_READ: u64 = 1 << 20;
+
 /// What a file system says of a file. The change time is set by the kernel alone, so an edit shows in it also where an
 /// editor sets the modification time back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +82,8 @@ pub(super) enum Content {
 
 impl Sighting {
     /// Looks at `path`, through every link on the way. The digest of `last` is taken over where the stamp is the one of
-    /// `last` and `trusted`: a write within the granularity of a file system's clock leaves the stamp as it was.
+    /// `last`, `trusted`, and the file is large: a write within the granularity of a file system's clock, or through a
+    /// memory map, leaves the stamp as it was.
     pub(super) fn new(path: &Path, last: Option<&Self>, trusted: bool) -> Self {
         Self::read(path, last, trusted).unwrap_or_else(|error| Self::Unreadable(error.to_string()))
     }
@@ -89,7 +93,9 @@ impl Sighting {
         let file = regular_file::open(path)?;
         let stamp = Stamp::new(&file.metadata()?);
         match last {
-            Some(Self::File { stamp: last, digest }) if trusted && *last == stamp => {
+            Some(Self::File { stamp: last, digest })
+                if trusted && *last == stamp && stamp.size > ALWAYS_READ =>
+            {
                 Ok(Self::File { stamp, digest: *digest })
             }
             Some(_) | None => Ok(Self::File { stamp, digest: digest(file)? }),
@@ -148,16 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn content_is_read_again_until_its_stamp_is_trusted() {
+    fn only_a_large_file_is_left_unread_once_its_stamp_is_trusted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        std::fs::write(&path, "one").unwrap();
-        let Sighting::File { stamp, digest } = Sighting::new(&path, None, false) else {
-            panic!("unreadable")
-        };
-        let wrong = Sighting::File { stamp, digest: digest + 1 };
-        assert_eq!(Sighting::new(&path, Some(&wrong), true), wrong);
-        assert_ne!(Sighting::new(&path, Some(&wrong), false), wrong);
+        for size in [3, ALWAYS_READ, ALWAYS_READ + 1] {
+            std::fs::write(&path, vec![b'a'; usize::try_from(size).unwrap()]).unwrap();
+            let Sighting::File { stamp, digest } = Sighting::new(&path, None, false) else {
+                panic!("unreadable")
+            };
+            let wrong = Sighting::File { stamp, digest: digest.wrapping_add(1) };
+            assert_eq!(Sighting::new(&path, Some(&wrong), true) == wrong, size > ALWAYS_READ, "{size}");
+            assert_ne!(Sighting::new(&path, Some(&wrong), false), wrong);
+        }
     }
 
     #[test]

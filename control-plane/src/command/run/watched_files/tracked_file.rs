@@ -96,7 +96,8 @@ impl TrackedFile {
         match kind {
             Kind::Renamed => (self.renamed, self.held) = (true, false),
             Kind::Made => self.held = false,
-            Kind::Written if is_file => (self.renamed, self.held) = (false, true),
+            // A rename that moved the old file away says nothing about the file that is written in its place.
+            Kind::Written if is_file => (self.renamed, self.whole, self.held) = (false, false, true),
             Kind::Closed if is_file => self.held = false,
             Kind::Written | Kind::Closed | Kind::Touched => {}
         }
@@ -217,6 +218,40 @@ mod tests {
         let settled = file.settles_at(SystemTime::now());
         file.look(settled);
         assert_eq!(file.settles_at(SystemTime::now()), settled);
+    }
+
+    #[test]
+    fn half_a_file_in_the_place_of_one_that_was_moved_away_is_not_whole() {
+        let (folder, mut file, now) = loaded();
+        let entry = file.path().to_owned();
+        fs::rename(&entry, folder.path().join("backup")).unwrap();
+        fs::write(&entry, "half").unwrap();
+        file.heard(&entry, Kind::Renamed);
+        // This look is between the rename and the word of the writer.
+        file.look(now);
+        file.heard(&entry, Kind::Made);
+        file.heard(&entry, Kind::Written);
+        file.heard(&entry, Kind::Closed);
+        file.look(now);
+        assert_eq!(quiet(&file), QUIET);
+    }
+
+    #[test]
+    fn an_edit_that_leaves_the_stamp_as_it_was_is_seen() {
+        let (_folder, mut file, now) = loaded();
+        let seen = fs::metadata(file.path()).unwrap();
+        file.look(now + YOUNG * 2);
+        assert!(!file.is_changed());
+        // A program that writes through a memory map changes no time of the file.
+        fs::write(file.path(), "two").unwrap();
+        let Sighting::File { stamp, .. } = Sighting::new(file.path(), None, false) else {
+            panic!("unreadable")
+        };
+        let Sighting::File { digest, .. } = file.seen else { panic!("unreadable") };
+        file.seen = Sighting::File { stamp, digest };
+        assert_eq!(seen.len(), 3);
+        file.look(now + YOUNG * 3);
+        assert!(file.is_changed());
     }
 
     #[test]
