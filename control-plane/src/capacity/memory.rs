@@ -8,9 +8,10 @@ pub const MOST: u64 = 2 << 30;
 /// The least heap that Envoy can work with.
 pub const LEAST: u64 = 64 << 20;
 
-/// The heap that Envoy may take unasked: half of the memory that there is. The rest is for V8, `weir` and the workload.
+/// The heap that Envoy may take unasked: a quarter of the memory. Envoy looks at its heap four times a second, and its
+/// resident memory was seen at 2.8 times the limit (567 MB at 200 MB) under a flood of requests with large headers.
 pub fn heap() -> u64 {
-    available(Path::new("/")).map_or(MOST, |memory| (memory / 2).clamp(LEAST, MOST))
+    available(Path::new("/")).map_or(MOST, |memory| (memory / 4).clamp(LEAST, MOST))
 }
 
 /// The bytes that this process can use, where the system says so. `root` is where `/proc` and `/sys` are.

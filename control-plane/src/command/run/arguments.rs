@@ -53,7 +53,7 @@ pub struct Arguments {
     /// How long the certificates that clients see live: 10m to 30d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = leaf_lifetime)]
     pub(super) leaf_lifetime: Duration,
-    /// The heap that Envoy may take: 64M or more; near it, Envoy refuses new work [default: half of the memory, at most 2G]
+    /// The heap that Envoy may take: 64M or more; near it, Envoy refuses new work [default: a quarter of the memory, at most 2G]
     #[arg(long, value_name = "SIZE", value_parser = envoy_memory)]
     pub(super) envoy_memory: Option<u64>,
     /// Print decisions as JSON, one a line
