@@ -7,6 +7,7 @@ use crate::counters::Counters;
 use crate::decision_id::{DecisionId, DecisionIds};
 use crate::facts::{Facts, Keep};
 use crate::hostcalls::{FailedCall, Hostcalls};
+use crate::proxy_credentials::ProxyCredentials;
 use crate::rego::{Engine, Rego};
 use crate::ruling::Ruling;
 use crate::upstream::{self, Destination};
@@ -97,22 +98,19 @@ impl Judge {
             let decision = Decision::deny(Reason::PolicyMissing, None, None);
             return Ruling { id, policy_version: None, facts, decision, words: None };
         };
-        // Before any policy: no mode of one lets in who may not use the proxy at all.
-        if let Some(asked) = proxy_credentials.as_ref().filter(|_| facts.to_proxy)
-            && !asked.accept(&facts.proxy_authorization.0)
-        {
-            let decision = Decision::deny(Reason::ProxyCredentialsRequired, None, None);
-            return Ruling {
-                id,
-                policy_version: self.policy_version.as_deref(),
-                facts,
-                decision,
-                words: None,
-            };
-        }
-        // A server that reads another length takes the rest of the content for a request of its own, which nobody judged.
-        if facts.ambiguous_length {
-            let decision = Decision::deny(Reason::MalformedRequest, None, None);
+        let refuses_client =
+            |asked: &ProxyCredentials| facts.to_proxy && !asked.accept(&facts.proxy_authorization.0);
+        // Both come before any policy, so that no mode of a policy allows the request.
+        let refused = if proxy_credentials.as_ref().is_some_and(refuses_client) {
+            Some(Reason::ProxyCredentialsRequired)
+        } else if facts.ambiguous_length {
+            // A server that reads another length takes the rest of the content for a request that nobody judged.
+            Some(Reason::MalformedRequest)
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
+            let decision = Decision::deny(reason, None, None);
             return Ruling {
                 id,
                 policy_version: self.policy_version.as_deref(),
