@@ -54,34 +54,24 @@ pub(super) enum Outcome {
     Shaken(Handshake),
 }
 
+impl Probe {
+    /// A probe that found no address.
+    fn unresolved(target: Target, error: String) -> Self {
+        let outcome = Outcome::Unresolved(error);
+        Self { target, addresses: Vec::new(), refused: Vec::new(), leads_here: false, outcome }
+    }
+}
+
 impl Prober {
     pub(super) async fn ask(&self, target: Target) -> Probe {
         let found = match (target.address(), Host::parse(target.host.as_bytes())) {
             (Some(address), _) => Ok(vec![address]),
             (None, Ok(host)) => self.servers.addresses(&host).await.map(|found| found.0),
-            (None, Err(error)) => {
-                let outcome = Outcome::Unresolved(error.to_string());
-                return Probe {
-                    target,
-                    addresses: Vec::new(),
-                    refused: Vec::new(),
-                    leads_here: false,
-                    outcome,
-                };
-            }
+            (None, Err(error)) => return Probe::unresolved(target, error.to_string()),
         };
         let found = match found {
             Ok(found) => found,
-            Err(error) => {
-                let outcome = Outcome::Unresolved(error.to_string());
-                return Probe {
-                    target,
-                    addresses: Vec::new(),
-                    refused: Vec::new(),
-                    leads_here: false,
-                    outcome,
-                };
-            }
+            Err(error) => return Probe::unresolved(target, error.to_string()),
         };
         let host = Host::parse(target.host.as_bytes()).ok();
         let admitted = host.and_then(|host| Admitted::of(&self.policy, &host));
