@@ -34,7 +34,7 @@ const CANNOT_LISTEN: &str = "cannot listen()";
 /// How much of a head is read: what answers may be anything.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// What has become of a start.
+/// The outcome of a start.
 pub(super) enum Outcome {
     /// Our own Envoy answers everywhere.
     Ready {

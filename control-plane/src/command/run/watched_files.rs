@@ -31,7 +31,7 @@ const REST: Duration = Duration::from_millis(10);
 /// How long a look may take before that is said: a file server does not answer, or a policy takes that long to compile.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// What is in force from now on.
+/// A change to put into force.
 #[derive(Debug)]
 pub(super) enum Change {
     Policy(Box<Enforced>),
@@ -49,7 +49,7 @@ pub(super) enum Reload {
     Done(Option<Change>),
 }
 
-/// What is made of files that are loaded together.
+/// Files that are loaded together, and the loader that makes one change of them.
 pub(super) trait Source: Send {
     /// The files, also those that are not there. More may be named after a reload.
     fn files(&self) -> Vec<PathBuf>;

@@ -215,7 +215,7 @@ mod tests {
         }
     }
 
-    /// What is logged while `act` runs.
+    /// Gives the lines that are logged while `act` runs.
     fn logged(act: impl FnOnce()) -> String {
         let log = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&log);

@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 256 << 20;
 /// The largest file whose content every look reads. A program that writes through a memory map changes no stamp.
 const ALWAYS_READ: u64 = 1 << 20;
 
-/// What a file system says of a file. The change time is set by the kernel alone, so an edit shows in it also where an
+/// The metadata that identifies a version of a file. The change time is set by the kernel alone, so an edit shows in it also where an
 /// editor sets the modification time back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -62,7 +62,7 @@ fn is_before((seconds, nanoseconds): (i64, i64), now: SystemTime, age: Duration)
     time.and_then(|time| now.duration_since(time).ok()).is_some_and(|since| since >= age)
 }
 
-/// What a look showed.
+/// The result of one look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sighting {
     /// A regular file that can be read.
