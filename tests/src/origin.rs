@@ -166,8 +166,9 @@ fn serve(
     answer: &impl Fn(&Head, &mut Wire) -> Result<()>,
 ) -> Result<()> {
     let mut wire = Wire::new(stream)?;
+    // The origin never closes an idle connection: Envoy could send a request on it at that moment, and answer 503.
     // An error here is a normal end: the peer closed a connection after use, or instead of reusing it.
-    while let Ok(Some(head)) = wire.read_head() {
+    while let (Ok(true), Ok(Some(head))) = (wire.wait_readable(), wire.read_head()) {
         heads.lock().unwrap_or_else(PoisonError::into_inner).push(head.clone());
         answer(&head, &mut wire)?;
         if wire.is_ended() {

@@ -96,6 +96,14 @@ impl Wire {
         Ok(bytes)
     }
 
+    /// Waits without a time limit until there are bytes to read. Returns whether the peer sent any before it closed.
+    pub fn wait_readable(&mut self) -> Result<bool> {
+        self.reader.get_ref().set_read_timeout(None)?;
+        let readable = !self.reader.fill_buf()?.is_empty();
+        self.reader.get_ref().set_read_timeout(Some(LIMIT))?;
+        Ok(readable)
+    }
+
     /// Reads a head. Returns `None` if the connection ends before it.
     pub fn read_head(&mut self) -> Result<Option<Head>> {
         let Some(start) = self.read_line()? else { return Ok(None) };
