@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use weir_policy::Host;
 
-use crate::state_folder::{Lock, StateFolder, StateFolderError};
+use crate::folder::state::{Lock, StateFolder, StateFolderError};
 use authority::Authority;
 pub use brought::CaFiles;
 use intermediate::Intermediate;
@@ -316,7 +316,7 @@ fn cannot_sign(subject: &str) -> impl FnOnce(rcgen::Error) -> CaError {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::state_folder::tests::temporary;
+    use crate::folder::state::tests::temporary;
     use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
     use std::time::UNIX_EPOCH;
 

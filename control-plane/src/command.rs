@@ -5,6 +5,7 @@ pub mod ca;
 pub mod check;
 pub mod doctor;
 mod duration;
+pub mod exit_code;
 pub mod explain;
 pub mod redirect;
 pub mod run;

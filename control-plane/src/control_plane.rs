@@ -10,17 +10,17 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use weir_policy::Policy;
 
+use crate::address::own::OwnAddresses;
 use crate::ca::Ca;
 use crate::ca::leaves::{Leaves, Limits};
 use crate::decision_log::server::DecisionLog;
-use crate::leaf_secrets::LeafSecrets;
+use crate::envoy::resources::{Gateway, RegoPolicy};
+use crate::input::proxy_credentials::AcceptedCredentials;
+use crate::input::upstream_files::UpstreamFiles;
+use crate::nodes::leaf_secrets::LeafSecrets;
 use crate::nodes::registry::NodeRegistry;
 use crate::nodes::server::{BeforeListeners, DiscoveryServer};
 use crate::nodes::snapshot_cache::SnapshotCache;
-use crate::own_addresses::OwnAddresses;
-use crate::proxy_credentials::AcceptedCredentials;
-use crate::resources::{Gateway, RegoPolicy};
-use crate::upstream_files::UpstreamFiles;
 
 /// A policy document that allows nothing.
 const NOTHING: &str = "rules: []";

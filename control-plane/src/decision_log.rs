@@ -4,12 +4,14 @@
 //! was decided; Envoy adds what happened afterwards, such as an address that the guard refused.
 
 mod account;
-pub mod decision;
-pub mod denial_flood;
-pub mod hosts_in_use;
-pub mod lines;
-pub mod server;
+pub(crate) mod decision;
+pub(crate) mod denial_flood;
+pub(crate) mod hosts_in_use;
+pub(crate) mod invalid_request;
+pub(crate) mod lines;
+pub(crate) mod server;
+pub(crate) mod upstream_failure;
 
-pub use account::Arrived;
-pub use decision::Decision;
-pub use lines::{Line, Lines};
+pub(crate) use account::Arrived;
+pub(crate) use decision::Decision;
+pub(crate) use lines::{Line, Lines};

@@ -10,7 +10,7 @@
 pub(crate) mod admitted;
 mod lookups;
 mod message;
-pub mod name_servers;
+pub(crate) mod name_servers;
 mod shared_addresses;
 mod turns;
 
@@ -31,8 +31,8 @@ use message::{Answer, Family, Question};
 use name_servers::NameServers;
 use shared_addresses::SharedAddresses;
 
-use crate::capabilities::UpstreamTlsStrategy;
-use crate::own_addresses::OwnAddresses;
+use crate::address::own::OwnAddresses;
+use crate::envoy::capabilities::UpstreamTlsStrategy;
 
 /// Questions that wait for an answer at a time. One more is dropped, and Envoy asks again. There are two for each name;
 /// which of them cost a lookup is for [`turns`] to say.
@@ -45,7 +45,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A resolver on a free UDP port of the loopback interface.
 #[derive(Debug)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     socket: Arc<UdpSocket>,
     address: SocketAddr,
 }
@@ -55,7 +55,7 @@ impl Resolver {
     ///
     /// # Errors
     /// When there is none.
-    pub async fn bind() -> io::Result<Self> {
+    pub(crate) async fn bind() -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         // As much of it as the kernel gives: Envoy asks for a thousand names in one go.
         set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
@@ -64,7 +64,7 @@ impl Resolver {
     }
 
     /// Where it is asked.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -73,7 +73,7 @@ impl Resolver {
     ///
     /// # Errors
     /// When the socket fails for good.
-    pub async fn serve(
+    pub(crate) async fn serve(
         self,
         policy: watch::Receiver<Arc<Policy>>,
         own_addresses: watch::Receiver<OwnAddresses>,

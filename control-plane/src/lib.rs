@@ -1,43 +1,22 @@
 //! The control plane: policies in, everything an Envoy needs out over one ADS stream.
 //!
 //! ```text
-//! policy ─ resources → nodes → Envoy ─ decision_log → decisions
-//!      ca → leaf_secrets ↗
+//! input ─▶ envoy::resources ─▶ nodes ─▶ Envoy ─▶ decision_log ─▶ output
+//!     ca ─▶ leaf secrets ───────┘         └─▶ dns
 //! ```
+//! [`command`] holds the commands of `weir`, [`local_gateway`] and [`process`] what `weir run` adds: a local Envoy and a
+//! command behind it.
 
-pub mod address_space;
-pub mod bootstrap;
+pub mod address;
 pub mod ca;
-pub mod capabilities;
-pub mod capacity;
-pub mod certificate_file;
 pub mod command;
 pub mod control_plane;
-pub mod decision_log;
-pub mod dns;
-pub mod enforced;
-pub mod environment;
+pub(crate) mod decision_log;
+pub(crate) mod dns;
 pub mod envoy;
-pub mod envoy_version;
-pub mod exit_code;
-pub mod filter_module;
-pub mod inert_json;
-pub mod invalid_request;
-pub mod leaf_secrets;
+pub mod folder;
+pub mod input;
+pub mod local_gateway;
 pub mod nodes;
-pub mod output_stream;
-pub mod own_addresses;
-pub mod policy_document;
+pub mod output;
 pub mod process;
-pub mod proxy_credentials;
-pub mod redirection;
-pub mod regular_file;
-pub mod report;
-pub mod reserved_address;
-pub mod resources;
-pub mod runtime_folder;
-pub mod shell;
-pub mod state_folder;
-pub mod trusted_folder;
-pub mod upstream_failure;
-pub mod upstream_files;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use weir::command::exit_code::ExitCode as Outcome;
 use weir::command::{ca, check, doctor, explain, redirect, run, test};
-use weir::exit_code::ExitCode as Outcome;
-use weir::output_stream;
+use weir::output::report::visible;
+use weir::output::stream;
 use weir::process::tether;
-use weir::report::visible;
 
 /// An egress gateway built on Envoy: workloads reach only the hosts, methods and paths that a policy allows
 #[derive(Debug, Parser)]
@@ -53,14 +53,14 @@ fn main() -> ExitCode {
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(output_stream::stderr)
+        .with_writer(stream::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
     // The default hook waits for stderr.
     std::panic::set_hook(Box::new(|panic| {
-        output_stream::stderr().write(format!("weir: a fault of weir's own: {panic}\n"));
-        output_stream::finish();
+        stream::stderr().write(format!("weir: a fault of weir's own: {panic}\n"));
+        stream::finish();
     }));
     let outcome = match weir.command {
         Command::Run(arguments) => run::run(arguments),
@@ -74,9 +74,9 @@ fn main() -> ExitCode {
     let code = outcome.unwrap_or_else(|error| {
         let said = format!("{error:#}");
         let lines: Vec<String> = said.lines().map(visible).collect();
-        output_stream::stderr().write(format!("weir: {}\n", lines.join("\n")));
+        stream::stderr().write(format!("weir: {}\n", lines.join("\n")));
         Outcome::Failure
     });
-    output_stream::finish();
+    stream::finish();
     code.into()
 }

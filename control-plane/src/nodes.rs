@@ -8,8 +8,9 @@
 //! The protocols are plain state in [`weir_xds`]; [`server`] does the I/O.
 
 pub mod host_contexts;
-pub mod registry;
+pub(crate) mod leaf_secrets;
+pub(crate) mod registry;
 mod served_gateway;
 pub mod server;
-pub mod service;
-pub mod snapshot_cache;
+pub(crate) mod service;
+pub(crate) mod snapshot_cache;

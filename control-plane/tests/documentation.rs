@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use weir::command::run::Arguments;
-use weir::environment::{NO_PROXY, VARIABLES, Value, Variable};
+use weir::local_gateway::environment::{NO_PROXY, VARIABLES, Value, Variable};
 use weir_policy::Reason;
 
 fn document(path: &str) -> String {

@@ -6,13 +6,13 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use weir::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
-use weir::capacity::Capacity;
+use weir::address::own::OwnAddresses;
+use weir::envoy::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
+use weir::envoy::capacity::Capacity;
+use weir::envoy::resources::timeouts::Timeouts;
+use weir::envoy::resources::{self, Gateway};
+use weir::input::upstream_files::UpstreamFiles;
 use weir::nodes::host_contexts::Limits;
-use weir::own_addresses::OwnAddresses;
-use weir::resources::timeouts::Timeouts;
-use weir::resources::{self, Gateway};
-use weir::upstream_files::UpstreamFiles;
 use weir_xds::{Resource, ResourceType, Snapshot};
 
 const POLICY: &str = "

@@ -73,7 +73,7 @@ fn nothing_runs_when_the_parent_has_already_gone() {
 }
 
 async fn a_child_has_the_limit_of_open_files_that_it_was_given() {
-    let hard = weir::capacity::open_files::OpenFiles::read().hard;
+    let hard = weir::envoy::capacity::open_files::OpenFiles::read().hard;
     let mut command = tether::command("sh", AtOurEnd::Terminate, OPEN_FILES);
     let output = command.args(["-c", "ulimit -Sn; ulimit -Hn"]).output().await.unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{OPEN_FILES}\n{hard}\n"));

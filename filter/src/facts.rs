@@ -23,7 +23,7 @@ const UNWANTED_PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-envoy-", b"x-forwarded-",
 /// Envoy's own request id would tell an upstream which of its requests belong together.
 const UNWANTED_NAMES: [&[u8]; 1] = [b"x-request-id"];
 /// What Envoy puts into requests itself, beside what the connection is. The route removes all of that, and whatever a
-/// client sent of the same name (`control-plane/src/resources/route.rs`), which costs no call; without `x-forwarded-proto` Envoy finds no route at all
+/// client sent of the same name (`control-plane/src/envoy/resources/route.rs`), which costs no call; without `x-forwarded-proto` Envoy finds no route at all
 /// (404, `route_not_found`).
 const ENVOYS_OWN: [&[u8]; 2] = [b"x-envoy-external-address", b"x-forwarded-proto"];
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use weir_abi::{Action, Filter};
 
-/// Response trailers that no upstream may send, as with response headers (`control-plane/src/resources/route.rs`): a
+/// Response trailers that no upstream may send, as with response headers (`control-plane/src/envoy/resources/route.rs`): a
 /// client may take trailers for headers (RFC 9110, 6.5.1).
 const RESPONSE_TRAILERS_REMOVED: [&[u8]; 2] = [b"alt-svc", b"x-weir-decision"];
 

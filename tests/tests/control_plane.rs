@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, ServerOptions, TlsVersions, UNLISTED, UpstreamHosts};
-use weir::capabilities::{Protocol, UpstreamTlsChoice, UpstreamTlsStrategy};
+use weir::envoy::capabilities::{Protocol, UpstreamTlsChoice, UpstreamTlsStrategy};
 
 use crate::served_envoy::{Options, ServedEnvoy};
 

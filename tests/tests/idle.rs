@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{EnvoyBinary, Front, Head, Origin, ServerOptions, UpstreamHosts, Wire};
-use weir::resources::timeouts::Timeouts;
+use weir::envoy::resources::timeouts::Timeouts;
 
 use crate::served_envoy::{Options, ServedEnvoy};
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{Deadline, EnvoyBinary, Front, Gateway, Head, Origin, Run, ServerOptions, UpstreamHosts, Wire};
-use weir::capacity::Capacity;
-use weir::capacity::open_files::OpenFiles;
-use weir::envoy::workers;
+use weir::envoy::capacity::Capacity;
+use weir::envoy::capacity::open_files::OpenFiles;
+use weir::local_gateway::envoy::workers;
 
 /// A host that no policy here lists.
 const DENIED: &str = "denied.weir.test";

@@ -27,18 +27,18 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
+use weir::address::own::OwnAddresses;
 use weir::ca::leaves::{Limit, Limits};
 use weir::ca::{Ca, Lifetimes};
-use weir::capabilities::UpstreamTlsChoice;
-use weir::capacity::Capacity;
 use weir::control_plane::ControlPlane;
+use weir::envoy::capabilities::UpstreamTlsChoice;
+use weir::envoy::capacity::Capacity;
+use weir::envoy::resources::Gateway;
+use weir::envoy::resources::timeouts::Timeouts;
+use weir::folder::state::StateFolder;
+use weir::input::upstream_files::UpstreamFiles;
 use weir::nodes::host_contexts;
 use weir::nodes::server::BeforeListeners;
-use weir::own_addresses::OwnAddresses;
-use weir::resources::Gateway;
-use weir::resources::timeouts::Timeouts;
-use weir::state_folder::StateFolder;
-use weir::upstream_files::UpstreamFiles;
 
 const HELD: usize = 3_000;
 /// Leaves that are signed a second although no handshake waits; a tenth of it at once.

@@ -12,18 +12,18 @@ use e2e::{Client, Deadline, EnvoyBinary, Process, UpstreamHosts};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
-use weir::bootstrap::Bootstrap;
+use weir::address::own::OwnAddresses;
 use weir::ca::{Ca, Lifetimes, leaves};
-use weir::capabilities::{Protocol, UpstreamTlsChoice};
-use weir::capacity::Capacity;
 use weir::control_plane::ControlPlane;
+use weir::envoy::bootstrap::Bootstrap;
+use weir::envoy::capabilities::{Protocol, UpstreamTlsChoice};
+use weir::envoy::capacity::Capacity;
+use weir::envoy::resources::Gateway;
+use weir::envoy::resources::timeouts::Timeouts;
+use weir::folder::state::StateFolder;
+use weir::input::upstream_files::UpstreamFiles;
 use weir::nodes::host_contexts::Limits;
 use weir::nodes::server::BeforeListeners;
-use weir::own_addresses::OwnAddresses;
-use weir::resources::Gateway;
-use weir::resources::timeouts::Timeouts;
-use weir::state_folder::StateFolder;
-use weir::upstream_files::UpstreamFiles;
 use weir_policy::Policy;
 
 /// A running Envoy and, until it is taken away, its control plane.

@@ -1,5 +1,5 @@
 //! The transparent listener: a connection that was redirected to it is judged by the names that it carries. Where it
-//! came from is in `redirection.rs`; here clients dial the listener as a redirection would make them.
+//! came from is in `command/redirect/ruleset.rs`; here clients dial the listener as a redirection would make them.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 

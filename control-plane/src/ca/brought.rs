@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::CaError;
 use super::authority::{Authority, Origin, TrustedRoot};
 use super::certificate::CaCertificate;
-use crate::state_folder;
+use crate::folder::state;
 
 /// The files of an external CA.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ impl CaFiles {
         let mut file = File::open(&self.key).map_err(io)?;
         // The check uses the open file's metadata. A check of the path could see another file than the one that is
         // read.
-        state_folder::assert_secret(&self.key, &file.metadata().map_err(io)?)?;
+        state::assert_secret(&self.key, &file.metadata().map_err(io)?)?;
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(io)?;
         KeyPair::from_pem(&text).map_err(|_| {

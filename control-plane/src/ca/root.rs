@@ -17,7 +17,7 @@ use super::name_constraints::NameConstraints;
 use super::private_key::PrivateKey;
 use super::validity::{Validity, x509_time};
 use super::{CaError, cannot_sign};
-use crate::state_folder::{Lock, StateFolder};
+use crate::folder::state::{Lock, StateFolder};
 
 /// The file of the root's certificate in the state folder (PEM).
 pub const CERTIFICATE_FILE: &str = "root.pem";
@@ -187,7 +187,7 @@ pub(super) fn distinguished_name(what: &str, key_identifier: &[u8]) -> Distingui
 mod tests {
     use super::super::tests::now;
     use super::*;
-    use crate::state_folder::tests::temporary;
+    use crate::folder::state::tests::temporary;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use x509_parser::prelude::{FromDer, X509Certificate};
 

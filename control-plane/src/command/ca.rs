@@ -13,9 +13,9 @@ use crate::ca::authority::{Authority, TrustedRoot};
 use crate::ca::name_constraints::NameConstraints;
 use crate::ca::validity::date;
 use crate::ca::{self, Ca, Lifetimes};
-use crate::environment::{SystemRoots, bundle, java_truststore, pkcs12_truststore};
-use crate::exit_code::ExitCode;
-use crate::state_folder::StateFolder;
+use crate::command::exit_code::ExitCode;
+use crate::folder::state::StateFolder;
+use crate::local_gateway::environment::{SystemRoots, bundle, java_truststore, pkcs12_truststore};
 
 const HOW_TO_TRUST: &str = "\
 to trust it outside of `weir run`:
@@ -184,7 +184,7 @@ fn object(folder: &Path, authority: &Authority) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state_folder::tests::temporary;
+    use crate::folder::state::tests::temporary;
     use std::time::UNIX_EPOCH;
 
     fn now() -> SystemTime {

@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::json;
 use weir_policy::{Fault, Policy};
 
+use crate::command::exit_code::ExitCode;
 use crate::command::streams;
-use crate::enforced::{self, Enforced, FaultyFile, Reading};
-use crate::exit_code::ExitCode;
-use crate::inert_json;
-use crate::policy_document::{PolicyDocument, PolicyDocumentError};
-use crate::report::{self, Style};
+use crate::input::loaded_policy::{self, Enforced, FaultyFile, Reading};
+use crate::input::policy_document::{PolicyDocument, PolicyDocumentError};
+use crate::output::inert_json;
+use crate::output::report::{self, Style};
 
 /// The arguments of `weir check`.
 #[derive(Debug, Args)]
@@ -54,11 +54,11 @@ fn check(
             match &outcome {
                 Ok((file, Ok(enforced))) => {
                     let engine =
-                        enforced.rego.as_ref().map(|rego| format!(", Rego: {}", enforced::engine(rego)));
+                        enforced.rego.as_ref().map(|rego| format!(", Rego: {}", loaded_policy::engine(rego)));
                     let (size, engine) = (size(enforced), engine.unwrap_or_default());
                     writeln!(out, "{}: ok ({size}{engine})", report::printable(file.name()))?;
                 }
-                Ok((_, Err(files))) => write!(err, "{}", enforced::report(files, style))?,
+                Ok((_, Err(files))) => write!(err, "{}", loaded_policy::report(files, style))?,
                 Err(error) => writeln!(err, "error: {error}")?,
             }
         }

@@ -8,12 +8,12 @@ use serde_json::json;
 use weir_policy::{Decision, Effect, Mode, Outcome, PolicyVersion, Reason, Request, Target, Tls, Trace};
 use weir_rego::{Answer, EvaluationError, Program, Ruling};
 
+use crate::command::exit_code::ExitCode;
 use crate::command::streams;
-use crate::enforced::{self, Enforced, Reading};
-use crate::exit_code::ExitCode;
-use crate::inert_json;
-use crate::policy_document::PolicyDocument;
-use crate::report::{Style, printable, sentence};
+use crate::input::loaded_policy::{self, Enforced, Reading};
+use crate::input::policy_document::PolicyDocument;
+use crate::output::inert_json;
+use crate::output::report::{Style, printable, sentence};
 
 /// The arguments of `weir explain`.
 #[derive(Debug, Args)]
@@ -63,7 +63,7 @@ fn explain(
     let enforced = match Reading::to_decide(&file).outcome {
         Ok(enforced) => enforced,
         Err(files) => {
-            write!(err, "{}", enforced::report(&files, style))?;
+            write!(err, "{}", loaded_policy::report(&files, style))?;
             return Ok(ExitCode::Invalid);
         }
     };

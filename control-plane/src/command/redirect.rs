@@ -1,13 +1,15 @@
 //! `weir redirect nft`: the rules that leave a workload no other way out than Weir, on stdout.
 
+mod ruleset;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 
 use clap::{Args, Subcommand};
 
+use crate::command::exit_code::ExitCode;
+use crate::command::redirect::ruleset::{Cgroup, Resolver, Ruleset};
 use crate::command::streams;
-use crate::exit_code::ExitCode;
-use crate::redirection::{Cgroup, Resolver, Ruleset};
 
 /// The arguments of `weir redirect`.
 #[derive(Debug, Args)]

@@ -13,12 +13,12 @@ use weir_policy::cases::{self, Case};
 use weir_policy::{Decision, Policy, Tls};
 use weir_rego::{LoadError, Plan, Program};
 
+use crate::command::exit_code::ExitCode;
 use crate::command::streams;
-use crate::enforced::{self, Enforced, Reading};
-use crate::exit_code::ExitCode;
-use crate::inert_json;
-use crate::policy_document::PolicyDocument;
-use crate::report::{self, Style, printable, sentence};
+use crate::input::loaded_policy::{self, Enforced, Reading};
+use crate::input::policy_document::PolicyDocument;
+use crate::output::inert_json;
+use crate::output::report::{self, Style, printable, sentence};
 
 /// The name of a file of cases.
 const CASES: &str = "decisions.yaml";
@@ -106,7 +106,7 @@ fn run_file(
     let compiled = Reading::to_decide(&document).outcome;
     let parsed = written.parse(cases::parse);
     if let Err(files) = &compiled {
-        write!(err, "{}", enforced::report(files, style))?;
+        write!(err, "{}", loaded_policy::report(files, style))?;
     }
     if let Err(faults) = &parsed {
         write!(err, "{}", report::faults(written.name(), written.text(), faults, style))?;

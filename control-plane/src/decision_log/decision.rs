@@ -10,12 +10,12 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use weir_policy::Reason;
 
-use crate::invalid_request::InvalidRequest;
-use crate::resources::names;
-use crate::upstream_failure::UpstreamFailure;
+use crate::decision_log::invalid_request::InvalidRequest;
+use crate::decision_log::upstream_failure::UpstreamFailure;
+use crate::envoy::resources::names;
 
 /// A certificate may have thousands of names.
-pub const MOST_NAMES: usize = 16;
+pub(crate) const MOST_NAMES: usize = 16;
 /// Characters that are shown of a host or a path that the filter has not seen, and so not cut.
 const LONGEST_TEXT: usize = 256;
 

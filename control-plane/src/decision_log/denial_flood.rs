@@ -8,7 +8,7 @@ use serde::Serialize;
 use weir_policy::Reason;
 
 /// Denials between two rounds of counts, so mostly within a second, that have lines of their own.
-pub const LINES: u64 = 1_000;
+pub(crate) const LINES: u64 = 1_000;
 
 /// Denials without lines of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

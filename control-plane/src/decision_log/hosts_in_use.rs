@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use weir_policy::Host;
 
 use super::Decision;
-use crate::resources::names;
+use crate::envoy::resources::names;
 
 /// Uses that a slow stream may be behind before it misses some; a host that is in use will be used again.
 const PENDING: usize = 256;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use weir_policy::{Effect, Host, Mode, Policy};
 
-use crate::own_addresses::OwnAddresses;
+use crate::address::own::OwnAddresses;
 
 /// Given in place of addresses that no rule admits: the guard refuses it, so that the client reads why, and nobody
 /// answers there (RFC 7600, section 4.8: the IPv4 dummy address; RFC 6666: the discard prefix).

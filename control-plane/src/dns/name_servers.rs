@@ -28,7 +28,7 @@ const ONE_QUESTION: Duration = Duration::from_secs(2);
 
 /// Why a name has no address.
 #[derive(Debug, thiserror::Error)]
-pub enum LookupError {
+pub(crate) enum LookupError {
     /// The name servers say so.
     #[error("the name does not exist or has no address")]
     NoSuchName,
@@ -47,7 +47,7 @@ pub enum LookupError {
 }
 
 /// Where names are looked up. Holds no answers.
-pub struct NameServers(Source);
+pub(crate) struct NameServers(Source);
 
 enum Source {
     Named(Resolvers),
@@ -70,7 +70,7 @@ impl NameServers {
     ///
     /// # Errors
     /// Never seen for plain DNS; the library may refuse its settings.
-    pub fn new(named: Option<SocketAddr>) -> Result<Self, NetError> {
+    pub(crate) fn new(named: Option<SocketAddr>) -> Result<Self, NetError> {
         let Some(address) = named else { return Ok(Self(Source::System(Mutex::default()))) };
         let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
             connection.port = address.port();
@@ -86,7 +86,7 @@ impl NameServers {
     ///
     /// # Errors
     /// When there is none, or that cannot be said.
-    pub async fn addresses(&self, host: &Host) -> Result<(Vec<IpAddr>, Instant), LookupError> {
+    pub(crate) async fn addresses(&self, host: &Host) -> Result<(Vec<IpAddr>, Instant), LookupError> {
         let resolvers = match &self.0 {
             Source::Named(resolvers) => resolvers.clone(),
             Source::System(known) => system(known)?,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use weir_policy::Host;
 
-use crate::resources::names;
+use crate::envoy::resources::names;
 
 /// How many hosts have a context on one node, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

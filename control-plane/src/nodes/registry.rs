@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 use weir_xds::StreamStatus;
 
-use crate::capabilities::{Capabilities, Protocol};
-use crate::envoy_version::EnvoyVersion;
+use crate::envoy::capabilities::{Capabilities, Protocol};
+use crate::envoy::version::EnvoyVersion;
 
 /// The status of one stream of one node.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct NodeStatus {
 }
 
 /// The connected nodes, by stream number.
-pub type Nodes = BTreeMap<u64, NodeStatus>;
+pub(crate) type Nodes = BTreeMap<u64, NodeStatus>;
 
 /// Publishes [`Nodes`] and lets callers wait for changes.
 #[derive(Debug, Clone)]

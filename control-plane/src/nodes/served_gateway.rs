@@ -7,7 +7,7 @@ use weir_xds::{InconsistentSnapshot, ResourceType, ServedNode, Snapshot};
 
 use super::host_contexts::HostContexts;
 use super::snapshot_cache::SnapshotCache;
-use crate::capabilities::{Capabilities, LeafDelivery};
+use crate::envoy::capabilities::{Capabilities, LeafDelivery};
 
 #[derive(Debug)]
 pub(super) struct ServedGateway {

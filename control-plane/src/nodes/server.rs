@@ -23,10 +23,10 @@ use super::served_gateway::ServedGateway;
 use super::service::DiscoveryService;
 use super::snapshot_cache::SnapshotCache;
 use crate::ca::leaves::LISTED;
-use crate::capabilities::{Capabilities, LeafDelivery, Protocol, UpstreamTlsStrategy};
 use crate::decision_log::hosts_in_use::HostsInUse;
-use crate::envoy_version::EnvoyVersion;
-use crate::leaf_secrets::{LeafSecrets, SecretEvent};
+use crate::envoy::capabilities::{Capabilities, LeafDelivery, Protocol, UpstreamTlsStrategy};
+use crate::envoy::version::EnvoyVersion;
+use crate::nodes::leaf_secrets::{LeafSecrets, SecretEvent};
 
 /// How many responses may wait for a slow node before its requests wait too.
 const PENDING_RESPONSES: usize = 16;

@@ -7,8 +7,8 @@ use weir_policy::Host;
 use weir_xds::{InconsistentSnapshot, Resource, Snapshot};
 
 use super::host_contexts::HostContexts;
-use crate::capabilities::Capabilities;
-use crate::resources::{self, Gateway};
+use crate::envoy::capabilities::Capabilities;
+use crate::envoy::resources::{self, Gateway};
 
 /// The maximum number of encoded host clusters that are kept for the next node.
 const HOST_CLUSTERS: usize = 4096;

@@ -102,7 +102,7 @@ fn process_of(inode: u64) -> Option<(u32, String)> {
         .into_iter()
         .find(|process| sockets_of(*process).is_some_and(|held| held.contains(&inode)))?;
     let name = fs::read(format!("/proc/{number}/comm")).ok()?;
-    Some((number, crate::report::printable(String::from_utf8_lossy(&name).trim_end())))
+    Some((number, crate::output::report::printable(String::from_utf8_lossy(&name).trim_end())))
 }
 
 fn sockets_of(process: u32) -> Option<BTreeSet<u64>> {

@@ -101,7 +101,7 @@ fn exec(arguments: &[OsString]) -> (i32, String) {
             format!("not running `{program_name}`: the process that asked for it has ended"),
         );
     }
-    if let Err(error) = crate::capacity::open_files::set_soft(open_files) {
+    if let Err(error) = crate::envoy::capacity::open_files::set_soft(open_files) {
         return (NOT_RUNNABLE, format!("cannot set the limit of open files for `{program_name}`: {error}"));
     }
     let error = std::process::Command::new(program).args(arguments).exec();

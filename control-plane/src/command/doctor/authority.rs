@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::ca::authority::Authority;
 use crate::ca::validity::date;
 use crate::ca::{Ca, Lifetimes};
-use crate::state_folder::StateFolder;
+use crate::folder::state::StateFolder;
 
 /// A root that ends sooner ought to be replaced: clients need time to trust another one.
 const SOON: Duration = Duration::from_hours(24 * 60);

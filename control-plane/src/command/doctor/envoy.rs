@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use super::target::Targets;
-use crate::capabilities::{Capabilities, LeafDelivery, Protocol, UpstreamTlsChoice, UpstreamTlsStrategy};
-use crate::envoy;
-use crate::envoy_version::EnvoyVersion;
+use crate::envoy::capabilities::{
+    Capabilities, LeafDelivery, Protocol, UpstreamTlsChoice, UpstreamTlsStrategy,
+};
+use crate::envoy::version::EnvoyVersion;
+use crate::local_gateway::envoy;
 use crate::nodes::host_contexts::Limits;
 
 /// The oldest that is tested.

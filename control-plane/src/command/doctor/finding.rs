@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::json;
 
-use crate::report::{printable, sentence};
+use crate::output::report::{printable, sentence};
 
 /// What a finding means for who runs the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

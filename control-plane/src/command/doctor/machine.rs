@@ -1,9 +1,9 @@
 //! The machine: whether its limits leave Envoy what it can serve.
 
 use super::finding::Finding;
-use crate::capacity::open_files::OpenFiles;
-use crate::capacity::{Capacity, MORE_OPEN_FILES, memory};
-use crate::envoy;
+use crate::envoy::capacity::open_files::OpenFiles;
+use crate::envoy::capacity::{Capacity, MORE_OPEN_FILES, memory};
+use crate::local_gateway::envoy;
 
 pub(super) fn examine() -> [Finding; 2] {
     findings(OpenFiles::read().hard, envoy::workers(), memory::heap())

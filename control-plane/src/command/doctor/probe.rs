@@ -11,9 +11,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::finding::Finding;
 use super::target::Target;
 use super::tls::{Handshake, Roots};
+use crate::address::own::OwnAddresses;
 use crate::dns::admitted::Admitted;
 use crate::dns::name_servers::NameServers;
-use crate::own_addresses::OwnAddresses;
 
 /// For one address: Envoy's own limit for a connection.
 const CONNECT: Duration = Duration::from_secs(10);

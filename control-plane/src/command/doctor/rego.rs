@@ -3,9 +3,9 @@
 use weir_policy::Policy;
 
 use super::finding::Finding;
-use crate::capabilities::LeafDelivery;
-use crate::enforced::{self, FaultyFile, Reading};
-use crate::policy_document::PolicyDocument;
+use crate::envoy::capabilities::LeafDelivery;
+use crate::input::loaded_policy::{self, FaultyFile, Reading};
+use crate::input::policy_document::PolicyDocument;
 
 const ABOUT: &str = "Rego";
 
@@ -20,7 +20,7 @@ pub(super) fn examine(
     }
     let mut findings: Vec<_> = match Reading::to_decide(document).outcome {
         Ok(enforced) => {
-            let said = |rego| Finding::ok(ABOUT, format!("checked; {}", enforced::engine(rego)));
+            let said = |rego| Finding::ok(ABOUT, format!("checked; {}", loaded_policy::engine(rego)));
             enforced.rego.iter().map(said).collect()
         }
         Err(files) => files.iter().flat_map(problems).collect(),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::finding::Finding;
 use super::probe::Probe;
-use crate::capabilities::UpstreamTlsStrategy;
+use crate::envoy::capabilities::UpstreamTlsStrategy;
 
 pub(super) fn findings(probes: &[Probe], strategy: UpstreamTlsStrategy) -> Vec<Finding> {
     let mut hosts_at: BTreeMap<IpAddr, BTreeMap<&str, &[u8]>> = BTreeMap::new();

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::target::Verified;
-use crate::certificate_file;
+use crate::input::certificate_file;
 
 /// Whom to believe.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::capabilities::UpstreamTlsChoice;
-use crate::capacity::memory;
 use crate::command::{byte_size, duration};
+use crate::envoy::capabilities::UpstreamTlsChoice;
+use crate::envoy::capacity::memory;
 use crate::nodes::host_contexts::Limits;
 
 /// The arguments of `weir run`, as typed.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::output::Output;
 use crate::decision_log::server::DecisionLog;
 use crate::decision_log::{Arrived, Lines};
-use crate::envoy::admin::Admin;
-use crate::resources::decision_log::OPEN_AFTER;
-use crate::resources::names;
+use crate::envoy::resources::decision_log::OPEN_AFTER;
+use crate::envoy::resources::names;
+use crate::local_gateway::envoy::admin::Admin;
 
 /// How often Envoy is asked while decisions arrive.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);

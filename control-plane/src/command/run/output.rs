@@ -9,10 +9,10 @@ use weir_policy::Reason;
 use crate::decision_log::decision::Phase;
 use crate::decision_log::denial_flood::MoreDenials;
 use crate::decision_log::{Decision, Line};
-use crate::environment::Environment;
-use crate::inert_json;
-use crate::output_stream;
-use crate::report::{plain_text, printable, url_text};
+use crate::local_gateway::environment::Environment;
+use crate::output::inert_json;
+use crate::output::report::{plain_text, printable, url_text};
+use crate::output::stream;
 
 /// Characters of Envoy's words that a line shows.
 const LONGEST_FAILURE: usize = 300;
@@ -48,7 +48,7 @@ impl Output {
             )?;
         }
         writeln!(lines, "# ready in {} ms", after.as_millis())?;
-        output_stream::stdout().write(String::from_utf8_lossy(&lines).into_owned());
+        stream::stdout().write(String::from_utf8_lossy(&lines).into_owned());
         Ok(())
     }
 
@@ -64,9 +64,9 @@ impl Output {
             Line::MoreDenials(more) => (if self.json { json(more) } else { more_denials(more) }, true),
         };
         if self.alone {
-            output_stream::stdout().write(shown + "\n");
+            stream::stdout().write(shown + "\n");
         } else if is_worth_telling {
-            output_stream::stderr().write(format!("weir: {shown}\n"));
+            stream::stderr().write(format!("weir: {shown}\n"));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use weir::ca::{Ca, Lifetimes};
-use weir::state_folder::StateFolder;
+use weir::folder::state::StateFolder;
 use weir_policy::Host;
 
 /// The duration of each measurement.

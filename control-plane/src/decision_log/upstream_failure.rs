@@ -1,0 +1,250 @@
+//! The reasons why an allowed request got no response from its upstream: Envoy's own term, Weir's reason, and plain
+//! words.
+//!
+//! One list serves the body that the client reads and the decision log. Only the log gets Envoy's own text, because
+//! that quotes the upstream's certificate.
+
+use envoy_types::pb::envoy::data::accesslog::v3::ResponseFlags;
+use weir_policy::Reason;
+
+use crate::envoy::resources::names;
+
+/// One way in which an upstream fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UpstreamFailure {
+    /// Envoy's sign of the failure.
+    pub sign: Sign,
+    /// Weir's reason.
+    pub reason: Reason,
+    /// A description of the failure, without control characters, quotes or backslashes.
+    pub cause: &'static str,
+}
+
+/// The sign that identifies a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// A text in Envoy's transport failure reason. Envoy 1.36 reports only that a certificate failed verification,
+    /// without the cause.
+    Transport(&'static str),
+    /// A text in Envoy's response code details.
+    Details(&'static str),
+    /// One of Envoy's response flags.
+    Flag(Flag),
+}
+
+/// The response flags that concern an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// The name did not resolve.
+    DnsResolutionFailure,
+    /// Envoy could not connect.
+    ConnectionFailure,
+    /// The connection ended early.
+    ConnectionTermination,
+    /// The response is invalid HTTP, or ends early.
+    ProtocolError,
+    /// The stream was reset.
+    RemoteReset,
+    /// A circuit breaker is open.
+    Overflow,
+    /// The cluster does not exist. The policy that names it arrived before it, or remains after it.
+    NoCluster,
+}
+
+impl Flag {
+    /// The flag's name in access log filters.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::DnsResolutionFailure => "DF",
+            Self::ConnectionFailure => "UF",
+            Self::ConnectionTermination => "UC",
+            Self::ProtocolError => "UPE",
+            Self::RemoteReset => "UR",
+            Self::Overflow => "UO",
+            Self::NoCluster => "NC",
+        }
+    }
+
+    fn is_set(self, flags: &ResponseFlags) -> bool {
+        match self {
+            Self::DnsResolutionFailure => flags.dns_resolution_failure,
+            Self::ConnectionFailure => flags.upstream_connection_failure,
+            Self::ConnectionTermination => flags.upstream_connection_termination,
+            Self::ProtocolError => flags.upstream_protocol_error,
+            Self::RemoteReset => flags.upstream_remote_reset,
+            Self::Overflow => flags.upstream_overflow,
+            Self::NoCluster => flags.no_cluster_found,
+        }
+    }
+}
+
+const fn failure(sign: Sign, reason: Reason, cause: &'static str) -> UpstreamFailure {
+    UpstreamFailure { sign, reason, cause }
+}
+
+impl UpstreamFailure {
+    /// Every failure. The first one whose sign is present applies.
+    pub(crate) const ALL: [Self; 22] = [
+        failure(Sign::Details(names::OVERLOADED), Reason::Overloaded, "the proxy is short of memory"),
+        failure(Sign::Details("dns_cache_overflow"), Reason::Overloaded, "too many names are in use"),
+        failure(
+            Sign::Details("dns_cache_pending_requests_overflow"),
+            Reason::Overloaded,
+            "too many requests wait for names to resolve",
+        ),
+        failure(
+            Sign::Details("dynamic_forward_proxy_pending_request_overflow"),
+            Reason::Overloaded,
+            "too many requests wait for names to resolve",
+        ),
+        failure(Sign::Flag(Flag::DnsResolutionFailure), Reason::DnsFailure, "its name did not resolve"),
+        failure(
+            Sign::Transport("certificate has expired"),
+            Reason::CertificateNotVerified,
+            "its certificate has expired",
+        ),
+        failure(
+            Sign::Transport("certificate is not yet valid"),
+            Reason::CertificateNotVerified,
+            "its certificate is not valid yet",
+        ),
+        failure(
+            Sign::Transport("verify SAN list"),
+            Reason::CertificateNotVerified,
+            "its certificate is for other names",
+        ),
+        failure(
+            Sign::Transport("unable to get"),
+            Reason::CertificateNotVerified,
+            "its certificate is signed by nobody that is trusted here",
+        ),
+        failure(
+            Sign::Transport("self signed certificate"),
+            Reason::CertificateNotVerified,
+            "its certificate is signed by nobody that is trusted here",
+        ),
+        failure(
+            Sign::Transport("CERTIFICATE_VERIFY_FAILED"),
+            Reason::CertificateNotVerified,
+            "its certificate is not valid",
+        ),
+        failure(
+            Sign::Transport("CERTIFICATE_REQUIRED"),
+            Reason::UpstreamUnreachable,
+            "it asks for a client certificate",
+        ),
+        failure(
+            Sign::Transport("TLS_error"),
+            Reason::UpstreamUnreachable,
+            "the TLS handshake with it failed",
+        ),
+        failure(
+            Sign::Transport("Connection refused"),
+            Reason::UpstreamUnreachable,
+            "it refused the connection",
+        ),
+        failure(
+            Sign::Details("connection_timeout"),
+            Reason::UpstreamUnreachable,
+            "it did not take the connection in time",
+        ),
+        failure(
+            Sign::Details("stream_idle_timeout"),
+            Reason::UpstreamUnreachable,
+            "neither it nor the client said anything for too long",
+        ),
+        failure(
+            Sign::Flag(Flag::ConnectionFailure),
+            Reason::UpstreamUnreachable,
+            "there is no connection to it",
+        ),
+        failure(
+            Sign::Flag(Flag::ConnectionTermination),
+            Reason::UpstreamUnreachable,
+            "it closed the connection before its answer was whole",
+        ),
+        failure(
+            Sign::Flag(Flag::ProtocolError),
+            Reason::UpstreamUnreachable,
+            "its answer is no valid HTTP, or not all of it",
+        ),
+        failure(
+            Sign::Flag(Flag::RemoteReset),
+            Reason::UpstreamUnreachable,
+            "it broke off before its answer was whole",
+        ),
+        failure(Sign::Flag(Flag::Overflow), Reason::Overloaded, "too many connections to upstreams are open"),
+        failure(
+            Sign::Flag(Flag::NoCluster),
+            Reason::UpstreamUnreachable,
+            "the way to it is still being made ready",
+        ),
+    ];
+
+    /// Returns the failure that a request's log entry shows, if any.
+    pub(crate) fn find(flags: &ResponseFlags, details: &str, transport: &str) -> Option<&'static Self> {
+        const { &Self::ALL }.iter().find(|failure| match failure.sign {
+            Sign::Transport(text) => transport.contains(text),
+            Sign::Details(text) => details.contains(text),
+            Sign::Flag(flag) => flag.is_set(flags),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport(text: &str) -> (&'static str, &'static str) {
+        let flags = ResponseFlags { upstream_connection_failure: true, ..ResponseFlags::default() };
+        let failure = UpstreamFailure::find(&flags, "", text).unwrap();
+        (failure.reason.as_str(), failure.cause)
+    }
+
+    #[test]
+    fn each_fault_of_a_certificate_has_its_cause() {
+        let verify = "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: ";
+        for (text, cause) in [
+            (
+                "X509_verify_cert: certificate verification error at depth 0: certificate has expired",
+                "its certificate has expired",
+            ),
+            ("verify SAN list, expected SANs: [a.example]", "its certificate is for other names"),
+            (
+                "X509_verify_cert: certificate verification error at depth 0: unable to get local issuer certificate",
+                "its certificate is signed by nobody that is trusted here",
+            ),
+            ("something new", "its certificate is not valid"),
+        ] {
+            assert_eq!(
+                transport(&format!("{verify}{text}:TLS_error_end")),
+                ("certificate_not_verified", cause)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_no_certificates_fault() {
+        let reset =
+            "TLS_error:|33554536:system library:OPENSSL_internal:Connection reset by peer:TLS_error_end";
+        assert_eq!(transport(reset), ("upstream_unreachable", "the TLS handshake with it failed"));
+        let refused = "delayed connect error: Connection refused";
+        assert_eq!(transport(refused), ("upstream_unreachable", "it refused the connection"));
+        assert_eq!(transport(""), ("upstream_unreachable", "there is no connection to it"));
+    }
+
+    #[test]
+    fn an_answer_without_a_sign_is_no_failure() {
+        assert_eq!(UpstreamFailure::find(&ResponseFlags::default(), "via_upstream", ""), None);
+    }
+
+    #[test]
+    fn causes_need_no_escaping() {
+        for UpstreamFailure { cause, .. } in UpstreamFailure::ALL {
+            assert!(
+                cause.bytes().all(|byte| (0x20..0x7f).contains(&byte) && !b"\"'\\%".contains(&byte)),
+                "{cause}"
+            );
+        }
+    }
+}

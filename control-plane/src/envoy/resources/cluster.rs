@@ -1,0 +1,207 @@
+//! Clusters: the way out over TLS, over plain HTTP, and the way into the intercept listener.
+
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{
+    ClusterDiscoveryType, CustomClusterType, LbPolicy,
+};
+use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster, circuit_breakers};
+use envoy_types::pb::envoy::config::core::v3::envoy_internal_address::AddressNameSpecifier;
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, EnvoyInternalAddress, Http1ProtocolOptions, Http2ProtocolOptions,
+    HttpProtocolOptions as CommonHttpOptions, TransportSocket, UpstreamHttpProtocolOptions, address,
+};
+use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
+use envoy_types::pb::envoy::config::endpoint::v3::{
+    ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints,
+};
+use envoy_types::pb::envoy::extensions::clusters::dynamic_forward_proxy::v3::ClusterConfig;
+use envoy_types::pb::envoy::extensions::clusters::dynamic_forward_proxy::v3::cluster_config::ClusterImplementationSpecifier;
+use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
+use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config,
+};
+use envoy_types::util::pack_any;
+use weir_policy::Host;
+use weir_xds::Resource;
+
+use super::protobuf::{number, seconds, transport_socket};
+use super::{Gateway, buffers, dns_cache, names, upstream_tls};
+use crate::envoy::capabilities::Capabilities;
+use crate::envoy::capacity::Capacity;
+
+const CONNECT_TIMEOUT_SECONDS: i64 = 10;
+const IDLE_TIMEOUT_SECONDS: i64 = 600;
+/// Tunnels at a time. They are inside of Envoy, and have no open files.
+const TUNNELS: u32 = 2048;
+/// Streams over HTTP/2 are requests: the connections are the limit that is meant.
+const REQUESTS_OF_A_CONNECTION: u32 = 100;
+
+pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
+    let tls = upstream_tls::shared(gateway, capabilities.upstream_tls);
+    vec![
+        over_tls(gateway, names::HTTPS_CLUSTER, tls.clone()),
+        for_upgrades(gateway, names::HTTPS_UPGRADE_CLUSTER, tls),
+        plain(gateway, names::HTTP_CLUSTER),
+        plain(gateway, names::PASSTHROUGH_CLUSTER),
+        resource(&inward(names::INTERCEPT_CLUSTER, names::INTERCEPT_LISTENER)),
+        resource(&inward(names::UNOPENED_CLUSTER, names::PASSTHROUGH_LISTENER)),
+    ]
+}
+
+/// A way out over TLS.
+pub(super) fn over_tls(gateway: &Gateway, name: &str, tls: TransportSocket) -> Resource {
+    resource(&forward_proxy(gateway, name, either(), Some(tls)))
+}
+
+/// A way out over TLS for what no h2 connection carries.
+pub(super) fn for_upgrades(gateway: &Gateway, name: &str, tls: TransportSocket) -> Resource {
+    resource(&forward_proxy(gateway, name, http1(), Some(tls)))
+}
+
+/// A way out over plain HTTP.
+pub(super) fn plain(gateway: &Gateway, name: &str) -> Resource {
+    resource(&forward_proxy(gateway, name, http1(), None))
+}
+
+fn resource(cluster: &Cluster) -> Resource {
+    Resource::new(cluster.name.clone(), cluster)
+}
+
+/// The cluster of one host ([`UpstreamTlsStrategy::ContextPerHost`](crate::envoy::capabilities::UpstreamTlsStrategy)). What is
+/// sent over it must carry the host as its server name and no other: a route leads here by the authority alone, and
+/// an upstream of a rule's own, which may have another server name, has a cluster of its own.
+pub(super) fn of_host(gateway: &Gateway, host: &Host) -> Resource {
+    let tls = upstream_tls::of_one_host(gateway);
+    let cluster = Cluster {
+        // One set of statistics for all of them: their number costs no memory, and no host is in a metric's name.
+        alt_stat_name: names::HTTPS_CLUSTER.to_owned(),
+        ..forward_proxy(gateway, &names::host_cluster(host), either(), Some(tls))
+    };
+    resource(&cluster)
+}
+
+/// ALPN decides between h2 and http/1.1.
+fn either() -> UpstreamProtocolOptions {
+    UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
+        http_protocol_options: Some(trailers()),
+        http2_protocol_options: Some(Http2ProtocolOptions {
+            max_concurrent_streams: number(buffers::STREAMS),
+            initial_stream_window_size: number(buffers::UPSTREAM_STREAM),
+            initial_connection_window_size: number(buffers::UPSTREAM_CONNECTION),
+            ..Http2ProtocolOptions::default()
+        }),
+        ..AutoHttpConfig::default()
+    })
+}
+
+fn http1() -> UpstreamProtocolOptions {
+    UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
+        protocol_config: Some(explicit_http_config::ProtocolConfig::HttpProtocolOptions(trailers())),
+    })
+}
+
+/// Trailers are passed on in both versions of HTTP.
+fn trailers() -> Http1ProtocolOptions {
+    Http1ProtocolOptions { enable_trailers: true, ..Http1ProtocolOptions::default() }
+}
+
+fn forward_proxy(
+    gateway: &Gateway,
+    name: &str,
+    protocol: UpstreamProtocolOptions,
+    tls: Option<TransportSocket>,
+) -> Cluster {
+    let config = ClusterConfig {
+        cluster_implementation_specifier: Some(ClusterImplementationSpecifier::DnsCacheConfig(
+            dns_cache::config(gateway),
+        )),
+        ..ClusterConfig::default()
+    };
+    let http = HttpProtocolOptions {
+        common_http_protocol_options: Some(CommonHttpOptions {
+            idle_timeout: seconds(IDLE_TIMEOUT_SECONDS),
+            ..CommonHttpOptions::default()
+        }),
+        // What is sent and verified is the authority, which the filter has made canonical, unless the filter names
+        // something else for a request. Envoy refuses a forward-proxy cluster without both, also one without TLS.
+        upstream_http_protocol_options: Some(UpstreamHttpProtocolOptions {
+            auto_sni: true,
+            auto_san_validation: true,
+            ..UpstreamHttpProtocolOptions::default()
+        }),
+        upstream_protocol_options: Some(protocol),
+        ..HttpProtocolOptions::default()
+    };
+    Cluster {
+        name: name.to_owned(),
+        connect_timeout: seconds(CONNECT_TIMEOUT_SECONDS),
+        lb_policy: LbPolicy::ClusterProvided as i32,
+        cluster_discovery_type: Some(ClusterDiscoveryType::ClusterType(CustomClusterType {
+            name: "envoy.clusters.dynamic_forward_proxy".to_owned(),
+            typed_config: Some(pack_any(config)),
+        })),
+        per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
+        circuit_breakers: Some(circuit_breaker(gateway.capacity.upstream_connections)),
+        typed_extension_protocol_options: http_options(http),
+        transport_socket: tls,
+        ..Cluster::default()
+    }
+}
+
+/// The way into an internal listener.
+fn inward(name: &str, listener: &str) -> Cluster {
+    let address = Address {
+        address: Some(address::Address::EnvoyInternalAddress(EnvoyInternalAddress {
+            address_name_specifier: Some(AddressNameSpecifier::ServerListenerName(listener.to_owned())),
+            ..EnvoyInternalAddress::default()
+        })),
+    };
+    let endpoint = LbEndpoint {
+        host_identifier: Some(HostIdentifier::Endpoint(Endpoint {
+            address: Some(address),
+            ..Endpoint::default()
+        })),
+        ..LbEndpoint::default()
+    };
+    let raw_buffer = transport_socket("envoy.transport_sockets.raw_buffer", RawBuffer {});
+    let internal = InternalUpstreamTransport {
+        transport_socket: Some(raw_buffer),
+        ..InternalUpstreamTransport::default()
+    };
+    Cluster {
+        name: name.to_owned(),
+        connect_timeout: seconds(CONNECT_TIMEOUT_SECONDS),
+        load_assignment: Some(ClusterLoadAssignment {
+            cluster_name: name.to_owned(),
+            endpoints: vec![LocalityLbEndpoints {
+                lb_endpoints: vec![endpoint],
+                ..LocalityLbEndpoints::default()
+            }],
+            ..ClusterLoadAssignment::default()
+        }),
+        per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
+        circuit_breakers: Some(circuit_breaker(TUNNELS)),
+        transport_socket: Some(transport_socket("envoy.transport_sockets.internal_upstream", internal)),
+        ..Cluster::default()
+    }
+}
+
+fn circuit_breaker(connections: u32) -> CircuitBreakers {
+    CircuitBreakers {
+        thresholds: vec![circuit_breakers::Thresholds {
+            max_connections: number(connections),
+            // Requests that wait for a connection: never fewer than a full machine has, so that a small one queues them.
+            max_pending_requests: number(Capacity::FULL.upstream_connections),
+            max_requests: number(connections.saturating_mul(REQUESTS_OF_A_CONNECTION)),
+            ..circuit_breakers::Thresholds::default()
+        }],
+        ..CircuitBreakers::default()
+    }
+}
+
+fn http_options(
+    options: HttpProtocolOptions,
+) -> std::collections::HashMap<String, envoy_types::pb::google::protobuf::Any> {
+    [("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), pack_any(options))].into()
+}

@@ -1,0 +1,192 @@
+//! The HTTP connection manager of each listener, and its chain of filters.
+
+use envoy_types::pb::envoy::config::core::v3::{
+    ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions,
+};
+use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
+use envoy_types::pb::envoy::extensions::filters::http::dynamic_forward_proxy::v3::{
+    FilterConfig, filter_config::ImplementationSpecifier,
+};
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::http::set_filter_state::v3::Config as SetFilterState;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
+    PathWithEscapedSlashesAction, RouteSpecifier, ServerHeaderTransformation, UpgradeConfig,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, Rds, http_filter,
+};
+use envoy_types::util::pack_any;
+use prost::{Message, Name};
+use weir_contract::connection::ConnectionKind;
+
+use super::protobuf::{ads, bool_value, duration, number, seconds};
+use super::{
+    Gateway, address_guard, buffers, decision_log, dns_cache, filter_state, local_reply, names, policy_filter,
+};
+use crate::envoy::capabilities::Capabilities;
+
+/// How long the headers of a request may take.
+const REQUEST_HEADERS_SECONDS: i64 = 30;
+
+/// The explicit proxy: a CONNECT is marked with its authority and goes inward, absolute-form goes out.
+pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
+    let [policy, forward_proxy, address_guard, mark_forwarded, router] = policed(gateway);
+    // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
+    let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, mark_forwarded, router];
+    manager(
+        ConnectionKind::Explicit,
+        names::EXPLICIT_LISTENER,
+        gateway,
+        capabilities,
+        names::EXPLICIT_ROUTES,
+        filters,
+        &["CONNECT", "websocket"],
+    )
+}
+
+/// TLS terminated, on the listener of this name.
+pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
+    manager(
+        ConnectionKind::Tls,
+        listener,
+        gateway,
+        capabilities,
+        names::INTERCEPTED_TLS_ROUTES,
+        policed(gateway).into(),
+        &["websocket"],
+    )
+}
+
+/// Plain HTTP that is no proxy request, on the listener of this name.
+pub(super) fn intercepted_plain(
+    listener: &str,
+    gateway: &Gateway,
+    capabilities: Capabilities,
+) -> [Filter; 2] {
+    manager(
+        ConnectionKind::Plain,
+        listener,
+        gateway,
+        capabilities,
+        names::INTERCEPTED_PLAIN_ROUTES,
+        policed(gateway).into(),
+        &["websocket"],
+    )
+}
+
+/// TLS that is not opened, each connection in a CONNECT.
+pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
+    let filters = policed(gateway).into();
+    manager(
+        ConnectionKind::Passthrough,
+        names::PASSTHROUGH_LISTENER,
+        gateway,
+        capabilities,
+        names::PASSTHROUGH_ROUTES,
+        filters,
+        &["CONNECT"],
+    )
+}
+
+/// The chain of every listener: decide, resolve, look at the address, note that the request is forwarded, forward it.
+fn policed(gateway: &Gateway) -> [HttpFilter; 5] {
+    let forward_proxy = FilterConfig {
+        save_upstream_address: true,
+        // A rule's own upstream: the policy filter, before this one, says where it is.
+        allow_dynamic_host_from_filter_state: true,
+        implementation_specifier: Some(ImplementationSpecifier::DnsCacheConfig(dns_cache::config(gateway))),
+    };
+    // No `x-envoy-*` header is added to what goes out or comes back.
+    let router = Router { suppress_envoy_headers: true, ..Router::default() };
+    [
+        discovered(names::POLICY_FILTER, policy_filter::source()),
+        configured("envoy.filters.http.dynamic_forward_proxy", forward_proxy),
+        discovered(names::ADDRESS_GUARD, address_guard::source()),
+        configured("envoy.filters.http.set_metadata", decision_log::mark_forwarded()),
+        configured("envoy.filters.http.router", router),
+    ]
+}
+
+/// Shares with the intercept listener what is known only here: the authority of the CONNECT, which the filter
+/// holds against the SNI and the authority inside, and the addresses of the connection.
+fn mark_tunnel() -> HttpFilter {
+    let config = SetFilterState { on_request_headers: filter_state::tunnel(), ..SetFilterState::default() };
+    configured("envoy.filters.http.set_filter_state", config)
+}
+
+/// With what tells the connection's kind before it. `routes` is its route table, and its own name in statistics.
+fn manager(
+    kind: ConnectionKind,
+    listener: &str,
+    gateway: &Gateway,
+    capabilities: Capabilities,
+    routes: &str,
+    filters: Vec<HttpFilter>,
+    upgrades: &[&str],
+) -> [Filter; 2] {
+    let upgrade =
+        |kind: &&str| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() };
+    let manager = HttpConnectionManager {
+        stat_prefix: routes.to_owned(),
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            config_source: Some(ads()),
+            route_config_name: routes.to_owned(),
+        })),
+        http_filters: filters,
+        access_log: decision_log::access_logs(listener, capabilities),
+        access_log_options: Some(decision_log::options()),
+        local_reply_config: Some(local_reply::config()),
+        upgrade_configs: upgrades.iter().map(upgrade).collect(),
+        http_protocol_options: Some(Http1ProtocolOptions {
+            allow_absolute_url: bool_value(true),
+            accept_http_10: true,
+            enable_trailers: true,
+            // As over HTTP/2: which methods there are is the policy's word.
+            allow_custom_methods: true,
+            ..Http1ProtocolOptions::default()
+        }),
+        http2_protocol_options: Some(Http2ProtocolOptions {
+            // Also what offers clients a WebSocket within h2 (RFC 8441). It has no `sec-websocket-key`, and an upgrade
+            // goes out over HTTP/1.1, where servers refuse one without: so it is offered to tunnels alone.
+            allow_connect: upgrades.contains(&"CONNECT"),
+            max_concurrent_streams: number(buffers::STREAMS),
+            initial_stream_window_size: number(buffers::CLIENT_STREAM),
+            initial_connection_window_size: number(buffers::CLIENT_CONNECTION),
+            ..Http2ProtocolOptions::default()
+        }),
+        early_header_mutation_extensions: vec![filter_state::connection_header()],
+        // What the policy judges and what the upstream reads must be one path: dot segments are resolved before
+        // the filter (RFC 3986, 5.2.4); an encoded slash is left for the policy to refuse.
+        normalize_path: bool_value(true),
+        path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged as i32,
+        // The client is not trusted: its `x-forwarded-*` and `x-envoy-*` do not count, and none are added.
+        use_remote_address: bool_value(true),
+        skip_xff_append: true,
+        generate_request_id: bool_value(false),
+        server_header_transformation: ServerHeaderTransformation::PassThrough as i32,
+        stream_idle_timeout: duration(gateway.timeouts.stream),
+        common_http_protocol_options: Some(CommonHttpOptions {
+            idle_timeout: duration(gateway.timeouts.connection),
+            ..CommonHttpOptions::default()
+        }),
+        request_headers_timeout: seconds(REQUEST_HEADERS_SECONDS),
+        ..HttpConnectionManager::default()
+    };
+    let manager = Filter {
+        name: "envoy.filters.network.http_connection_manager".to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(pack_any(manager))),
+    };
+    [filter_state::connection(kind), manager]
+}
+
+fn configured<M: Message + Name>(name: &str, config: M) -> HttpFilter {
+    http_filter(name, http_filter::ConfigType::TypedConfig(pack_any(config)))
+}
+
+fn discovered(name: &str, source: ExtensionConfigSource) -> HttpFilter {
+    http_filter(name, http_filter::ConfigType::ConfigDiscovery(source))
+}
+
+fn http_filter(name: &str, config_type: http_filter::ConfigType) -> HttpFilter {
+    HttpFilter { name: name.to_owned(), config_type: Some(config_type), ..HttpFilter::default() }
+}

@@ -1,0 +1,169 @@
+//! The access logs that carry every decision to the control plane.
+//!
+//! Envoy's access logger drops an entry when its buffer is full, and a client fills the buffer with requests that are
+//! denied, at no cost to itself. So each listener has two access logs, each with a buffer and a stream of its own: one
+//! for the requests that were forwarded, and a small one for those that were refused.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
+use envoy_types::pb::envoy::config::accesslog::v3::{
+    AccessLog, AccessLogFilter, AndFilter, ComparisonFilter, DurationFilter, LogTypeFilter, MetadataFilter, OrFilter,
+    access_log, comparison_filter,
+};
+use envoy_types::pb::envoy::config::core::v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
+use envoy_types::pb::envoy::config::core::v3::{ApiVersion, GrpcService, RuntimeUInt32};
+use envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
+use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::{
+    CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::HcmAccessLogOptions;
+use envoy_types::pb::envoy::extensions::filters::http::set_metadata::v3::{Config as SetMetadata, Metadata};
+use envoy_types::pb::envoy::r#type::matcher::v3::metadata_matcher::{PathSegment, path_segment};
+use envoy_types::pb::envoy::r#type::matcher::v3::value_matcher::MatchPattern;
+use envoy_types::pb::envoy::r#type::matcher::v3::{MetadataMatcher, ValueMatcher};
+use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
+use envoy_types::pb::google::protobuf::{Struct, Value, value};
+use envoy_types::util::pack_any;
+
+use super::names;
+use super::protobuf::{bool_value, duration, number};
+use crate::envoy::capabilities::{Capabilities, UpstreamPeer};
+
+/// How long a decision may wait in Envoy before it is sent: a person who watches sees it at once, and a busy Envoy
+/// still sends many in one message.
+const FLUSH: Duration = Duration::from_millis(50);
+
+/// How long a request may last before the log tells of it while it is still open.
+pub const OPEN_AFTER: Duration = Duration::from_secs(2);
+
+/// The requests that an access log takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Requests {
+    /// Requests that the router took: an upstream may have seen them.
+    Forwarded,
+    /// Requests that were answered before the router: by Envoy's codec, the policy filter or another filter.
+    Refused,
+}
+
+impl Requests {
+    /// What a worker of Envoy keeps of a listener's entries until the control plane takes them, in bytes. An entry has
+    /// the request's path and user agent, so up to 60 KiB, and mostly 1 KiB.
+    fn buffer(self) -> u32 {
+        match self {
+            Self::Forwarded => 16 << 20,
+            Self::Refused => 1 << 20,
+        }
+    }
+
+    /// The filter before the router marks a request ([`mark_forwarded`]), so that only a marked request can have reached an
+    /// upstream. Nothing that a client sends sets the mark, and no request without it fills the larger buffer.
+    fn filter(self) -> AccessLogFilter {
+        let forwarded = self == Self::Forwarded;
+        let matcher = MetadataMatcher {
+            filter: NAMESPACE.to_owned(),
+            path: vec![PathSegment { segment: Some(path_segment::Segment::Key(FORWARDED.to_owned())) }],
+            value: Some(ValueMatcher { match_pattern: Some(MatchPattern::BoolMatch(forwarded)) }),
+            ..MetadataMatcher::default()
+        };
+        let mark = MetadataFilter { matcher: Some(matcher), match_if_key_not_found: bool_value(!forwarded) };
+        let requests = filter(FilterSpecifier::MetadataFilter(mark));
+        let entries = match self {
+            // Envoy repeats its word of an open request: the first is enough.
+            Self::Forwarded => {
+                filter(FilterSpecifier::OrFilter(OrFilter { filters: vec![ended(), just_opened()] }))
+            }
+            Self::Refused => ended(),
+        };
+        filter(FilterSpecifier::AndFilter(AndFilter { filters: vec![requests, entries] }))
+    }
+}
+
+/// The namespace of Weir's dynamic metadata, and the key of the mark in it.
+const NAMESPACE: &str = "weir";
+const FORWARDED: &str = "forwarded";
+
+/// Marks a request that goes on to the router.
+pub(super) fn mark_forwarded() -> SetMetadata {
+    let value = Value { kind: Some(value::Kind::BoolValue(true)) };
+    let metadata = Metadata {
+        metadata_namespace: NAMESPACE.to_owned(),
+        value: Some(Struct { fields: [(FORWARDED.to_owned(), value)].into() }),
+        ..Metadata::default()
+    };
+    SetMetadata { metadata: vec![metadata], ..SetMetadata::default() }
+}
+
+/// What Envoy tells of the upstream's TLS: tag and format.
+const PEER: [(&str, &str); 2] =
+    [(names::PEER_NAMES, "%UPSTREAM_PEER_DNS_SAN%"), (names::PEER_TLS, "%UPSTREAM_TLS_VERSION%")];
+
+/// `log_name` is the listener.
+pub(super) fn access_logs(log_name: &str, capabilities: Capabilities) -> Vec<AccessLog> {
+    [Requests::Forwarded, Requests::Refused]
+        .map(|requests| access_log(log_name, capabilities, requests))
+        .into()
+}
+
+/// Makes Envoy tell of a request that lasts.
+pub(super) fn options() -> HcmAccessLogOptions {
+    HcmAccessLogOptions { access_log_flush_interval: duration(OPEN_AFTER), ..HcmAccessLogOptions::default() }
+}
+
+fn access_log(log_name: &str, capabilities: Capabilities, requests: Requests) -> AccessLog {
+    let peer = match capabilities.upstream_peer {
+        UpstreamPeer::Logged => PEER.map(|(tag, value)| custom_tag(tag, value)).into(),
+        UpstreamPeer::Unknown => Vec::new(),
+    };
+    let control_plane = GrpcService {
+        target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
+            cluster_name: names::CONTROL_PLANE_CLUSTER.to_owned(),
+            ..EnvoyGrpc::default()
+        })),
+        ..GrpcService::default()
+    };
+    // Envoy keeps a buffer and a stream for each configuration that differs, so the sizes alone keep the two apart.
+    let config = HttpGrpcAccessLogConfig {
+        common_config: Some(CommonGrpcAccessLogConfig {
+            log_name: log_name.to_owned(),
+            grpc_service: Some(control_plane),
+            transport_api_version: ApiVersion::V3 as i32,
+            buffer_flush_interval: duration(FLUSH),
+            buffer_size_bytes: number(requests.buffer()),
+            filter_state_objects_to_log: vec![weir_contract::filter_state::RECORD.to_owned()],
+            custom_tags: peer,
+            ..CommonGrpcAccessLogConfig::default()
+        }),
+        ..HttpGrpcAccessLogConfig::default()
+    };
+    AccessLog {
+        name: "envoy.access_loggers.http_grpc".to_owned(),
+        filter: Some(requests.filter()),
+        config_type: Some(access_log::ConfigType::TypedConfig(pack_any(config))),
+    }
+}
+
+/// Entries of requests that have ended.
+fn ended() -> AccessLogFilter {
+    let types = vec![AccessLogType::DownstreamPeriodic as i32];
+    filter(FilterSpecifier::LogTypeFilter(LogTypeFilter { types, exclude: true }))
+}
+
+/// Entries of requests that have not lasted twice as long as it takes until Envoy tells of them.
+fn just_opened() -> AccessLogFilter {
+    let most = u32::try_from(OPEN_AFTER.as_millis() * 2 - 1).unwrap_or(u32::MAX);
+    let comparison = ComparisonFilter {
+        op: comparison_filter::Op::Le as i32,
+        // No runtime layer has the key, which Envoy requires.
+        value: Some(RuntimeUInt32 { default_value: most, runtime_key: "weir.open_request".to_owned() }),
+    };
+    filter(FilterSpecifier::DurationFilter(DurationFilter { comparison: Some(comparison) }))
+}
+
+fn filter(specifier: FilterSpecifier) -> AccessLogFilter {
+    AccessLogFilter { filter_specifier: Some(specifier) }
+}
+
+fn custom_tag(tag: &str, format: &str) -> CustomTag {
+    CustomTag { tag: tag.to_owned(), r#type: Some(custom_tag::Type::Value(format.to_owned())) }
+}

@@ -1,0 +1,196 @@
+//! The folder of one run: sockets and files that only this run and its Envoy use. Removed at the end.
+//!
+//! What is in it is handed to Envoy by path: who could put another folder there would have Envoy run a bootstrap of theirs.
+//! So the folder is made below a [`TrustedFolder`] only, and its files through its handle.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, unlinkat};
+use rustix::io::Errno;
+
+use crate::folder::trusted::{TrustedFolder, UntrustedFolder};
+
+/// The longest path of a Unix socket (unix(7)), without the zero at its end.
+const LONGEST_SOCKET: usize = 107;
+/// The longest name of a socket in the folder.
+const LONGEST_NAME: usize = "admin.sock".len();
+/// Where to go if the environment names no folder that can be used. The first is there on every Linux, and the others where
+/// it is not as it should be.
+const PLACES: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
+
+/// A private folder (mode 0700) in `$XDG_RUNTIME_DIR`, `$TMPDIR` or `/tmp`: the first that no other user can change, and
+/// whose path leaves room for the name of a Unix socket.
+#[derive(Debug)]
+pub(crate) struct RuntimeFolder {
+    path: PathBuf,
+    handle: OwnedFd,
+}
+
+/// No place for the folder.
+#[derive(Debug, thiserror::Error)]
+#[error("no place for the folder of this run: {}\nhelp: let `XDG_RUNTIME_DIR` name a folder of yours with a short path", .0.join("; "))]
+pub(crate) struct NoRuntimeFolder(Vec<String>);
+
+/// Why a place cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    Untrusted(#[from] UntrustedFolder),
+    #[error("`{}` is too long a path for a Unix socket", .0.display())]
+    TooLong(PathBuf),
+    #[error("`{}` is no text, and Envoy's configuration is", .0.display())]
+    NoText(PathBuf),
+    #[error("no folder can be made in `{}`: {}", .0.display(), .1)]
+    NotMade(PathBuf, io::Error),
+    #[error("a folder made in `{}` is not private", .0.display())]
+    NotPrivate(PathBuf),
+}
+
+impl RuntimeFolder {
+    /// Makes the folder. A place that the environment names and that cannot be used is said as a warning.
+    ///
+    /// # Errors
+    /// When there is no place for it.
+    pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NoRuntimeFolder> {
+        let named =
+            ["XDG_RUNTIME_DIR", "TMPDIR"].into_iter().filter_map(|name| Some((Some(name), variable(name)?)));
+        let named = named.filter(|(_, place)| !place.is_empty());
+        let places = PLACES.map(|place| (None, OsString::from(place)));
+        let mut faults = Vec::new();
+        for (name, place) in named.chain(places) {
+            match Self::in_place(Path::new(&place)) {
+                Ok(folder) => {
+                    for fault in &faults {
+                        tracing::warn!("the folder of this run is `{}`: {fault}", folder.path.display());
+                    }
+                    return Ok(folder);
+                }
+                // A session that has ended leaves its variable behind in what it started.
+                Err(Unusable::Untrusted(fault)) if fault.is_missing() => {}
+                Err(fault) => faults.push(match name {
+                    Some(name) => format!("{fault} (${name})"),
+                    None => fault.to_string(),
+                }),
+            }
+        }
+        Err(NoRuntimeFolder(faults))
+    }
+
+    fn in_place(place: &Path) -> Result<Self, Unusable> {
+        let parent = TrustedFolder::open(place)?;
+        let name = format!("weir-{:016x}", RandomState::new().hash_one(std::process::id()));
+        let path = parent.path().join(&name);
+        if path.to_str().is_none() {
+            return Err(Unusable::NoText(parent.path().to_owned()));
+        }
+        if path.as_os_str().len() + "/".len() + LONGEST_NAME > LONGEST_SOCKET {
+            return Err(Unusable::TooLong(parent.path().to_owned()));
+        }
+        let not_made = |cause: io::Error| Unusable::NotMade(parent.path().to_owned(), cause);
+        let handle = parent.make(&name, Mode::RWXU).map_err(not_made)?;
+        let folder = Self { path, handle };
+        // Some file systems keep neither owner nor mode.
+        let stat = fstat(&folder.handle).map_err(|cause| not_made(cause.into()))?;
+        if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
+            return Err(Unusable::NotPrivate(parent.path().to_owned()));
+        }
+        // Who cleans `/tmp` leaves a folder alone that is locked (tmpfiles.d(5)); elsewhere the lock serves nobody.
+        let _ = flock(&folder.handle, FlockOperation::NonBlockingLockShared);
+        Ok(folder)
+    }
+
+    /// The path of a file in it. Nobody else can change what it leads to.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Makes a file in it, of mode 0600, in place of one of its name.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub(crate) fn create(&self, name: &str) -> io::Result<File> {
+        match unlinkat(&self.handle, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(cause) => return Err(cause.into()),
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+}
+
+impl Drop for RuntimeFolder {
+    fn drop(&mut self) {
+        // Nothing of value is in it; what cannot be removed is left to the system's cleaning.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    fn folder(runtime: Option<&Path>, temporary: Option<&Path>) -> RuntimeFolder {
+        let variable = |name: &str| match name {
+            "XDG_RUNTIME_DIR" => runtime.map(|path| path.as_os_str().to_owned()),
+            "TMPDIR" => temporary.map(|path| path.as_os_str().to_owned()),
+            _ => None,
+        };
+        RuntimeFolder::new(variable).unwrap()
+    }
+
+    fn parent(folder: &RuntimeFolder) -> &Path {
+        folder.path.parent().unwrap()
+    }
+
+    #[test]
+    fn the_folder_is_private_and_goes_at_the_end() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(Some(place.path()), None);
+        assert_eq!(parent(&folder), place.path().canonicalize().unwrap());
+        assert_eq!(folder.path.metadata().unwrap().mode() & 0o7777, 0o700);
+        folder.create("file").unwrap();
+        std::os::unix::fs::symlink("/nowhere", folder.file("link")).unwrap();
+        folder.create("link").unwrap();
+        assert!(folder.file("link").symlink_metadata().unwrap().is_file());
+        assert_eq!(folder.file("file").metadata().unwrap().mode() & 0o7777, 0o600);
+        drop(folder);
+        assert_eq!(place.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_used_is_passed_over() {
+        let (place, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let other_path = other.path().canonicalize().unwrap();
+        let used = |runtime: &Path| parent(&folder(Some(runtime), Some(other.path()))).to_owned();
+        let long = place.path().join("long-".repeat(20));
+        std::fs::create_dir(&long).unwrap();
+        assert_eq!(used(&long), other_path);
+        let fits =
+            place.path().join("x".repeat(LONGEST_SOCKET - place.path().as_os_str().len() - 2 - 22 - 10));
+        std::fs::create_dir(&fits).unwrap();
+        let made = folder(Some(&fits), Some(other.path()));
+        assert_eq!(made.file("admin.sock").as_os_str().len(), LONGEST_SOCKET);
+        std::os::unix::net::UnixListener::bind(made.file("admin.sock")).unwrap();
+        let no_text = place.path().join(OsString::from_vec(vec![0xff]));
+        std::fs::create_dir(&no_text).unwrap();
+        assert_eq!(used(&no_text), other_path);
+        assert_eq!(used(Path::new("/nowhere")), other_path);
+        assert_eq!(used(Path::new("")), other_path);
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(used(place.path()), other_path);
+        assert_eq!(used(&fits), other_path);
+    }
+
+    #[test]
+    fn without_a_variable_it_is_in_the_systems_temporary_folder() {
+        assert_eq!(parent(&folder(None, None)), Path::new("/tmp").canonicalize().unwrap());
+    }
+}

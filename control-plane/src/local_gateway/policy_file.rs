@@ -1,0 +1,114 @@
+//! The policy document on disk, with the files that it names: read at the start, read again when one of them changes. A
+//! bad one changes nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::watched_files::{Change, Reload, Source};
+use crate::input::loaded_policy::{self, Enforced, FaultyFile, NamedFile, Reading};
+use crate::input::policy_document::{PolicyDocument, PolicyDocumentError};
+use crate::input::upstream_files::UpstreamFiles;
+use crate::output::report::Style;
+use crate::output::stream;
+
+#[derive(Debug)]
+pub(crate) struct PolicyFile {
+    path: PathBuf,
+    /// Whether the document can be read once only: standard input, or a pipe of a shell.
+    once: bool,
+    document: PolicyDocument,
+    rego_files: Vec<NamedFile>,
+    upstream_files: Arc<UpstreamFiles>,
+    /// The files that it names, in the last reading that could say.
+    named: Vec<PathBuf>,
+}
+
+impl PolicyFile {
+    /// Reads and compiles the document. `None` for one with faults, which are reported on stderr.
+    pub(crate) fn open(path: &Path) -> Result<Option<(Self, Enforced)>, PolicyDocumentError> {
+        let document = PolicyDocument::read(path, &mut io::stdin().lock())?.with_absolute_folder();
+        let reading = Reading::of(&document);
+        let named = named(&reading);
+        let Reading { outcome, rego_files, upstream_files: _ } = reading;
+        let Some(enforced) = reported(outcome) else { return Ok(None) };
+        let file = Self {
+            path: path.to_owned(),
+            once: path == Path::new("-") || path.metadata().is_ok_and(|metadata| !metadata.is_file()),
+            document,
+            rego_files,
+            upstream_files: Arc::clone(&enforced.upstream_files),
+            named,
+        };
+        Ok(Some((file, enforced)))
+    }
+
+    fn read(&self) -> Result<PolicyDocument, PolicyDocumentError> {
+        if self.once { Ok(self.document.clone()) } else { PolicyDocument::read(&self.path, &mut io::empty()) }
+    }
+}
+
+impl Source for PolicyFile {
+    fn files(&self) -> Vec<PathBuf> {
+        let document = (!self.once).then_some(&self.path);
+        document.into_iter().chain(&self.named).cloned().collect()
+    }
+
+    fn text_of(&self, file: &Path) -> Option<&str> {
+        let is_it = |path: &Path| std::path::absolute(path).is_ok_and(|path| path == file);
+        if is_it(&self.path) {
+            return Some(self.document.text());
+        }
+        self.rego_files.iter().find(|rego_file| is_it(&rego_file.path))?.text.as_deref()
+    }
+
+    fn what_stays(&self) -> &'static str {
+        "the last good policy stays"
+    }
+
+    fn reload(&mut self, settled: &dyn Fn(&[PathBuf]) -> bool) -> Reload {
+        let document = match self.read() {
+            Ok(document) => document,
+            Err(error) => {
+                tracing::warn!(%error, "the last good policy stays in force");
+                return Reload::Done(None);
+            }
+        };
+        let reading = Reading::of(&document);
+        let named = named(&reading);
+        // The files that the upstreams of a faulty document name are not known: those of the last one stay watched.
+        if !named.is_empty() || reading.outcome.is_ok() {
+            self.named = named;
+        }
+        if !settled(&self.files()) {
+            return Reload::Unsettled;
+        }
+        let Reading { outcome, rego_files, upstream_files: _ } = reading;
+        let same = document == self.document && rego_files == self.rego_files;
+        (self.document, self.rego_files) = (document, rego_files);
+        let enforced = reported(outcome);
+        match &enforced {
+            Some(enforced) if same && enforced.upstream_files == self.upstream_files => {
+                return Reload::Done(None);
+            }
+            Some(enforced) => {
+                tracing::warn!(version = %enforced.version(), "the policy changed");
+                self.upstream_files = Arc::clone(&enforced.upstream_files);
+            }
+            None => tracing::warn!("the last good policy stays in force"),
+        }
+        Reload::Done(enforced.map(Box::new).map(Change::Policy))
+    }
+}
+
+fn named(reading: &Reading) -> Vec<PathBuf> {
+    let rego_files = reading.rego_files.iter().map(|file| &file.path);
+    rego_files.chain(&reading.upstream_files).cloned().collect()
+}
+
+fn reported(outcome: Result<Enforced, Vec<FaultyFile>>) -> Option<Enforced> {
+    let report = |files: &Vec<FaultyFile>| {
+        stream::stderr().write(loaded_policy::report(files, Style::of_stderr()));
+    };
+    outcome.inspect_err(report).ok()
+}

@@ -1,0 +1,207 @@
+//! When a run is ready: Envoy has accepted everything, the filter answers at each address, and it is our own Envoy that
+//! answers.
+//!
+//! The last is proved by the access log, which only our own Envoy can send us: it must tell of the very connection that
+//! was answered.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::error::RunError;
+use super::listening::{Door, Listening};
+use crate::control_plane::ControlPlane;
+use crate::decision_log::Decision;
+use crate::envoy::capabilities::UpstreamTlsChoice;
+use crate::local_gateway::envoy::Envoy;
+
+const PROBE_INTERVAL: Duration = Duration::from_millis(5);
+/// How long an answer to a probe, and the decision on it, may take before another one is sent.
+const PROBE_LASTS: Duration = Duration::from_secs(1);
+/// How often it is looked for a program that listens in Envoy's place.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// What Envoy logs where it could bind, and somebody else was the first to listen. It tells the control plane nothing.
+const CANNOT_LISTEN: &str = "cannot listen()";
+/// How much of a head is read: what answers may be anything.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// The outcome of a start.
+pub(crate) enum Outcome {
+    /// Our own Envoy answers everywhere.
+    Ready {
+        /// The name that was asked for: the decisions on it are not the user's.
+        host: String,
+    },
+    /// Somebody else was the first to listen.
+    Lost(Door),
+}
+
+/// Waits for an Envoy that is being started.
+pub(crate) struct Readiness<'a> {
+    control_plane: &'a ControlPlane,
+    listening: &'a Listening,
+    choice: UpstreamTlsChoice,
+    process: u32,
+    log: &'a Path,
+    host: String,
+}
+
+impl<'a> Readiness<'a> {
+    pub(crate) fn new(
+        control_plane: &'a ControlPlane,
+        listening: &'a Listening,
+        choice: UpstreamTlsChoice,
+        envoy: &Envoy,
+        log: &'a Path,
+    ) -> Self {
+        // No process has the number 0.
+        let process = envoy.id().unwrap_or(0);
+        Self { control_plane, listening, choice, process, log, host: probe_host() }
+    }
+
+    /// Waits.
+    pub(crate) async fn wait(self) -> Result<Outcome, RunError> {
+        if let Some(door) = self.accepted().await? {
+            return Ok(Outcome::Lost(door));
+        }
+        let mut proofs: JoinSet<()> = JoinSet::new();
+        for door in self.listening.doors() {
+            let decisions = self.control_plane.decisions().subscribe();
+            proofs.spawn(prove(door, self.host.clone(), decisions));
+        }
+        tokio::select! {
+            _ = proofs.join_all() => Ok(Outcome::Ready { host: self.host }),
+            door = self.lost() => Ok(Outcome::Lost(door)),
+        }
+    }
+
+    /// Waits until Envoy has accepted everything, or found an address taken.
+    async fn accepted(&self) -> Result<Option<Door>, RunError> {
+        let mut nodes = self.control_plane.nodes().subscribe();
+        loop {
+            if let Some((kind, text)) = nodes.borrow_and_update().values().find_map(|node| {
+                let (kind, text) = node.stream.rejections().next()?;
+                Some((kind.as_str(), text.to_owned()))
+            }) {
+                let refused = self.listening.doors().into_iter().find(|door| is_refused(&text, door.address));
+                return refused.map(Some).ok_or(RunError::Rejected { kind, text });
+            }
+            let choice = |version, protocol| self.choice.strategy(version, protocol).err();
+            let refused = nodes.borrow().values().find_map(|node| choice(node.version, node.protocol));
+            if let Some(refused) = refused {
+                return Err(RunError::Strategy(refused));
+            }
+            if nodes.borrow().values().any(|node| node.stream.is_ready()) {
+                return Ok(None);
+            }
+            if nodes.changed().await.is_err() {
+                // The control plane holds the other end.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Waits until somebody else listens where Envoy should.
+    async fn lost(&self) -> Door {
+        loop {
+            sleep(LOOK_INTERVAL).await;
+            let doors = self.listening.doors();
+            if let Some(door) = doors.iter().find(|door| door.is_taken_from(self.process)) {
+                return *door;
+            }
+            // The other program may be gone by now, and Envoy does not try again.
+            let log = std::fs::read(self.log).unwrap_or_default();
+            let refused = String::from_utf8_lossy(&log).contains(CANNOT_LISTEN);
+            if let Some(door) = doors.iter().find(|door| refused && !door.is_held_by(self.process)) {
+                return *door;
+            }
+        }
+    }
+}
+
+/// The words of Envoy and of the kernel.
+const IN_USE: &str = "Address already in use";
+
+fn is_refused(rejection: &str, address: SocketAddr) -> bool {
+    rejection.contains(IN_USE) && rejection.contains(&format!("'{address}'"))
+}
+
+/// A name that no policy allows (RFC 6761, 6.4) and no client guesses.
+fn probe_host() -> String {
+    let random = RandomState::new().hash_one(0);
+    format!("readiness-{random:016x}.weir.invalid")
+}
+
+/// Waits until the filter answers at the address, and our own Envoy has told us of that answer.
+async fn prove(door: Door, host: String, mut decisions: Receiver<Decision>) {
+    loop {
+        // An accepted filter is handed to the workers a moment later, and denies everything until then.
+        let answered = timeout(PROBE_LASTS, filter_answers(door.address, &host)).await;
+        match answered {
+            Ok(Ok(Some(client))) => {
+                if timeout(PROBE_LASTS, told(&mut decisions, door, client)).await.is_ok() {
+                    return;
+                }
+            }
+            Ok(_) | Err(_) => sleep(PROBE_INTERVAL).await,
+        }
+    }
+}
+
+/// Waits until Envoy has told of a connection from this client.
+async fn told(decisions: &mut Receiver<Decision>, door: Door, client: SocketAddr) {
+    loop {
+        match decisions.recv().await {
+            Ok(decision) => {
+                let said = decision.client.as_deref().and_then(|client| client.parse().ok());
+                if decision.listener == door.listener && said == Some(client) {
+                    return;
+                }
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}
+
+/// Our end of the connection on which the filter answered.
+async fn filter_answers(listen: SocketAddr, host: &str) -> io::Result<Option<SocketAddr>> {
+    let mut connection = TcpStream::connect(loopback(listen)).await?;
+    let request = format!("GET http://{host}/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await?;
+    let head = read_head(&mut connection).await?;
+    let answers = head.contains("x-weir-decision: ") && !head.contains("x-weir-decision: policy_missing");
+    answers.then(|| connection.local_addr()).transpose()
+}
+
+/// Reads up to the end of the headers, not of the connection: Envoy leaves that open for another second.
+async fn read_head(connection: &mut TcpStream) -> io::Result<String> {
+    let (mut head, mut part) = (Vec::new(), [0; 1024]);
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < LONGEST_HEAD {
+        match connection.read(&mut part).await? {
+            0 => break,
+            count => head.extend_from_slice(&part[..count]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// Where a listener on all addresses can be reached from here.
+fn loopback(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

@@ -1,0 +1,140 @@
+//! Work that Envoy turned away because it was at a limit of its machine: said on stderr while it happens.
+
+use std::time::Duration;
+
+use crate::envoy::capacity::MORE_OPEN_FILES;
+use crate::local_gateway::envoy::admin::Admin;
+
+/// How often Envoy is asked. What it refused in between is one line.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// What Envoy has refused so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Refused {
+    /// Connections of clients beyond the limit.
+    connections: u64,
+    /// Connections of clients that came when the heap was near its limit.
+    connections_for_memory: u64,
+    /// Requests that came when the heap was near its limit.
+    requests: u64,
+    /// Streams that were ended because they held much memory.
+    streams: u64,
+    /// Connections to upstreams beyond the limit of a way out.
+    upstream_connections: u64,
+}
+
+/// The statistics that count, as they end.
+const CONNECTIONS: &str = "downstream_global_cx_overflow";
+const CONNECTIONS_FOR_MEMORY: &str = "downstream_cx_overload_reject";
+const REQUESTS: &str = "downstream_rq_overload_close";
+const STREAMS: &str = "reset_high_memory_stream.count";
+const UPSTREAM_CONNECTIONS: &str = "upstream_cx_overflow";
+
+impl Refused {
+    fn from_statistics(statistics: &[(String, u64)]) -> Self {
+        let all = |name: &str| {
+            let counted = statistics.iter().filter(|(found, _)| found.ends_with(name));
+            counted.map(|(_, count)| count).sum()
+        };
+        Self {
+            connections: all(CONNECTIONS),
+            connections_for_memory: all(CONNECTIONS_FOR_MEMORY),
+            requests: all(REQUESTS),
+            streams: all(STREAMS),
+            upstream_connections: all(UPSTREAM_CONNECTIONS),
+        }
+    }
+
+    /// A line and what to do about it, for each kind that grew since.
+    fn since(self, before: Self) -> Vec<(String, &'static str)> {
+        let memory =
+            "give Envoy more memory with `--envoy-memory`, or look for a client that reads no answers";
+        let kinds = [
+            (
+                self.connections,
+                before.connections,
+                "connections of clients closed: as many are open as may be",
+                MORE_OPEN_FILES,
+            ),
+            (
+                self.connections_for_memory,
+                before.connections_for_memory,
+                "connections of clients closed: Envoy is short of memory",
+                memory,
+            ),
+            (self.requests, before.requests, "requests refused: Envoy is short of memory", memory),
+            (
+                self.streams,
+                before.streams,
+                "requests ended that held much memory: Envoy is short of it",
+                memory,
+            ),
+            (
+                self.upstream_connections,
+                before.upstream_connections,
+                "times no connection to an upstream was free: as many are open as may be",
+                MORE_OPEN_FILES,
+            ),
+        ];
+        let grown = kinds.into_iter().filter(|(now, before, ..)| now > before);
+        grown.map(|(now, before, what, help)| (format!("{} {what}", now - before), help)).collect()
+    }
+}
+
+/// Says what Envoy refuses, for as long as it runs.
+pub(crate) async fn watch(admin: Admin) {
+    let mut before = Refused::default();
+    let mut interval = tokio::time::interval(INTERVAL);
+    loop {
+        interval.tick().await;
+        // An Envoy that gives no answer is somebody else's to tell.
+        let names = [CONNECTIONS, CONNECTIONS_FOR_MEMORY, REQUESTS, STREAMS, UPSTREAM_CONNECTIONS];
+        if let Ok(statistics) = admin.statistics(&names).await {
+            let refused = Refused::from_statistics(&statistics);
+            for (what, help) in refused.since(before) {
+                tracing::warn!(help, "{what}");
+            }
+            before = refused;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(statistics: &[(&str, u64)]) -> Refused {
+        let statistics: Vec<_> =
+            statistics.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        Refused::from_statistics(&statistics)
+    }
+
+    #[test]
+    fn what_listeners_and_clusters_count_is_added_up() {
+        let counted = refused(&[
+            ("listener.127.0.0.1_15001.downstream_global_cx_overflow", 3),
+            ("listener.127.0.0.1_15002.downstream_global_cx_overflow", 4),
+            ("http.explicit.downstream_rq_overload_close", 5),
+            ("envoy.overload_actions.reset_high_memory_stream.count", 6),
+            ("cluster.weir_https.upstream_cx_overflow", 7),
+            ("cluster.weir_https.upstream_cx_total", 8),
+        ]);
+        let expected = Refused {
+            connections: 7,
+            requests: 5,
+            streams: 6,
+            upstream_connections: 7,
+            ..Refused::default()
+        };
+        assert_eq!(counted, expected);
+    }
+
+    #[test]
+    fn only_what_grew_is_said() {
+        let before = Refused { connections: 3, requests: 5, ..Refused::default() };
+        assert_eq!(before.since(before), []);
+        let lines = Refused { connections: 10, ..before }.since(before);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].0.starts_with("7 connections of clients closed"), "{lines:?}");
+    }
+}
