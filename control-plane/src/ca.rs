@@ -5,8 +5,8 @@
 //! key never leaves this process. Envoy gets only leaf keys, each good for one name and a few hours.
 
 pub mod authority;
-mod brought;
 pub mod certificate;
+mod external;
 pub mod intermediate;
 pub mod leaf;
 pub mod leaves;
@@ -24,7 +24,7 @@ use weir_policy::Host;
 
 use crate::folder::state::{Lock, StateFolder, StateFolderError};
 use authority::Authority;
-pub use brought::CaFiles;
+pub use external::CaFiles;
 use intermediate::Intermediate;
 use leaf::Leaf;
 use name_constraints::NameConstraints;
@@ -163,7 +163,7 @@ pub enum CaError {
     },
     /// A file of an external CA is unusable.
     #[error("`{}`: {why}\nhelp: {help}", path.display())]
-    Brought {
+    External {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -182,8 +182,8 @@ pub enum CaError {
 }
 
 impl CaError {
-    fn brought(path: &Path, why: String, help: &str) -> Self {
-        Self::Brought { path: path.to_owned(), why, help: help.to_owned() }
+    fn external(path: &Path, why: String, help: &str) -> Self {
+        Self::External { path: path.to_owned(), why, help: help.to_owned() }
     }
 }
 
@@ -202,7 +202,7 @@ impl Ca {
     /// # Errors
     /// When other users may read the key, or when the files are not a CA that is valid at `now` and may sign an
     /// intermediate.
-    pub fn bring(files: CaFiles, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
+    pub fn open_external(files: CaFiles, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
         Self::new(Place::Files(files), lifetimes, now)
     }
 

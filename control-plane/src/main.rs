@@ -9,7 +9,7 @@ use weir::command::exit_code::ExitCode as Outcome;
 use weir::command::{ca, check, doctor, explain, redirect, run, test};
 use weir::output::report::visible;
 use weir::output::stream;
-use weir::process::tether;
+use weir::process::parent_death;
 
 /// An egress gateway built on Envoy: workloads reach only the hosts, methods and paths that a policy allows
 #[derive(Debug, Parser)]
@@ -38,7 +38,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    tether::run_if_asked();
+    parent_death::run_if_asked();
     let weir = match Weir::try_parse() {
         Ok(weir) => weir,
         Err(error) => {

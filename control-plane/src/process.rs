@@ -1,11 +1,11 @@
 //! Child processes that end when `weir` ends, however it ends.
 //!
 //! A child that outlived `weir` would keep a port, a proxy and its keys. An orderly end drops the handle, which ends
-//! the child. If `weir` is killed, the kernel ends the child, because each child is [tethered](tether) to its parent.
+//! the child. If `weir` is killed, the kernel ends the child, because each child is bound to its parent to its parent.
 
 pub mod listening;
+pub mod parent_death;
 pub mod program;
-pub mod tether;
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -17,12 +17,12 @@ use tokio::process::{Child, Command};
 
 /// A running child. Dropping it kills the child.
 #[derive(Debug)]
-pub struct Tethered {
+pub struct ChildProcess {
     child: Child,
 }
 
-impl Tethered {
-    /// Starts a command from [`tether::command`].
+impl ChildProcess {
+    /// Starts a command from [`parent_death::command`].
     ///
     /// The kernel treats the end of the *calling thread* as the parent's end. So the caller must be a thread that
     /// lives as long as the child may: the main thread or a runtime's worker, never `spawn_blocking`.

@@ -38,7 +38,7 @@ pub(super) enum Origin {
     /// Weir made the key and the certificate.
     Made { certificate: PathBuf, key: PathBuf },
     /// The operator supplied the key and the certificate.
-    Brought { certificate: PathBuf },
+    External { certificate: PathBuf },
 }
 
 /// A hash of the certificates that leaves carry above the intermediate. Two authorities with different hashes need
@@ -100,7 +100,7 @@ impl Authority {
     fn path(&self) -> &[CaCertificate] {
         match &self.origin {
             Origin::Made { .. } => &[],
-            Origin::Brought { .. } => &self.above,
+            Origin::External { .. } => &self.above,
         }
     }
 
@@ -138,7 +138,7 @@ impl Authority {
         if now > not_after {
             return Err(match self.origin.clone() {
                 Origin::Made { certificate, key } => CaError::Expired { path: certificate, key, not_after },
-                Origin::Brought { certificate } => CaError::brought(
+                Origin::External { certificate } => CaError::external(
                     &certificate,
                     format!("a certificate in it ended on {}", super::validity::date(not_after)),
                     "bring one that is valid",
@@ -146,7 +146,7 @@ impl Authority {
             });
         }
         if now < not_before {
-            let (Origin::Made { certificate, .. } | Origin::Brought { certificate }) = self.origin.clone();
+            let (Origin::Made { certificate, .. } | Origin::External { certificate }) = self.origin.clone();
             return Err(CaError::NotYetValid { path: certificate, not_before });
         }
         Ok(())

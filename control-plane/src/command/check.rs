@@ -9,7 +9,7 @@ use weir_policy::{Fault, Policy};
 
 use crate::command::exit_code::ExitCode;
 use crate::command::streams;
-use crate::input::loaded_policy::{self, Enforced, FaultyFile, Reading};
+use crate::input::loaded_policy::{self, FaultyFile, LoadOutcome, LoadedPolicy};
 use crate::input::policy_document::{PolicyDocument, PolicyDocumentError};
 use crate::output::inert_json;
 use crate::output::report::{self, Style};
@@ -47,7 +47,7 @@ fn check(
     let mut code = ExitCode::Ok;
     for path in &arguments.files {
         let file = PolicyDocument::read(path, input);
-        let outcome = file.as_ref().map(|file| (file, Reading::of(file).outcome));
+        let outcome = file.as_ref().map(|file| (file, LoadOutcome::new(file).outcome));
         if arguments.json {
             writeln!(out, "{}", inert_json::to_string(&object(path, &outcome))?)?;
         } else {
@@ -71,7 +71,7 @@ fn check(
     Ok(code)
 }
 
-fn size(enforced: &Enforced) -> String {
+fn size(enforced: &LoadedPolicy) -> String {
     let policy = &enforced.policy;
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let (rules, hosts) = (policy.rules().count(), hosts(policy));
@@ -83,13 +83,14 @@ fn hosts(policy: &Policy) -> usize {
     policy.hosts().chain(policy.passthrough_hosts()).count()
 }
 
-type Outcome<'a> = Result<(&'a PolicyDocument, Result<Enforced, Vec<FaultyFile>>), &'a PolicyDocumentError>;
+type Outcome<'a> =
+    Result<(&'a PolicyDocument, Result<LoadedPolicy, Vec<FaultyFile>>), &'a PolicyDocumentError>;
 
 fn object(path: &Path, outcome: &Outcome<'_>) -> serde_json::Value {
     let path = path.to_string_lossy();
     match outcome {
         Ok((_, Ok(enforced))) => {
-            let Enforced { policy, rego, .. } = enforced;
+            let LoadedPolicy { policy, rego, .. } = enforced;
             let mut object = json!({
                 "file": path,
                 "status": "ok",

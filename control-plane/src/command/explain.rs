@@ -10,7 +10,7 @@ use weir_rego::{Answer, EvaluationError, Program, Ruling};
 
 use crate::command::exit_code::ExitCode;
 use crate::command::streams;
-use crate::input::loaded_policy::{self, Enforced, Reading};
+use crate::input::loaded_policy::{self, LoadOutcome, LoadedPolicy};
 use crate::input::policy_document::PolicyDocument;
 use crate::output::inert_json;
 use crate::output::report::{Style, printable, sentence};
@@ -60,7 +60,7 @@ fn explain(
     style: Style,
 ) -> anyhow::Result<ExitCode> {
     let file = PolicyDocument::read(&arguments.policy, input)?;
-    let enforced = match Reading::to_decide(&file).outcome {
+    let enforced = match LoadOutcome::for_evaluation(&file).outcome {
         Ok(enforced) => enforced,
         Err(files) => {
             write!(err, "{}", loaded_policy::report(&files, style))?;
@@ -68,7 +68,7 @@ fn explain(
         }
     };
     let version = enforced.version();
-    let Enforced { policy, rego, .. } = enforced;
+    let LoadedPolicy { policy, rego, .. } = enforced;
     let program = rego.map(|rego| Program::load(&rego.plan)).transpose()?;
     let target = match Target::parse(&arguments.url) {
         Ok(target) => target,

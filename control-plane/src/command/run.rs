@@ -34,7 +34,7 @@ use crate::envoy::resources::timeouts::Timeouts;
 use crate::envoy::resources::{Gateway, RegoPolicy};
 use crate::envoy::version::EnvoyVersion;
 use crate::folder::runtime::RuntimeFolder;
-use crate::input::loaded_policy::Enforced;
+use crate::input::loaded_policy::LoadedPolicy;
 use crate::local_gateway::certificates::Certificates;
 use crate::local_gateway::credentials_file::CredentialsFile;
 use crate::local_gateway::environment::{Environment, Proxy, SystemRoots};
@@ -49,8 +49,8 @@ use crate::local_gateway::watched_files::{self, Change, Source};
 use crate::local_gateway::{refusals, settings};
 use crate::nodes::host_contexts::Limits;
 use crate::nodes::registry::Nodes;
-use crate::process::tether::{self, AtOurEnd};
-use crate::process::{Tethered, exit_code};
+use crate::process::parent_death::{self, ParentDeathSignal};
+use crate::process::{ChildProcess, exit_code};
 pub use arguments::Arguments;
 use missing_lines::MissingLines;
 use output::Output;
@@ -67,7 +67,7 @@ const ADMIN_SOCKET: &str = "admin.sock";
 /// # Errors
 /// Whatever keeps Envoy from serving the policy, said with what to do about it.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    // Children are tethered to the thread that starts them: this one, which lives as long as we do.
+    // Children are bound to the thread that starts them: this one, which lives as long as we do.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(serve(arguments))
 }
@@ -76,7 +76,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let arguments = arguments.with_absolute_paths();
     let (started, loading) = (Instant::now(), SystemTime::now());
     let modules = FilterModules::embedded()?;
-    let Some((policy_file, Enforced { policy, upstream_files, rego })) =
+    let Some((policy_file, LoadedPolicy { policy, upstream_files, rego })) =
         PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
     else {
         return Ok(ExitCode::Invalid);
@@ -220,7 +220,7 @@ fn warn_of_missing_security_fixes(control_plane: &ControlPlane) {
 fn apply(control_plane: &ControlPlane, modules: FilterModules, change: Change) {
     match change {
         Change::Policy(enforced) => {
-            let Enforced { policy, upstream_files, rego } = *enforced;
+            let LoadedPolicy { policy, upstream_files, rego } = *enforced;
             let rego = rego.as_ref().map(|rego| rego_policy(rego, modules));
             control_plane.replace_policy(policy.into(), upstream_files, rego);
         }
@@ -302,17 +302,17 @@ fn spawn(
     arguments: &[OsString],
     environment: &Environment,
     open_files: OpenFiles,
-) -> anyhow::Result<Tethered> {
+) -> anyhow::Result<ChildProcess> {
     settings::must_be_found(program)?;
     // The limit that the user had: programs that use select(2) fail with files beyond 1,023.
-    let mut command = tether::command(program, AtOurEnd::Terminate, open_files.soft);
+    let mut command = parent_death::command(program, ParentDeathSignal::Terminate, open_files.soft);
     command.args(arguments);
     command.envs(environment.iter());
-    Ok(Tethered::spawn(command)?)
+    Ok(ChildProcess::spawn(command)?)
 }
 
 /// Waits for the command, for ever if there is none.
-async fn ended(command: &mut Option<Tethered>) -> std::io::Result<ExitStatus> {
+async fn ended(command: &mut Option<ChildProcess>) -> std::io::Result<ExitStatus> {
     match command {
         Some(command) => command.wait().await,
         None => std::future::pending().await,

@@ -15,7 +15,7 @@ use weir_rego::{LoadError, Plan, Program};
 
 use crate::command::exit_code::ExitCode;
 use crate::command::streams;
-use crate::input::loaded_policy::{self, Enforced, Reading};
+use crate::input::loaded_policy::{self, LoadOutcome, LoadedPolicy};
 use crate::input::policy_document::PolicyDocument;
 use crate::output::inert_json;
 use crate::output::report::{self, Style, printable, sentence};
@@ -103,7 +103,7 @@ fn run_file(
 ) -> anyhow::Result<ExitCode> {
     let document = PolicyDocument::read(&file.with_file_name(POLICY), &mut io::empty())?;
     let written = PolicyDocument::read(file, &mut io::empty())?;
-    let compiled = Reading::to_decide(&document).outcome;
+    let compiled = LoadOutcome::for_evaluation(&document).outcome;
     let parsed = written.parse(cases::parse);
     if let Err(files) = &compiled {
         write!(err, "{}", loaded_policy::report(files, style))?;
@@ -111,7 +111,7 @@ fn run_file(
     if let Err(faults) = &parsed {
         write!(err, "{}", report::faults(written.name(), written.text(), faults, style))?;
     }
-    let (Ok(Enforced { policy, rego, .. }), Ok(cases)) = (compiled, parsed) else {
+    let (Ok(LoadedPolicy { policy, rego, .. }), Ok(cases)) = (compiled, parsed) else {
         return Ok(ExitCode::Invalid);
     };
     let engines = rego.map(|rego| Engines::load(&rego.plan)).transpose()?;

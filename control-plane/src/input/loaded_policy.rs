@@ -16,7 +16,7 @@ use crate::output::report::{self, Style};
 
 /// The content of a valid document.
 #[derive(Debug)]
-pub(crate) struct Enforced {
+pub(crate) struct LoadedPolicy {
     /// The document's rules.
     pub policy: Policy,
     /// The contents of the files that its upstreams name.
@@ -25,7 +25,7 @@ pub(crate) struct Enforced {
     pub rego: Option<Checked>,
 }
 
-impl Enforced {
+impl LoadedPolicy {
     /// The version of the rules and the Rego policy together. Decisions carry it.
     #[must_use]
     pub(crate) fn version(&self) -> PolicyVersion {
@@ -36,9 +36,9 @@ impl Enforced {
 
 /// A document with all files that it names, read once.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct LoadOutcome {
     /// The loaded policy, or the faults.
-    pub outcome: Result<Enforced, Vec<FaultyFile>>,
+    pub outcome: Result<LoadedPolicy, Vec<FaultyFile>>,
     /// The files of the Rego policy, including unreadable ones.
     pub rego_files: Vec<NamedFile>,
     /// The files that the upstreams name.
@@ -65,16 +65,16 @@ pub(crate) struct FaultyFile {
     pub faults: Faults,
 }
 
-impl Reading {
+impl LoadOutcome {
     /// Compiles the document, and reads and checks the files that it names, relative to its folder.
     #[must_use]
-    pub(crate) fn of(document: &PolicyDocument) -> Self {
+    pub(crate) fn new(document: &PolicyDocument) -> Self {
         Self::read(document, UpstreamFiles::read)
     }
 
     /// Loads a document for evaluation only. The files of its upstreams are not read, and need not exist.
     #[must_use]
-    pub(crate) fn to_decide(document: &PolicyDocument) -> Self {
+    pub(crate) fn for_evaluation(document: &PolicyDocument) -> Self {
         Self::read(document, |_, _| Ok(UpstreamFiles::unread()))
     }
 
@@ -108,7 +108,7 @@ impl Reading {
             (Some(Some(Ok(_))) | None, Ok(files)) => {
                 let rego = checked.and_then(|checked| checked?.ok());
                 let upstream_files = Arc::new(files);
-                reading.outcome = Ok(Enforced { policy, upstream_files, rego });
+                reading.outcome = Ok(LoadedPolicy { policy, upstream_files, rego });
                 return reading;
             }
         };

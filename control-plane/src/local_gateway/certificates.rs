@@ -40,7 +40,7 @@ impl Certificates {
         let (ca, kept, files): (Ca, Option<StateFolder>, Vec<PathBuf>) = match files {
             Some(files) => {
                 let watched = vec![files.certificate.clone(), files.key.clone()];
-                (Ca::bring(files, lifetimes, now)?, None, watched)
+                (Ca::open_external(files, lifetimes, now)?, None, watched)
             }
             None => {
                 let folder = StateFolder::open(&settings::state_path(state)?)?;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::process::tether::{self, AtOurEnd};
-use crate::process::{Tethered, program};
+use crate::process::parent_death::{self, ParentDeathSignal};
+use crate::process::{ChildProcess, program};
 
 /// Lines of Envoy's log that an error shows.
 const LOG_LINES: usize = 12;
@@ -63,7 +63,7 @@ pub struct LogFile {
 /// A running Envoy. It ends with this value, and with us.
 #[derive(Debug)]
 pub struct Envoy {
-    process: Tethered,
+    process: ChildProcess,
     binary: PathBuf,
     log: PathBuf,
 }
@@ -81,7 +81,7 @@ impl Envoy {
         log: LogFile,
     ) -> io::Result<Self> {
         let LogFile { file, path: log } = log;
-        let mut command = tether::command(binary, AtOurEnd::Kill, open_files);
+        let mut command = parent_death::command(binary, ParentDeathSignal::Kill, open_files);
         command
             .arg("-c")
             .arg(bootstrap)
@@ -97,7 +97,7 @@ impl Envoy {
             .stderr(file)
             // A terminal's Ctrl-C is for us: we end Envoy when the last decision is in.
             .process_group(0);
-        Ok(Self { process: Tethered::spawn(command)?, binary: binary.to_owned(), log })
+        Ok(Self { process: ChildProcess::spawn(command)?, binary: binary.to_owned(), log })
     }
 
     /// Waits until Envoy ends by itself, which it never should.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::watched_files::{Change, Reload, Source};
-use crate::input::loaded_policy::{self, Enforced, FaultyFile, NamedFile, Reading};
+use crate::input::loaded_policy::{self, FaultyFile, LoadOutcome, LoadedPolicy, NamedFile};
 use crate::input::policy_document::{PolicyDocument, PolicyDocumentError};
 use crate::input::upstream_files::UpstreamFiles;
 use crate::output::report::Style;
@@ -26,11 +26,11 @@ pub(crate) struct PolicyFile {
 
 impl PolicyFile {
     /// Reads and compiles the document. `None` for one with faults, which are reported on stderr.
-    pub(crate) fn open(path: &Path) -> Result<Option<(Self, Enforced)>, PolicyDocumentError> {
+    pub(crate) fn open(path: &Path) -> Result<Option<(Self, LoadedPolicy)>, PolicyDocumentError> {
         let document = PolicyDocument::read(path, &mut io::stdin().lock())?.with_absolute_folder();
-        let reading = Reading::of(&document);
+        let reading = LoadOutcome::new(&document);
         let named = named(&reading);
-        let Reading { outcome, rego_files, upstream_files: _ } = reading;
+        let LoadOutcome { outcome, rego_files, upstream_files: _ } = reading;
         let Some(enforced) = reported(outcome) else { return Ok(None) };
         let file = Self {
             path: path.to_owned(),
@@ -74,7 +74,7 @@ impl Source for PolicyFile {
                 return Reload::Done(None);
             }
         };
-        let reading = Reading::of(&document);
+        let reading = LoadOutcome::new(&document);
         let named = named(&reading);
         // The files that the upstreams of a faulty document name are not known: those of the last one stay watched.
         if !named.is_empty() || reading.outcome.is_ok() {
@@ -83,7 +83,7 @@ impl Source for PolicyFile {
         if !settled(&self.files()) {
             return Reload::Unsettled;
         }
-        let Reading { outcome, rego_files, upstream_files: _ } = reading;
+        let LoadOutcome { outcome, rego_files, upstream_files: _ } = reading;
         let same = document == self.document && rego_files == self.rego_files;
         (self.document, self.rego_files) = (document, rego_files);
         let enforced = reported(outcome);
@@ -101,12 +101,12 @@ impl Source for PolicyFile {
     }
 }
 
-fn named(reading: &Reading) -> Vec<PathBuf> {
+fn named(reading: &LoadOutcome) -> Vec<PathBuf> {
     let rego_files = reading.rego_files.iter().map(|file| &file.path);
     rego_files.chain(&reading.upstream_files).cloned().collect()
 }
 
-fn reported(outcome: Result<Enforced, Vec<FaultyFile>>) -> Option<Enforced> {
+fn reported(outcome: Result<LoadedPolicy, Vec<FaultyFile>>) -> Option<LoadedPolicy> {
     let report = |files: &Vec<FaultyFile>| {
         stream::stderr().write(loaded_policy::report(files, Style::of_stderr()));
     };

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::RunError;
-use crate::input::loaded_policy::Enforced;
+use crate::input::loaded_policy::LoadedPolicy;
 use crate::input::proxy_credentials::AcceptedCredentials;
 use events::{Event, Events};
 use group::Group;
@@ -34,7 +34,7 @@ const SLOW: Duration = Duration::from_secs(10);
 /// A change to put into force.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Policy(Box<Enforced>),
+    Policy(Box<LoadedPolicy>),
     UpstreamRoots(Arc<str>),
     ProxyCredentials(AcceptedCredentials),
     Authority,

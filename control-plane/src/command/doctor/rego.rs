@@ -4,7 +4,7 @@ use weir_policy::Policy;
 
 use super::finding::Finding;
 use crate::envoy::capabilities::LeafDelivery;
-use crate::input::loaded_policy::{self, FaultyFile, Reading};
+use crate::input::loaded_policy::{self, FaultyFile, LoadOutcome};
 use crate::input::policy_document::PolicyDocument;
 
 const ABOUT: &str = "Rego";
@@ -18,7 +18,7 @@ pub(super) fn examine(
     if !policy.needs_rego() {
         return Vec::new();
     }
-    let mut findings: Vec<_> = match Reading::to_decide(document).outcome {
+    let mut findings: Vec<_> = match LoadOutcome::for_evaluation(document).outcome {
         Ok(enforced) => {
             let said = |rego| Finding::ok(ABOUT, format!("checked; {}", loaded_policy::engine(rego)));
             enforced.rego.iter().map(said).collect()

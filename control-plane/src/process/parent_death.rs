@@ -7,7 +7,7 @@
 //! becomes PROGRAM.
 //!
 //! There are two limits. The kernel drops the request if PROGRAM is set-user-ID or has file capabilities, and the
-//! request does not cover the child's own children. Outside Linux there is no tether, and only the handle ends the
+//! request does not cover the child's own children. Outside Linux only the handle ends the
 //! child.
 
 use std::ffi::{OsStr, OsString};
@@ -17,32 +17,32 @@ use tokio::process::Command;
 
 /// The signal that the kernel sends to a child when `weir` ends without ending the child itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtOurEnd {
+pub enum ParentDeathSignal {
     /// SIGKILL, for Envoy. It has nothing to save, and must not keep listening with keys in its memory.
     Kill,
     /// SIGTERM, for the user's command. It may have work to save, and without `weir` it has no network access anyway.
     Terminate,
 }
 
-/// Creates a command that runs `program` tethered to this process, with this soft limit of open files. The caller
+/// Creates a command that runs `program` bound to this process, with this soft limit of open files. The caller
 /// adds arguments, environment and pipes as usual.
 #[cfg(target_os = "linux")]
-pub fn command(program: impl AsRef<OsStr>, at_our_end: AtOurEnd, open_files: u64) -> Command {
+pub fn command(program: impl AsRef<OsStr>, parent_death: ParentDeathSignal, open_files: u64) -> Command {
     // `/proc/self/exe` is the running program itself, even if its file has been replaced.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("weir").arg(ASK).arg(std::process::id().to_string());
-    command.arg(signal_name(at_our_end)).arg(open_files.to_string()).arg("--").arg(program);
+    command.arg(signal_name(parent_death)).arg(open_files.to_string()).arg("--").arg(program);
     command
 }
 
-/// Creates a command that runs `program`. On this system it is not tethered, and inherits this process's limit of
+/// Creates a command that runs `program`. This system has no parent-death signal. The program inherits this process's limit of
 /// open files.
 #[cfg(not(target_os = "linux"))]
-pub fn command(program: impl AsRef<OsStr>, _at_our_end: AtOurEnd, _open_files: u64) -> Command {
+pub fn command(program: impl AsRef<OsStr>, _at_our_end: ParentDeathSignal, _open_files: u64) -> Command {
     Command::new(program)
 }
 
-/// Becomes the tethered program if this process was started for that, else returns. `main` calls this first.
+/// Becomes the bound program if this process was started for that, else returns. `main` calls this first.
 pub fn run_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|first| first != ASK) {
@@ -62,10 +62,10 @@ const NOT_RUNNABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
 #[cfg(target_os = "linux")]
-fn signal_name(at_our_end: AtOurEnd) -> &'static str {
-    match at_our_end {
-        AtOurEnd::Kill => "kill",
-        AtOurEnd::Terminate => "terminate",
+fn signal_name(parent_death: ParentDeathSignal) -> &'static str {
+    match parent_death {
+        ParentDeathSignal::Kill => "kill",
+        ParentDeathSignal::Terminate => "terminate",
     }
 }
 
@@ -92,7 +92,7 @@ fn exec(arguments: &[OsString]) -> (i32, String) {
     };
     let program_name = program.to_string_lossy();
     if let Err(error) = set_parent_process_death_signal(Some(signal)) {
-        return (NOT_RUNNABLE, format!("cannot tether `{program_name}`: {error}"));
+        return (NOT_RUNNABLE, format!("cannot bind the life of `{program_name}`: {error}"));
     }
     // The check follows the request. Otherwise a parent that ended between them would go unnoticed.
     if getppid() != Some(parent) {

@@ -73,7 +73,7 @@ impl CaFiles {
         };
         above.pop();
         let roots = vec![TrustedRoot { until: root.validity().not_after, certificate: root }];
-        let origin = Origin::Brought { certificate: self.certificate.clone() };
+        let origin = Origin::External { certificate: self.certificate.clone() };
         let authority = Authority::new(certificate, key, above, roots, origin)
             .map_err(|cause| self.fault(cause.to_string(), "bring another CA"))?;
         authority.assert_valid(now)?;
@@ -96,7 +96,7 @@ impl CaFiles {
     }
 
     fn key(&self) -> Result<KeyPair, CaError> {
-        let fault = |why: String, help: &str| CaError::brought(&self.key, why, help);
+        let fault = |why: String, help: &str| CaError::external(&self.key, why, help);
         let io =
             |cause: std::io::Error| fault(cause.to_string(), "name a file with the CA's private key in PEM");
         let mut file = File::open(&self.key).map_err(io)?;
@@ -114,7 +114,7 @@ impl CaFiles {
     }
 
     fn fault(&self, why: impl Into<String>, help: &str) -> CaError {
-        CaError::brought(&self.certificate, why.into(), help)
+        CaError::external(&self.certificate, why.into(), help)
     }
 }
 
@@ -166,18 +166,18 @@ mod tests {
         made(parameters("Egress", BasicConstraints::Constrained(path)), Some(root))
     }
 
-    fn brought(folder: &tempfile::TempDir, chain: &[&Made], key: &str) -> Result<Ca, CaError> {
+    fn open(folder: &tempfile::TempDir, chain: &[&Made], key: &str) -> Result<Ca, CaError> {
         let files = CaFiles { certificate: folder.path().join("ca.pem"), key: folder.path().join("ca.key") };
         let pem: String = chain.iter().map(|made| made.pem.as_str()).collect();
         fs::write(&files.certificate, pem).unwrap();
         fs::write(&files.key, key).unwrap();
         fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();
-        Ca::bring(files, Lifetimes::default(), now())
+        Ca::open_external(files, Lifetimes::default(), now())
     }
 
     fn fault(chain: &[&Made], key: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let fault = brought(&folder, chain, key).unwrap_err().to_string();
+        let fault = open(&folder, chain, key).unwrap_err().to_string();
         assert!(fault.contains("\nhelp: "), "{fault}");
         fault
     }
@@ -187,7 +187,7 @@ mod tests {
         let (root, folder) = (root(), tempfile::tempdir().unwrap());
         let egress = below(&root, 1);
         for (chain, key) in [(vec![&root], &root), (vec![&egress, &root], &egress)] {
-            let ca = brought(&folder, &chain, &key.issuer.key().serialize_pem()).unwrap();
+            let ca = open(&folder, &chain, &key.issuer.key().serialize_pem()).unwrap();
             let leaf = ca.mint(&host("a.example"), now()).unwrap();
             verify_by(&root.der, &leaf, "a.example", now()).unwrap();
             assert_eq!(ca.authority().roots_pem(), root.pem.replace("\r\n", "\n"));
@@ -239,10 +239,10 @@ mod tests {
     fn a_key_that_others_can_read_is_refused() {
         let (root, folder) = (root(), tempfile::tempdir().unwrap());
         let key = root.issuer.key().serialize_pem();
-        brought(&folder, &[&root], &key).unwrap();
+        open(&folder, &[&root], &key).unwrap();
         let files = CaFiles { certificate: folder.path().join("ca.pem"), key: folder.path().join("ca.key") };
         fs::set_permissions(&files.key, fs::Permissions::from_mode(0o640)).unwrap();
-        let fault = Ca::bring(files, Lifetimes::default(), now()).unwrap_err().to_string();
+        let fault = Ca::open_external(files, Lifetimes::default(), now()).unwrap_err().to_string();
         assert!(fault.contains("is open to other users (mode 0640)"), "{fault}");
     }
 }

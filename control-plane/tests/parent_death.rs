@@ -1,6 +1,6 @@
-//! Tethered children, seen from outside: this program starts itself as a parent, kills it, and looks what is left.
+//! ChildProcess children, seen from outside: this program starts itself as a parent, kills it, and looks what is left.
 //!
-//! It has its own `main` because the tether runs the program it is in once more, and libtest's `main` would not
+//! It has its own `main` because the wrapper runs the program it is in once more, and libtest's `main` would not
 //! know what to do then.
 
 use std::io::{BufRead, BufReader, Read};
@@ -9,20 +9,20 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use weir::process::tether::{self, AtOurEnd};
-use weir::process::{Tethered, exit_code};
+use weir::process::parent_death::{self, ParentDeathSignal};
+use weir::process::{ChildProcess, exit_code};
 
 /// The soft limit of open files that each child gets.
 const OPEN_FILES: u64 = 200;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn main() {
-    tether::run_if_asked();
+    parent_death::run_if_asked();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
-        Some("parent-that-kills") => runtime.block_on(parent(AtOurEnd::Kill)),
-        Some("parent-that-terminates") => runtime.block_on(parent(AtOurEnd::Terminate)),
+        Some("parent-that-kills") => runtime.block_on(parent(ParentDeathSignal::Kill)),
+        Some("parent-that-terminates") => runtime.block_on(parent(ParentDeathSignal::Terminate)),
         _ => {
             if cfg!(target_os = "linux") {
                 a_child_ends_when_its_parent_is_killed("parent-that-kills");
@@ -41,10 +41,10 @@ fn main() {
 }
 
 /// Starts a child that holds our stdout open and says so, and waits for it.
-async fn parent(at_our_end: AtOurEnd) {
-    let mut command = tether::command("sh", at_our_end, OPEN_FILES);
+async fn parent(parent_death: ParentDeathSignal) {
+    let mut command = parent_death::command("sh", parent_death, OPEN_FILES);
     command.args(["-c", "echo ready; exec sleep 1000"]);
-    Tethered::spawn(command).unwrap().wait().await.unwrap();
+    ChildProcess::spawn(command).unwrap().wait().await.unwrap();
 }
 
 fn a_child_ends_when_its_parent_is_killed(parent: &str) {
@@ -74,41 +74,41 @@ fn nothing_runs_when_the_parent_has_already_gone() {
 
 async fn a_child_has_the_limit_of_open_files_that_it_was_given() {
     let hard = weir::envoy::capacity::open_files::OpenFiles::read().hard;
-    let mut command = tether::command("sh", AtOurEnd::Terminate, OPEN_FILES);
+    let mut command = parent_death::command("sh", ParentDeathSignal::Terminate, OPEN_FILES);
     let output = command.args(["-c", "ulimit -Sn; ulimit -Hn"]).output().await.unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{OPEN_FILES}\n{hard}\n"));
 }
 
 async fn the_exit_code_is_the_programs_own() {
     for (script, code) in [("exit 7", 7), ("kill -TERM $$", 143), ("true", 0)] {
-        let mut command = tether::command("sh", AtOurEnd::Terminate, OPEN_FILES);
+        let mut command = parent_death::command("sh", ParentDeathSignal::Terminate, OPEN_FILES);
         command.args(["-c", script]);
-        let status = Tethered::spawn(command).unwrap().wait().await.unwrap();
+        let status = ChildProcess::spawn(command).unwrap().wait().await.unwrap();
         assert_eq!(exit_code(status), code, "{script}");
     }
 }
 
 async fn a_program_that_is_not_there_is_127() {
     if cfg!(target_os = "linux") {
-        let mut command = tether::command("no-such-program", AtOurEnd::Terminate, OPEN_FILES);
+        let mut command = parent_death::command("no-such-program", ParentDeathSignal::Terminate, OPEN_FILES);
         command.stderr(Stdio::null());
-        let status = Tethered::spawn(command).unwrap().wait().await.unwrap();
+        let status = ChildProcess::spawn(command).unwrap().wait().await.unwrap();
         assert_eq!(exit_code(status), 127);
     }
 }
 
 async fn arguments_and_environment_arrive_byte_for_byte() {
     let odd = std::ffi::OsStr::from_bytes(b"a b\xFF'\"--");
-    let mut command = tether::command("sh", AtOurEnd::Terminate, OPEN_FILES);
+    let mut command = parent_death::command("sh", ParentDeathSignal::Terminate, OPEN_FILES);
     command.args(["-c", "printf '%s|%s' \"$1\" \"$ODD\"", "--"]).arg(odd).env("ODD", odd);
     let output = command.output().await.unwrap();
     assert_eq!(output.stdout, [odd.as_bytes(), b"|", odd.as_bytes()].concat());
 }
 
 async fn a_child_that_ignores_the_request_to_end_is_killed() {
-    let mut command = tether::command("sh", AtOurEnd::Kill, OPEN_FILES);
+    let mut command = parent_death::command("sh", ParentDeathSignal::Kill, OPEN_FILES);
     command.args(["-c", "trap '' TERM; echo ready; exec sleep 1000"]).stdout(Stdio::piped());
-    let mut child = Tethered::spawn(command).unwrap();
+    let mut child = ChildProcess::spawn(command).unwrap();
     let mut output = tokio::io::BufReader::new(child.child().stdout.take().unwrap());
     let mut line = String::new();
     tokio::io::AsyncBufReadExt::read_line(&mut output, &mut line).await.unwrap();
