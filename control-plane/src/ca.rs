@@ -11,6 +11,7 @@ pub mod intermediate;
 pub mod leaf;
 pub mod leaves;
 pub mod name_constraints;
+mod parameters;
 pub mod private_key;
 pub mod root;
 mod token_bucket;

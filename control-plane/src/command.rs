@@ -9,5 +9,6 @@ pub mod exit_code;
 pub mod explain;
 pub mod redirect;
 pub mod run;
+mod shared_arguments;
 mod streams;
 pub mod test;

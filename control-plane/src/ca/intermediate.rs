@@ -7,13 +7,13 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 
 use super::authority::{Authority, ChainIdentity};
+use super::parameters::parameters;
 use super::root::distinguished_name;
-use super::validity::{Validity, x509_time};
+use super::validity::Validity;
 use super::{CaError, cannot_sign};
 
 /// An intermediate CA certificate with its key.
@@ -32,16 +32,13 @@ impl Intermediate {
         let failed = || cannot_sign("an intermediate");
         authority.assert_valid(now)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed())?;
-        let mut parameters = CertificateParams::default();
+        let validity = Validity::new(now, lifetime, Some(authority.validity()));
+        let mut parameters = parameters(validity);
         parameters.distinguished_name =
             distinguished_name("Weir intermediate", &parameters.key_identifier(&key));
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        parameters.use_authority_key_identifier_extension = true;
-        let validity = Validity::new(now, lifetime, Some(authority.validity()));
-        parameters.not_before = x509_time(validity.not_before);
-        parameters.not_after = x509_time(validity.not_after);
         let chain =
             parameters.signed_by(&key, authority.issuer()).map_err(failed())?.pem() + &authority.chain_pem();
         let issuer = Issuer::new(parameters, key);

@@ -4,15 +4,16 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, SanType,
 };
 use weir_policy::Host;
 
 use super::authority::ChainIdentity;
 use super::intermediate::Intermediate;
+use super::parameters::parameters;
 use super::private_key::PrivateKey;
-use super::validity::{Validity, x509_time};
+use super::validity::Validity;
 use super::{CaError, cannot_sign};
 
 // RFC 5280, appendix A.1, bounds a common name (ub-common-name); a longer one makes the certificate malformed.
@@ -41,7 +42,8 @@ impl Leaf {
         let name = name.as_str();
         let failed = || cannot_sign(name);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed())?;
-        let mut parameters = CertificateParams::default();
+        let validity = Validity::new(now, lifetime, Some(intermediate.validity()));
+        let mut parameters = parameters(validity);
         parameters.subject_alt_names = vec![subject_alt_name(name).map_err(failed())?];
         parameters.distinguished_name = DistinguishedName::new();
         if name.len() <= LONGEST_COMMON_NAME {
@@ -50,10 +52,6 @@ impl Leaf {
         parameters.is_ca = IsCa::ExplicitNoCa;
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        parameters.use_authority_key_identifier_extension = true;
-        let validity = Validity::new(now, lifetime, Some(intermediate.validity()));
-        parameters.not_before = x509_time(validity.not_before);
-        parameters.not_after = x509_time(validity.not_after);
         // rcgen derives the default serial number from the fresh public key, 159 bits of a hash. It is as random as
         // the key.
         let certificate = parameters.signed_by(&key, intermediate.issuer()).map_err(failed())?;

@@ -14,8 +14,9 @@ use rcgen::{
 use super::authority::{Authority, Origin, TrustedRoot};
 use super::certificate::CaCertificate;
 use super::name_constraints::NameConstraints;
+use super::parameters::parameters;
 use super::private_key::PrivateKey;
-use super::validity::{Validity, x509_time};
+use super::validity::Validity;
 use super::{CaError, cannot_sign};
 use crate::folder::state::{Lock, StateFolder};
 
@@ -66,7 +67,7 @@ pub(super) fn rotate(
         let promised = old.roots().iter().skip(1).map(|root| root.until);
         let until = promised.fold(now + keep, SystemTime::max).min(old.validity().not_after);
         let validity = Validity { not_before: Validity::new(now, keep, None).not_before, not_after: until };
-        let cross = parameters(&new, constraints, validity)
+        let cross = root_parameters(&new, constraints, validity)
             .signed_by(&new, old.issuer())
             .map_err(cannot_sign("a cross certificate"))?;
         kept = old.certificate().pem() + &cross.pem() + &folder.read_public(OLD_FILE)?.unwrap_or_default();
@@ -101,7 +102,7 @@ fn make_certificate(
     constraints: &NameConstraints,
     now: SystemTime,
 ) -> Result<Authority, CaError> {
-    let parameters = parameters(&key, constraints, Validity::new(now, LIFETIME, None));
+    let parameters = root_parameters(&key, constraints, Validity::new(now, LIFETIME, None));
     let pem = parameters.self_signed(&key).map_err(cannot_sign("the root"))?.pem();
     folder.write_public(CERTIFICATE_FILE, pem.as_bytes())?;
     load(folder, &pem, key, now)
@@ -161,15 +162,12 @@ fn old_roots(folder: &StateFolder) -> Result<Vec<(CaCertificate, CaCertificate)>
 
 /// The parameters of a root certificate. The path length is unlimited, because all newer roots and the intermediate
 /// lie below a replaced root.
-fn parameters(key: &KeyPair, constraints: &NameConstraints, validity: Validity) -> CertificateParams {
-    let mut parameters = CertificateParams::default();
+fn root_parameters(key: &KeyPair, constraints: &NameConstraints, validity: Validity) -> CertificateParams {
+    let mut parameters = parameters(validity);
     parameters.distinguished_name = distinguished_name("Weir root", &parameters.key_identifier(key));
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     parameters.name_constraints = constraints.for_certificate();
-    parameters.use_authority_key_identifier_extension = true;
-    parameters.not_before = x509_time(validity.not_before);
-    parameters.not_after = x509_time(validity.not_after);
     parameters
 }
 

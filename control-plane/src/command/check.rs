@@ -31,10 +31,7 @@ pub struct Arguments {
 /// # Errors
 /// When stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (mut out, mut err) = (streams::stdout(), streams::stderr());
-    let code = check(arguments, &mut io::stdin().lock(), &mut out, &mut err, Style::of_stderr())?;
-    out.flush()?;
-    Ok(code)
+    streams::run(|out, err, style| check(arguments, &mut io::stdin().lock(), out, err, style))
 }
 
 fn check(
@@ -43,7 +40,7 @@ fn check(
     out: &mut dyn Write,
     err: &mut dyn Write,
     style: Style,
-) -> io::Result<ExitCode> {
+) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::Ok;
     for path in &arguments.files {
         let file = PolicyDocument::read(path, input);

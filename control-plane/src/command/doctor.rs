@@ -12,8 +12,6 @@ mod target;
 mod tls;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -25,9 +23,9 @@ use weir_policy::Policy;
 
 use crate::address::own::OwnAddresses;
 use crate::command::exit_code::ExitCode;
+use crate::command::shared_arguments::SharedArguments;
 use crate::command::streams;
 use crate::dns::name_servers::NameServers;
-use crate::envoy::capabilities::UpstreamTlsChoice;
 use crate::input::policy_document::PolicyDocument;
 use crate::local_gateway::environment::SystemRoots;
 use crate::output::inert_json;
@@ -44,24 +42,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// The arguments of `weir doctor`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The policy document (`-` is standard input)
-    #[arg(long, value_name = "FILE", default_value = "policy.yaml")]
-    policy: PathBuf,
-    /// The Envoy to look at [default: $WEIR_ENVOY, else `envoy` in PATH]
-    #[arg(long, value_name = "FILE")]
-    envoy: Option<PathBuf>,
-    /// Roots (PEM) to trust for upstreams, beside the system's
-    #[arg(long, value_name = "FILE")]
-    upstream_ca: Option<PathBuf>,
-    /// How upstream TLS sessions are kept apart, as for `weir run`
-    #[arg(long, value_name = "STRATEGY", value_enum, default_value_t)]
-    upstream_tls: UpstreamTlsChoice,
-    /// The DNS resolver for upstream names [default: the system's]
-    #[arg(long, value_name = "ADDR")]
-    dns: Option<SocketAddr>,
-    /// Where the CA is kept [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    shared: SharedArguments,
     /// Write a JSON object a finding and line to stdout
     #[arg(long)]
     json: bool,
@@ -73,7 +55,7 @@ pub struct Arguments {
 /// # Errors
 /// When the policy or the roots cannot be read, or stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let document = PolicyDocument::read(&arguments.policy, &mut io::stdin().lock())?;
+    let document = PolicyDocument::read(&arguments.shared.policy, &mut io::stdin().lock())?;
     let policy = match document.parse(weir_policy::compile) {
         Ok(policy) => Arc::new(policy),
         Err(faults) => {
@@ -105,24 +87,25 @@ async fn examine(
 ) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let targets = Targets::of(policy, document.folder());
-    let envoy = envoy::examine(arguments.envoy.as_deref(), arguments.upstream_tls, &targets).await;
+    let envoy =
+        envoy::examine(arguments.shared.envoy.as_deref(), arguments.shared.upstream_tls, &targets).await;
     findings.extend(envoy.findings);
     findings.extend(machine::examine());
     findings.extend(rego::examine(document, policy, envoy.leaf_delivery));
     let system = SystemRoots::load();
-    let authority = authority::examine(arguments.state.as_deref(), SystemTime::now());
+    let authority = authority::examine(arguments.shared.state.as_deref(), SystemTime::now());
     let system: Vec<&[u8]> = match &authority.authority {
         Some(authority) => system.others(authority).collect(),
         None => system.certificates.iter().map(Vec::as_slice).collect(),
     };
-    let roots = tls::Roots::new(&system, arguments.upstream_ca.as_deref())?;
+    let roots = tls::Roots::new(&system, arguments.shared.upstream_ca.as_deref())?;
     findings.extend(authority.findings);
     let own_addresses = OwnAddresses::read().await.unwrap_or_else(|error| {
         let help = "allow netlink sockets, so that names which lead to this machine are refused";
         findings.push(Finding::warning("own addresses", error.to_string(), help));
         OwnAddresses::default()
     });
-    let servers = NameServers::new(arguments.dns)?;
+    let servers = NameServers::new(arguments.shared.dns)?;
     let prober = Prober { policy: Arc::clone(policy), servers, own_addresses, roots };
     let (probes, unfinished) = probe_all(prober, targets.hosts).await;
     findings.extend(probes.iter().flat_map(|probe| probe.findings(SystemTime::now())));

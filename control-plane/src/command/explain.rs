@@ -46,10 +46,7 @@ fn header(text: &str) -> Result<(String, String), String> {
 /// # Errors
 /// When the policy cannot be read, or stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (mut out, mut err) = (streams::stdout(), streams::stderr());
-    let code = explain(arguments, &mut io::stdin().lock(), &mut out, &mut err, Style::of_stderr())?;
-    out.flush()?;
-    Ok(code)
+    streams::run(|out, err, style| explain(arguments, &mut io::stdin().lock(), out, err, style))
 }
 
 fn explain(

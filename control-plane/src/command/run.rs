@@ -77,21 +77,22 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (started, loading) = (Instant::now(), SystemTime::now());
     let modules = FilterModules::embedded()?;
     let Some((policy_file, LoadedPolicy { policy, upstream_files, rego })) =
-        PolicyFile::open(&arguments.policy).map_err(RunError::Policy)?
+        PolicyFile::open(&arguments.shared.policy).map_err(RunError::Policy)?
     else {
         return Ok(ExitCode::Invalid);
     };
     // Not before: until the policy is read, which may come from a person at a terminal, a signal ends the process.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let binary = settings::envoy_binary(arguments.envoy.as_deref())?;
+    let binary = settings::envoy_binary(arguments.shared.envoy.as_deref())?;
     let runtime = RuntimeFolder::new(|name| std::env::var_os(name))?;
     let files = arguments.ca_certificate.zip(arguments.ca_key);
     let files = files.map(|(certificate, key)| CaFiles { certificate, key });
     let lifetimes = Lifetimes { leaf: arguments.leaf_lifetime, ..Lifetimes::default() };
     let system = SystemRoots::load();
-    let certificates = Certificates::open(files, arguments.state.as_deref(), lifetimes, &runtime, system)?;
-    let upstream_roots = UpstreamRoots::open(&certificates, arguments.upstream_ca)?;
+    let certificates =
+        Certificates::open(files, arguments.shared.state.as_deref(), lifetimes, &runtime, system)?;
+    let upstream_roots = UpstreamRoots::open(&certificates, arguments.shared.upstream_ca)?;
     let credentials = arguments.proxy_credentials.as_deref().map(CredentialsFile::open).transpose()?;
     let listen = settings::listen(arguments.listen, !arguments.command.is_empty());
     let listening = Listening::reserve(listen, &arguments.transparent)?;
@@ -120,13 +121,13 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         upstream_roots: upstream_roots.pem(),
         resolver: Some(resolver.address()),
         own_addresses: own_addresses.borrow_and_update().clone(),
-        upstream_tls: arguments.upstream_tls,
+        upstream_tls: arguments.shared.upstream_tls,
         host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
         timeouts: Timeouts::DEFAULT,
         capacity,
     };
     let control_plane = Arc::new(ControlPlane::new(gateway, Arc::clone(&certificates.ca)));
-    resolve(resolver, &control_plane, own_addresses.clone(), NameServers::new(arguments.dns)?);
+    resolve(resolver, &control_plane, own_addresses.clone(), NameServers::new(arguments.shared.dns)?);
     guard(&control_plane, own_addresses);
     // Lines to paste end up in files; what a command is given, it has alone.
     let named = credentials.as_ref().filter(|_| !arguments.command.is_empty());
@@ -141,7 +142,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (mut envoy, probed) = loop {
         let mut envoy = start(&runtime, &binary, open_files)?;
         let log = envoy.log().to_owned();
-        let readiness = Readiness::new(&control_plane, &listening, arguments.upstream_tls, &envoy, &log);
+        let readiness =
+            Readiness::new(&control_plane, &listening, arguments.shared.upstream_tls, &envoy, &log);
         let lost = tokio::select! {
             outcome = tokio::time::timeout(READY_WITHIN, readiness.wait()) => match outcome {
                 Ok(outcome) => match outcome? {

@@ -2,6 +2,9 @@
 
 use std::io::{self, ErrorKind, StderrLock, StdoutLock, Write};
 
+use crate::command::exit_code::ExitCode;
+use crate::output::report::Style;
+
 /// Standard output. A reader that closes it has read enough (`weir explain … | head -1`): the rest is left out, and the
 /// command ends with the code that it would have had. Any other failure is one.
 pub(super) fn stdout() -> Stream<StdoutLock<'static>> {
@@ -11,6 +14,16 @@ pub(super) fn stdout() -> Stream<StdoutLock<'static>> {
 /// Standard error. What it does not take is lost, and there is no other place for it.
 pub(super) fn stderr() -> Stream<StderrLock<'static>> {
     Stream { to: io::stderr().lock(), closed: false, forgives: |_| true }
+}
+
+/// Runs a command that writes to standard output and standard error, and flushes what it wrote.
+pub(super) fn run(
+    command: impl FnOnce(&mut dyn Write, &mut dyn Write, Style) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let (mut out, mut err) = (stdout(), stderr());
+    let code = command(&mut out, &mut err, Style::of_stderr())?;
+    out.flush()?;
+    Ok(code)
 }
 
 pub(super) struct Stream<W> {

@@ -44,10 +44,7 @@ pub struct Arguments {
 /// # Errors
 /// When a file or folder cannot be read, or stdout does not take what is to be said.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (mut out, mut err) = (streams::stdout(), streams::stderr());
-    let code = test(arguments, &mut out, &mut err, Style::of_stderr())?;
-    out.flush()?;
-    Ok(code)
+    streams::run(|out, err, style| test(arguments, out, err, style))
 }
 
 fn test(

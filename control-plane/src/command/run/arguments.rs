@@ -5,20 +5,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::command::shared_arguments::SharedArguments;
 use crate::command::{byte_size, duration};
-use crate::envoy::capabilities::UpstreamTlsChoice;
 use crate::envoy::capacity::memory;
 use crate::nodes::host_contexts::Limits;
 
 /// The arguments of `weir run`, as typed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The policy document
-    #[arg(long, value_name = "FILE", default_value = "policy.yaml")]
-    pub(super) policy: PathBuf,
-    /// The Envoy to run [default: $WEIR_ENVOY, else `envoy` in PATH]
-    #[arg(long, value_name = "FILE")]
-    pub(super) envoy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) shared: SharedArguments,
     /// Where the proxy listens; port 0 takes a free one [default: 127.0.0.1:15001, with a CMD 127.0.0.1:0]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<SocketAddr>,
@@ -29,23 +25,11 @@ pub struct Arguments {
     /// Where redirected connections are taken; may be given twice, for IPv4 and IPv6 [default: nowhere]
     #[arg(long, value_name = "ADDR")]
     pub(super) transparent: Vec<SocketAddr>,
-    /// How hosts that share an address are kept apart
-    #[arg(long, value_name = "STRATEGY", value_enum, default_value_t)]
-    pub(super) upstream_tls: UpstreamTlsChoice,
     /// With `context_per_host`, the most hosts that have a context at a time
     #[arg(long, value_name = "COUNT", default_value_t = Limits::DEFAULT.most)]
     pub(super) host_contexts: usize,
-    /// Roots (PEM) to trust for upstreams, beside the system's
-    #[arg(long, value_name = "FILE")]
-    pub(super) upstream_ca: Option<PathBuf>,
-    /// The DNS resolver for upstream names [default: the system's]
-    #[arg(long, value_name = "ADDR")]
-    pub(super) dns: Option<SocketAddr>,
-    /// Where the CA is kept [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
-    #[arg(long, value_name = "DIR", conflicts_with = "ca_certificate")]
-    pub(super) state: Option<PathBuf>,
     /// A CA of your own in place of Weir's: its certificate, then those above it up to the root (PEM)
-    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    #[arg(long, value_name = "FILE", requires = "ca_key", conflicts_with = "state")]
     pub(super) ca_certificate: Option<PathBuf>,
     /// Its private key (PEM, PKCS #8), mode 0600
     #[arg(long, value_name = "FILE", requires = "ca_certificate")]
@@ -69,11 +53,11 @@ impl Arguments {
     /// its path, and a name from there would lead to the old files for ever.
     pub(super) fn with_absolute_paths(mut self) -> Self {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        if self.policy != Path::new("-") {
-            self.policy = absolute(self.policy);
+        if self.shared.policy != Path::new("-") {
+            self.shared.policy = absolute(self.shared.policy);
         }
-        let others =
-            [&mut self.proxy_credentials, &mut self.upstream_ca, &mut self.ca_certificate, &mut self.ca_key];
+        let upstream_ca = &mut self.shared.upstream_ca;
+        let others = [&mut self.proxy_credentials, upstream_ca, &mut self.ca_certificate, &mut self.ca_key];
         for path in others {
             *path = path.take().map(absolute);
         }
