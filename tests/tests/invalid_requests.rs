@@ -1,7 +1,7 @@
 //! What is no request, or none that is passed on: Envoy refuses it before the policy filter, and still the client reads
 //! why, and the decision log has a line.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use e2e::{
     Decision, EnvoyBinary, Front, Gateway, Head, Http2, Origin, ServerOptions, TlsRelay, UpstreamHosts, Wire,
 };
@@ -18,6 +18,20 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 2], Gateway)> {
     let origins = [Origin::start(&hosts, PLACES[0], answer)?, Origin::start(&hosts, PLACES[1], answer)?];
     let gateway = Origin::gateway(envoy, &hosts, &origins.each_ref())?;
     Ok((hosts, origins, gateway))
+}
+
+/// Sends one request over HTTP/2. Returns the content of the answer, and the decision of this number.
+fn refused_over_http2(
+    gateway: &Gateway,
+    wire: Wire,
+    fields: &[(&str, &[u8])],
+    number: usize,
+) -> Result<(Vec<u8>, Decision)> {
+    let mut http2 = Http2::open(wire)?;
+    http2.begin(fields)?;
+    let content = http2.read_content();
+    let decision = gateway.decisions(number)?.pop().context("no decision")?;
+    Ok((content, decision))
 }
 
 /// The bytes of each request that is refused, and the reason. `url` begins a target, `host` is the `Host` line.
@@ -170,11 +184,8 @@ fn requests_of_http_2_are_refused_alike(envoy: &EnvoyBinary) -> Result<()> {
         for (what, fields, reason, answered) in cases {
             let wire =
                 if scheme == b"http" { Wire::connect(gateway.address()?)? } else { relay.connect()? };
-            let mut http2 = Http2::open(wire)?;
-            http2.begin(&fields)?;
-            let content = http2.read_content();
             count += 1;
-            let decision = gateway.decisions(count)?.pop().expect("as many as were waited for");
+            let (content, decision) = refused_over_http2(&gateway, wire, &fields, count)?;
             assert_eq!((decision.effect.as_str(), decision.reason.as_str()), ("deny", reason), "{what}");
             assert_eq!(decision.status, if answered { status(reason) } else { 0 }, "{what}");
             if answered {
@@ -223,11 +234,8 @@ fn a_length_that_servers_may_read_in_two_ways_does_not_go_out_of_http_2(envoy: &
             fields.extend(lengths.iter().map(|length| ("content-length", *length)));
             let wire =
                 if scheme == b"http" { Wire::connect(gateway.address()?)? } else { relay.connect()? };
-            let mut http2 = Http2::open(wire)?;
-            http2.begin(&fields)?;
-            let content = http2.read_content();
             count += 1;
-            let decision = gateway.decisions(count)?.pop().expect("as many as were waited for");
+            let (content, decision) = refused_over_http2(&gateway, wire, &fields, count)?;
             let text = lengths.iter().map(|length| length.escape_ascii().to_string()).collect::<Vec<_>>();
             assert_eq!(
                 (decision.effect.as_str(), decision.reason.as_str()),
