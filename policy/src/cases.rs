@@ -20,15 +20,17 @@
 use core::fmt;
 use core::ops::Range;
 
-use crate::decision::{Decision, Effect};
+use crate::decision::Decision;
 use crate::document::fields::{Fields, Known, choice, choice_of_truth, list, mismatch, text};
 use crate::document::node::{Node, Value};
 use crate::document::yaml;
+use crate::effect::Effect;
 use crate::fault::{At, Collector, Faults};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::scheme::Scheme;
+use crate::source_lines::SourceLines;
 use crate::target::Target;
 use crate::tls::Tls;
 
@@ -87,15 +89,16 @@ pub fn parse(source: &str) -> Result<Vec<Case>, Faults> {
     let mut faults = Collector::default();
     let mut cases = Vec::new();
     if let Some(root) = yaml::read(source, &mut faults) {
+        let lines = SourceLines::new(source);
         root.inspect(&At::Root, &mut faults);
         for (index, node) in list(&root, &At::Root, &mut faults).unwrap_or_default().iter().enumerate() {
-            cases.extend(case(source, node, &At::Index(&At::Root, index), &mut faults));
+            cases.extend(case(&lines, node, &At::Index(&At::Root, index), &mut faults));
         }
     }
     faults.finish(source, cases)
 }
 
-fn case(source: &str, node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<Case> {
+fn case(lines: &SourceLines<'_>, node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<Case> {
     let fields = Fields::read(node, at, &CASE, faults)?;
     let request = fields.require("request", node, at, faults);
     let expect = fields.require("expect", node, at, faults);
@@ -114,10 +117,9 @@ fn case(source: &str, node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> O
         faults.report(url.span, &At::Key(&at_request, "url"), format!("`{}`: {error}", url.value), None);
         return None;
     }
-    let before = source.get(..node.span.start).unwrap_or_default();
     Some(Case {
         span: node.span.clone(),
-        line: before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1),
+        line: lines.line_column(node.span.start).line,
         method: method.value.into_owned(),
         url: url.value.into_owned(),
         sni: sni.map(|sni| sni.value.into_owned()),

@@ -7,13 +7,13 @@
 mod data_keys;
 pub(crate) mod fields;
 mod host;
-mod nearest;
 mod network;
 pub(crate) mod node;
 mod path;
 mod rego;
 mod rule;
 pub(crate) mod scalar;
+mod suggestion;
 mod upstream;
 pub(crate) mod yaml;
 
@@ -22,13 +22,14 @@ use std::collections::HashMap;
 
 use crate::fault::{At, Collector};
 use crate::mode::Mode;
-use crate::wire::writer::DraftHost;
+use crate::resolved_rule::ResolvedHost;
 use fields::{Fields, Known, choice, list};
 use host::Kinds;
 use node::{Node, Value};
 
 pub(crate) use data_keys::{AwsKeys, GithubKeys};
-pub use rego::{RegoFiles, Written};
+pub use node::Spanned;
+pub use rego::RegoFiles;
 pub(crate) use rule::RuleDocument;
 
 /// The content of a document, with every value canonical.
@@ -37,9 +38,9 @@ pub(crate) struct PolicyDocument<'s> {
     /// The mode of rules that set none.
     pub(crate) mode: Mode,
     /// Hosts that allow GET and HEAD.
-    pub(crate) allowed_domains: Vec<DraftHost<'s>>,
+    pub(crate) allowed_domains: Vec<ResolvedHost<'s>>,
     /// Hosts that allow any method.
-    pub(crate) unrestricted_domains: Vec<DraftHost<'s>>,
+    pub(crate) unrestricted_domains: Vec<ResolvedHost<'s>>,
     /// Read and write access to GitHub.
     pub(crate) github: GithubKeys<'s>,
     /// Access to AWS services.
@@ -111,7 +112,7 @@ fn mode(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Option<Mode> {
 }
 
 /// Reads the list of a data key: exact hosts. It may be empty, because that is the key's default.
-fn domains<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Vec<DraftHost<'s>> {
+fn domains<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Vec<ResolvedHost<'s>> {
     host::hosts(node, at, Kinds::Exact, faults).into_iter().map(|host| host.value).collect()
 }
 
@@ -131,5 +132,180 @@ fn refuse_duplicate_ids(rules: &[RuleDocument<'_>], at: &At<'_>, faults: &mut Co
         } else {
             seen.insert(&id.value, At::Index(at, rule.index).to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compile;
+
+    /// `line:column at: message` of each fault.
+    fn faults(source: &str) -> Vec<String> {
+        let faults = compile(source).expect_err("a faulty document");
+        assert_eq!(faults.omitted, 0);
+        faults
+            .list
+            .iter()
+            .map(|fault| format!("{}:{} {}: {}", fault.line, fault.column, fault.at, fault.message))
+            .collect()
+    }
+
+    #[test]
+    fn all_faults_come_at_once_with_their_places() {
+        let source = "\
+allowed_domain: [a.example]
+unrestricted_domains: [A.example, b.example, b.example, on, '*.c.example']
+github_allowed_repos: [app, o/r.git, o/r, o/r]
+aws_access_enabled: yes
+rules:
+  - id: one
+    effect: permit
+    hosts: [bücher.example, '127.1']
+    ports: ['443', 0, 70000, 0x1bb]
+    schemes: [ftp]
+    methods: [get, 'G T', CONNECT]
+    paths: [/a/../b, 'x?']
+    addresses: [10.0.0.1/8]
+    mode: reporting
+  - id: one
+    effect: allow
+  - id: rules of two
+    effect: deny
+    hosts: []
+    addresses: [127.0.0.1]
+";
+        let expected = [
+            "1:1 allowed_domain: the key `allowed_domain` is unknown here",
+            "2:24 unrestricted_domains[0]: `A.example` is not in canonical form, which is `a.example`",
+            "2:46 unrestricted_domains[2]: `b.example` is already listed, as `unrestricted_domains[1]`",
+            "2:57 unrestricted_domains[3]: this must be text, and it is a word that YAML readers take for a truth value or nothing",
+            "2:61 unrestricted_domains[4]: `*.c.example` is a pattern, and this key takes exact hosts",
+            "3:24 github_allowed_repos[0]: `app` is a repository without its owner",
+            "3:29 github_allowed_repos[1]: `o/r.git` ends in `.git`",
+            "3:43 github_allowed_repos[3]: `o/r` is already listed",
+            "4:21 aws_access_enabled: this must be `true` or `false`, and it is a word that YAML readers take for a truth value or nothing",
+            "7:13 rules[0].effect: `permit` is not known here",
+            "8:13 rules[0].hosts[0]: `bücher.example` is not in canonical form, which is `xn--bcher-kva.example`",
+            "8:29 rules[0].hosts[1]: `127.1` is not a host: the host ends in a number but is not an IPv4 address in four decimal octets",
+            "9:13 rules[0].ports[0]: this must be a number, and it is text",
+            "9:20 rules[0].ports[1]: `0` is not a port",
+            "9:23 rules[0].ports[2]: `70000` is not a port",
+            "9:30 rules[0].ports[3]: `0x1bb` is not a port",
+            "10:15 rules[0].schemes[0]: `ftp` is not known here",
+            "11:15 rules[0].methods[0]: `get` is not in canonical form, which is `GET`",
+            "11:20 rules[0].methods[1]: `G T` is not a method: a method is 1 to 32 letters, digits, `-`, `_`, `.` or `+`",
+            "11:27 rules[0].methods[2]: `CONNECT` is never a request of a rule",
+            "12:13 rules[0].paths[0]: `/a/../b` is not in canonical form, which is `/b`",
+            "12:22 rules[0].paths[1]: the path `x?` does not start with `/`",
+            "13:17 rules[0].addresses[0]: `10.0.0.1/8` is not in canonical form, which is `10.0.0.0/8`",
+            "14:11 rules[0].mode: `reporting` is not known here",
+            "15:5 rules[1]: an allow rule needs `hosts`",
+            "15:9 rules[1].id: the id `one` is taken by `rules[0]`",
+            "17:9 rules[2].id: `rules of two` is not an id",
+            "19:12 rules[2].hosts: the list is empty",
+            "20:16 rules[2].addresses: a deny rule has no `addresses`",
+        ];
+        assert_eq!(faults(source), expected);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_carried_out_is_a_fault() {
+        let source = "\
+rules:
+  - id: one
+    effect: deny
+    tls: passthrough
+    upstream: {host: a.example}
+  - id: two
+    effect: allow
+    hosts: [a.example, '192.0.2.1']
+    tls: passthrough
+    methods: [GET]
+    paths: [/]
+    schemes: [http, https]
+    upstream: {host: b.example, port: 8443, sni: b.example, sessions: none}
+  - id: three
+    effect: allow
+    hosts: [c.example]
+    tls: pass
+    upstream: {}
+  - id: four
+    effect: allow
+    hosts: [d.example]
+    schemes: [http]
+    upstream: {host: '*.e.example', port: 0, ca: roots.pem, tls: no}
+  - id: five
+    effect: allow
+    hosts: [e.example]
+    upstream:
+      sni: 192.0.2.1
+      names: [E.example, e.example, e.example, '[::1]', '*.e.example']
+      ca: ''
+      client_key: k.pem
+      sessions: fresh
+";
+        let expected = [
+            "4:10 rules[0].tls: a deny rule has no `tls`",
+            "5:15 rules[0].upstream: a deny rule has no `upstream`",
+            "8:24 rules[1].hosts[1]: a rule that passes TLS through has no address, as `192.0.2.1` is one",
+            "10:14 rules[1].methods: a rule that passes TLS through has no `methods`",
+            "11:12 rules[1].paths: a rule that passes TLS through has no `paths`",
+            "12:14 rules[1].schemes: a rule that passes TLS through is about https alone",
+            "13:50 rules[1].upstream.sni: this upstream has no `sni`",
+            "13:71 rules[1].upstream.sessions: this upstream has no `sessions`",
+            "17:10 rules[2].tls: `pass` is not known here",
+            "18:15 rules[2].upstream: the upstream is empty",
+            "23:22 rules[3].upstream.host: `*.e.example` is a pattern, and this is one host",
+            "23:43 rules[3].upstream.port: `0` is not a port",
+            "23:50 rules[3].upstream.ca: this upstream has no `ca`",
+            "23:61 rules[3].upstream.tls: the key `tls` is unknown here",
+            "28:12 rules[4].upstream.sni: `192.0.2.1` is an address, not a name",
+            "29:15 rules[4].upstream.names[0]: `E.example` is not in canonical form, which is `e.example`",
+            "29:37 rules[4].upstream.names[2]: this is already listed",
+            "29:48 rules[4].upstream.names[3]: `[::1]` is an address, not a name",
+            "29:57 rules[4].upstream.names[4]: `*.e.example` is a pattern, and this is one host",
+            "30:11 rules[4].upstream.ca: this is not the path of a file",
+            "31:19 rules[4].upstream.client_key: `client_key` without `client_certificate`",
+            "32:17 rules[4].upstream.sessions: `fresh` is not known here",
+        ];
+        assert_eq!(faults(source), expected);
+    }
+
+    #[test]
+    fn yaml_that_reads_two_ways_is_refused() {
+        for (source, expected) in [
+            ("rules: []\nrules: []", "2:1 rules: the key `rules` comes twice"),
+            ("rules: &a []", "1:11 rules: anchors are not allowed in a policy"),
+            ("rules: !x []", "1:11 rules: tags are not allowed in a policy"),
+            ("rules: []\n---\nrules: []", "2:1 : a second document starts here"),
+            ("", "1:1 : the document is empty"),
+            ("# nothing\n", "1:1 : the document is empty"),
+            ("{}", "1:1 : the document is empty"),
+            ("- a", "1:1 : this must be a mapping, and it is a list"),
+            ("rules:", "1:6 rules: this must be a list, and it is nothing"),
+            ("rules: a.example", "1:8 rules: this must be a list, and it is text"),
+            ("{[a]: b}", "1:2 : a key is text, and this is a list"),
+            ("allowed_domains: [443]", "1:19 allowed_domains[0]: this must be text, and it is a number"),
+        ] {
+            assert!(faults(source).iter().any(|fault| fault == expected), "{source}: {:?}", faults(source));
+        }
+        let star = faults("allowed_domains:\n  - *.example.com\n  - b.example");
+        assert_eq!(star, ["2:5 allowed_domains[0]: aliases are not allowed in a policy"]);
+        let aliased = faults("allowed_domains: &a [a.example]\nunrestricted_domains: *a");
+        assert_eq!(aliased.len(), 2, "{aliased:?}");
+        for broken in
+            ["rules: [", "rules: {]", "%YAML 1.2\n---\nrules: []", &"[".repeat(100_000), &"- ".repeat(1000)]
+        {
+            assert!(faults(broken).iter().any(|fault| fault.contains("this is not YAML")), "{broken:.20}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_faults_is_counted_and_not_kept() {
+        let hosts =
+            vec!["A.example"; 1].into_iter().chain((0..1000).map(|_| "*")).collect::<Vec<_>>().join("','");
+        let faults = compile(&format!("allowed_domains: ['{hosts}']")).expect_err("faults");
+        assert_eq!(faults.list.len(), crate::limits::FAULTS);
+        assert_eq!(faults.list.len() + faults.omitted, 1001);
     }
 }

@@ -4,6 +4,7 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::limits;
+use crate::source_lines::{LineColumn, SourceLines};
 
 /// One fault of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,21 @@ pub struct Fault {
     pub message: String,
     /// Advice to the author.
     pub help: Option<String>,
+}
+
+impl Fault {
+    /// Creates a fault at `span` of `source`. `at` is the path to the faulty node.
+    #[must_use]
+    pub fn new(
+        source: &str,
+        span: Range<usize>,
+        at: impl Into<String>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> Fault {
+        let found = Found { span, at: at.into(), message: message.into(), help };
+        found.locate(&SourceLines::new(source))
+    }
 }
 
 impl fmt::Display for Fault {
@@ -75,6 +91,14 @@ struct Found {
     help: Option<String>,
 }
 
+impl Found {
+    fn locate(self, lines: &SourceLines<'_>) -> Fault {
+        let Found { span, at, message, help } = self;
+        let LineColumn { line, column } = lines.line_column(span.start);
+        Fault { line, column, span, at, message, help }
+    }
+}
+
 impl Collector {
     pub(crate) fn report(
         &mut self,
@@ -99,8 +123,8 @@ impl Collector {
         if self.found.is_empty() {
             return Ok(value);
         }
-        let lines = Lines::of(source);
-        let mut list: Vec<Fault> = self.found.into_iter().map(|found| lines.locate(found)).collect();
+        let lines = SourceLines::new(source);
+        let mut list: Vec<Fault> = self.found.into_iter().map(|found| found.locate(&lines)).collect();
         list.sort_by_key(|fault| fault.span.start);
         Err(Faults { list, omitted: self.omitted })
     }
@@ -122,28 +146,5 @@ impl fmt::Display for At<'_> {
             At::Key(parent, key) => write!(f, "{parent}.{key}"),
             At::Index(parent, index) => write!(f, "{parent}[{index}]"),
         }
-    }
-}
-
-/// The start of each line of a source.
-struct Lines<'s> {
-    source: &'s str,
-    starts: Vec<usize>,
-}
-
-impl<'s> Lines<'s> {
-    fn of(source: &'s str) -> Lines<'s> {
-        let after_breaks = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let starts =
-            core::iter::once(0).chain(after_breaks.map(|(place, _)| place.saturating_add(1))).collect();
-        Lines { source, starts }
-    }
-
-    fn locate(&self, found: Found) -> Fault {
-        let Found { span, at, message, help } = found;
-        let line = self.starts.partition_point(|start| *start <= span.start);
-        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or(0);
-        let before = self.source.get(start..span.start).unwrap_or_default();
-        Fault { line, column: before.chars().count().saturating_add(1), span, at, message, help }
     }
 }

@@ -94,6 +94,7 @@ mod compile;
 mod decision;
 #[cfg(feature = "compile")]
 mod document;
+mod effect;
 #[cfg(feature = "compile")]
 mod fault;
 #[cfg(feature = "compile")]
@@ -112,8 +113,12 @@ mod path;
 mod policy;
 mod reason;
 mod request;
+#[cfg(feature = "compile")]
+mod resolved_rule;
 mod rule;
 mod scheme;
+mod sessions;
+mod source_lines;
 mod target;
 mod tls;
 mod upstream;
@@ -123,9 +128,10 @@ pub use address_set::AddressSet;
 pub use authority::Authority;
 #[cfg(feature = "compile")]
 pub use compile::{Compiled, compile, compile_document};
-pub use decision::{Decision, Effect};
+pub use decision::Decision;
 #[cfg(feature = "compile")]
-pub use document::{RegoFiles, Written};
+pub use document::{RegoFiles, Spanned};
+pub use effect::Effect;
 #[cfg(feature = "compile")]
 pub use fault::{Fault, Faults};
 #[cfg(feature = "compile")]
@@ -140,7 +146,9 @@ pub use reason::Reason;
 pub use request::{Connection, Request, Tunnel};
 pub use rule::Rule;
 pub use scheme::Scheme;
+pub use sessions::Sessions;
+pub use source_lines::{LineColumn, SourceLines};
 pub use target::{InvalidTarget, Target};
 pub use tls::Tls;
-pub use upstream::{Sessions, Upstream};
+pub use upstream::Upstream;
 pub use wire::InvalidPolicyBytes;

@@ -4,7 +4,8 @@ use core::fmt;
 
 use crate::address_set::AddressSet;
 use crate::authority::Authority;
-use crate::decision::{Decision, Effect};
+use crate::decision::Decision;
+use crate::effect::Effect;
 use crate::host::Host;
 use crate::host_pattern::HostPattern;
 use crate::mode::Mode;
@@ -254,7 +255,7 @@ impl Policy {
 
     /// All rules, in order.
     pub fn rules(&self) -> impl Iterator<Item = crate::Rule<'_>> {
-        (0..self.image.rules()).map(|index| crate::Rule::new(self, index))
+        (0..self.image.rules()).map(|index| crate::Rule::new(&self.image, index))
     }
 
     /// All rules for a host, in order, without duplicates.
@@ -264,7 +265,7 @@ impl Policy {
         candidates::for_each(&self.image, host, |index| {
             indices.insert(index);
         });
-        indices.into_iter().map(|index| crate::Rule::new(self, index)).collect()
+        indices.into_iter().map(|index| crate::Rule::new(&self.image, index)).collect()
     }
 
     /// The mode for requests that no rule names.

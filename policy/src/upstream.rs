@@ -6,41 +6,8 @@ use core::fmt;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::host::Host;
+use crate::sessions::Sessions;
 use crate::wire::{Image, UpstreamRecord};
-
-/// Whether Envoy resumes TLS sessions with an upstream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sessions {
-    /// Sessions are resumed as far as Envoy can do so safely.
-    #[default]
-    Resume,
-    /// Sessions are never resumed: every handshake is a full one.
-    None,
-}
-
-impl Sessions {
-    pub(crate) const ALL: [Sessions; 2] = [Sessions::Resume, Sessions::None];
-
-    /// The name in a document: `resume` or `none`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Sessions::Resume => "resume",
-            Sessions::None => "none",
-        }
-    }
-
-    pub(crate) fn from_byte(byte: u8) -> Option<Sessions> {
-        Sessions::ALL.into_iter().find(|sessions| sessions.byte() == byte)
-    }
-
-    pub(crate) fn byte(self) -> u8 {
-        match self {
-            Sessions::Resume => 0,
-            Sessions::None => 1,
-        }
-    }
-}
 
 /// A distinct `upstream` of a policy. A key that it leaves out keeps the default of a request without `upstream`.
 #[derive(Clone, Copy)]

@@ -1,5 +1,7 @@
 //! Converts the engine's errors to faults. The engine writes the place into its message.
 
+use weir_policy::{LineColumn, SourceLines};
+
 use crate::fault::{Fault, Place};
 
 /// Parses a fault from `\n--> name:line:column\n…\nerror: message`.
@@ -28,10 +30,7 @@ pub(crate) fn fault(error: &impl ToString, module: usize, text: &str) -> Fault {
 /// at the end of a line is in column 0 of the next line.
 fn spot(module: usize, text: &str, line: usize, column: usize) -> Place {
     let (line, column) = (line.max(1), column.max(1));
-    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let rest = text.get(start..).unwrap_or_default();
-    let offset = rest.char_indices().nth(column.saturating_sub(1)).map_or(0, |(offset, _)| offset);
-    let at = start + offset;
+    let at = SourceLines::new(text).offset(LineColumn { line, column });
     let end = text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |c| at + c.len_utf8());
     Place { module, span: at..end, line, column }
 }

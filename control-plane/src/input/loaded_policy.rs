@@ -1,12 +1,13 @@
 //! The loaded policy: a document's rules with the Rego policy and the files that it names.
 
 use std::io::Read;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use weir_policy::{Compiled, Fault, Faults, FileFault, Policy, PolicyVersion, RegoFiles, Written};
+use weir_policy::{
+    Compiled, Fault, Faults, FileFault, LineColumn, Policy, PolicyVersion, RegoFiles, SourceLines, Spanned,
+};
 use weir_rego::{Bundle, Checked, Module};
 
 use crate::input::policy_document::PolicyDocument;
@@ -157,13 +158,13 @@ impl Sources<'_> {
             Ok(data) => data,
             Err(faulty) => return Some(Err(vec![faulty])),
         };
-        let query = rego.query.as_ref().map_or(weir_rego::DEFAULT_QUERY, |query| &query.text);
+        let query = rego.query.as_ref().map_or(weir_rego::DEFAULT_QUERY, |query| &query.value);
         let bundle = Bundle { modules, data, query: query.to_owned() };
         Some(weir_rego::check(&bundle).map_err(|faults| self.by_file(&bundle, rego, faults)))
     }
 
-    fn read(&mut self, name: &Written) -> Option<Module> {
-        let path = self.document.folder().join(&name.text);
+    fn read(&mut self, name: &Spanned<String>) -> Option<Module> {
+        let path = self.document.folder().join(&name.value);
         let read = read_text(&path);
         self.files.push(NamedFile { path: path.clone(), text: read.as_ref().ok().cloned() });
         match read {
@@ -171,7 +172,7 @@ impl Sources<'_> {
             Err(error) => {
                 let message = format!("cannot read `{}`: {error}", path.display());
                 let help = "names of files are relative to the document's folder".to_owned();
-                let fault = fault(self.document.text(), name.span.clone(), "rego", message, Some(help));
+                let fault = Fault::new(self.document.text(), name.span.clone(), "rego", message, Some(help));
                 self.faults.push(fault);
                 None
             }
@@ -192,7 +193,7 @@ impl Sources<'_> {
                 (_, _) => {
                     let span =
                         rego.query.as_ref().or(rego.policy.first()).map_or(0..0, |name| name.span.clone());
-                    own.push(fault(self.document.text(), span, "rego", message, help));
+                    own.push(Fault::new(self.document.text(), span, "rego", message, help));
                 }
             }
         }
@@ -217,11 +218,9 @@ fn read_text(path: &Path) -> std::io::Result<String> {
 fn merged(files: &[Module]) -> Result<String, FaultyFile> {
     let mut all = Map::new();
     for Module { name, text } in files {
-        let wrong = |line: usize, column: usize, message: String| {
-            let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-            let at = text.len().min(start + column.saturating_sub(1));
-            let help = Some("write a JSON object: its keys are what stands below `data`".to_owned());
-            let fault = Fault { span: at..at, line, column, at: String::new(), message, help };
+        let wrong = |at: usize, message: String| {
+            let help = Some("write a JSON object: its keys are the names below `data`".to_owned());
+            let fault = Fault::new(text, at..at, "", message, help);
             FaultyFile {
                 name: name.clone(),
                 text: text.clone(),
@@ -232,28 +231,21 @@ fn merged(files: &[Module]) -> Result<String, FaultyFile> {
             Ok(Value::Object(object)) => {
                 for (key, value) in object {
                     if all.insert(key.clone(), value).is_some() {
-                        return Err(wrong(1, 1, format!("`{key}` is in another file as well")));
+                        return Err(wrong(0, format!("`{key}` is in another file as well")));
                     }
                 }
             }
-            Ok(_) => return Err(wrong(1, 1, "the data is not an object".to_owned())),
+            Ok(_) => return Err(wrong(0, "the data is not an object".to_owned())),
             Err(error) => {
-                return Err(wrong(error.line(), error.column(), format!("this is not JSON: {error}")));
+                return Err(wrong(offset(text, &error), format!("this is not JSON: {error}")));
             }
         }
     }
     Ok(Value::Object(all).to_string())
 }
 
-fn fault(text: &str, span: Range<usize>, at: &str, message: String, help: Option<String>) -> Fault {
-    let before = text.get(..span.start).unwrap_or_default();
-    let last = before.rsplit('\n').next().unwrap_or_default();
-    Fault {
-        line: before.matches('\n').count() + 1,
-        column: last.chars().count() + 1,
-        span,
-        at: at.to_owned(),
-        message,
-        help,
-    }
+/// Returns the place of a JSON error, in bytes of the text. `serde_json` counts columns in bytes.
+fn offset(text: &str, error: &serde_json::Error) -> usize {
+    let line = SourceLines::new(text).offset(LineColumn { line: error.line(), column: 1 });
+    text.floor_char_boundary(line + error.column().saturating_sub(1))
 }

@@ -98,15 +98,8 @@ impl PolicyDocument {
 
     fn not_text(&self) -> Faults {
         let end = self.text.len();
-        let last = self.text.rsplit('\n').next().unwrap_or_default();
-        let fault = Fault {
-            span: end..end,
-            line: self.text.matches('\n').count() + 1,
-            column: last.chars().count() + 1,
-            at: String::new(),
-            message: "the document is not UTF-8 from here on".to_owned(),
-            help: Some("save it as UTF-8".to_owned()),
-        };
+        let help = Some("save it as UTF-8".to_owned());
+        let fault = Fault::new(&self.text, end..end, "", "the document is not UTF-8 from here on", help);
         Faults { list: vec![fault], omitted: 0 }
     }
 }

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{allow_https, exact};
+use super::allow_rule::{allow_https, exact};
 use crate::document::AwsKeys;
 use crate::path::pattern::PatternKind;
-use crate::wire::writer::Draft;
+use crate::resolved_rule::ResolvedRule;
 
 /// The regions whose endpoints are below `amazonaws.com`: those of the partitions `aws` and `aws-us-gov` in botocore's
-/// `partitions.json`. Listed and not matched, because below `SERVICE.amazonaws.com` and beside it stand names that
-/// customers choose, such as buckets. A newer region is a rule of its own.
+/// `partitions.json`. They are listed rather than matched by a pattern, because customers choose other names below and
+/// beside `SERVICE.amazonaws.com`, such as those of buckets. A newer region needs a rule of its own.
 const REGIONS: [&str; 36] = [
     "af-south-1",
     "ap-east-1",
@@ -50,19 +50,19 @@ const REGIONS: [&str; 36] = [
     "us-west-2",
 ];
 
-/// Any method over https to `SERVICE.amazonaws.com` and `SERVICE.REGION.amazonaws.com`. Of S3 the path `/` alone: the first
-/// segment of any other path is a bucket, anybody's.
-pub(super) fn rules<'s>(keys: AwsKeys<'s>) -> impl Iterator<Item = Draft<'s>> {
+/// The rules for any method over https to `SERVICE.amazonaws.com` and `SERVICE.REGION.amazonaws.com`. For S3 they cover
+/// only the path `/`, because the first segment of any other path is a bucket, which may belong to anybody.
+pub(super) fn rules<'s>(keys: AwsKeys<'s>) -> impl Iterator<Item = ResolvedRule<'s>> {
     let AwsKeys { access_enabled, allowed_services } = keys;
     let listed = allowed_services.into_iter().filter(|_| access_enabled);
     let (storage, others): (Vec<_>, Vec<_>) = listed.partition(|service| names_buckets_in_paths(service));
     let root = BTreeSet::from([("/".to_owned(), PatternKind::default())]);
     let others = rule("aws_allowed_services", &others);
-    let storage = rule("aws_allowed_services/s3", &storage).map(|rule| Draft { paths: root, ..rule });
+    let storage = rule("aws_allowed_services/s3", &storage).map(|rule| ResolvedRule { paths: root, ..rule });
     others.into_iter().chain(storage)
 }
 
-fn rule<'s>(id: &'static str, services: &[Cow<'s, str>]) -> Option<Draft<'s>> {
+fn rule<'s>(id: &'static str, services: &[Cow<'s, str>]) -> Option<ResolvedRule<'s>> {
     let hosts = services.iter().flat_map(|service| {
         let regional = REGIONS.iter().map(move |region| format!("{service}.{region}.amazonaws.com"));
         core::iter::once(format!("{service}.amazonaws.com")).chain(regional)
@@ -70,7 +70,7 @@ fn rule<'s>(id: &'static str, services: &[Cow<'s, str>]) -> Option<Draft<'s>> {
     (!services.is_empty()).then(|| allow_https(id, hosts.map(exact).collect(), BTreeSet::new()))
 }
 
-/// S3 under any of its names: `s3`, `s3-fips`, `s3.dualstack`, `s3-eu-west-1`, `s3express-control`.
+/// Returns whether a service is S3, under any of its names: `s3`, `s3-fips`, `s3.dualstack`, `s3-eu-west-1`, `s3express-control`.
 fn names_buckets_in_paths(service: &str) -> bool {
     service.split('.').any(|label| label.starts_with("s3"))
 }

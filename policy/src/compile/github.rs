@@ -3,23 +3,23 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{allow_https, exact, words};
+use super::allow_rule::{self, allow_https, exact};
 use crate::document::GithubKeys;
 use crate::git::GitScope;
 use crate::path::pattern::{Case, PatternKind};
+use crate::resolved_rule::{ResolvedHost, ResolvedRule};
 use crate::scheme::Scheme;
-use crate::wire::writer::{Draft, DraftHost};
 
-/// GitHub takes the names of owners and repositories in any case.
+/// GitHub accepts the names of owners and repositories in any case.
 const EXACT: PatternKind = PatternKind { prefix: false, parameters: false, case: Case::Ascii };
 const PREFIX: PatternKind = PatternKind { prefix: true, ..EXACT };
 const PARAMETERS: PatternKind = PatternKind { parameters: true, ..EXACT };
 
-/// GitHub's documented REST hosts for writing: the API, and the one that takes the assets of releases.
+/// GitHub's documented REST hosts for writes: the API, and the host for uploads of release assets.
 const REST: [&str; 2] = ["api.github.com", "uploads.github.com"];
 const WRITES: [&str; 4] = ["DELETE", "PATCH", "POST", "PUT"];
 
-pub(super) fn rules<'s>(keys: GithubKeys<'s>) -> Vec<Draft<'s>> {
+pub(super) fn rules<'s>(keys: GithubKeys<'s>) -> Vec<ResolvedRule<'s>> {
     let GithubKeys { read_access_enabled, allowed_repos, allowed_users } = keys;
     let mut rules = Vec::new();
     if read_access_enabled {
@@ -28,33 +28,38 @@ pub(super) fn rules<'s>(keys: GithubKeys<'s>) -> Vec<Draft<'s>> {
     if !allowed_repos.is_empty() {
         let rest = allowed_repos.iter().flat_map(|repo| at_and_below(format!("/repos/{repo}")));
         let api = writing("github_allowed_repos", &REST, &WRITES);
-        rules.push(Draft { paths: rest.collect(), git: GitScope::InPlace, ..api });
+        rules.push(ResolvedRule { paths: rest.collect(), git: GitScope::InPlace, ..api });
         let push = allowed_repos.iter().flat_map(|repo| {
             ["/info/refs", "/git-receive-pack", ".git/info/refs", ".git/git-receive-pack"]
                 .map(|end| (format!("/{repo}{end}"), EXACT))
         });
         let github = writing("github_allowed_repos/git-push", &["github.com"], &["GET", "POST"]);
-        rules.push(Draft { paths: push.collect(), git: GitScope::Write, ..github });
+        rules.push(ResolvedRule { paths: push.collect(), git: GitScope::Write, ..github });
     }
     if !allowed_users.is_empty() {
         let rest = allowed_users.iter().flat_map(|user| at_and_below(format!("/users/{user}")));
-        rules.push(Draft { paths: rest.collect(), ..writing("github_allowed_users", &REST, &WRITES) });
+        rules.push(ResolvedRule { paths: rest.collect(), ..writing("github_allowed_users", &REST, &WRITES) });
     }
     rules
 }
 
-fn reading<'s>() -> [Draft<'s>; 3] {
-    let read =
-        |id, hosts| Draft { schemes: BTreeSet::from(Scheme::ALL), ..writing(id, hosts, &["GET", "HEAD"]) };
+fn reading<'s>() -> [ResolvedRule<'s>; 3] {
+    let read = |id, hosts| ResolvedRule {
+        schemes: BTreeSet::from(Scheme::ALL),
+        ..writing(id, hosts, &["GET", "HEAD"])
+    };
     let mut content = read("github_read_access_enabled", &["api.github.com", "codeload.github.com"]);
-    let below = DraftHost { name: Cow::Borrowed("githubusercontent.com"), below: true };
+    let below = ResolvedHost { name: Cow::Borrowed("githubusercontent.com"), below: true };
     content.hosts.iter_mut().for_each(|hosts| hosts.push(below.clone()));
-    // A read although it is a POST.
+    // A fetch is a POST, and still only reads.
     let fetch = writing("github_read_access_enabled/git-fetch", &["github.com"], &["POST"]);
     [
         content,
-        Draft { git: GitScope::NoWrite, ..read("github_read_access_enabled/github.com", &["github.com"]) },
-        Draft {
+        ResolvedRule {
+            git: GitScope::NoWrite,
+            ..read("github_read_access_enabled/github.com", &["github.com"])
+        },
+        ResolvedRule {
             paths: BTreeSet::from([("/{owner}/{repository}/git-upload-pack".to_owned(), PARAMETERS)]),
             ..fetch
         },
@@ -65,9 +70,9 @@ fn at_and_below(path: String) -> [(String, PatternKind); 2] {
     [(format!("{path}/"), PREFIX), (path, EXACT)]
 }
 
-/// A rule over https with these methods to these hosts.
-fn writing<'s>(id: &'static str, hosts: &[&'static str], methods: &[&'static str]) -> Draft<'s> {
-    allow_https(id, hosts.iter().map(|host| exact(*host)).collect(), words(methods))
+/// An allow rule over https for these methods and hosts.
+fn writing<'s>(id: &'static str, hosts: &[&'static str], methods: &[&'static str]) -> ResolvedRule<'s> {
+    allow_https(id, hosts.iter().map(|host| exact(*host)).collect(), allow_rule::methods(methods))
 }
 
 #[cfg(test)]

@@ -1,92 +1,92 @@
-//! Which rules may cover another one, found by the rarest thing that the other one names.
+//! An index of the rules, to find the rules that may cover another one.
 //!
-//! A rule that covers another names each host, path, port and method of it, in some way. So whoever looks for such rules
-//! looks through those alone that name the rarest of them, and many rules for one host, one path or one port cost little.
-//! [`Work`] counts what is looked at and bounds it where every single thing is named by many rules.
+//! A rule that covers another one covers each of its hosts, paths, ports and methods. So the search visits only the rules
+//! that cover the rarest of these values, and many rules for one host, path or port cost little. [`Work`] bounds the
+//! search where many rules cover every single value.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::shadow::{Pattern, above, pattern};
+use super::coverage::{HostKey, covering_keys, host_key};
 use crate::path::pattern::{PatternKind, folded};
+use crate::resolved_rule::{ResolvedHost, ResolvedPorts, ResolvedRule};
 use crate::scheme::Scheme;
 use crate::tls::Tls;
-use crate::wire::writer::{Draft, DraftHost, DraftPorts};
 
-/// Steps that are taken for one document. What is left then is not looked at.
+/// The number of steps for one document. The search examines nothing after them.
 const STEPS: usize = 2_000_000;
 
-/// How much was looked at.
+/// The steps that a search has taken.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) steps: usize,
 }
 
 impl Work {
-    /// Counts steps; false when there were too many.
+    /// Counts steps. Returns false if there were too many.
     pub(super) fn take(&mut self, steps: usize) -> bool {
         self.steps = self.steps.saturating_add(steps);
         self.steps <= STEPS
     }
 }
 
-/// Something that a rule names. Texts of paths are hashes: two of the same hash only cost a look.
+/// A value of a rule. A hash stands for the text of a path: two texts with equal hashes only cost a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key<'d> {
+enum Key<'r> {
     EveryHost,
-    Host(Pattern<'d>),
+    Host(HostKey<'r>),
     EveryPath,
     ExactPath(u64),
-    /// Everything below.
+    /// Everything below a path.
     Prefix(u64),
-    /// A pattern with `{…}`, under its rarest segment that is none.
+    /// A pattern with `{…}`, indexed by its rarest literal segment.
     Segment(u64),
-    /// A pattern of `{…}` alone.
+    /// A pattern without literal segments.
     NoSegment,
     EveryPort,
     DefaultPort,
     Port(u16),
     EveryMethod,
-    Method(&'d str),
+    Method(&'r str),
 }
 
-/// The rules under each thing that they name.
-pub(super) struct Index<'d> {
-    rules: HashMap<Key<'d>, Vec<usize>>,
+/// The rules, indexed by each of their values.
+pub(super) struct Index<'r> {
+    rules: HashMap<Key<'r>, Vec<usize>>,
 }
 
-impl<'d> Index<'d> {
-    pub(super) fn new(drafts: &'d [Draft<'d>]) -> Index<'d> {
+impl<'r> Index<'r> {
+    pub(super) fn new(document: &'r [ResolvedRule<'r>]) -> Index<'r> {
         let mut frequency: HashMap<u64, usize> = HashMap::new();
-        for (text, kind) in drafts.iter().flat_map(|draft| &draft.paths).filter(|(_, kind)| kind.parameters) {
+        for (text, kind) in document.iter().flat_map(|rule| &rule.paths).filter(|(_, kind)| kind.parameters) {
             for segment in literals(text, *kind) {
                 let count = frequency.entry(segment).or_default();
                 *count = count.saturating_add(1);
             }
         }
-        let mut rules: HashMap<Key<'d>, Vec<usize>> = HashMap::new();
-        for (index, draft) in drafts.iter().enumerate() {
-            for key in keys(draft, &frequency) {
-                let under = rules.entry(key).or_default();
-                if under.last() != Some(&index) {
-                    under.push(index);
+        let mut rules: HashMap<Key<'r>, Vec<usize>> = HashMap::new();
+        for (position, rule) in document.iter().enumerate() {
+            for key in keys(rule, &frequency) {
+                let indexed = rules.entry(key).or_default();
+                if indexed.last() != Some(&position) {
+                    indexed.push(position);
                 }
             }
         }
         Index { rules }
     }
 
-    /// The first rule of the document that covers a draft on these hosts, where none is every host. Asks `covers` about
-    /// those that may, and finds nothing when it is too much work to say.
+    /// Returns the first rule in the document's order that covers a rule on these hosts. The host `None` means every host.
+    /// `covers` compares each candidate. The result is `None` if the search takes too much work.
     pub(super) fn first<'q>(
         &self,
-        mut hosts: impl Iterator<Item = Option<&'q DraftHost<'q>>>,
-        draft: &'q Draft<'_>,
+        mut hosts: impl Iterator<Item = Option<&'q ResolvedHost<'q>>>,
+        rule: &'q ResolvedRule<'_>,
         work: &mut Work,
         mut covers: impl FnMut(usize, &mut Work) -> bool,
     ) -> Option<usize>
     where
-        'd: 'q,
+        'r: 'q,
     {
         let mut rarest: Option<(usize, Vec<Key<'_>>)> = None;
         let mut consider = |keys: Vec<Key<'q>>| {
@@ -98,23 +98,23 @@ impl<'d> Index<'d> {
             known
         };
         let mut known = hosts.all(|host| consider(host_keys(host)));
-        for keys in port_keys(draft) {
+        for keys in port_keys(rule) {
             known &= consider(keys);
         }
-        // What is passed through is denied by rules about any path and method.
-        if draft.tls == Tls::Intercept {
-            match draft.methods.is_empty() {
+        // A deny rule for a passed-through connection denies it whatever its methods and paths.
+        if rule.tls == Tls::Intercept {
+            match rule.methods.is_empty() {
                 true => known &= consider(vec![Key::EveryMethod]),
                 false => {
-                    for method in &draft.methods {
+                    for method in &rule.methods {
                         known &= consider(vec![Key::EveryMethod, Key::Method(method)]);
                     }
                 }
             }
-            match draft.paths.is_empty() {
+            match rule.paths.is_empty() {
                 true => known &= consider(vec![Key::EveryPath]),
                 false => {
-                    for (text, kind) in &draft.paths {
+                    for (text, kind) in &rule.paths {
                         known &= consider(path_keys(text, *kind));
                     }
                 }
@@ -122,16 +122,16 @@ impl<'d> Index<'d> {
         }
         let (_, keys) = rarest.filter(|_| known)?;
         let mut lists: Vec<&[usize]> = keys.iter().filter_map(|key| self.get(key)).collect();
-        while let Some(rule) = lists.iter().filter_map(|list| list.first()).min().copied() {
+        while let Some(position) = lists.iter().filter_map(|list| list.first()).min().copied() {
             if !work.take(1) {
                 return None;
             }
-            if covers(rule, work) {
-                return Some(rule);
+            if covers(position, work) {
+                return Some(position);
             }
             for list in &mut lists {
                 if let [first, rest @ ..] = list
-                    && *first == rule
+                    && *first == position
                 {
                     *list = rest;
                 }
@@ -142,33 +142,33 @@ impl<'d> Index<'d> {
 
     fn get<'x, 'q: 'x>(&'x self, key: &Key<'q>) -> Option<&'x [usize]>
     where
-        'd: 'q,
+        'r: 'q,
     {
         let rules: &HashMap<Key<'q>, Vec<usize>> = &self.rules;
         rules.get(key).map(Vec::as_slice)
     }
 }
 
-/// What a rule is found under.
-fn keys<'d>(draft: &'d Draft<'d>, frequency: &HashMap<u64, usize>) -> Vec<Key<'d>> {
+/// Returns the keys under which a rule is indexed.
+fn keys<'r>(rule: &'r ResolvedRule<'r>, frequency: &HashMap<u64, usize>) -> Vec<Key<'r>> {
     let mut keys = Vec::new();
-    match &draft.hosts {
+    match &rule.hosts {
         None => keys.push(Key::EveryHost),
-        Some(hosts) => keys.extend(hosts.iter().map(|host| Key::Host(pattern(host)))),
+        Some(hosts) => keys.extend(hosts.iter().map(|host| Key::Host(host_key(host)))),
     }
-    match &draft.ports {
-        DraftPorts::Any => keys.push(Key::EveryPort),
-        DraftPorts::Default => keys.push(Key::DefaultPort),
-        DraftPorts::Listed(ports) => keys.extend(ports.iter().map(|port| Key::Port(*port))),
+    match &rule.ports {
+        ResolvedPorts::Any => keys.push(Key::EveryPort),
+        ResolvedPorts::Default => keys.push(Key::DefaultPort),
+        ResolvedPorts::Listed(ports) => keys.extend(ports.iter().map(|port| Key::Port(*port))),
     }
-    match draft.methods.is_empty() {
+    match rule.methods.is_empty() {
         true => keys.push(Key::EveryMethod),
-        false => keys.extend(draft.methods.iter().map(|method| Key::Method(method))),
+        false => keys.extend(rule.methods.iter().map(|method| Key::Method(method))),
     }
-    if draft.paths.is_empty() {
+    if rule.paths.is_empty() {
         keys.push(Key::EveryPath);
     }
-    for (text, kind) in &draft.paths {
+    for (text, kind) in &rule.paths {
         keys.push(match (kind.parameters, kind.prefix) {
             (true, _) => literals(text, *kind)
                 .min_by_key(|segment| frequency.get(segment).copied().unwrap_or_default())
@@ -180,12 +180,12 @@ fn keys<'d>(draft: &'d Draft<'d>, frequency: &HashMap<u64, usize>) -> Vec<Key<'d
     keys
 }
 
-/// What a rule that names everything of a host is found under.
-fn host_keys<'q>(host: Option<&'q DraftHost<'q>>) -> Vec<Key<'q>> {
-    core::iter::once(Key::EveryHost).chain(host.into_iter().flat_map(above).map(Key::Host)).collect()
+/// Returns the keys of rules that may cover a host.
+fn host_keys<'q>(host: Option<&'q ResolvedHost<'q>>) -> Vec<Key<'q>> {
+    core::iter::once(Key::EveryHost).chain(host.into_iter().flat_map(covering_keys).map(Key::Host)).collect()
 }
 
-/// What a rule that names everything of a path is found under.
+/// Returns the keys of rules that may cover a path.
 fn path_keys<'q>(text: &str, kind: PatternKind) -> Vec<Key<'q>> {
     let mut keys = vec![Key::EveryPath, Key::NoSegment, Key::Prefix(0)];
     keys.extend(literals(text, kind).map(Key::Segment));
@@ -202,32 +202,32 @@ fn path_keys<'q>(text: &str, kind: PatternKind) -> Vec<Key<'q>> {
     keys
 }
 
-/// What a rule that names everything of a port is found under, for each port of a rule.
-fn port_keys<'q>(draft: &Draft<'_>) -> Vec<Vec<Key<'q>>> {
+/// Returns, for each port of a rule, the keys of rules that may cover that port.
+fn port_keys<'q>(rule: &ResolvedRule<'_>) -> Vec<Vec<Key<'q>>> {
     let of = |port: u16| {
         let default = Scheme::ALL.into_iter().any(|scheme| scheme.default_port() == port);
         [Key::EveryPort, Key::Port(port)].into_iter().chain(default.then_some(Key::DefaultPort)).collect()
     };
-    match &draft.ports {
-        DraftPorts::Any => vec![vec![Key::EveryPort]],
-        DraftPorts::Default => draft.schemes.iter().map(|scheme| of(scheme.default_port())).collect(),
-        DraftPorts::Listed(ports) => ports.iter().map(|port| of(*port)).collect(),
+    match &rule.ports {
+        ResolvedPorts::Any => vec![vec![Key::EveryPort]],
+        ResolvedPorts::Default => rule.schemes.iter().map(|scheme| of(scheme.default_port())).collect(),
+        ResolvedPorts::Listed(ports) => ports.iter().map(|port| of(*port)).collect(),
     }
 }
 
-/// The segments of a pattern, without the last one of a prefix, which stands for any rest.
+/// Returns the segments of a pattern. The last segment of a prefix stands for any rest, and is left out.
 fn segments(text: &str, kind: PatternKind) -> impl Iterator<Item = &str> {
     let text = if kind.prefix { text.strip_suffix('/').unwrap_or(text) } else { text };
     text.split('/').skip(1)
 }
 
-/// A hash of each segment that is not `{…}`, and of its place.
+/// Hashes each literal segment with its position.
 fn literals(text: &str, kind: PatternKind) -> impl Iterator<Item = u64> {
     let places = (1u64..).zip(segments(text, kind));
     places.filter(|(_, segment)| !segment.starts_with('{')).map(|(place, segment)| extend(place, segment))
 }
 
-/// The hash of a text with one segment more; letters of both cases are the same, as they are in some pattern.
+/// Extends the hash of a path by one segment. Both cases of a letter give equal hashes, because some patterns ignore case.
 fn extend(hash: u64, segment: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     hash.hash(&mut hasher);

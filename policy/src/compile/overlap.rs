@@ -1,45 +1,46 @@
-//! Hosts whose connections one rule passes through, while another judges the requests inside.
+//! Finds hosts whose connections one rule passes through, and whose requests another rule judges.
 
 use std::collections::{HashMap, HashSet};
 
-use super::shadow::{above, pattern};
-use crate::decision::Effect;
+use super::coverage::{covering_keys, host_key};
+use crate::effect::Effect;
+use crate::resolved_rule::{ResolvedHost, ResolvedRule};
 use crate::scheme::Scheme;
 use crate::tls::Tls;
-use crate::wire::writer::{Draft, DraftHost};
 
-/// A host that two rules claim in two ways; positions among the drafts.
+/// A host that one rule passes through and another intercepts. Rules are named by their position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Overlap<'d> {
+pub(crate) struct Overlap<'r> {
     pub(crate) passes: usize,
-    pub(crate) opens: usize,
-    pub(crate) host: &'d DraftHost<'d>,
+    pub(crate) intercepts: usize,
+    pub(crate) host: &'r ResolvedHost<'r>,
 }
 
-/// Finds the hosts, one of each two rules, whose requests would never be seen: what passes through a host passes through
-/// what is below it too. A narrower pattern that passes through is cut out of a wider one that opens, and that is meant.
-pub(crate) fn find<'d>(drafts: &'d [Draft<'d>]) -> Vec<Overlap<'d>> {
+/// Finds the overlapping hosts, one for each pair of rules. A passthrough pattern may not cover an intercepted one, whose
+/// requests would then never be judged. The reverse is no fault: a narrower passthrough pattern is an exception from a
+/// wider intercepted one.
+pub(crate) fn find<'r>(rules: &'r [ResolvedRule<'r>]) -> Vec<Overlap<'r>> {
     let mut passing = HashMap::new();
-    for (index, draft) in drafts.iter().enumerate().filter(|(_, draft)| draft.tls == Tls::Passthrough) {
-        for host in draft.hosts.iter().flatten() {
-            passing.entry(pattern(host)).or_insert(index);
+    for (position, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.tls == Tls::Passthrough) {
+        for host in rule.hosts.iter().flatten() {
+            passing.entry(host_key(host)).or_insert(position);
         }
     }
-    let mut overlaps: Vec<Overlap<'d>> = Vec::new();
+    let mut overlaps: Vec<Overlap<'r>> = Vec::new();
     let mut found = HashSet::new();
     if passing.is_empty() {
         return overlaps;
     }
-    let opening = drafts.iter().enumerate().filter(|(_, draft)| {
-        draft.effect == Effect::Allow && draft.tls == Tls::Intercept && draft.schemes.contains(&Scheme::Https)
+    let intercepting = rules.iter().enumerate().filter(|(_, rule)| {
+        rule.effect == Effect::Allow && rule.tls == Tls::Intercept && rule.schemes.contains(&Scheme::Https)
     });
-    for (opens, draft) in opening {
-        for host in draft.hosts.iter().flatten() {
-            let Some(passes) = above(host).find_map(|pattern| passing.get(&pattern).copied()) else {
+    for (intercepts, rule) in intercepting {
+        for host in rule.hosts.iter().flatten() {
+            let Some(passes) = covering_keys(host).find_map(|key| passing.get(&key).copied()) else {
                 continue;
             };
-            if found.insert((passes, opens)) {
-                overlaps.push(Overlap { passes, opens, host });
+            if found.insert((passes, intercepts)) {
+                overlaps.push(Overlap { passes, intercepts, host });
             }
         }
     }

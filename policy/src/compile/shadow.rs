@@ -1,172 +1,52 @@
-//! Rules that can never decide, because others decide all that they are about: one of them, or several together
-//! ([`together`]).
-//!
-//! Sound and not complete: a rule that is reported never decides.
+//! Finds rules that can never decide, because one other rule covers them, or several together do ([`joint_shadow`]).
 
 use std::collections::{HashMap, HashSet};
 
+use super::coverage::{HostKey, Shadow, covers, covers_hosts, host_key, hosts, precedes};
 use super::index::{Index, Work};
-use super::together;
-use crate::decision::Effect;
-use crate::git::GitScope;
-use crate::host::Host;
-use crate::mode::Mode;
-use crate::path::pattern::PatternKind;
-use crate::scheme::Scheme;
-use crate::tls::Tls;
-use crate::wire::writer::{Draft, DraftHost, DraftPorts};
+use super::joint_shadow;
+use crate::resolved_rule::ResolvedRule;
 
-/// A rule that never decides, and those that do in its place; positions among the drafts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shadow {
-    pub(crate) rule: usize,
-    /// One at least, in the order of the document.
-    pub(crate) by: Vec<usize>,
+/// Finds the covered rules from position `first` on, in the order of the document.
+pub(crate) fn find(rules: &[ResolvedRule<'_>], first: usize) -> Vec<Shadow> {
+    find_within(rules, first, &mut Work::default())
 }
 
-/// A host pattern, to look up by.
-pub(super) type Pattern<'d> = (&'d str, bool);
-
-/// Finds, of the rules from `first` on, those that others cover; in the order of the document.
-pub(crate) fn find(drafts: &[Draft<'_>], first: usize) -> Vec<Shadow> {
-    find_within(drafts, first, &mut Work::default())
-}
-
-fn find_within(drafts: &[Draft<'_>], first: usize, work: &mut Work) -> Vec<Shadow> {
-    let index = Index::new(drafts);
-    let mut found = by_one(drafts, first, &index, work);
-    let alone: HashSet<usize> = found.iter().map(|shadow| shadow.rule).collect();
-    let others = (first..drafts.len()).filter(|rule| !alone.contains(rule));
-    found.extend(together::find(drafts, others, &index, work));
+fn find_within(rules: &[ResolvedRule<'_>], first: usize, work: &mut Work) -> Vec<Shadow> {
+    let index = Index::new(rules);
+    let mut found = by_one(rules, first, &index, work);
+    let covered: HashSet<usize> = found.iter().map(|shadow| shadow.rule).collect();
+    let others = (first..rules.len()).filter(|position| !covered.contains(position));
+    found.extend(joint_shadow::find(rules, others, &index, work));
     found.sort_by_key(|shadow| shadow.rule);
     found
 }
 
-fn by_one(drafts: &[Draft<'_>], first: usize, index: &Index<'_>, work: &mut Work) -> Vec<Shadow> {
-    let mut sets: HashMap<usize, HashSet<Pattern<'_>>> = HashMap::new();
-    let mut shadow = |rule: usize, draft: &Draft<'_>| {
-        let by = index.first(hosts(draft), draft, work, |by, work| {
-            let Some(other) = drafts.get(by).filter(|_| by != rule) else { return false };
-            if !precedes(other, draft, by < rule) || !work.take(other.paths.len()) || !covers(other, draft) {
+fn by_one(rules: &[ResolvedRule<'_>], first: usize, index: &Index<'_>, work: &mut Work) -> Vec<Shadow> {
+    let mut keys: HashMap<usize, HashSet<HostKey<'_>>> = HashMap::new();
+    let mut shadow = |position: usize, rule: &ResolvedRule<'_>| {
+        let by = index.first(hosts(rule), rule, work, |by, work| {
+            let Some(other) = rules.get(by).filter(|_| by != position) else { return false };
+            if !precedes(other, rule, by < position) || !work.take(other.paths.len()) || !covers(other, rule)
+            {
                 return false;
             }
-            let named = || other.hosts.iter().flatten().map(pattern).collect();
-            work.take(draft.hosts.as_ref().map_or(1, Vec::len))
-                && covers_hosts(other, draft, sets.entry(by).or_insert_with(named))
+            let listed = || other.hosts.iter().flatten().map(host_key).collect();
+            work.take(rule.hosts.as_ref().map_or(1, Vec::len))
+                && covers_hosts(other, rule, keys.entry(by).or_insert_with(listed))
         })?;
-        Some(Shadow { rule, by: vec![by] })
+        Some(Shadow { rule: position, by: vec![by] })
     };
-    drafts.iter().enumerate().skip(first).filter_map(|(rule, draft)| shadow(rule, draft)).collect()
-}
-
-/// The hosts of a rule, or one none for a rule about every host.
-pub(super) fn hosts<'d>(draft: &'d Draft<'d>) -> impl Iterator<Item = Option<&'d DraftHost<'d>>> {
-    let every = draft.hosts.is_none().then_some(None);
-    draft.hosts.iter().flatten().map(Some).chain(every)
-}
-
-/// Whether the first rule decides where both match.
-pub(super) fn precedes(one: &Draft<'_>, other: &Draft<'_>, comes_first: bool) -> bool {
-    match (one.effect, other.effect) {
-        (Effect::Allow, Effect::Allow) if one.tls != other.tls => false,
-        (Effect::Deny, Effect::Allow) => one.mode == Mode::Enforce,
-        (Effect::Deny, Effect::Deny) => comes_first && (one.mode == Mode::Enforce || one.mode == other.mode),
-        (Effect::Allow, Effect::Allow) => comes_first,
-        (Effect::Allow, Effect::Deny) => false,
-    }
-}
-
-pub(super) fn pattern<'d>(host: &'d DraftHost<'_>) -> Pattern<'d> {
-    (&host.name, host.below)
-}
-
-/// Every pattern that covers the host's: itself, and everything below a name above it.
-pub(super) fn above<'d>(host: &'d DraftHost<'d>) -> impl Iterator<Item = Pattern<'d>> {
-    let mut rest: &str = &host.name;
-    let address = Host::parse(rest.as_bytes()).is_ok_and(|host| host.is_address());
-    let parents = core::iter::from_fn(move || {
-        rest = rest.split_once('.')?.1;
-        Some((rest, true))
-    });
-    core::iter::once(pattern(host)).chain(parents.take(if address { 0 } else { usize::MAX }))
-}
-
-/// Whether one rule names every host that the other does; `hosts` are the one's.
-fn covers_hosts(one: &Draft<'_>, other: &Draft<'_>, hosts: &HashSet<Pattern<'_>>) -> bool {
-    match (&one.hosts, &other.hosts) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(_), Some(wanted)) => {
-            wanted.iter().all(|host| above(host).any(|pattern| hosts.contains(&pattern)))
-        }
-    }
-}
-
-/// Whether one rule is about every request that the other is about, hosts aside.
-pub(super) fn covers(one: &Draft<'_>, other: &Draft<'_>) -> bool {
-    // Of a connection that is passed through, a deny rule never learns more.
-    let unseen = one.effect == Effect::Deny && other.tls == Tls::Passthrough;
-    (unseen || covers_requests(one, other))
-        && other
-            .schemes
-            .iter()
-            .all(|scheme| one.schemes.contains(scheme) && covers_ports(one, other, *scheme))
-}
-
-/// Whether one rule is about every method, path and use of git that the other is about.
-fn covers_requests(one: &Draft<'_>, other: &Draft<'_>) -> bool {
-    let subset = |all: bool, none: bool, within: bool| all || (!none && within);
-    subset(one.methods.is_empty(), other.methods.is_empty(), other.methods.is_subset(&one.methods))
-        && (one.git == GitScope::Any || one.git == other.git)
-        && subset(
-            one.paths.is_empty(),
-            other.paths.is_empty(),
-            // Most that is covered is covered by itself.
-            other.paths.iter().all(|path| {
-                one.paths.contains(path) || one.paths.iter().any(|wider| covers_path(wider, path))
-            }),
-        )
-}
-
-fn covers_ports(one: &Draft<'_>, other: &Draft<'_>, scheme: Scheme) -> bool {
-    let has = |port: u16| match &one.ports {
-        DraftPorts::Any => true,
-        DraftPorts::Default => port == scheme.default_port(),
-        DraftPorts::Listed(ports) => ports.contains(&port),
-    };
-    match &other.ports {
-        DraftPorts::Any => one.ports == DraftPorts::Any,
-        DraftPorts::Default => has(scheme.default_port()),
-        DraftPorts::Listed(ports) => ports.iter().all(|port| has(*port)),
-    }
-}
-
-fn covers_path(one: &(String, PatternKind), other: &(String, PatternKind)) -> bool {
-    let segments = |(text, kind): &'_ (String, PatternKind)| {
-        let count = text.split('/').count();
-        if kind.prefix { count.saturating_sub(1) } else { count }
-    };
-    let (wide, narrow) = (segments(one), segments(other));
-    let length = match (one.1.prefix, other.1.prefix) {
-        (true, true) => narrow >= wide,
-        (true, false) => narrow > wide,
-        (false, false) => narrow == wide,
-        (false, true) => false,
-    };
-    let (case, narrow_case) = (one.1.case, other.1.case);
-    let covers = |(wide, narrow): (&str, &str)| {
-        case.is_same(wide.as_bytes(), narrow.as_bytes()) || (wide.starts_with('{') && !narrow.is_empty())
-    };
-    // `{name}` names nothing: two of them are the same.
-    length && case >= narrow_case && one.0.split('/').zip(other.0.split('/')).take(wide).all(covers)
+    rules.iter().enumerate().skip(first).filter_map(|(position, rule)| shadow(position, rule)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::draft;
+    use crate::compile::resolve;
     use crate::document::{PolicyDocument, yaml};
     use crate::fault::Collector;
+    use crate::mode::Mode;
 
     /// Each fault as `at: message`.
     fn faults(rules: &str) -> Vec<String> {
@@ -267,11 +147,11 @@ mod tests {
         let root = yaml::read(&source, &mut faults).expect("YAML");
         let rules = PolicyDocument::read(&root, &mut faults).rules;
         assert!(faults.is_empty());
-        let drafts: Vec<Draft<'_>> =
-            rules.into_iter().filter_map(|rule| draft(rule, Mode::Enforce)).collect();
-        assert_eq!(drafts.len(), count);
+        let rules: Vec<ResolvedRule<'_>> =
+            rules.into_iter().filter_map(|rule| resolve(rule, Mode::Enforce)).collect();
+        assert_eq!(rules.len(), count);
         let mut work = Work::default();
-        find_within(&drafts, 0, &mut work);
+        find_within(&rules, 0, &mut work);
         work.steps
     }
 

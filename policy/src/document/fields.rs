@@ -1,9 +1,11 @@
 //! Typed access to nodes. Each reader returns the value or reports a fault.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::node::{Node, Spanned, Value};
-use super::{nearest, scalar};
+use super::scalar;
+use super::suggestion::suggestion;
 use crate::fault::{At, Collector};
 
 /// The known keys of a mapping.
@@ -38,7 +40,7 @@ impl<'n, 's> Fields<'n, 's> {
                 continue;
             }
             let message = format!("the key `{text}` is unknown here");
-            let help = if let Some(near) = nearest::nearest(text, known.keys) {
+            let help = if let Some(near) = suggestion(text, known.keys) {
                 format!("did you mean `{near}`")
             } else {
                 format!("known keys: {}", quoted(known.keys))
@@ -111,6 +113,30 @@ pub(crate) fn filled_list<'n, 's>(
         return None;
     }
     Some(items)
+}
+
+/// Reads a list of distinct values with a reader for one value.
+pub(crate) fn set<'s, T: Ord>(
+    node: &Node<'s>,
+    at: &At<'_>,
+    faults: &mut Collector,
+    read: impl Fn(&Node<'s>, &At<'_>, &mut Collector) -> Option<T>,
+) -> BTreeSet<T> {
+    let mut set = BTreeSet::new();
+    for (index, item) in filled_list(node, at, faults).unwrap_or_default().iter().enumerate() {
+        let at = At::Index(at, index);
+        if let Some(value) = read(item, &at, faults)
+            && !set.insert(value)
+        {
+            faults.report(
+                item.span.clone(),
+                &at,
+                "this is already listed",
+                Some("remove one of them".to_owned()),
+            );
+        }
+    }
+    set
 }
 
 /// Reads a text: quoted, or a plain scalar that every YAML reader takes for text.

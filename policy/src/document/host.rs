@@ -8,7 +8,7 @@ use super::fields::{list, text};
 use super::node::{Node, Spanned};
 use crate::fault::{At, Collector};
 use crate::host::{Host, InvalidHost};
-use crate::wire::writer::DraftHost;
+use crate::resolved_rule::ResolvedHost;
 
 /// The kinds of hosts that a list accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub(super) fn hosts<'s>(
     at: &At<'_>,
     kinds: Kinds,
     faults: &mut Collector,
-) -> Vec<Spanned<DraftHost<'s>>> {
+) -> Vec<Spanned<ResolvedHost<'s>>> {
     let items = list(node, at, faults).unwrap_or_default();
-    let mut hosts: Vec<Spanned<DraftHost<'s>>> = Vec::with_capacity(items.len());
+    let mut hosts: Vec<Spanned<ResolvedHost<'s>>> = Vec::with_capacity(items.len());
     let mut seen: HashMap<Cow<'s, str>, usize> = HashMap::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let here = At::Index(at, index);
@@ -84,7 +84,7 @@ pub(super) fn is_address(host: &str) -> bool {
 
 type Fault = (String, Option<String>);
 
-fn pattern<'s>(written: &Cow<'s, str>) -> Result<DraftHost<'s>, Fault> {
+fn pattern<'s>(written: &Cow<'s, str>) -> Result<ResolvedHost<'s>, Fault> {
     let (below, name) = match written.strip_prefix("*.") {
         Some(name) => (true, name),
         None => (false, written.as_ref()),
@@ -105,7 +105,7 @@ fn pattern<'s>(written: &Cow<'s, str>) -> Result<DraftHost<'s>, Fault> {
         Cow::Borrowed(written) => Cow::Borrowed(written.strip_prefix("*.").unwrap_or(written)),
         Cow::Owned(_) => Cow::Owned(canonical),
     };
-    Ok(DraftHost { name, below })
+    Ok(ResolvedHost { name, below })
 }
 
 /// Returns the canonical text of a name, and applies IDNA if necessary.

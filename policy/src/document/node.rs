@@ -39,11 +39,13 @@ pub(crate) enum Extra {
     Tag,
 }
 
-/// A value with its place in the source.
-#[derive(Clone, Debug)]
-pub(crate) struct Spanned<T> {
-    pub(crate) value: T,
-    pub(crate) span: Range<usize>,
+/// A value of a document with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// The place, in bytes of the document.
+    pub span: Range<usize>,
 }
 
 impl Node<'_> {

@@ -1,6 +1,5 @@
 //! The key `rego`, which names a Rego policy whose decision must also be allow.
 
-use core::ops::Range;
 use std::borrow::Cow;
 
 use super::fields::{Fields, Known, filled_list, text};
@@ -13,20 +12,11 @@ const KEYS: Known = Known { keys: &["policy", "data", "query"] };
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegoFiles {
     /// The `.rego` files; at least one.
-    pub policy: Vec<Written>,
+    pub policy: Vec<Spanned<String>>,
     /// JSON files. The union of their objects is `data`.
-    pub data: Vec<Written>,
+    pub data: Vec<Spanned<String>>,
     /// The rule to evaluate, as `data.…`.
-    pub query: Option<Written>,
-}
-
-/// A text of a document with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The text.
-    pub text: String,
-    /// The place, in bytes of the document.
-    pub span: Range<usize>,
+    pub query: Option<Spanned<String>>,
 }
 
 impl RegoFiles {
@@ -43,22 +33,22 @@ impl RegoFiles {
             let message = format!("`{}` is not below `data`", query.value);
             faults.report(query.span.clone(), &At::Key(at, "query"), message, Some(help));
         }
-        Some(RegoFiles { policy: policy?, data: data.unwrap_or_default(), query: query.map(written) })
+        Some(RegoFiles { policy: policy?, data: data.unwrap_or_default(), query: query.map(owned) })
     }
 }
 
 /// Reads one text or a list of texts.
-fn one_or_more(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Vec<Written> {
+fn one_or_more(node: &Node<'_>, at: &At<'_>, faults: &mut Collector) -> Vec<Spanned<String>> {
     if let Value::List(_) = &node.value {
         let items = filled_list(node, at, faults).unwrap_or_default().iter().enumerate();
         return items
             .filter_map(|(index, node)| text(node, &At::Index(at, index), faults))
-            .map(written)
+            .map(owned)
             .collect();
     }
-    text(node, at, faults).map(written).into_iter().collect()
+    text(node, at, faults).map(owned).into_iter().collect()
 }
 
-fn written(text: Spanned<Cow<'_, str>>) -> Written {
-    Written { text: text.value.into_owned(), span: text.span }
+fn owned(text: Spanned<Cow<'_, str>>) -> Spanned<String> {
+    Spanned { value: text.value.into_owned(), span: text.span }
 }

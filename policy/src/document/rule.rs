@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use super::fields::{Fields, Known, choice, choice_of_truth, filled_list, text};
+use super::fields::{Fields, Known, choice, choice_of_truth, filled_list, set, text};
 use super::host::{self, Kinds};
 use super::node::{Node, Spanned, Value};
 use super::{DATA_KEYS, REGO_RULE, network, path, upstream};
-use crate::decision::Effect;
+use crate::effect::Effect;
 use crate::fault::{At, Collector};
 use crate::limits;
 use crate::method::Method;
 use crate::mode::Mode;
 use crate::path::pattern::{Case, PatternKind};
+use crate::resolved_rule::{ResolvedHost, ResolvedUpstream};
 use crate::scheme::Scheme;
 use crate::tls::Tls;
 use crate::wire::is_id_byte;
-use crate::wire::writer::{DraftHost, DraftUpstream};
 
 /// A rule as written, with every value canonical. Omitted values are `None`; defaults come later.
 #[derive(Debug)]
@@ -28,14 +28,14 @@ pub(crate) struct RuleDocument<'s> {
     pub(crate) id: Option<Spanned<Cow<'s, str>>>,
     pub(crate) effect: Option<Effect>,
     pub(crate) mode: Option<Mode>,
-    pub(crate) hosts: Option<Vec<DraftHost<'s>>>,
+    pub(crate) hosts: Option<Vec<ResolvedHost<'s>>>,
     pub(crate) ports: Option<BTreeSet<u16>>,
     pub(crate) schemes: Option<BTreeSet<Scheme>>,
     pub(crate) methods: Option<BTreeSet<Cow<'s, str>>>,
     pub(crate) paths: Option<BTreeSet<(String, PatternKind)>>,
     pub(crate) addresses: Option<BTreeSet<IpNet>>,
     pub(crate) tls: Option<Tls>,
-    pub(crate) upstream: Option<DraftUpstream<'s>>,
+    pub(crate) upstream: Option<ResolvedUpstream<'s>>,
 }
 
 const KEYS: Known = Known {
@@ -170,30 +170,6 @@ fn refuse_unseen(
             }
         }
     }
-}
-
-/// Reads a list of distinct values with a reader for one value.
-pub(super) fn set<'s, T: Ord>(
-    node: &Node<'s>,
-    at: &At<'_>,
-    faults: &mut Collector,
-    read: impl Fn(&Node<'s>, &At<'_>, &mut Collector) -> Option<T>,
-) -> BTreeSet<T> {
-    let mut set = BTreeSet::new();
-    for (index, item) in filled_list(node, at, faults).unwrap_or_default().iter().enumerate() {
-        let at = At::Index(at, index);
-        if let Some(value) = read(item, &at, faults)
-            && !set.insert(value)
-        {
-            faults.report(
-                item.span.clone(),
-                &at,
-                "this is already listed",
-                Some("remove one of them".to_owned()),
-            );
-        }
-    }
-    set
 }
 
 fn rule_id<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Spanned<Cow<'s, str>>> {

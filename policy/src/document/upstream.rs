@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::fields::{Fields, Known, choice, text};
+use super::fields::{Fields, Known, choice, set, text};
 use super::node::{Node, Value};
-use super::rule::set;
 use super::{host, network};
 use crate::fault::{At, Collector};
 use crate::limits;
-use crate::upstream::Sessions;
-use crate::wire::writer::DraftUpstream;
+use crate::resolved_rule::ResolvedUpstream;
+use crate::sessions::Sessions;
 
 const KEYS: Known =
     Known { keys: &["host", "port", "sni", "names", "ca", "client_certificate", "client_key", "sessions"] };
@@ -23,7 +22,7 @@ pub(super) fn read<'s>(
     at: &At<'_>,
     no_tls: Option<&str>,
     faults: &mut Collector,
-) -> Option<DraftUpstream<'s>> {
+) -> Option<ResolvedUpstream<'s>> {
     let fields = Fields::read(node, at, &KEYS, faults)?;
     if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
         let help = "name a `host`, or leave the key out".to_owned();
@@ -56,7 +55,7 @@ pub(super) fn read<'s>(
         names
     });
     let sessions = Sessions::ALL.map(|sessions| (sessions.as_str(), sessions));
-    Some(DraftUpstream {
+    Some(ResolvedUpstream {
         host: read("host").and_then(|(node, at)| host::exact(node, &at, faults)),
         port: read("port").and_then(|(node, at)| network::port(node, &at, faults)),
         sni: read("sni").and_then(|(node, at)| host::name(node, &at, faults)),

@@ -8,19 +8,20 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::reference;
-use super::strategies::{any_mode, deny_rule, drafts, request, wild_request};
+use super::strategies::{any_mode, deny_rule, request, rules, wild_request};
 use crate::compile::shadow;
 use crate::manual::attack::HONEST;
 use crate::path::readings::Readings;
-use crate::wire::writer::{self, Draft};
+use crate::resolved_rule::ResolvedRule;
+use crate::wire::writer;
 use crate::{Connection, Decision, Effect, Mode, Path, Policy, Reason, Request, Tls, Tunnel};
 
-fn policy(drafts: &[Draft<'_>]) -> Policy {
-    policy_in(Mode::Enforce, drafts)
+fn policy(rules: &[ResolvedRule<'_>]) -> Policy {
+    policy_in(Mode::Enforce, rules)
 }
 
-fn policy_in(mode: Mode, drafts: &[Draft<'_>]) -> Policy {
-    Policy::from_bytes(writer::write(drafts, mode, false).expect("within limits"))
+fn policy_in(mode: Mode, rules: &[ResolvedRule<'_>]) -> Policy {
+    Policy::from_bytes(writer::write(rules, mode, false).expect("within limits"))
         .expect("what is written can be read")
 }
 
@@ -39,26 +40,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_compiled_decision_equals_the_plain_one(drafts in drafts(), mode in any_mode(), request in request()) {
-        let policy = policy_in(mode, &drafts);
+    fn the_compiled_decision_equals_the_plain_one(rules in rules(), mode in any_mode(), request in request()) {
+        let policy = policy_in(mode, &rules);
         let request = request.as_request();
         let decision = policy.decide(&request);
         let rule = decision.rule.map(|rule| rule.index());
         let plain = (decision.effect, decision.reason, rule, decision.would_deny);
-        prop_assert_eq!(plain, reference::decide(&drafts, mode, &request));
+        prop_assert_eq!(plain, reference::decide(&rules, mode, &request));
         prop_assert!(is_sound(&decision), "{:?}", decision);
     }
 
     #[test]
     fn the_compiled_decision_of_a_connection_equals_the_plain_one(
-        drafts in drafts(), mode in any_mode(), request in request(), port in select(&[443u16, 8443][..]),
+        rules in rules(), mode in any_mode(), request in request(), port in select(&[443u16, 8443][..]),
     ) {
-        let policy = policy_in(mode, &drafts);
+        let policy = policy_in(mode, &rules);
         let connection = request.as_connection(port);
         let decision = policy.pass(&connection);
         let rule = decision.rule.map(|rule| rule.index());
         let plain = (decision.effect, decision.reason, rule, decision.would_deny);
-        prop_assert_eq!(plain, reference::pass(&drafts, &connection));
+        prop_assert_eq!(plain, reference::pass(&rules, &connection));
         prop_assert!(is_sound(&decision), "{:?}", decision);
         let (explained, _) = policy.explain_pass(&connection);
         prop_assert_eq!((explained.effect, explained.reason, explained.rule), (decision.effect, decision.reason, decision.rule));
@@ -66,11 +67,11 @@ proptest! {
 
     #[test]
     fn a_request_is_never_allowed_by_what_passes_through_and_a_connection_by_nothing_else(
-        drafts in drafts(), mode in any_mode(), request in request(), port in select(&[443u16, 8443][..]),
+        rules in rules(), mode in any_mode(), request in request(), port in select(&[443u16, 8443][..]),
     ) {
-        let policy = policy_in(mode, &drafts);
+        let policy = policy_in(mode, &rules);
         let only = |tls: Tls| {
-            let kept = drafts.iter().filter(|draft| draft.effect == Effect::Deny || draft.tls == tls);
+            let kept = rules.iter().filter(|rule| rule.effect == Effect::Deny || rule.tls == tls);
             policy_in(Mode::Enforce, &kept.cloned().collect::<Vec<_>>())
         };
         let decision = policy.decide(&request.as_request());
@@ -89,34 +90,34 @@ proptest! {
     }
 
     #[test]
-    fn what_is_allowed_goes_where_its_rule_says(drafts in drafts(), request in request()) {
-        let policy = policy(&drafts);
+    fn what_is_allowed_goes_where_its_rule_says(rules in rules(), request in request()) {
+        let policy = policy(&rules);
         let decision = policy.decide(&request.as_request());
         if decision.reason == Reason::Allowed {
             let rule = decision.rule.expect("the allowing rule");
             prop_assert_eq!(decision.upstream, rule.upstream_number());
-            let draft = drafts[rule.index()].upstream.as_ref();
-            prop_assert_eq!(rule.upstream().is_some(), draft.is_some());
-            if let (Some(upstream), Some(draft)) = (rule.upstream(), draft) {
+            let resolved = rules[rule.index()].upstream.as_ref();
+            prop_assert_eq!(rule.upstream().is_some(), resolved.is_some());
+            if let (Some(upstream), Some(resolved)) = (rule.upstream(), resolved) {
                 prop_assert_eq!(policy.upstreams().nth(usize::from(decision.upstream.expect("a number"))), Some(upstream));
                 prop_assert_eq!(
                     (upstream.host(), upstream.port(), upstream.sni(), upstream.sessions()),
-                    (draft.host.as_deref(), draft.port, draft.sni.as_deref(), draft.sessions)
+                    (resolved.host.as_deref(), resolved.port, resolved.sni.as_deref(), resolved.sessions)
                 );
                 prop_assert_eq!(
                     (upstream.ca(), upstream.client_certificate(), upstream.client_key()),
-                    (draft.ca.as_deref(), draft.client_certificate.as_deref(), draft.client_key.as_deref())
+                    (resolved.ca.as_deref(), resolved.client_certificate.as_deref(), resolved.client_key.as_deref())
                 );
-                prop_assert!(upstream.names().eq(draft.names.iter().map(AsRef::as_ref)));
+                prop_assert!(upstream.names().eq(resolved.names.iter().map(AsRef::as_ref)));
             }
         }
     }
 
     #[test]
-    fn adding_a_deny_rule_never_allows_more(drafts in drafts(), added in deny_rule(), place in 0usize..7, mode in any_mode(), request in request()) {
-        let before = policy_in(mode, &drafts);
-        let mut with = drafts.clone();
-        with.insert(place.min(drafts.len()), added);
+    fn adding_a_deny_rule_never_allows_more(rules in rules(), added in deny_rule(), place in 0usize..7, mode in any_mode(), request in request()) {
+        let before = policy_in(mode, &rules);
+        let mut with = rules.clone();
+        with.insert(place.min(rules.len()), added);
         let after = policy_in(mode, &with);
         if before.decide(&request.as_request()).effect == Effect::Deny {
             prop_assert_eq!(after.decide(&request.as_request()).effect, Effect::Deny);
@@ -128,8 +129,8 @@ proptest! {
     }
 
     #[test]
-    fn report_mode_reports_what_would_be_denied_and_nothing_else(drafts in drafts(), request in request()) {
-        let all = |mode| drafts.iter().map(|draft| Draft { mode, ..draft.clone() }).collect::<Vec<_>>();
+    fn report_mode_reports_what_would_be_denied_and_nothing_else(rules in rules(), request in request()) {
+        let all = |mode| rules.iter().map(|rule| ResolvedRule { mode, ..rule.clone() }).collect::<Vec<_>>();
         let enforcing = policy_in(Mode::Enforce, &all(Mode::Enforce));
         let reporting = policy_in(Mode::Report, &all(Mode::Report));
         let (enforced, reported) = (enforcing.decide(&request.as_request()), reporting.decide(&request.as_request()));
@@ -145,23 +146,23 @@ proptest! {
 
     #[test]
     fn a_rule_that_is_reported_as_shadowed_never_decides(
-        mut drafts in drafts(),
+        mut rules in rules(),
         copy: prop::sample::Index,
         methods in btree_set(select(&["GET", "HEAD"][..]).prop_map(Cow::Borrowed), 1..3),
         request in request(),
     ) {
         // A narrower copy of a rule makes shadowed rules likely.
-        if !drafts.is_empty() {
-            let copied = copy.get(&drafts).clone();
+        if !rules.is_empty() {
+            let copied = copy.get(&rules).clone();
             let methods = if copied.tls == Tls::Passthrough { BTreeSet::new() } else { methods };
-            drafts.push(Draft { id: Cow::Borrowed("copy"), methods, ..copied });
+            rules.push(ResolvedRule { id: Cow::Borrowed("copy"), methods, ..copied });
         }
-        let policy = policy(&drafts);
+        let policy = policy(&rules);
         for decision in [policy.decide(&request.as_request()), policy.pass(&request.as_connection(443))] {
             let decided = decision.reason == Reason::Allowed
                 || decision.rule.is_some_and(|rule| rule.effect() == Effect::Deny);
             let rule = decision.rule.map(|rule| rule.index()).filter(|_| decided);
-            for shadow in shadow::find(&drafts, 0) {
+            for shadow in shadow::find(&rules, 0) {
                 prop_assert!(rule != Some(shadow.rule), "{:?} {:?}", shadow, decision);
             }
         }
@@ -169,11 +170,11 @@ proptest! {
 
     #[test]
     fn an_undecided_path_never_allows_more_than_each_reading_of_it(
-        drafts in drafts(),
+        rules in rules(),
         request in request(),
         segments in vec(select(&["a", "b", "x%2f", "a%2fb", "%2F", "b%5c", "%2561", "%2562"][..]), 1..4),
     ) {
-        let policy = policy(&drafts);
+        let policy = policy(&rules);
         let path = format!("/{}", segments.join("/"));
         let decide = |path: &str| policy.decide(&Request { path: path.as_bytes(), ..request.as_request() }).effect;
         if path.contains('%') && decide(&path) == Effect::Allow {
@@ -189,15 +190,15 @@ proptest! {
 
     #[test]
     fn what_is_allowed_is_allowed_in_every_reading(
-        drafts in drafts(),
+        rules in rules(),
         mode in any_mode(),
         request in request(),
         path in "/{1,3}([aAb]|repos/a/b/forks|git-receive-pack)?(/|//|%2f|%5c|;x|%3b|%3f|%252f|%23|[abAB]|%61|%2562|@){0,7}",
     ) {
-        let mut drafts = drafts;
+        let mut rules = rules;
         // A rule that names parameters covers only those.
-        drafts.retain(|draft| !draft.paths.iter().any(|(text, _)| text.contains(';')));
-        let policy = policy_in(mode, &drafts);
+        rules.retain(|rule| !rule.paths.iter().any(|(text, _)| text.contains(';')));
+        let policy = policy_in(mode, &rules);
         let decide = |path: &[u8]| policy.decide(&Request { path, ..request.as_request() });
         if decide(path.as_bytes()).reason != Reason::Allowed {
             return Ok(());
@@ -245,12 +246,12 @@ proptest! {
 
     #[test]
     fn parameters_go_around_no_deny_rule(
-        drafts in drafts(),
+        rules in rules(),
         added in deny_rule(),
         request in request(),
         segments in vec((select(&["a", "b", "", ".", ".."][..]), select(&["", ";", ";x", "%3bx", "/;x", "/%3B"][..])), 1..5),
     ) {
-        let policy = policy(&[drafts, vec![added]].concat());
+        let policy = policy(&[rules, vec![added]].concat());
         let decide = |path: &str| {
             let decision = policy.decide(&Request { path: path.as_bytes(), ..request.as_request() });
             (decision.effect, decision.reason)
@@ -267,20 +268,20 @@ proptest! {
     }
 
     #[test]
-    fn parameters_make_no_allow_rule_wider(drafts in drafts(), request in request()) {
-        let mut drafts = drafts;
-        drafts.retain(|draft| draft.effect == Effect::Allow && !draft.paths.iter().any(|(text, kind)| kind.prefix || kind.parameters || text.contains(';')));
-        let policy = policy(&drafts);
+    fn parameters_make_no_allow_rule_wider(rules in rules(), request in request()) {
+        let mut rules = rules;
+        rules.retain(|rule| rule.effect == Effect::Allow && !rule.paths.iter().any(|(text, kind)| kind.prefix || kind.parameters || text.contains(';')));
+        let policy = policy(&rules);
         let decision = policy.decide(&Request { path: b"/a;x", ..request.as_request() });
         if decision.reason == Reason::Allowed {
-            let rule = decision.rule.map(|rule| rule.index()).and_then(|index| drafts.get(index));
+            let rule = decision.rule.map(|rule| rule.index()).and_then(|index| rules.get(index));
             prop_assert!(rule.is_some_and(|rule| rule.paths.is_empty()));
         }
     }
 
     #[test]
-    fn explaining_decides_the_same_and_lists_the_deciding_rule(drafts in drafts(), request in request()) {
-        let policy = policy(&drafts);
+    fn explaining_decides_the_same_and_lists_the_deciding_rule(rules in rules(), request in request()) {
+        let policy = policy(&rules);
         let decision = policy.decide(&request.as_request());
         let (explained, trace) = policy.explain(&request.as_request());
         prop_assert_eq!(explained.reason, decision.reason);
@@ -292,8 +293,8 @@ proptest! {
     }
 
     #[test]
-    fn deciding_any_bytes_is_total(drafts in drafts(), request in wild_request()) {
-        let policy = policy(&drafts);
+    fn deciding_any_bytes_is_total(rules in rules(), request in wild_request()) {
+        let policy = policy(&rules);
         let request = request.as_request();
         let _ = policy.explain(&request);
         let passed = policy.pass(&Connection { server_name: request.sni, port: 443, tunnel: request.tunnel });
@@ -306,8 +307,8 @@ proptest! {
     }
 
     #[test]
-    fn an_allowed_request_is_admitted_as_a_tunnel(drafts in drafts(), mode in any_mode(), request in request(), judge_host: bool) {
-        let policy = policy_in(mode, &drafts);
+    fn an_allowed_request_is_admitted_as_a_tunnel(rules in rules(), mode in any_mode(), request in request(), judge_host: bool) {
+        let policy = policy_in(mode, &rules);
         let decision = policy.decide(&request.as_request());
         // If the tunnel judges hosts, a host that no rule names gets no certificate, in any mode.
         if decision.effect == Effect::Allow && (!judge_host || decision.reason == Reason::Allowed) {

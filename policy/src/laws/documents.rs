@@ -4,21 +4,22 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::strategies::drafts;
+use super::strategies::rules;
 use crate::compile;
 use crate::compile::{overlap, shadow};
-use crate::decision::Effect;
+use crate::effect::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::path::pattern::{Case, PatternKind};
-use crate::wire::writer::{self, Draft, DraftPorts, DraftUpstream};
+use crate::resolved_rule::{ResolvedPorts, ResolvedRule, ResolvedUpstream};
+use crate::wire::writer;
 use crate::{Host, Scheme, Sessions, Tls};
 
 /// Writes rules as a document.
-fn print(drafts: &[Draft<'_>]) -> String {
+fn print(rules: &[ResolvedRule<'_>]) -> String {
     let mut text = String::from("rules:\n");
-    for draft in drafts {
-        let Draft {
+    for rule in rules {
+        let ResolvedRule {
             id,
             effect,
             hosts,
@@ -31,7 +32,7 @@ fn print(drafts: &[Draft<'_>]) -> String {
             addresses: _,
             tls,
             upstream,
-        } = draft;
+        } = rule;
         let _ = writeln!(text, "- id: {id}\n  effect: {effect}\n  mode: {mode}");
         let mut list = |key: &str, items: Vec<String>| {
             let items: Vec<String> = items.into_iter().map(|item| format!("'{item}'")).collect();
@@ -54,7 +55,7 @@ fn print(drafts: &[Draft<'_>]) -> String {
                 paths.iter().any(|(_, kind)| kind.case != Case::Exact)
             );
         }
-        if let DraftPorts::Listed(ports) = ports {
+        if let ResolvedPorts::Listed(ports) = ports {
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
             let _ = writeln!(text, "  ports: [{}]", ports.join(", "));
         }
@@ -65,11 +66,11 @@ fn print(drafts: &[Draft<'_>]) -> String {
             print_upstream(&mut text, upstream);
         }
     }
-    if drafts.is_empty() { "rules: []".to_owned() } else { text }
+    if rules.is_empty() { "rules: []".to_owned() } else { text }
 }
 
-fn print_upstream(text: &mut String, upstream: &DraftUpstream<'_>) {
-    let DraftUpstream { host, port, sni, names, ca, client_certificate, client_key, sessions } = upstream;
+fn print_upstream(text: &mut String, upstream: &ResolvedUpstream<'_>) {
+    let ResolvedUpstream { host, port, sni, names, ca, client_certificate, client_key, sessions } = upstream;
     text.push_str("  upstream:\n");
     let texts = [
         ("host", host),
@@ -96,26 +97,26 @@ fn print_upstream(text: &mut String, upstream: &DraftUpstream<'_>) {
 }
 
 /// Reduces the case of a rule's paths to the values that the key can express: that of each effect, or exact.
-fn with_one_case(draft: Draft<'static>) -> Draft<'static> {
-    let ignored = if draft.effect == Effect::Deny { Case::Every } else { Case::Ascii };
+fn with_one_case(rule: ResolvedRule<'static>) -> ResolvedRule<'static> {
+    let ignored = if rule.effect == Effect::Deny { Case::Every } else { Case::Ascii };
     let case =
-        if draft.paths.iter().any(|(_, kind)| kind.case != Case::Exact) { ignored } else { Case::Exact };
-    let paths = draft.paths.into_iter().map(|(text, kind)| (text, PatternKind { case, ..kind })).collect();
-    Draft { paths, ..draft }
+        if rule.paths.iter().any(|(_, kind)| kind.case != Case::Exact) { ignored } else { Case::Exact };
+    let paths = rule.paths.into_iter().map(|(text, kind)| (text, PatternKind { case, ..kind })).collect();
+    ResolvedRule { paths, ..rule }
 }
 
-/// Returns whether a document can express the draft. A deny rule without ports covers all ports, documents do not
+/// Returns whether a document can express the rule. A deny rule without ports covers all ports, documents do not
 /// contain `get`, and only data keys set git scopes.
-fn can_be_written(draft: &Draft<'_>) -> bool {
-    (draft.effect == Effect::Allow || draft.ports != DraftPorts::Default)
-        && !draft.methods.contains("get")
-        && draft.git == GitScope::Any
-        && (draft.schemes.contains(&Scheme::Https)
-            || draft.upstream.as_ref().is_none_or(|upstream| {
-                let DraftUpstream { host, port, .. } = upstream.clone();
-                *upstream == DraftUpstream { host, port, ..DraftUpstream::default() }
+fn can_be_written(rule: &ResolvedRule<'_>) -> bool {
+    (rule.effect == Effect::Allow || rule.ports != ResolvedPorts::Default)
+        && !rule.methods.contains("get")
+        && rule.git == GitScope::Any
+        && (rule.schemes.contains(&Scheme::Https)
+            || rule.upstream.as_ref().is_none_or(|upstream| {
+                let ResolvedUpstream { host, port, .. } = upstream.clone();
+                *upstream == ResolvedUpstream { host, port, ..ResolvedUpstream::default() }
             }))
-        && (draft.tls == Tls::Intercept || draft.hosts.iter().flatten().all(|host| !is_address(&host.name)))
+        && (rule.tls == Tls::Intercept || rule.hosts.iter().flatten().all(|host| !is_address(&host.name)))
 }
 
 fn is_address(name: &str) -> bool {
@@ -126,16 +127,16 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_document_means_the_rules_that_it_says(drafts in drafts()) {
-        let mut drafts: Vec<Draft<'_>> = drafts.into_iter().map(with_one_case).filter(can_be_written).collect();
-        while let Some(overlap) = overlap::find(&drafts).first().map(|overlap| overlap.passes) {
-            drafts.remove(overlap);
+    fn a_document_means_the_rules_that_it_says(rules in rules()) {
+        let mut rules: Vec<ResolvedRule<'_>> = rules.into_iter().map(with_one_case).filter(can_be_written).collect();
+        while let Some(overlap) = overlap::find(&rules).first().map(|overlap| overlap.passes) {
+            rules.remove(overlap);
         }
-        while let Some(shadow) = shadow::find(&drafts, 0).first() {
-            drafts.remove(shadow.rule);
+        while let Some(shadow) = shadow::find(&rules, 0).first() {
+            rules.remove(shadow.rule);
         }
-        let policy = compile(&print(&drafts)).map_err(|faults| TestCaseError::fail(faults.to_string()))?;
-        prop_assert_eq!(policy.as_bytes(), &*writer::write(&drafts, Mode::Enforce, false).expect("within limits"));
+        let policy = compile(&print(&rules)).map_err(|faults| TestCaseError::fail(faults.to_string()))?;
+        prop_assert_eq!(policy.as_bytes(), &*writer::write(&rules, Mode::Enforce, false).expect("within limits"));
     }
 
     #[test]
@@ -155,8 +156,8 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_document_never_panics(drafts in drafts(), cut: prop::sample::Index, insert in any::<char>()) {
-        let text = print(&drafts);
+    fn a_damaged_document_never_panics(rules in rules(), cut: prop::sample::Index, insert in any::<char>()) {
+        let text = print(&rules);
         let characters: Vec<char> = text.chars().collect();
         let (before, after) = characters.split_at(cut.index(characters.len()));
         let damaged: String = before.iter().chain([&insert]).chain(after).collect();

@@ -3,20 +3,20 @@
 //!
 //! It shares only the canonical forms with the engine: no table, no bits, no walk.
 
-use crate::decision::Effect;
+use crate::effect::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::path::Path;
 use crate::path::pattern::Case;
 use crate::path::readings::Readings;
 use crate::reason::Reason;
-use crate::wire::writer::{Draft, DraftHost, DraftPorts};
+use crate::resolved_rule::{ResolvedHost, ResolvedPorts, ResolvedRule};
 use crate::{Authority, Connection, Host, Method, Request, Scheme, Tls};
 
 /// The effect, the reason, the rule's position, and whether the request would be denied.
 pub(super) type Plain = (Effect, Reason, Option<usize>, bool);
 
-pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) -> Plain {
+pub(super) fn decide(rules: &[ResolvedRule<'_>], mode: Mode, request: &Request<'_>) -> Plain {
     let refused = |reason| (Effect::Deny, reason, None, false);
     let default_port = request.scheme.default_port();
     let Ok(authority) = Authority::parse(request.authority, default_port) else {
@@ -48,37 +48,37 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
     let mut furthest: Option<(u8, Reason, usize)> = None;
     let mut allowed = None;
     let mut denials = Vec::new();
-    for (index, draft) in drafts.iter().enumerate() {
+    for (index, rule) in rules.iter().enumerate() {
         let names_host =
-            draft.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|host| names(host, &authority.host)));
+            rule.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|host| names(host, &authority.host)));
         if !names_host {
             continue;
         }
-        let miss = if draft.tls == Tls::Passthrough {
+        let miss = if rule.tls == Tls::Passthrough {
             Some((0, Reason::TlsNotAllowed))
-        } else if !draft.schemes.contains(&request.scheme) {
+        } else if !rule.schemes.contains(&request.scheme) {
             Some((1, Reason::SchemeNotAllowed))
-        } else if !has_port(draft, authority.port, default_port) {
+        } else if !has_port(rule, authority.port, default_port) {
             Some((2, Reason::PortNotAllowed))
-        } else if !draft.methods.is_empty() && !draft.methods.contains(method.as_str()) {
+        } else if !rule.methods.is_empty() && !rule.methods.contains(method.as_str()) {
             Some((3, Reason::MethodNotAllowed))
         } else {
-            match fits_any(draft, path.as_deref(), &readings, request.path) {
+            match fits_any(rule, path.as_deref(), &readings, request.path) {
                 Some(true) => None,
                 Some(false) => Some((4, Reason::PathNotAllowed)),
                 None => Some((5, Reason::AmbiguousPath)),
             }
         };
-        let use_fits = match draft.git {
+        let use_fits = match rule.git {
             GitScope::InPlace => readings.agree(leads_elsewhere).map(|elsewhere| !elsewhere),
-            GitScope::Any | GitScope::NoWrite | GitScope::Write => git(draft, path.as_deref(), request.path),
+            GitScope::Any | GitScope::NoWrite | GitScope::Write => git(rule, path.as_deref(), request.path),
         };
         let miss = miss.filter(|(stage, _)| *stage < 5).or(match use_fits {
             Some(true) => miss,
             Some(false) => Some((4, Reason::PathNotAllowed)),
             None => Some((5, Reason::AmbiguousPath)),
         });
-        match (draft.effect, miss) {
+        match (rule.effect, miss) {
             (Effect::Deny, None) => denials.push((Reason::DeniedByRule, index)),
             (Effect::Deny, Some((_, Reason::AmbiguousPath))) => denials.push((Reason::AmbiguousPath, index)),
             (Effect::Deny, Some(_)) => {}
@@ -92,7 +92,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
     }
     // Certain denials come before ambiguous ones, each in the document's order.
     denials.sort_by_key(|(reason, _)| *reason == Reason::AmbiguousPath);
-    let first = |mode: Mode| denials.iter().find(|(_, index)| drafts[*index].mode == mode);
+    let first = |mode: Mode| denials.iter().find(|(_, index)| rules[*index].mode == mode);
     if let Some((reason, index)) = first(Mode::Enforce) {
         return (Effect::Deny, *reason, Some(*index), false);
     }
@@ -103,7 +103,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
     let miss = match (allowed, furthest) {
         (Some(_), _) => None,
         (None, Some((0, reason, index))) => Some((reason, Some(index), Mode::Enforce)),
-        (None, Some((_, reason, index))) => Some((reason, Some(index), drafts[index].mode)),
+        (None, Some((_, reason, index))) => Some((reason, Some(index), rules[index].mode)),
         (None, None) => Some((no_host, None, mode)),
     };
     match (miss, first(Mode::Report)) {
@@ -116,7 +116,7 @@ pub(super) fn decide(drafts: &[Draft<'_>], mode: Mode, request: &Request<'_>) ->
 }
 
 /// Decides a passed-through connection.
-pub(super) fn pass(drafts: &[Draft<'_>], connection: &Connection<'_>) -> Plain {
+pub(super) fn pass(rules: &[ResolvedRule<'_>], connection: &Connection<'_>) -> Plain {
     let refused = |reason| (Effect::Deny, reason, None, false);
     let Connection { server_name, port, tunnel } = *connection;
     let host = match server_name {
@@ -129,25 +129,23 @@ pub(super) fn pass(drafts: &[Draft<'_>], connection: &Connection<'_>) -> Plain {
     if tunnel.is_some_and(|tunnel| Authority::parse(tunnel, port) != Ok(Authority { host, port })) {
         return refused(Reason::TunnelMismatch);
     }
-    let named: Vec<(usize, &Draft<'_>)> = drafts
+    let named: Vec<(usize, &ResolvedRule<'_>)> = rules
         .iter()
         .enumerate()
-        .filter(|(_, draft)| {
-            draft.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|one| names(one, &host)))
-        })
+        .filter(|(_, rule)| rule.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|one| names(one, &host))))
         .collect();
     let denies = |mode: Mode| {
-        named.iter().find(|(_, draft)| {
-            draft.effect == Effect::Deny
-                && draft.mode == mode
-                && draft.schemes.contains(&Scheme::Https)
-                && has_port(draft, port, 443)
+        named.iter().find(|(_, rule)| {
+            rule.effect == Effect::Deny
+                && rule.mode == mode
+                && rule.schemes.contains(&Scheme::Https)
+                && has_port(rule, port, 443)
         })
     };
-    let passing = |draft: &Draft<'_>| draft.tls == Tls::Passthrough;
-    let allowed = named.iter().find(|(_, draft)| passing(draft) && has_port(draft, port, 443));
-    let near = named.iter().find(|(_, draft)| passing(draft));
-    let opened = named.iter().find(|(_, draft)| draft.effect == Effect::Allow && !passing(draft));
+    let passing = |rule: &ResolvedRule<'_>| rule.tls == Tls::Passthrough;
+    let allowed = named.iter().find(|(_, rule)| passing(rule) && has_port(rule, port, 443));
+    let near = named.iter().find(|(_, rule)| passing(rule));
+    let opened = named.iter().find(|(_, rule)| rule.effect == Effect::Allow && !passing(rule));
     if let Some((index, _)) = denies(Mode::Enforce) {
         return (Effect::Deny, Reason::DeniedByRule, Some(*index), false);
     }
@@ -167,9 +165,9 @@ pub(super) fn pass(drafts: &[Draft<'_>], connection: &Connection<'_>) -> Plain {
     }
 }
 
-/// Returns whether the draft covers the request's git operation; `None` if an encoded separator or escape hides the
+/// Returns whether the rule covers the request's git operation; `None` if an encoded separator or escape hides the
 /// operation.
-fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
+fn git(rule: &ResolvedRule<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
     let raw = String::from_utf8_lossy(raw).to_lowercase();
     let (before, query) = raw.split_once('?').unwrap_or((&raw, ""));
     let ends = [';', '?', '#'];
@@ -191,7 +189,7 @@ fn git(draft: &Draft<'_>, path: Option<&str>, raw: &[u8]) -> Option<bool> {
             Some(_) | None => Some(false),
         },
     };
-    match draft.git {
+    match rule.git {
         GitScope::Any | GitScope::InPlace => Some(true),
         GitScope::NoWrite => writes.map(|writes| !writes),
         GitScope::Write => writes,
@@ -215,28 +213,28 @@ fn leads_elsewhere(path: &[u8]) -> bool {
         }
 }
 
-/// Returns whether a path of the draft matches; `None` if the answer depends on the reading.
-fn fits_any(draft: &Draft<'_>, decided: Option<&str>, readings: &Readings, raw: &[u8]) -> Option<bool> {
-    if draft.paths.is_empty() {
+/// Returns whether a path of the rule matches; `None` if the answer depends on the reading.
+fn fits_any(rule: &ResolvedRule<'_>, decided: Option<&str>, readings: &Readings, raw: &[u8]) -> Option<bool> {
+    if rule.paths.is_empty() {
         return Some(true);
     }
     let fit = |path: &[u8]| {
         let path = String::from_utf8_lossy(path);
-        draft.paths.iter().any(|(text, kind)| fits(text, kind.prefix, kind.case, &path))
+        rule.paths.iter().any(|(text, kind)| fits(text, kind.prefix, kind.case, &path))
     };
     let plain = readings.canonical().map(fit);
     let before = |path: &str| path.split(';').next().map(|before| before.split('/').count());
     let named = decided.is_some_and(|path| {
-        draft.paths.iter().any(|(text, kind)| {
+        rule.paths.iter().any(|(text, kind)| {
             text.contains(';') && before(text) == before(path) && fits(text, kind.prefix, kind.case, path)
         })
     });
     let before_query = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
     let spaced = String::from_utf8_lossy(before_query).replace('+', "%20");
-    let spaced = draft.effect == Effect::Deny
+    let spaced = rule.effect == Effect::Deny
         && before_query.contains(&b'+')
         && Readings::every(spaced.as_bytes()).any(fit);
-    match (draft.effect, plain) {
+    match (rule.effect, plain) {
         (Effect::Deny, Some(true)) => Some(true),
         (Effect::Deny, _) if decided.is_some() && readings.any(fit) => Some(true),
         (Effect::Deny, _) if spaced => decided.map(|_| true),
@@ -246,7 +244,7 @@ fn fits_any(draft: &Draft<'_>, decided: Option<&str>, readings: &Readings, raw: 
     }
 }
 
-fn names(pattern: &DraftHost<'_>, host: &Host) -> bool {
+fn names(pattern: &ResolvedHost<'_>, host: &Host) -> bool {
     if pattern.below {
         !host.is_address() && host.as_str().ends_with(&format!(".{}", pattern.name))
     } else {
@@ -254,11 +252,11 @@ fn names(pattern: &DraftHost<'_>, host: &Host) -> bool {
     }
 }
 
-fn has_port(draft: &Draft<'_>, port: u16, default: u16) -> bool {
-    match &draft.ports {
-        DraftPorts::Default => port == default,
-        DraftPorts::Listed(ports) => ports.contains(&port),
-        DraftPorts::Any => true,
+fn has_port(rule: &ResolvedRule<'_>, port: u16, default: u16) -> bool {
+    match &rule.ports {
+        ResolvedPorts::Default => port == default,
+        ResolvedPorts::Listed(ports) => ports.contains(&port),
+        ResolvedPorts::Any => true,
     }
 }
 

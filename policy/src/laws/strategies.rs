@@ -8,14 +8,14 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::decision::Effect;
+use crate::effect::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::path::pattern::{Case, PatternKind};
+use crate::resolved_rule::{ResolvedHost, ResolvedPorts, ResolvedRule, ResolvedUpstream};
 use crate::scheme::Scheme;
+use crate::sessions::Sessions;
 use crate::tls::Tls;
-use crate::upstream::Sessions;
-use crate::wire::writer::{Draft, DraftHost, DraftPorts, DraftUpstream};
 
 const HOSTS: [&str; 8] = [
     "a.example",
@@ -32,9 +32,9 @@ const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "get"];
 const SERVER_NAMES: [&[u8]; 3] = [b"", b"a.example", b"\xff"];
 const PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
-fn host() -> impl Strategy<Value = DraftHost<'static>> {
-    let exact = select(&HOSTS[..]).prop_map(|name| DraftHost { name: Cow::Borrowed(name), below: false });
-    let below = select(&NAMES[..]).prop_map(|name| DraftHost { name: Cow::Borrowed(name), below: true });
+fn host() -> impl Strategy<Value = ResolvedHost<'static>> {
+    let exact = select(&HOSTS[..]).prop_map(|name| ResolvedHost { name: Cow::Borrowed(name), below: false });
+    let below = select(&NAMES[..]).prop_map(|name| ResolvedHost { name: Cow::Borrowed(name), below: true });
     prop_oneof![exact, below]
 }
 
@@ -52,15 +52,15 @@ fn pattern() -> impl Strategy<Value = (String, PatternKind)> {
 }
 
 /// The ports of a rule with this effect. An allow rule always has its own.
-fn ports(effect: Effect) -> impl Strategy<Value = DraftPorts> {
+fn ports(effect: Effect) -> impl Strategy<Value = ResolvedPorts> {
     let silent = match effect {
-        Effect::Allow => DraftPorts::Default,
-        Effect::Deny => DraftPorts::Any,
+        Effect::Allow => ResolvedPorts::Default,
+        Effect::Deny => ResolvedPorts::Any,
     };
     prop_oneof![
-        Just(DraftPorts::Default),
+        Just(ResolvedPorts::Default),
         Just(silent),
-        btree_set(select(&PORTS[..]), 1..3).prop_map(DraftPorts::Listed),
+        btree_set(select(&PORTS[..]), 1..3).prop_map(ResolvedPorts::Listed),
     ]
 }
 
@@ -80,13 +80,13 @@ fn git() -> impl Strategy<Value = GitScope> {
     prop_oneof![4 => Just(GitScope::Any), 2 => other]
 }
 
-fn upstream() -> impl Strategy<Value = DraftUpstream<'static>> {
+fn upstream() -> impl Strategy<Value = ResolvedUpstream<'static>> {
     let host = || option::of(select(&NAMES[..]).prop_map(Cow::Borrowed));
     let file = || option::of(select(&["ca.pem", "/etc/a b.pem"][..]).prop_map(Cow::Borrowed));
     let names = btree_set(select(&NAMES[..]).prop_map(Cow::Borrowed), 0..3);
     let sessions = select(&Sessions::ALL[..]);
     (host(), option::of(select(&PORTS[..])), host(), names, file(), file(), sessions).prop_map(
-        |(host, port, sni, names, ca, client, sessions)| DraftUpstream {
+        |(host, port, sni, names, ca, client, sessions)| ResolvedUpstream {
             // An upstream needs at least one key.
             host: host.or(Some(Cow::Borrowed("other.test"))),
             port,
@@ -101,32 +101,32 @@ fn upstream() -> impl Strategy<Value = DraftUpstream<'static>> {
 }
 
 /// Turns an allow rule into a passthrough rule without conditions on requests.
-fn passing(draft: Draft<'static>) -> Draft<'static> {
-    let upstream = draft.upstream.map(|DraftUpstream { host, port, .. }| DraftUpstream {
+fn passing(rule: ResolvedRule<'static>) -> ResolvedRule<'static> {
+    let upstream = rule.upstream.map(|ResolvedUpstream { host, port, .. }| ResolvedUpstream {
         host,
         port,
-        ..DraftUpstream::default()
+        ..ResolvedUpstream::default()
     });
-    Draft {
+    ResolvedRule {
         tls: Tls::Passthrough,
         schemes: BTreeSet::from([Scheme::Https]),
         methods: BTreeSet::new(),
         paths: BTreeSet::new(),
         git: GitScope::Any,
         upstream,
-        ..draft
+        ..rule
     }
 }
 
 /// A rule of any kind. It gets its id from its position later.
-fn rule() -> impl Strategy<Value = Draft<'static>> {
-    let allow = || (draft(Effect::Allow), option::weighted(0.3, upstream()));
-    let allow = move || allow().prop_map(|(draft, upstream)| Draft { upstream, ..draft });
-    prop_oneof![5 => allow(), 1 => allow().prop_map(passing), 2 => draft(Effect::Deny)]
+fn rule() -> impl Strategy<Value = ResolvedRule<'static>> {
+    let allow = || (rule_of_effect(Effect::Allow), option::weighted(0.3, upstream()));
+    let allow = move || allow().prop_map(|(rule, upstream)| ResolvedRule { upstream, ..rule });
+    prop_oneof![5 => allow(), 1 => allow().prop_map(passing), 2 => rule_of_effect(Effect::Deny)]
 }
 
 /// A rule with this effect. It gets its id from its position later.
-fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
+fn rule_of_effect(effect: Effect) -> impl Strategy<Value = ResolvedRule<'static>> {
     let hosts = btree_set(host(), 1..4).prop_map(|hosts| hosts.into_iter().collect::<Vec<_>>());
     let hosts = match effect {
         Effect::Allow => hosts.prop_map(Some).boxed(),
@@ -135,7 +135,7 @@ fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
     let methods = btree_set(select(&METHODS[..]).prop_map(Cow::Borrowed), 0..3);
     let schemes = btree_set(select(&Scheme::ALL[..]), 1..=2);
     (hosts, schemes, ports(effect), methods, btree_set(pattern(), 0..3), git(), mode(effect)).prop_map(
-        move |(hosts, schemes, ports, methods, paths, git, mode)| Draft {
+        move |(hosts, schemes, ports, methods, paths, git, mode)| ResolvedRule {
             id: Cow::Borrowed(""),
             effect,
             hosts,
@@ -152,15 +152,17 @@ fn draft(effect: Effect) -> impl Strategy<Value = Draft<'static>> {
     )
 }
 
-pub(super) fn deny_rule() -> impl Strategy<Value = Draft<'static>> {
-    draft(Effect::Deny).prop_map(|draft| Draft { id: Cow::Borrowed("added"), ..draft })
+pub(super) fn deny_rule() -> impl Strategy<Value = ResolvedRule<'static>> {
+    rule_of_effect(Effect::Deny).prop_map(|rule| ResolvedRule { id: Cow::Borrowed("added"), ..rule })
 }
 
 /// The rules of a policy.
-pub(super) fn drafts() -> impl Strategy<Value = Vec<Draft<'static>>> {
-    vec(rule(), 0..6).prop_map(|drafts| {
-        let numbered = drafts.into_iter().enumerate();
-        numbered.map(|(index, draft)| Draft { id: Cow::Owned(format!("rule-{index}")), ..draft }).collect()
+pub(super) fn rules() -> impl Strategy<Value = Vec<ResolvedRule<'static>>> {
+    vec(rule(), 0..6).prop_map(|rules| {
+        let numbered = rules.into_iter().enumerate();
+        numbered
+            .map(|(index, rule)| ResolvedRule { id: Cow::Owned(format!("rule-{index}")), ..rule })
+            .collect()
     })
 }
 

@@ -3,13 +3,14 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::strategies::{drafts, request};
+use super::strategies::{request, rules};
 use crate::mode::Mode;
-use crate::wire::writer::{self, Draft};
+use crate::resolved_rule::ResolvedRule;
+use crate::wire::writer;
 use crate::{InvalidPolicyBytes, Policy};
 
-fn write(drafts: &[Draft<'_>]) -> Box<[u8]> {
-    writer::write(drafts, Mode::Enforce, false).expect("within limits")
+fn write(rules: &[ResolvedRule<'_>]) -> Box<[u8]> {
+    writer::write(rules, Mode::Enforce, false).expect("within limits")
 }
 
 /// Corrects the checksum, so that the checks after it are reached.
@@ -22,47 +23,47 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn bytes_round_trip(drafts in drafts()) {
-        let bytes = write(&drafts);
+    fn bytes_round_trip(rules in rules()) {
+        let bytes = write(&rules);
         let policy = Policy::from_bytes(bytes.clone()).expect("what is written can be read");
         prop_assert_eq!(policy.as_bytes(), &*bytes);
-        prop_assert_eq!(policy.rules().count(), drafts.len());
-        for (rule, draft) in policy.rules().zip(&drafts) {
-            prop_assert_eq!((rule.id(), rule.effect()), (&*draft.id, draft.effect));
+        prop_assert_eq!(policy.rules().count(), rules.len());
+        for (rule, resolved) in policy.rules().zip(&rules) {
+            prop_assert_eq!((rule.id(), rule.effect()), (&*resolved.id, resolved.effect));
         }
     }
 
     #[test]
-    fn the_order_of_hosts_does_not_change_the_bytes(drafts in drafts()) {
-        let mut reversed = drafts.clone();
-        for draft in &mut reversed {
-            draft.hosts.iter_mut().for_each(|hosts| hosts.reverse());
+    fn the_order_of_hosts_does_not_change_the_bytes(rules in rules()) {
+        let mut reversed = rules.clone();
+        for rule in &mut reversed {
+            rule.hosts.iter_mut().for_each(|hosts| hosts.reverse());
         }
-        prop_assert_eq!(write(&drafts), write(&reversed));
+        prop_assert_eq!(write(&rules), write(&reversed));
     }
 
     #[test]
-    fn any_changed_byte_is_refused(drafts in drafts(), place: prop::sample::Index, change in 1u8..) {
-        let mut bytes = write(&drafts);
+    fn any_changed_byte_is_refused(rules in rules(), place: prop::sample::Index, change in 1u8..) {
+        let mut bytes = write(&rules);
         let place = place.index(bytes.len());
         bytes[place] ^= change;
         prop_assert!(Policy::from_bytes(bytes).is_err());
     }
 
     #[test]
-    fn cut_and_lengthened_bytes_are_refused(drafts in drafts(), cut: prop::sample::Index, more in 1usize..9) {
-        let bytes = write(&drafts);
+    fn cut_and_lengthened_bytes_are_refused(rules in rules(), cut: prop::sample::Index, more in 1usize..9) {
+        let bytes = write(&rules);
         prop_assert!(Policy::from_bytes(bytes[..cut.index(bytes.len())].to_vec()).is_err());
         prop_assert!(Policy::from_bytes([&bytes[..], &vec![0; more][..]].concat()).is_err());
     }
 
     #[test]
     fn damage_behind_a_right_checksum_never_panics(
-        drafts in drafts(),
+        rules in rules(),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         request in request(),
     ) {
-        let mut bytes = write(&drafts);
+        let mut bytes = write(&rules);
         for (place, value) in damage {
             let place = place.index(bytes.len() - 24) + 24;
             bytes[place] = value;

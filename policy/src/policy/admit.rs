@@ -4,7 +4,8 @@
 
 use super::{Policy, candidates};
 use crate::authority::Authority;
-use crate::decision::{Decision, Effect};
+use crate::decision::Decision;
+use crate::effect::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::reason::Reason;
@@ -41,7 +42,7 @@ pub(super) fn admit<'p>(policy: &'p Policy, tunnel: &Tunnel<'_>) -> Decision<'p>
         }
     });
     let deny = |reason, index: Option<u16>| {
-        Decision::deny(reason, index.map(|index| Rule::new(policy, index)), Some(authority))
+        Decision::deny(reason, index.map(|index| Rule::new(image, index)), Some(authority))
     };
     if authority.host.is_address() && listed.is_none() && enforced {
         return deny(Reason::AddressLiteral, None);
@@ -49,7 +50,7 @@ pub(super) fn admit<'p>(policy: &'p Policy, tunnel: &Tunnel<'_>) -> Decision<'p>
     if enforced && !image.open_ports().any(|(port, _)| port == authority.port) {
         return deny(Reason::PortNotAllowed, listed);
     }
-    let rule = allowed.map(|index| Rule::new(policy, index));
+    let rule = allowed.map(|index| Rule::new(image, index));
     let admitted = Decision::allow(rule, Reason::Allowed, authority);
     if !judge_host {
         return admitted;

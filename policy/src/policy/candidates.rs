@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use crate::decision::Effect;
+use crate::effect::Effect;
 use crate::host::Host;
 use crate::wire::Image;
 

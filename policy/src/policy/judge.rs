@@ -5,7 +5,8 @@
 use super::seen_path::SeenPath;
 use super::{Policy, candidates};
 use crate::authority::Authority;
-use crate::decision::{Decision, Effect};
+use crate::decision::Decision;
+use crate::effect::Effect;
 use crate::git::GitUse;
 use crate::mode::Mode;
 use crate::path::Path;
@@ -145,7 +146,7 @@ pub(super) fn judge<'p>(
     candidates::for_each(image, &authority.host, |index| {
         let Some(rule) = image.rule(index) else { return };
         let outcome = facts.ask(image, &rule);
-        observer.rule(Rule::new(policy, index), outcome);
+        observer.rule(Rule::new(image, index), outcome);
         match rule.effect {
             Effect::Deny if outcome >= Outcome::PathAmbiguous => match rule.mode {
                 Mode::Report => keep_furthest(&mut reported, outcome, index),
@@ -155,7 +156,7 @@ pub(super) fn judge<'p>(
             Effect::Allow => keep_furthest(&mut nearest, outcome, index),
         }
     });
-    let rule = |index| Rule::new(policy, index);
+    let rule = |index| Rule::new(image, index);
     let reason_of_deny = |outcome: Outcome| outcome.reason_of_miss().unwrap_or(Reason::DeniedByRule);
     if let Some((outcome, index)) = denied {
         return Decision::deny(reason_of_deny(outcome), Some(rule(index)), Some(*authority));

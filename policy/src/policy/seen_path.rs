@@ -4,7 +4,7 @@
 
 use core::cell::OnceCell;
 
-use crate::decision::Effect;
+use crate::effect::Effect;
 use crate::github_api::writes_elsewhere;
 use crate::path::Path;
 use crate::path::readings::Readings;

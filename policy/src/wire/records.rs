@@ -1,11 +1,11 @@
 //! The records, each decoded from a fixed number of bytes.
 
-use crate::decision::Effect;
+use crate::effect::Effect;
 use crate::git::GitScope;
 use crate::mode::Mode;
 use crate::path::pattern::PatternKind;
+use crate::sessions::Sessions;
 use crate::tls::Tls;
-use crate::upstream::Sessions;
 
 /// The number that stands for no address set or no upstream.
 const NO_NUMBER: u16 = u16::MAX;

@@ -6,7 +6,7 @@ use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC, Section, checksum};
 use super::hosts;
 use super::image::Image;
 use super::records::{Ports, RuleRecord, Span, TextRecord, UpstreamRecord, read_net};
-use crate::decision::Effect;
+use crate::effect::Effect;
 use crate::git::GitScope;
 use crate::host::Host;
 use crate::limits;

@@ -1,6 +1,5 @@
 //! The writer of the wire form. Equal rules give equal bytes.
 
-use core::fmt;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,73 +9,10 @@ use super::header::{HEADER_BYTES, Header, SECTIONS, Section};
 use super::hosts::{self, HOSTS_A_BUCKET};
 use super::packing;
 use super::records::{Ports, RuleRecord, Span, UpstreamRecord};
-use crate::decision::Effect;
-use crate::git::GitScope;
+use crate::effect::Effect;
 use crate::limits;
 use crate::mode::Mode;
-use crate::path::pattern::PatternKind;
-use crate::scheme::Scheme;
-use crate::tls::Tls;
-use crate::upstream::Sessions;
-
-/// A rule that is ready to be written: every value is canonical, and every default is filled in.
-#[derive(Clone, Debug)]
-pub(crate) struct Draft<'s> {
-    pub(crate) id: Cow<'s, str>,
-    pub(crate) effect: Effect,
-    /// `None` means every host.
-    pub(crate) hosts: Option<Vec<DraftHost<'s>>>,
-    pub(crate) schemes: BTreeSet<Scheme>,
-    pub(crate) ports: DraftPorts,
-    /// Empty means any method.
-    pub(crate) methods: BTreeSet<Cow<'s, str>>,
-    /// Empty means any path.
-    pub(crate) paths: BTreeSet<(String, PatternKind)>,
-    /// The git operations that the rule covers.
-    pub(crate) git: GitScope,
-    pub(crate) mode: Mode,
-    pub(crate) addresses: BTreeSet<IpNet>,
-    pub(crate) tls: Tls,
-    pub(crate) upstream: Option<DraftUpstream<'s>>,
-}
-
-/// A rule's own upstream. Every text is canonical, or a file name as written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct DraftUpstream<'s> {
-    pub(crate) host: Option<Cow<'s, str>>,
-    pub(crate) port: Option<u16>,
-    pub(crate) sni: Option<Cow<'s, str>>,
-    pub(crate) names: BTreeSet<Cow<'s, str>>,
-    pub(crate) ca: Option<Cow<'s, str>>,
-    pub(crate) client_certificate: Option<Cow<'s, str>>,
-    pub(crate) client_key: Option<Cow<'s, str>>,
-    pub(crate) sessions: Sessions,
-}
-
-/// A host pattern. Patterns are ordered by name first, so that both kinds of one name are neighbours.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct DraftHost<'s> {
-    pub(crate) name: Cow<'s, str>,
-    /// Whether the pattern covers the names below `name` instead of the name itself.
-    pub(crate) below: bool,
-}
-
-impl fmt::Display for DraftHost<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.below { "*." } else { "" }, self.name)
-    }
-}
-
-/// The ports that a rule covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum DraftPorts {
-    /// The scheme's default port.
-    Default,
-    /// These ports.
-    Listed(BTreeSet<u16>),
-    /// All ports.
-    Any,
-}
+use crate::resolved_rule::{ResolvedHost, ResolvedPorts, ResolvedRule, ResolvedUpstream};
 
 /// An error for a policy that exceeds a limit of the wire form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,18 +34,18 @@ pub(crate) enum TooLarge {
 }
 
 /// Writes the rules in evaluation order, the mode where no rule's mode applies, and whether a Rego policy must agree.
-pub(crate) fn write(drafts: &[Draft<'_>], mode: Mode, rego: bool) -> Result<Box<[u8]>, TooLarge> {
-    if drafts.len() > limits::RULES {
+pub(crate) fn write(resolved: &[ResolvedRule<'_>], mode: Mode, rego: bool) -> Result<Box<[u8]>, TooLarge> {
+    if resolved.len() > limits::RULES {
         return Err(TooLarge::Rules);
     }
     let mut writer = Writer { mode, rego, ..Writer::default() };
-    let methods: BTreeSet<&str> = drafts.iter().flat_map(|draft| &draft.methods).map(AsRef::as_ref).collect();
+    let methods: BTreeSet<&str> = resolved.iter().flat_map(|rule| &rule.methods).map(AsRef::as_ref).collect();
     writer.methods(&methods)?;
-    for draft in drafts {
-        writer.rule(draft, &methods)?;
+    for rule in resolved {
+        writer.rule(rule, &methods)?;
     }
-    writer.hosts(drafts)?;
-    writer.open_ports(drafts);
+    writer.hosts(resolved)?;
+    writer.open_ports(resolved);
     writer.seal()
 }
 
@@ -119,7 +55,7 @@ struct Writer<'s> {
     texts: HashMap<&'s str, Span>,
     lists: BTreeMap<Vec<u16>, u16>,
     address_sets: BTreeMap<&'s BTreeSet<IpNet>, u16>,
-    upstreams: BTreeMap<&'s DraftUpstream<'s>, u16>,
+    upstreams: BTreeMap<&'s ResolvedUpstream<'s>, u16>,
     below_depths: u128,
     mode: Mode,
     rego: bool,
@@ -213,8 +149,8 @@ impl<'s> Writer<'s> {
         Ok(())
     }
 
-    fn rule(&mut self, draft: &'s Draft<'_>, methods: &BTreeSet<&str>) -> Result<(), TooLarge> {
-        let Draft {
+    fn rule(&mut self, rule: &'s ResolvedRule<'_>, methods: &BTreeSet<&str>) -> Result<(), TooLarge> {
+        let ResolvedRule {
             id,
             effect,
             hosts: _,
@@ -227,7 +163,7 @@ impl<'s> Writer<'s> {
             addresses,
             tls,
             upstream,
-        } = draft;
+        } = rule;
         let id = self.text(id);
         let bits = methods.iter().zip(0u32..).filter(|(method, _)| wanted.contains(**method));
         let bits = bits.fold(0, |bits, (_, place)| bits | 1u64.wrapping_shl(place));
@@ -237,8 +173,8 @@ impl<'s> Writer<'s> {
         }
         let first_port = self.count(Section::Ports);
         let listed = match ports {
-            DraftPorts::Default | DraftPorts::Any => 0,
-            DraftPorts::Listed(listed) => {
+            ResolvedPorts::Default | ResolvedPorts::Any => 0,
+            ResolvedPorts::Listed(listed) => {
                 for port in listed {
                     self.section(Section::Ports).extend_from_slice(&port.to_le_bytes());
                 }
@@ -254,9 +190,9 @@ impl<'s> Writer<'s> {
             methods: bits,
             paths: Span { start: first_path, count: narrow(paths.len()) },
             ports: match ports {
-                DraftPorts::Default => Ports::Default,
-                DraftPorts::Listed(_) => Ports::Listed,
-                DraftPorts::Any => Ports::Any,
+                ResolvedPorts::Default => Ports::Default,
+                ResolvedPorts::Listed(_) => Ports::Listed,
+                ResolvedPorts::Any => Ports::Any,
             },
             listed_ports: Span { start: first_port, count: narrow(listed) },
             addresses,
@@ -295,7 +231,7 @@ impl<'s> Writer<'s> {
         Ok(set)
     }
 
-    fn upstream(&mut self, upstream: &'s DraftUpstream<'s>) -> Result<u16, TooLarge> {
+    fn upstream(&mut self, upstream: &'s ResolvedUpstream<'s>) -> Result<u16, TooLarge> {
         if let Some(number) = self.upstreams.get(upstream) {
             return Ok(*number);
         }
@@ -304,7 +240,8 @@ impl<'s> Writer<'s> {
             return Err(TooLarge::Upstreams);
         }
         self.upstreams.insert(upstream, number);
-        let DraftUpstream { host, port, sni, names, ca, client_certificate, client_key, sessions } = upstream;
+        let ResolvedUpstream { host, port, sni, names, ca, client_certificate, client_key, sessions } =
+            upstream;
         let start = self.count(Section::UpstreamNames);
         for name in names {
             let span = self.text(name);
@@ -343,16 +280,16 @@ impl<'s> Writer<'s> {
         Ok(list)
     }
 
-    fn hosts(&mut self, drafts: &'s [Draft<'_>]) -> Result<(), TooLarge> {
-        let numbered = || drafts.iter().zip(0u16..);
+    fn hosts(&mut self, resolved: &'s [ResolvedRule<'_>]) -> Result<(), TooLarge> {
+        let numbered = || resolved.iter().zip(0u16..);
         let everywhere: Vec<u16> =
-            numbered().filter(|(draft, _)| draft.hosts.is_none()).map(|(_, rule)| rule).collect();
+            numbered().filter(|(rule, _)| rule.hosts.is_none()).map(|(_, number)| number).collect();
         if !everywhere.is_empty() {
             self.everywhere = Some(self.list(&everywhere)?);
         }
         let named =
-            numbered().flat_map(|(draft, rule)| draft.hosts.iter().flatten().map(move |host| (host, rule)));
-        let mut named: Vec<(&DraftHost<'_>, u16)> = named.collect();
+            numbered().flat_map(|(rule, number)| rule.hosts.iter().flatten().map(move |host| (host, number)));
+        let mut named: Vec<(&ResolvedHost<'_>, u16)> = named.collect();
         named.sort_unstable();
         named.dedup();
 
@@ -393,14 +330,14 @@ impl<'s> Writer<'s> {
         Ok(())
     }
 
-    fn open_ports(&mut self, drafts: &[Draft<'_>]) {
+    fn open_ports(&mut self, resolved: &[ResolvedRule<'_>]) {
         let mut open: BTreeMap<u16, u8> = BTreeMap::new();
-        for draft in drafts.iter().filter(|draft| draft.effect == Effect::Allow) {
-            for scheme in &draft.schemes {
+        for rule in resolved.iter().filter(|rule| rule.effect == Effect::Allow) {
+            for scheme in &rule.schemes {
                 let default = BTreeSet::from([scheme.default_port()]);
-                let ports = match &draft.ports {
-                    DraftPorts::Listed(ports) => ports,
-                    DraftPorts::Default | DraftPorts::Any => &default,
+                let ports = match &rule.ports {
+                    ResolvedPorts::Listed(ports) => ports,
+                    ResolvedPorts::Default | ResolvedPorts::Any => &default,
                 };
                 for port in ports {
                     *open.entry(*port).or_default() |= scheme.bit();
@@ -441,6 +378,6 @@ impl<'s> Writer<'s> {
 /// A host pattern that will become an entry of the host table.
 struct Entry<'d> {
     hash: u64,
-    host: &'d DraftHost<'d>,
+    host: &'d ResolvedHost<'d>,
     list: u16,
 }

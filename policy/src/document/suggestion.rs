@@ -1,7 +1,7 @@
 //! Suggestions for misspelled words.
 
 /// Returns the candidate with the fewest edits to the word: at most two, and fewer than half its letters.
-pub(super) fn nearest<'k>(word: &str, candidates: &[&'k str]) -> Option<&'k str> {
+pub(super) fn suggestion<'k>(word: &str, candidates: &[&'k str]) -> Option<&'k str> {
     // The comparison is skipped for words that are longer than any key.
     if word.len() > 64 {
         return None;
@@ -37,10 +37,10 @@ mod tests {
     #[test]
     fn a_slip_finds_its_key_and_another_word_does_not() {
         let keys = ["allowed_domains", "unrestricted_domains", "rules", "id"];
-        assert_eq!(nearest("allowed_domain", &keys), Some("allowed_domains"));
-        assert_eq!(nearest("rule", &keys), Some("rules"));
-        assert_eq!(nearest("denied", &keys), None);
-        assert_eq!(nearest("to", &keys), None);
+        assert_eq!(suggestion("allowed_domain", &keys), Some("allowed_domains"));
+        assert_eq!(suggestion("rule", &keys), Some("rules"));
+        assert_eq!(suggestion("denied", &keys), None);
+        assert_eq!(suggestion("to", &keys), None);
         assert_eq!((distance("kitten", "sitting"), distance("", "ab")), (3, 2));
     }
 }
