@@ -1,5 +1,5 @@
 # The policy of the gateway that Weir replaces: one boolean, queried as data.intercept.allow.
-# It is kept with its faults. What Weir decides otherwise, and why, is in docs/predecessor.md.
+# This file keeps the policy's faults. docs/predecessor.md lists the requests that Weir decides differently, and why.
 package intercept
 
 import rego.v1
@@ -8,15 +8,15 @@ default allow := false
 
 request := input.attributes.request.http
 
-# The name of the certificate that the proxy served. Over plain http there is none.
+# The name of the certificate that the proxy presented; undefined over plain HTTP.
 principal := input.attributes.destination.principal
 
-# The name decided on.
+# The name that the policy judges.
 host := principal
 
 host := request.host if not principal
 
-# Over TLS the Host header is the certificate's name, byte for byte.
+# Over TLS, the Host header must equal the certificate's name, byte for byte.
 bound if not principal
 
 bound if principal == request.host
@@ -45,7 +45,7 @@ allow if {
 	reading
 }
 
-# /repos/OWNER/NAME and whatever follows
+# /repos/OWNER/NAME and every path below
 allow if {
 	bound
 	contains(host, "github")
@@ -55,7 +55,7 @@ allow if {
 	concat("/", [segments[2], segments[3]]) in data.github_allowed_repos
 }
 
-# /users/NAME and whatever follows
+# /users/NAME and every path below
 allow if {
 	bound
 	contains(host, "github")

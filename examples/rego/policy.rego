@@ -1,4 +1,4 @@
-# A build job, as a policy for OPA's Envoy plugin: it may read what is listed, and publish under its own team's name.
+# A policy for OPA's Envoy plugin: a build job may read the listed hosts, and publish packages of its own team.
 package envoy.authz
 
 import rego.v1
@@ -19,12 +19,12 @@ allow if {
 	input.parsed_path[1] in data.teams[team]
 }
 
-# Who publishes says for which team, and may only name its own packages.
+# A request to publish names its team in a header, and may name only that team's packages.
 team := request.headers["x-team"]
 
 default reason := "ask the platform team to list this host"
 
-reason := "what is published needs the header x-team, and a package of that team" if request.host == data.registry
+reason := "a request to publish needs the header x-team and a package of that team" if request.host == data.registry
 
 result := {"allowed": true} if allow
 

