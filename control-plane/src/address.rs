@@ -1,4 +1,4 @@
-//! IP addresses: which are public, which are this machine's own, and the one that a run holds.
+//! IP addresses: public addresses, this machine's own addresses, and the addresses that a run reserves.
 
 pub mod own;
 pub(crate) mod public;

@@ -1,11 +1,12 @@
-//! The resolver that Envoy asks: it passes questions on, and answers with no address that a rule could refuse.
+//! The resolver that Envoy uses. It forwards questions to name servers, and withholds every address that a rule could
+//! refuse.
 //!
-//! The address guard inside Envoy judges the first address of a name, and Envoy goes on to the next one when that does
-//! not answer. So what must not be reached is not given to Envoy at all (`dns/admitted.rs`). Only names that the policy sends
-//! requests to are resolved, only addresses are asked for, and answers are short enough for a datagram, so there is
-//! nothing to speak TCP for.
+//! The address guard inside Envoy judges the first address of a name, and Envoy tries the next address when the first
+//! does not answer. So the resolver does not give Envoy an address that must not be reached (`dns/admitted.rs`). It
+//! resolves only names of the policy's allow rules, and only to addresses. Every answer fits into a datagram, so the
+//! resolver needs no TCP.
 //!
-//! It trusts the operator's name servers to be reachable, and nothing that they say.
+//! The resolver trusts the operator's name servers to be reachable, and does not trust their answers.
 
 pub(crate) mod admitted;
 mod lookups;
@@ -34,13 +35,13 @@ use shared_addresses::SharedAddresses;
 use crate::address::own::OwnAddresses;
 use crate::envoy::capabilities::UpstreamTlsStrategy;
 
-/// Questions that wait for an answer at a time. One more is dropped, and Envoy asks again. There are two for each name;
-/// which of them cost a lookup is for [`turns`] to say.
+/// The maximum number of questions that wait for an answer. The resolver drops further ones, and Envoy repeats them.
+/// Envoy sends two questions for each name; [`turns`] decides which of them cost a lookup.
 const MOST_AT_ONCE: usize = 16_384;
-/// No question that Envoy asks is longer (RFC 1035, section 4.2.1).
+/// The maximum size of a question from Envoy (RFC 1035, section 4.2.1).
 const LONGEST_QUESTION: usize = 512;
 
-/// Bytes of questions that the kernel keeps for us. What is more is lost, and Envoy repeats it.
+/// The size of the kernel's buffer for questions, in bytes. Questions beyond it are lost, and Envoy repeats them.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A resolver on a free UDP port of the loopback interface.
@@ -51,25 +52,25 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    /// Takes the port; nothing is answered until [`Resolver::serve`].
+    /// Binds the port. The resolver answers only once [`Resolver::serve`] runs.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no port is free.
     pub(crate) async fn bind() -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        // As much of it as the kernel gives: Envoy asks for a thousand names in one go.
+        // Takes as much as the kernel gives: Envoy may ask for a thousand names at once.
         set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
         let address = socket.local_addr()?;
         Ok(Self { socket: Arc::new(socket), address })
     }
 
-    /// Where it is asked.
+    /// Returns the address at which Envoy reaches the resolver.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers by the newest policy until it is dropped. Says of names that share an address what the `strategies` of
-    /// the connected Envoys make of it.
+    /// Answers questions by the newest policy until the future is dropped. When two names share an address, it logs the
+    /// `strategies` of the connected Envoys for such names.
     ///
     /// # Errors
     /// When the socket fails for good.
@@ -87,14 +88,14 @@ impl Resolver {
         loop {
             let (length, client) = match self.socket.recv_from(&mut buffer).await {
                 Ok(received) => received,
-                // An earlier answer found nobody: Linux says so here.
+                // Linux reports here that an earlier answer could not be delivered.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(error),
             };
-            // What is no question gets no answer.
+            // Bytes that are not a question get no answer.
             let Some(question) = buffer.get(..length).and_then(Question::parse) else { continue };
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-            // A question that is repeated before it is answered has one answer.
+            // A question that is repeated before it is answered gets one answer.
             let asked = (client, Box::<[u8]>::from(buffer.get(..length).unwrap_or_default()));
             if !lock(&waiting).insert(asked.clone()) {
                 continue;
@@ -118,7 +119,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says which names share an address.
+/// Logs names that share an address.
 struct Neighbours<S> {
     shared: Mutex<SharedAddresses>,
     strategies: S,
@@ -154,14 +155,14 @@ async fn answer(
     let Some(family) = question.family() else { return Answer::addresses(Vec::new(), Duration::ZERO) };
     match &*lookups.find(&host).await {
         Found::Addresses { addresses, until } => {
-            // Judged by the policy of now, however old the lookup is.
+            // The newest policy decides, however old the lookup is.
             let policy = policy.borrow();
             let Some(admitted) = Admitted::of(&policy, &host) else { return Answer::Refused };
             let given = admitted.filter(addresses, &own.borrow());
             if given != *addresses {
-                tracing::info!(%host, ?addresses, ?given, "some addresses of the name are kept from Envoy");
+                tracing::info!(%host, ?addresses, ?given, "some addresses of the name are withheld from Envoy");
             }
-            // Not the address that stands for none.
+            // Excludes the placeholder address of a name without an admitted one.
             let known: Vec<_> = given.iter().copied().filter(|address| addresses.contains(address)).collect();
             neighbours.found(&host, &known);
             let given = given.into_iter().filter(|address| address.is_ipv4() == (family == Family::V4));

@@ -1,4 +1,4 @@
-//! What Weir prints: streams that never block, reports of faults, and text that is inert in a shell and a terminal.
+//! Weir's output: streams that never block, reports of faults, and text that is inert in a shell and a terminal.
 
 pub(crate) mod inert_json;
 pub mod report;

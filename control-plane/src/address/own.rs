@@ -1,8 +1,10 @@
-//! The addresses that lead to this machine itself: public or not, only `addresses` of a rule opens them.
+//! The machine's own addresses. A request may connect to one of them, public or not, only if its rule's `addresses`
+//! lists it.
 //!
-//! Services that listen on every address, and Weir's own listeners, are behind them. They are what the kernel delivers
-//! locally (its table `local`): the addresses of every interface, and networks that were routed to the machine without
-//! one. Addresses that others translate to one of these, as a cloud's or a router's, cannot be seen from here.
+//! Services that listen on every address, and Weir's own listeners, accept connections to them. The own addresses are
+//! those that the kernel delivers locally (its table `local`): the addresses of every interface, and networks that are
+//! routed to the machine without an interface address. Weir cannot see addresses that another device, such as a cloud
+//! or a router, translates to one of them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,35 +21,35 @@ use tokio::sync::watch;
 
 use crate::address::public;
 
-/// The routing table of what is delivered locally (rtnetlink(7), `RT_TABLE_LOCAL`).
+/// The kernel's routing table of local destinations (rtnetlink(7), `RT_TABLE_LOCAL`).
 const LOCAL_TABLE: u8 = 255;
-/// How often the kernel is asked unasked, for what it does not report: routes, and reports that were lost.
+/// The interval for reading the table without a report. The kernel does not report routes, and may lose reports.
 const ASK_EVERY: Duration = Duration::from_secs(5);
-/// How long after a report the kernel is asked, so that a burst of reports is one question.
+/// The delay between a report and reading the table. A burst of reports then costs one read.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How long an answer may take.
+/// The maximum wait for the kernel's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The networks that lead to this machine and would be public otherwise, in order.
+/// The machine's own networks that would be public otherwise, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnAddresses(Arc<[IpNet]>);
 
-/// The kernel does not tell which addresses are the machine's own.
+/// An error that keeps Weir from the machine's own addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// There is no netlink socket.
+    /// The netlink socket cannot be opened.
     #[error("cannot open a netlink socket: {0}")]
     Socket(#[from] io::Error),
-    /// The kernel refuses the question.
+    /// The kernel refuses the request.
     #[error("the kernel does not list its local routes: {0}")]
     Refused(#[from] rtnetlink::Error),
-    /// There is no answer.
+    /// The kernel does not answer in time.
     #[error("the kernel does not answer within {} s", ANSWER_WITHIN.as_secs())]
     Silent,
 }
 
 impl OwnAddresses {
-    /// These networks, without those that are not public anyway.
+    /// Keeps the public ones of these networks.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         let special: Vec<_> = public::not_public().collect();
         let unicast: Vec<_> = public::unicast().collect();
@@ -60,25 +62,25 @@ impl OwnAddresses {
         Self(networks.into())
     }
 
-    /// The networks, in order.
+    /// Iterates over the networks in order.
     pub fn iter(&self) -> impl Iterator<Item = IpNet> {
         self.0.iter().copied()
     }
 
-    /// Whether an address leads here. Of those that are not public anyway that is not known.
+    /// Returns whether this is one of the machine's own public addresses.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether everybody may be sent there.
+    /// Returns whether the address is public and not the machine's own.
     pub fn is_public(&self, address: IpAddr) -> bool {
         public::is_public(address) && !self.contains(address)
     }
 
-    /// Asks the kernel.
+    /// Reads the addresses from the kernel.
     ///
     /// # Errors
-    /// It does not tell.
+    /// When the kernel does not list them.
     pub async fn read() -> Result<Self, Unreadable> {
         let (connection, handle, _) =
             rtnetlink::new_connection_with_strict_check().or_else(|_| rtnetlink::new_connection())?;
@@ -88,11 +90,11 @@ impl OwnAddresses {
         Ok(Self::new(networks.map_err(|_elapsed| Unreadable::Silent)??))
     }
 
-    /// The addresses of now and of later: reports of the kernel count at once, everything else within seconds. While
-    /// the kernel does not tell, the last ones count.
+    /// Reads the addresses, and follows their changes: reports of the kernel take effect at once, other changes within
+    /// seconds. If the kernel stops answering, the last addresses stay.
     pub async fn watch() -> watch::Receiver<Self> {
         let first = Self::read().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "names that lead to a public address of this machine are not refused");
+            tracing::warn!(%error, "names that resolve to a public address of this machine are not refused");
             Self::default()
         });
         let (sender, receiver) = watch::channel(first);
@@ -134,12 +136,12 @@ async fn follow(sender: &watch::Sender<OwnAddresses>) {
                 *addresses = now;
                 changed
             })),
-            Err(error) => tracing::debug!(%error, "the machine's own addresses are not known anew"),
+            Err(error) => tracing::debug!(%error, "the machine's own addresses cannot be read again"),
         }
     }
 }
 
-/// What the kernel delivers locally, of both families.
+/// Returns the kernel's local networks of both families.
 async fn local_networks(handle: &Handle) -> Result<Vec<IpNet>, rtnetlink::Error> {
     let mut networks = Vec::new();
     let local = u32::from(LOCAL_TABLE);
@@ -159,7 +161,7 @@ async fn local_networks(handle: &Handle) -> Result<Vec<IpNet>, rtnetlink::Error>
 
 fn local_network(route: &RouteMessage) -> Option<IpNet> {
     let header = &route.header;
-    // Other tables hold routes for marked packets, as transparent proxies use them for everything.
+    // Other tables hold local routes for marked packets. Transparent proxies use such routes for all addresses.
     let local = header.table == LOCAL_TABLE && matches!(header.kind, RouteType::Local | RouteType::Anycast);
     let address = route.attributes.iter().find_map(|attribute| {
         if let RouteAttribute::Destination(RouteAddress::Inet(address)) = attribute {

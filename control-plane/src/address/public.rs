@@ -1,4 +1,4 @@
-//! Which addresses are public.
+//! Public addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,14 +12,14 @@ const fn v6(a: u16, b: u16, length: u8) -> IpNet {
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), length))
 }
 
-/// The space that public addresses are taken from (IANA: all of IPv4; IPv6 global unicast). All other space
-/// is not public: unspecified, loopback, IPv4-mapped, NAT64, unique local, link-local and multicast IPv6 are there.
+/// The space of public addresses (IANA: all of IPv4; IPv6 global unicast). All other space is not public: it contains
+/// unspecified, loopback, IPv4-mapped, NAT64, unique local, link-local and multicast IPv6.
 const UNICAST: [IpNet; 2] = [v4(0, 0, 0, 0), v6(0x2000, 0, 3)];
 
-/// `168.63.129.16`: every Azure machine reaches its host there, which hands out secrets of the machine.
+/// `168.63.129.16`: every Azure machine reaches its host at this address, and the host serves the machine's secrets.
 const AZURE_HOST: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(168, 63, 129, 16), 32));
 
-/// What is not public within the unicast space (IANA special-purpose registries, RFC 6890 and its updates).
+/// The non-public networks of the unicast space (IANA special-purpose registries, RFC 6890 and its updates).
 const NOT_PUBLIC: [IpNet; 19] = [
     v4(0, 0, 0, 8),      // this network
     v4(10, 0, 0, 8),     // private
@@ -42,17 +42,17 @@ const NOT_PUBLIC: [IpNet; 19] = [
     v6(0x3fff, 0, 20),     // documentation
 ];
 
-/// The networks that public addresses are taken from.
+/// Returns the networks of which public addresses are a part.
 pub(crate) fn unicast() -> impl Iterator<Item = IpNet> {
     UNICAST.into_iter()
 }
 
-/// The networks within those that are not public.
+/// Returns the non-public networks within [`unicast`].
 pub(crate) fn not_public() -> impl Iterator<Item = IpNet> {
     NOT_PUBLIC.into_iter()
 }
 
-/// Whether everybody may be sent there.
+/// Returns whether the address is public. An own address of the machine may be public.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     let holds = |network: &IpNet| network.contains(&address);
     UNICAST.iter().any(holds) && !NOT_PUBLIC.iter().any(holds)

@@ -1,18 +1,19 @@
 //! An address that one run owns, from before its Envoy starts until the end.
 //!
-//! Envoy cannot inherit a socket, so Weir cannot listen in its place. Weir holds a socket that is bound to the address and
-//! does not listen. The kernel compares `SO_REUSEADDR` of both sockets when another one is to be bound beside it (socket(7)):
+//! Envoy cannot inherit a socket, so Weir cannot listen for it. Weir holds a socket that is bound to the address and
+//! does not listen. When another socket is bound to the same address, the kernel compares the `SO_REUSEADDR` option of
+//! both (socket(7)):
 //!
-//! 1. Weir listens, which fails where anybody listens already, and then only keeps the port. `SO_REUSEADDR` is off: the
-//!    kernel refuses every other socket, of every user, whatever options it has.
-//! 2. Just before Envoy is told to listen, Weir turns `SO_REUSEADDR` on ([`ReservedAddress::admit`]), and Envoy's socket
-//!    fits beside.
+//! 1. Weir listens, which fails if another program already listens, and then stops listening but stays bound.
+//!    `SO_REUSEADDR` is off: the kernel refuses every other socket, of every user, whatever options it has.
+//! 2. Just before Weir sends Envoy the listener, it turns `SO_REUSEADDR` on ([`ReservedAddress::admit`]). The kernel
+//!    then accepts Envoy's socket.
 //! 3. Envoy listens, without `SO_REUSEPORT`, and the kernel refuses every other socket because of Envoy's.
-//! 4. When Envoy is ready, Weir turns `SO_REUSEADDR` off again ([`ReservedAddresses::close`]). Should Envoy die, nobody can
-//!    take the port while the command still runs.
+//! 4. When Envoy is ready, Weir turns `SO_REUSEADDR` off again ([`ReservedAddresses::close`]). If Envoy dies, no other
+//!    program can take the port while the command still runs.
 //!
-//! Between the second and the third, which are milliseconds, another program can still be the first to listen. Then Envoy cannot, and
-//! the run ends with an error or, if any port will do, takes another one. At no time do two programs listen.
+//! For milliseconds, between steps 2 and 3, another program can still be the first to listen. Then Envoy cannot, and
+//! the run ends with an error or, if any port is acceptable, takes another one. Two programs never listen at a time.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -24,10 +25,11 @@ use std::time::Duration;
 
 use rustix::net::{self, AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 
-/// Two programs that begin to listen at the same moment may both be refused. One of them is the first of the next try.
+/// The number of attempts. Two programs that begin to listen at the same moment may both be refused; one of them
+/// succeeds at the next attempt.
 const TRIES: u32 = 4;
 
-/// An address that nobody else can take.
+/// An address that no other program can take.
 #[derive(Debug)]
 pub(crate) struct ReservedAddress {
     wanted: SocketAddr,
@@ -36,10 +38,10 @@ pub(crate) struct ReservedAddress {
 }
 
 impl ReservedAddress {
-    /// Reserves the address; a free port of it if its port is 0.
+    /// Reserves the address, or a free port of it if its port is 0.
     ///
     /// # Errors
-    /// Somebody else has it, or it is none of this machine's.
+    /// When another program has the address, or it is not an address of this machine.
     pub(crate) fn new(wanted: SocketAddr) -> io::Result<Self> {
         let wanted = canonical(wanted);
         let mut tried = 0;
@@ -48,7 +50,7 @@ impl ReservedAddress {
             match take(wanted) {
                 Ok((address, socket)) => return Ok(Self { wanted, address, socket }),
                 Err(error) if error == rustix::io::Errno::ADDRINUSE && tried < TRIES => {
-                    // Programs that met each other at one try wait for unequal times.
+                    // Programs that collided at one attempt wait for unequal times.
                     let unequal = RandomState::new().hash_one(tried) % 8 + 1;
                     std::thread::sleep(Duration::from_millis(unequal));
                 }
@@ -57,39 +59,39 @@ impl ReservedAddress {
         }
     }
 
-    /// The address, with the port that was taken.
+    /// Returns the address with its actual port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether any free port will do.
+    /// Returns whether the address was requested with port 0, so that any free port is acceptable.
     pub(crate) fn is_any_port(&self) -> bool {
         self.wanted.port() == 0
     }
 
-    /// Another free port in its place.
+    /// Reserves another free port of the address.
     ///
     /// # Errors
-    /// There is none.
+    /// When no port is free.
     pub(crate) fn another(&self) -> io::Result<Self> {
         Self::new(self.wanted)
     }
 
-    /// Lets Envoy's socket in beside.
+    /// Allows Envoy to bind its socket to the address.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// When the operating system refuses.
     pub(crate) fn admit(&self) -> io::Result<()> {
         Ok(sockopt::set_socket_reuseaddr(&self.socket, true)?)
     }
 
-    /// Lets no further socket in beside Envoy's.
+    /// Refuses every further socket beside Envoy's.
     fn close(&self) -> io::Result<()> {
         Ok(sockopt::set_socket_reuseaddr(&self.socket, false)?)
     }
 }
 
-/// The addresses of a run.
+/// The reserved addresses of a run.
 #[derive(Debug)]
 pub(crate) struct ReservedAddresses {
     addresses: Mutex<Vec<ReservedAddress>>,
@@ -97,16 +99,16 @@ pub(crate) struct ReservedAddresses {
 }
 
 impl ReservedAddresses {
-    /// Holds these.
+    /// Takes over these reserved addresses.
     pub(crate) fn new(addresses: Vec<ReservedAddress>) -> Self {
         Self { addresses: Mutex::new(addresses), closed: AtomicBool::new(false) }
     }
 
-    /// Calls [`ReservedAddress::admit`] for each address, until [`Self::close`] was called: Envoy keeps its socket when a
-    /// listener is replaced.
+    /// Calls [`ReservedAddress::admit`] for each address, and does nothing after [`Self::close`]: Envoy keeps its
+    /// socket when a listener is replaced.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// When the operating system refuses.
     pub(crate) fn admit(&self) -> io::Result<()> {
         self.with(|addresses| {
             if self.closed.load(Ordering::SeqCst) {
@@ -116,10 +118,10 @@ impl ReservedAddresses {
         })
     }
 
-    /// Lets no further socket in beside Envoy's, for as long as these addresses are held.
+    /// Refuses every further socket beside Envoy's, for as long as these addresses are held.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// When the operating system refuses.
     pub(crate) fn close(&self) -> io::Result<()> {
         self.with(|addresses| {
             self.closed.store(true, Ordering::SeqCst);
@@ -127,15 +129,15 @@ impl ReservedAddresses {
         })
     }
 
-    /// The addresses, in their order.
+    /// Returns the addresses in their order.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.with(|addresses| addresses.iter().map(ReservedAddress::address).collect())
     }
 
-    /// Takes another port in place of this one, if any port will do. False where it must be this one.
+    /// Reserves another port in place of this address, if any port is acceptable. Returns whether it did.
     ///
     /// # Errors
-    /// There is none.
+    /// When no port is free.
     pub(crate) fn replace(&self, lost: SocketAddr) -> io::Result<bool> {
         self.with(|addresses| {
             let any_port =
@@ -147,13 +149,13 @@ impl ReservedAddresses {
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut Vec<ReservedAddress>) -> T) -> T {
-        // A panic leaves whole values.
+        // A panic cannot leave a value half changed.
         call(&mut self.addresses.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 fn take(wanted: SocketAddr) -> rustix::io::Result<(SocketAddr, OwnedFd)> {
-    // The kernel keeps a port for a socket that no longer listens only if the port was named.
+    // The kernel keeps the port of a socket that stopped listening only if the socket was bound to a named port.
     let chosen = if wanted.port() == 0 { Some(bound(wanted)?) } else { None };
     let address = match &chosen {
         Some(chosen) => SocketAddr::try_from(net::getsockname(chosen)?)?,
@@ -162,12 +164,12 @@ fn take(wanted: SocketAddr) -> rustix::io::Result<(SocketAddr, OwnedFd)> {
     let socket = bound(address)?;
     net::listen(&socket, 1)?;
     sockopt::set_socket_reuseaddr(&socket, false)?;
-    // On Linux, a socket that listens goes back to one that is only bound.
+    // On Linux, `shutdown` stops a socket's listening and keeps it bound.
     net::shutdown(&socket, Shutdown::Read)?;
     Ok((address, socket))
 }
 
-/// A socket as Envoy's will be, which is not in the way of connections that have ended.
+/// Binds a socket with the options of Envoy's listeners. Connections that have ended do not prevent this.
 fn bound(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -179,7 +181,7 @@ fn bound(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// An IPv4 address that is written as an IPv6 one is the IPv4 address: for the kernel, and so for whoever compares.
+/// Converts an IPv4-mapped IPv6 address to the IPv4 address, which it is for the kernel.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
@@ -197,7 +199,7 @@ mod tests {
         (Ipv4Addr::LOCALHOST, 0).into()
     }
 
-    /// A listener as a second Envoy would make it.
+    /// Makes a listener as a second Envoy would.
     fn sharing(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -208,7 +210,7 @@ mod tests {
         Ok(socket)
     }
 
-    /// Every address that takes connections to `127.0.0.1:PORT`.
+    /// Every address that accepts connections to `127.0.0.1:PORT`.
     fn overlapping(port: u16) -> [SocketAddr; 4] {
         ["127.0.0.1", "0.0.0.0", "[::]", "[::ffff:127.0.0.1]"]
             .map(|ip| format!("{ip}:{port}").parse().unwrap())
@@ -257,7 +259,7 @@ mod tests {
     fn what_somebody_listens_on_is_not_reserved() {
         let taken = TcpListener::bind(loopback()).unwrap();
         for address in overlapping(taken.local_addr().unwrap().port()) {
-            // `[::]` alone takes no IPv4 connections, and so it is another address.
+            // A socket on `[::]` accepts no IPv4 connections here, so that it has another address.
             assert_eq!(
                 ReservedAddress::new(address).is_err(),
                 address.ip() != "::".parse::<IpAddr>().unwrap()

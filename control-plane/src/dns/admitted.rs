@@ -1,4 +1,4 @@
-//! Which of a name's addresses Envoy may know.
+//! The selection of a name's addresses that Envoy gets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,18 +7,19 @@ use weir_policy::{Effect, Host, Mode, Policy};
 
 use crate::address::own::OwnAddresses;
 
-/// Given in place of addresses that no rule admits: the guard refuses it, so that the client reads why, and nobody
-/// answers there (RFC 7600, section 4.8: the IPv4 dummy address; RFC 6666: the discard prefix).
+/// The placeholder that Envoy gets when no rule admits an address. The guard refuses it, so that the client reads why,
+/// and no server has it (RFC 7600, section 4.8: the IPv4 dummy address; RFC 6666: the discard prefix).
 const NOWHERE: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)), IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1))];
 
-/// What the allow rules of a name admit beside public addresses that are not the machine's own, rule by rule.
+/// The addresses that a name's allow rules admit in addition to public addresses that are not the machine's own, rule
+/// by rule.
 pub(crate) struct Admitted {
     rules: Vec<Vec<IpNet>>,
 }
 
 impl Admitted {
-    /// None for a name that the policy sends nothing to.
+    /// Returns `None` for a name to which the policy allows no request.
     pub(crate) fn of(policy: &Policy, host: &Host) -> Option<Self> {
         let sends = |rule: &weir_policy::Rule<'_>| rule.effect() == Effect::Allow;
         let mut rules: Vec<_> = policy.rules_for(host).into_iter().filter(sends).collect();
@@ -38,10 +39,11 @@ impl Admitted {
         Some(Self { rules: rules.into_iter().map(listed).collect() })
     }
 
-    /// What Envoy is given of both families together. Envoy may connect to any of it whichever rule decides, so it is
-    /// what every rule admits; and all of it is listed or all of it public, because the guard judges them differently.
-    /// Where nothing is left it is one address that some rule admits: alone, it is judged by the guard. Where no rule
-    /// admits any it is an address that every guard refuses.
+    /// Selects the addresses of both families that Envoy gets. Envoy may connect to any of them, whichever rule
+    /// decides. So each must be admitted by every rule. Either all are listed in `addresses` or all are public, because
+    /// the guard judges the two differently. If none is left, Envoy gets one address that some rule admits: the guard
+    /// judges it, because it is the first. If no rule admits any, Envoy gets a placeholder address that every guard
+    /// refuses.
     pub(crate) fn filter(&self, addresses: &[IpAddr], own: &OwnAddresses) -> Vec<IpAddr> {
         let lists =
             |rule: &Vec<IpNet>, address: &IpAddr| rule.iter().any(|network| network.contains(address));
@@ -84,7 +86,7 @@ rules:
         weir_policy::compile(source).unwrap_or_else(|faults| panic!("{faults}"))
     }
 
-    /// On a machine with the addresses 9.9.9.9 and 2620:fe::9.
+    /// Filters addresses on a machine with the addresses 9.9.9.9 and 2620:fe::9.
     fn filtered(policy: &Policy, host: &str, addresses: &[&str]) -> Option<Vec<String>> {
         let own = OwnAddresses::new(["9.9.9.9/32", "2620:fe::9/128"].map(|own| own.parse().unwrap()));
         let host = Host::parse(host.as_bytes()).unwrap();

@@ -1,9 +1,9 @@
-//! What the name servers say, asked once for both families and kept for a while.
+//! Lookups of names: one lookup for both families, whose result is kept for a while.
 //!
-//! Both families come from one lookup: what Envoy is given of one depends on what the other holds. A lookup ends within
-//! [`WITHIN`], and everybody who asks meanwhile waits for that one. A failure is kept for a second, so that it passes
-//! when its cause does; a name whose name servers stay silent is asked for less and less often, and fails at once
-//! between.
+//! One lookup gets both families, because the selection for one family depends on the other's addresses. A lookup ends
+//! within [`WITHIN`], and every question for its name waits for it. A failure is kept for a second, so that it passes
+//! soon after its cause. If a name's name servers do not answer, the time doubles with each failure, and questions fail
+//! at once meanwhile.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,25 +16,25 @@ use weir_policy::Host;
 use super::name_servers::{LookupError, NameServers, WITHIN};
 use super::turns::Turns;
 
-/// Names that are known at a time: as many as Envoy's own cache holds.
+/// The maximum number of names: the same as in Envoy's own cache.
 const MOST_NAMES: usize = 16_384;
-/// How long a lookup is kept at least, so that the two questions that Envoy asks of a name have one answer.
+/// The minimum time for which a result is kept, so that Envoy's two questions for a name get the same one.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(5);
-/// And at most, so that an edit of the policy soon reaches what Envoy keeps.
+/// The maximum time for which a result is kept, so that an edit of the policy soon reaches Envoy's cache.
 const KEPT_AT_MOST: Duration = Duration::from_secs(60);
-/// How long a failure is kept.
+/// The time for which a failure is kept.
 const FAILURE_KEPT: Duration = Duration::from_secs(1);
-/// How often that doubles while the name servers are silent: up to 16 seconds.
+/// The maximum number of doublings of that time while the name servers do not answer: up to 16 seconds.
 const MOST_DOUBLINGS: u32 = 4;
 
-/// The outcome of a lookup, and until when it counts.
+/// The result of a lookup, and the time at which it expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Of both families, in the servers' order.
+    /// Addresses of both families, in the servers' order.
     Addresses { addresses: Vec<IpAddr>, until: Instant },
-    /// There is no such name, or it has no address.
+    /// The name does not exist, or has no address.
     Nothing { until: Instant },
-    /// No name server could tell. `silences` counts the lookups in a row that ended without an answer.
+    /// No name server had an answer. `silences` counts the consecutive lookups without an answer.
     Failed { until: Instant, silences: u32 },
 }
 
@@ -53,7 +53,7 @@ impl Found {
     }
 }
 
-/// A lookup that is under way, or done, and the silences before it.
+/// A lookup that is running or done, and the number of consecutive lookups without an answer before it.
 #[derive(Debug, Clone, Default)]
 struct Entry {
     found: Arc<OnceCell<Arc<Found>>>,
@@ -72,17 +72,17 @@ impl Lookups {
         Self { servers, turns: Arc::default(), entries: Mutex::default() }
     }
 
-    /// Asks for a name, or waits for who is asking already, or remembers.
+    /// Looks a name up, waits for a running lookup of it, or returns the result that is kept.
     pub(super) async fn find(&self, host: &Host) -> Arc<Found> {
         let Some(Entry { found, silences }) = self.entry(host, Instant::now()) else {
             return Arc::new(Found::Failed { until: Instant::now(), silences: 0 });
         };
-        // Whoever waits holds the size of this: a lookup is large, and only one of them makes it.
+        // Boxed, because every waiting question holds this future, and only one of them runs the large lookup.
         let ask = || async { Arc::new(Box::pin(self.ask(host, silences)).await) };
         Arc::clone(found.get_or_init(ask).await)
     }
 
-    /// None when too many names are known.
+    /// Returns `None` if too many names are known.
     fn entry(&self, host: &Host, now: Instant) -> Option<Entry> {
         let is_over = |entry: &Entry| entry.found.get().is_some_and(|found| found.until() <= now);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,10 +7,11 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
-/// What everybody takes over UDP (RFC 1035, section 4.2.1). At least eight addresses of either family fit into it.
+/// The size that every client accepts over UDP (RFC 1035, section 4.2.1). At least eight addresses of either family fit
+/// into it.
 const LONGEST_ANSWER: usize = 512;
-/// Envoy asks again when an answer has run out. Told a little longer than true, so that what it then asks is new, and
-/// of both families the same.
+/// Added to an answer's lifetime. Envoy asks again when an answer expires; by then this resolver's result has expired
+/// too, so that Envoy gets a new one, and the same one for both families.
 const LONGER_THAN_TRUE: Duration = Duration::from_secs(2);
 
 /// A family of addresses.
@@ -20,7 +21,7 @@ pub(super) enum Family {
     V6,
 }
 
-/// One question, as every resolver asks them.
+/// One question, in the form in which resolvers send it.
 #[derive(Debug)]
 pub(super) struct Question {
     id: u16,
@@ -28,21 +29,21 @@ pub(super) struct Question {
     query: Query,
 }
 
-/// What is answered.
+/// The answer to a question.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// These, of the family asked for; none is an answer too.
+    /// The addresses of the requested family. The list may be empty.
     Addresses { addresses: Vec<IpAddr>, seconds: u32 },
-    /// Nobody has that name.
+    /// The name does not exist.
     NoSuchName,
-    /// No name server could tell.
+    /// No name server had an answer.
     Failed,
-    /// We are not to be asked for it.
+    /// The resolver does not answer questions for this name or record.
     Refused,
 }
 
 impl Answer {
-    /// Addresses that may be kept for a while.
+    /// Makes an answer with these addresses, which the client may keep for `keep`.
     pub(super) fn addresses(addresses: Vec<IpAddr>, keep: Duration) -> Self {
         let seconds = keep.saturating_add(LONGER_THAN_TRUE).as_secs();
         Self::Addresses { addresses, seconds: u32::try_from(seconds).unwrap_or(u32::MAX) }
@@ -50,7 +51,7 @@ impl Answer {
 }
 
 impl Question {
-    /// None for what is no single question about the internet.
+    /// Returns `None` for bytes that are not a single question of the class IN.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let message = Message::from_vec(bytes).ok()?;
         let metadata = &message.metadata;
@@ -65,19 +66,20 @@ impl Question {
         })
     }
 
-    /// The name asked about, as text; none for the root.
+    /// Returns the name in the question as text, or `None` for the root.
     pub(super) fn name(&self) -> Option<String> {
         self.query.name().to_ascii().strip_suffix('.').filter(|name| !name.is_empty()).map(str::to_owned)
     }
 
-    /// The addresses asked for. None for every other record: services (HTTPS, SVCB) have addresses and keys in them.
+    /// Returns the requested family of addresses. Returns `None` for every other record: service records (HTTPS, SVCB)
+    /// contain addresses and keys.
     pub(super) fn family(&self) -> Option<Family> {
         [(RecordType::A, Family::V4), (RecordType::AAAA, Family::V6)]
             .into_iter()
             .find_map(|(kind, family)| (kind == self.query.query_type()).then_some(family))
     }
 
-    /// The answer as bytes, at most what fits into a datagram: of many addresses the first.
+    /// Encodes the answer. If it has more addresses than fit into a datagram, it encodes the first ones.
     pub(super) fn answered(&self, answer: &Answer) -> Vec<u8> {
         let mut message = Message::response(self.id, OpCode::Query);
         message.metadata.recursion_desired = self.recursion_desired;
@@ -99,7 +101,7 @@ impl Question {
             Answer::Refused => ResponseCode::Refused,
         };
         loop {
-            // What was read can be written; nothing is what a lost datagram is.
+            // A parsed message can be encoded. An empty message would look like a lost datagram to the client.
             let bytes = message.to_vec().unwrap_or_default();
             if bytes.len() <= LONGEST_ANSWER || message.answers.pop().is_none() {
                 return bytes;

@@ -1,4 +1,4 @@
-//! The name servers that the operator means: one that is named, or the system's.
+//! The operator's name servers: one that the operator names, or the system's.
 
 use std::fmt;
 use std::fs;
@@ -19,57 +19,58 @@ use weir_policy::Host;
 const SYSTEM: &str = "/etc/resolv.conf";
 /// `MAXNS` of resolv.conf(5).
 const MOST_SERVERS: usize = 3;
-/// A lookup as a whole. Envoy gives up after five seconds.
+/// The maximum duration of a lookup. Envoy gives up after five seconds.
 pub(super) const WITHIN: Duration = Duration::from_millis(4500);
-/// How long one family of addresses is waited for when the other is there.
+/// The maximum wait for one family of addresses after the other has arrived.
 const OTHER_FAMILY: Duration = Duration::from_secs(1);
-/// One question to one server, before it is asked once more.
+/// The time limit of one question to one server before it is repeated once.
 const ONE_QUESTION: Duration = Duration::from_secs(2);
 
-/// Why a name has no address.
+/// The reason why a name has no address.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LookupError {
-    /// The name servers say so.
+    /// The name servers answered that the name does not exist, or has no address.
     #[error("the name does not exist or has no address")]
     NoSuchName,
-    /// Nobody answered in time.
+    /// No name server answered in time.
     #[error("no name server answered within {} s", WITHIN.as_secs_f32())]
     Timeout,
-    /// Others waited for their turn.
+    /// The lookup gave its place to a waiting one.
     #[error("no name server answered before others had to be asked, because many are silent")]
     Busy,
     /// The system's settings cannot be read.
     #[error("{SYSTEM} cannot be read: {0}")]
     System(#[source] io::Error),
-    /// Anything else.
+    /// Any other failure.
     #[error("{0}")]
     Failed(#[from] NetError),
 }
 
-/// Where names are looked up. Holds no answers.
+/// The source of lookups. It keeps no answers.
 pub(crate) struct NameServers(Source);
 
 enum Source {
     Named(Resolvers),
-    /// As they were when the settings were of that time.
+    /// The system's resolvers, and the modification time of the settings that they were made from.
     System(Mutex<Option<(SystemTime, Resolvers)>>),
 }
 
-/// One for each family, because each family has an answer of its own, and one may be late.
+/// A resolver for each family, because each family has an answer of its own, and one may be late.
 #[derive(Clone)]
 struct Resolvers {
     v4: TokioResolver,
     v6: TokioResolver,
 }
 
-/// The addresses of one family, and until when they count.
+/// The addresses of one family, and the time at which they expire.
 type Family = Result<(Vec<IpAddr>, Instant), LookupError>;
 
 impl NameServers {
-    /// The resolver at this address, or the system's (`/etc/resolv.conf` as it is at each lookup, and `/etc/hosts`).
+    /// Uses the name server at this address, or the system's (`/etc/resolv.conf` as it is at each lookup, and
+    /// `/etc/hosts`).
     ///
     /// # Errors
-    /// Never seen for plain DNS; the library may refuse its settings.
+    /// When the library refuses its settings. It never did for plain DNS.
     pub(crate) fn new(named: Option<SocketAddr>) -> Result<Self, NetError> {
         let Some(address) = named else { return Ok(Self(Source::System(Mutex::default()))) };
         let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
@@ -81,11 +82,11 @@ impl NameServers {
         Ok(Self(Source::Named(build(&config, ResolveHosts::Never)?)))
     }
 
-    /// The addresses of a name, of both families, and until when they count. Search domains are not applied. A family
-    /// whose answer is late or a failure does not cost the other.
+    /// Returns a name's addresses of both families, and the time at which they expire. Applies no search domains. If
+    /// the answer for one family is late or fails, the other family's addresses are returned.
     ///
     /// # Errors
-    /// When there is none, or that cannot be said.
+    /// When the name has no address, or no name server had an answer.
     pub(crate) async fn addresses(&self, host: &Host) -> Result<(Vec<IpAddr>, Instant), LookupError> {
         let resolvers = match &self.0 {
             Source::Named(resolvers) => resolvers.clone(),
@@ -106,7 +107,7 @@ async fn one_family(resolver: &TokioResolver, name: &str) -> Family {
     }
 }
 
-/// What both families hold. When one has addresses, the other is waited for a little longer.
+/// Joins the addresses of both families. When one has addresses, it waits a little longer for the other.
 async fn both(v4: impl Future<Output = Family>, v6: impl Future<Output = Family>) -> Family {
     let (mut v4, mut v6) = (pin!(v4), pin!(v6));
     tokio::select! {
@@ -130,13 +131,13 @@ async fn joined(
             Ok((addresses, until.min(others_until)))
         }
         (Ok(found), Err(LookupError::NoSuchName)) | (Err(LookupError::NoSuchName), Ok(found)) => Ok(found),
-        // The other family may be there the next time.
+        // Expires at once, because the other family may succeed at the next lookup.
         (Ok((addresses, _)), Err(_)) | (Err(_), Ok((addresses, _))) => Ok((addresses, Instant::now())),
         (Err(LookupError::NoSuchName), Err(error)) | (Err(error), Err(_)) => Err(error),
     }
 }
 
-/// The system's resolvers, made anew when its settings have changed.
+/// Returns the system's resolvers, and makes them again when the settings have changed.
 fn system(known: &Mutex<Option<(SystemTime, Resolvers)>>) -> Result<Resolvers, LookupError> {
     let changed = fs::metadata(SYSTEM).and_then(|file| file.modified()).map_err(LookupError::System)?;
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,8 +151,9 @@ fn system(known: &Mutex<Option<(SystemTime, Resolvers)>>) -> Result<Resolvers, L
     Ok(resolvers)
 }
 
-/// The name servers that a resolv.conf lists, at most as many as the C library takes, and its default where there are
-/// none. No other line counts: names are asked for as they are, and an odd search domain or option costs no name.
+/// Returns the name servers that a resolv.conf lists, at most as many as the C library uses, or the C library's default
+/// if it lists none. All other lines are ignored: names are looked up without search domains, and an odd option does
+/// not make a lookup fail.
 fn listed(settings: &[u8]) -> Vec<IpAddr> {
     let settings = String::from_utf8_lossy(settings);
     let server = |line: &str| {
@@ -170,7 +172,7 @@ fn build(config: &ResolverConfig, hosts: ResolveHosts) -> Result<Resolvers, NetE
         options.use_hosts_file = hosts;
         options.timeout = ONE_QUESTION;
         options.attempts = 1;
-        // Answers are kept by who asks.
+        // The caller keeps answers.
         options.cache_size = 0;
         let resolver = TokioResolver::builder_with_config(config.clone(), TokioRuntimeProvider::default());
         resolver.with_options(options).build()

@@ -1,14 +1,14 @@
-//! Which names share an address, told once: before Envoy 1.40 their TLS sessions could be mixed up.
+//! Names that share an address. Each is logged once: before Envoy 1.40 their TLS sessions could be mixed up.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use weir_policy::Host;
 
-/// Addresses and names that are remembered; what is more goes untold.
+/// The maximum number of remembered addresses and of names. Names beyond it are not logged.
 const MOST: usize = 1024;
 
-/// The addresses of the names that were resolved so far.
+/// The addresses of the names that have been resolved so far.
 #[derive(Debug, Default)]
 pub(super) struct SharedAddresses {
     first_at: HashMap<IpAddr, Host>,
@@ -16,7 +16,8 @@ pub(super) struct SharedAddresses {
 }
 
 impl SharedAddresses {
-    /// A name has these addresses. Returns one that an earlier name has as well, and that name; for each name once.
+    /// Records a name's addresses. If an earlier name has one of them too, it returns that address and that name, once
+    /// for each name.
     pub(super) fn found(&mut self, host: &Host, addresses: &[IpAddr]) -> Option<(IpAddr, Host)> {
         if self.told.contains(host) || self.told.len() >= MOST {
             return None;

@@ -1,4 +1,4 @@
-//! The resolver as Envoy asks it: over UDP, with a name server behind it.
+//! Tests of the resolver over UDP, as Envoy uses it, with a name server behind it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +13,8 @@ use super::*;
 
 type Zone = Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>;
 
-/// A name server that knows `zone`, answers `silent.example` never, and makes an alias of every other name.
+/// Starts a name server that knows `zone`, never answers for `silent.example`, and answers every other name with an
+/// alias.
 async fn name_server(zone: Zone) -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();

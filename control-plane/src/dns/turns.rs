@@ -1,9 +1,11 @@
-//! Which lookups are under way, and which wait for their turn: names whose name server is silent leave room for others.
+//! The order of lookups: which are running, and which wait. Names whose name servers do not answer leave room for
+//! others.
 //!
-//! Each lookup holds sockets, so their number is bounded. A lookup has [`SHARE`] for itself; after that it gives way to
-//! one that waits. Domains have equal rights: the turn goes to the domain with the fewest lookups under way. Within a
-//! domain it goes to the name that was silent least often, and then to the newest, whose client waits for certain. So
-//! a new name starts within [`SHARE`], whatever a thousand silent names do.
+//! The number of lookups is bounded, because each holds sockets. A lookup may run for [`SHARE`]; after that it gives
+//! its place to one that waits. Domains have equal rights: the next turn is the domain's with the fewest running
+//! lookups. Within a domain, it is the name's with the fewest consecutive lookups without an answer, and among these
+//! the newest one's, whose client certainly still waits. So a new name starts within [`SHARE`], even behind a thousand
+//! names without an answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -14,14 +16,15 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use weir_policy::Host;
 
-/// Lookups under way. Each asks for two families, at up to two name servers at a time, with a socket for each question:
-/// less than the 1,024 files that a process may have by default.
+/// The maximum number of running lookups. Each asks for two families, at up to two name servers at a time, with a
+/// socket for each question: fewer than the 1,024 files that a process may open by default.
 const MOST_RUNNING: usize = 192;
-/// Lookups that wait. One more, and the one that was silent most often fails, or the oldest, of the domain with the most.
+/// The maximum number of waiting lookups. Beyond it, one of the domain with the most waiting lookups fails: the one
+/// with the most consecutive lookups without an answer, or else the oldest.
 const MOST_WAITING: usize = 1024;
-/// What a lookup has for itself while others wait.
+/// The time for which a lookup keeps its place while others wait.
 const SHARE: Duration = Duration::from_secs(1);
-/// The labels that tell domains apart: the name servers of names that share them are mostly the same.
+/// The number of labels that define a domain: names that share them mostly have the same name servers.
 const DOMAIN_LABELS: usize = 2;
 
 /// The turns of all lookups.
@@ -34,7 +37,7 @@ pub(super) struct Turns {
 struct State {
     last_number: u64,
     running: Vec<Running>,
-    /// The oldest first.
+    /// The waiting lookups, oldest first.
     waiting: VecDeque<Waiting>,
 }
 
@@ -43,7 +46,7 @@ struct Running {
     number: u64,
     name: Name,
     since: Instant,
-    /// Told when the turn is another's.
+    /// Notified when another lookup gets the place.
     over: Arc<Notify>,
 }
 
@@ -53,15 +56,15 @@ struct Waiting {
     start: oneshot::Sender<Turn>,
 }
 
-/// What counts of a name.
+/// The properties of a name that decide its rank.
 #[derive(Debug, Clone)]
 struct Name {
     domain: Domain,
-    /// Lookups in a row that had no answer.
+    /// Consecutive lookups without an answer.
     silences: u32,
 }
 
-/// The end of a name.
+/// The last labels of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Domain(Box<str>);
 
@@ -74,13 +77,13 @@ impl Domain {
 }
 
 impl Name {
-    /// The less the better its right.
+    /// Returns the name's rank. The lowest rank is next.
     fn rank(&self, running: &HashMap<&Domain, usize>) -> (usize, u32) {
         (running.get(&self.domain).copied().unwrap_or_default(), self.silences)
     }
 }
 
-/// The right to a lookup, until it is dropped or handed over.
+/// The right to run a lookup, until it is dropped or handed over.
 #[derive(Debug)]
 struct Turn {
     turns: Arc<Turns>,
@@ -89,8 +92,8 @@ struct Turn {
 }
 
 impl Turns {
-    /// Runs a lookup of this name when it is its turn. None when it had to make room for others.
-    /// Its last lookups in a row were `silences`.
+    /// Runs a lookup of this name when its turn comes. Returns `None` if it had to make room for others. `silences` is
+    /// the number of consecutive lookups of the name without an answer.
     pub(super) async fn run<T>(
         self: &Arc<Self>,
         host: &Host,
@@ -111,7 +114,7 @@ impl Turns {
         }
     }
 
-    /// None when too many wait.
+    /// Returns `None` if too many lookups wait.
     async fn turn(self: &Arc<Self>, name: Name) -> Option<Turn> {
         let started = {
             let mut state = self.state();
@@ -142,8 +145,8 @@ impl Turns {
 }
 
 impl Turn {
-    /// Hands the turn to a lookup that waits, unless that one's domain has more lookups under way than this one's, or as
-    /// many and its name was silent more often.
+    /// Hands the turn to a waiting lookup. Keeps it if that lookup's domain has more running lookups than this one's,
+    /// or has as many and its name had more consecutive lookups without an answer.
     fn gives_way(&mut self) -> bool {
         let handed = {
             let mut state = self.turns.state();
@@ -160,7 +163,7 @@ impl Turn {
         true
     }
 
-    /// Ends this turn, and begins another's if any waits.
+    /// Ends this turn, and starts that of a waiting lookup, if there is one.
     fn hand(&self, state: &mut State) -> Option<(oneshot::Sender<Self>, Self)> {
         let place = state.running.iter().position(|running| running.number == self.number)?;
         state.running.swap_remove(place);
@@ -170,7 +173,7 @@ impl Turn {
     }
 }
 
-/// Tells a lookup that its turn has come. If it waits no longer, the turn is the next one's.
+/// Gives a waiting lookup its turn. If that lookup has stopped waiting, the next one gets the turn.
 fn deliver(mut handed: Option<(oneshot::Sender<Turn>, Turn)>) {
     while let Some((start, turn)) = handed.take() {
         if let Err(turn) = start.send(turn) {
@@ -195,7 +198,8 @@ impl State {
         counts
     }
 
-    /// The lookup that ends for one of this name, if any has had its share and no better right.
+    /// Returns the running lookup that must end in favour of this name: one that has had its share and whose rank is
+    /// at least as high, if any.
     fn gives_way_to(&self, name: &Name) -> Option<usize> {
         let running = self.running_by_domain();
         let had_share =
@@ -204,7 +208,7 @@ impl State {
         (worst.name.rank(&running) >= name.rank(&running)).then_some(place)
     }
 
-    /// Whose turn is next.
+    /// Returns the waiting lookup that is next.
     fn next(&mut self) -> Option<usize> {
         self.waiting.retain(|waiting| !waiting.start.is_closed());
         let running = self.running_by_domain();
@@ -212,7 +216,7 @@ impl State {
         newest_first.min_by_key(|(_, waiting)| waiting.name.rank(&running)).map(|(place, _)| place)
     }
 
-    /// Makes room where there is none.
+    /// Adds a waiting lookup, and removes another one if the queue is full.
     fn wait(&mut self, waiting: Waiting) {
         self.waiting.push_back(waiting);
         if self.waiting.len() <= MOST_WAITING {
@@ -243,7 +247,7 @@ mod tests {
         name.parse().unwrap()
     }
 
-    /// Begins lookups of silent names and lets them come to their turn or their place.
+    /// Starts lookups of names without an answer, and waits until each runs or is queued.
     async fn silent(
         turns: &Arc<Turns>,
         domain: &str,

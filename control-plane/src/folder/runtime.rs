@@ -1,7 +1,7 @@
-//! The folder of one run: sockets and files that only this run and its Envoy use. Removed at the end.
+//! The folder of one run: sockets and files that only this run and its Envoy use. It is removed at the end.
 //!
-//! What is in it is handed to Envoy by path: who could put another folder there would have Envoy run a bootstrap of theirs.
-//! So the folder is made below a [`TrustedFolder`] only, and its files through its handle.
+//! Envoy gets its files by path: a user who could replace the folder could make Envoy run another bootstrap. So Weir
+//! makes the folder only below a [`TrustedFolder`], and its files through the folder's handle.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,28 +15,28 @@ use rustix::io::Errno;
 
 use crate::folder::trusted::{TrustedFolder, UntrustedFolder};
 
-/// The longest path of a Unix socket (unix(7)), without the zero at its end.
+/// The longest path of a Unix socket (unix(7)), without the terminating zero.
 const LONGEST_SOCKET: usize = 107;
 /// The longest name of a socket in the folder.
 const LONGEST_NAME: usize = "admin.sock".len();
-/// Where to go if the environment names no folder that can be used. The first is there on every Linux, and the others where
-/// it is not as it should be.
+/// The places to try if the environment names no usable folder. Every Linux has the first; the others serve a system on
+/// which the first is unusable.
 const PLACES: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 
-/// A private folder (mode 0700) in `$XDG_RUNTIME_DIR`, `$TMPDIR` or `/tmp`: the first that no other user can change, and
-/// whose path leaves room for the name of a Unix socket.
+/// A private folder (mode 0700) below `$XDG_RUNTIME_DIR`, `$TMPDIR` or `/tmp`: the first of these that no other user
+/// can change, and whose path leaves room for the name of a Unix socket.
 #[derive(Debug)]
 pub(crate) struct RuntimeFolder {
     path: PathBuf,
     handle: OwnedFd,
 }
 
-/// No place for the folder.
+/// There is no place for the folder.
 #[derive(Debug, thiserror::Error)]
 #[error("no place for the folder of this run: {}\nhelp: let `XDG_RUNTIME_DIR` name a folder of yours with a short path", .0.join("; "))]
 pub(crate) struct NoRuntimeFolder(Vec<String>);
 
-/// Why a place cannot be used.
+/// The reason why a place cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error(transparent)]
@@ -52,10 +52,10 @@ enum Unusable {
 }
 
 impl RuntimeFolder {
-    /// Makes the folder. A place that the environment names and that cannot be used is said as a warning.
+    /// Makes the folder. If the environment names an unusable place, it logs a warning and uses the next one.
     ///
     /// # Errors
-    /// When there is no place for it.
+    /// When no place is usable.
     pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NoRuntimeFolder> {
         let named =
             ["XDG_RUNTIME_DIR", "TMPDIR"].into_iter().filter_map(|name| Some((Some(name), variable(name)?)));
@@ -70,7 +70,7 @@ impl RuntimeFolder {
                     }
                     return Ok(folder);
                 }
-                // A session that has ended leaves its variable behind in what it started.
+                // A session that has ended leaves its variable behind in programs that it started.
                 Err(Unusable::Untrusted(fault)) if fault.is_missing() => {}
                 Err(fault) => faults.push(match name {
                     Some(name) => format!("{fault} (${name})"),
@@ -94,25 +94,26 @@ impl RuntimeFolder {
         let not_made = |cause: io::Error| Unusable::NotMade(parent.path().to_owned(), cause);
         let handle = parent.make(&name, Mode::RWXU).map_err(not_made)?;
         let folder = Self { path, handle };
-        // Some file systems keep neither owner nor mode.
+        // Some file systems store neither owner nor mode.
         let stat = fstat(&folder.handle).map_err(|cause| not_made(cause.into()))?;
         if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
             return Err(Unusable::NotPrivate(parent.path().to_owned()));
         }
-        // Who cleans `/tmp` leaves a folder alone that is locked (tmpfiles.d(5)); elsewhere the lock serves nobody.
+        // Programs that clean `/tmp` leave a locked folder alone (tmpfiles.d(5)). In other places, the lock has no
+        // effect.
         let _ = flock(&folder.handle, FlockOperation::NonBlockingLockShared);
         Ok(folder)
     }
 
-    /// The path of a file in it. Nobody else can change what it leads to.
+    /// Returns the path of a file in the folder. No other user can change the file at that path.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Makes a file in it, of mode 0600, in place of one of its name.
+    /// Makes a file of mode 0600 in the folder, and replaces an existing one.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// When the operating system refuses.
     pub(crate) fn create(&self, name: &str) -> io::Result<File> {
         match unlinkat(&self.handle, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -125,7 +126,7 @@ impl RuntimeFolder {
 
 impl Drop for RuntimeFolder {
     fn drop(&mut self) {
-        // Nothing of value is in it; what cannot be removed is left to the system's cleaning.
+        // The folder has nothing of value; the system's own cleaning removes the rest.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }

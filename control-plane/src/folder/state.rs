@@ -1,5 +1,5 @@
-//! The folder that keeps the interception CA between runs. Whoever can write here can read all traffic of every
-//! client that trusts the CA, so nothing in it is used unless only its owner can reach it.
+//! The folder that keeps the interception CA between runs. A user who can write to it can read the traffic of every
+//! client that trusts the CA, so Weir uses it only if no other user can reach it.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata, Permissions};
@@ -19,38 +19,39 @@ const FOLDER_MODE: u32 = 0o700;
 const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 
-/// A folder that nobody but its owner can read, write or replace, with atomic writes. Files are opened through its handle.
+/// A folder that only its owner can read, write or replace. Writes are atomic, and files are opened through the
+/// folder's handle.
 #[derive(Debug, Clone)]
 pub struct StateFolder {
     path: PathBuf,
     handle: Arc<OwnedFd>,
 }
 
-/// Held while files of the folder are read and written together; dropped, it lets the next process in.
+/// A lock on files that must be read and written together. When it is dropped, the next process gets it.
 #[derive(Debug)]
 #[must_use = "the lock ends when it is dropped"]
 pub struct Lock {
     _file: File,
 }
 
-/// Why a state folder cannot be used. Every message says what to do next.
+/// An error for an unusable state folder. Every message says how to correct it.
 #[derive(Debug, thiserror::Error)]
 pub enum StateFolderError {
-    /// No folder was named and the environment names no home.
+    /// No option names a folder, and the environment names no home.
     #[error(
         "no place for the state folder: neither `XDG_STATE_HOME` nor `HOME` is set\n\
          help: name a folder with `--state DIR`"
     )]
     NoPlace,
-    /// Others can replace it, or something on the way to it.
+    /// Another user can replace the folder or a part of its path.
     #[error("the state folder `{}` is not safe: {cause}\nhelp: {}", path.display(), untrusted_help(cause))]
     Untrusted {
         /// The state folder.
         path: PathBuf,
-        /// What others can do.
+        /// The fault of the path.
         cause: UntrustedFolder,
     },
-    /// Others can read or write what must be private.
+    /// Other users can read or write a private file or folder.
     #[error(
         "`{}` is open to other users (mode {mode:04o}), and it guards a secret\n\
          help: run `chmod {wanted:03o} {}`", path.display(), quoted(path)
@@ -63,7 +64,7 @@ pub enum StateFolderError {
         /// The widest permission bits that are accepted.
         wanted: u32,
     },
-    /// Another user owns it, and could change it at any time.
+    /// Another user owns the file or folder, and could change it at any time.
     #[error(
         "`{}` belongs to user {owner}, not to user {user} who runs this\n\
          help: name another, or run `chown {user} {}`", path.display(), quoted(path)
@@ -79,21 +80,21 @@ pub enum StateFolderError {
     /// The operating system refused.
     #[error("cannot {action} `{}`: {cause}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The action, as a verb.
         action: &'static str,
         /// The folder or file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         cause: io::Error,
     },
 }
 
 impl StateFolder {
-    /// Where the state folder is: `chosen` (`--state DIR`), else `$XDG_STATE_HOME/weir`, else
-    /// `~/.local/state/weir`. A relative `XDG_STATE_HOME` is ignored, as the XDG base directory specification asks.
+    /// Returns the state folder's path: `chosen` (`--state DIR`), else `$XDG_STATE_HOME/weir`, else
+    /// `~/.local/state/weir`. A relative `XDG_STATE_HOME` is ignored, as the XDG base directory specification requires.
     ///
     /// # Errors
-    /// [`StateFolderError::NoPlace`] when nothing names a folder.
+    /// [`StateFolderError::NoPlace`] when neither an option nor the environment names a folder.
     pub fn locate(
         chosen: Option<&Path>,
         variable: impl Fn(&str) -> Option<OsString>,
@@ -108,10 +109,10 @@ impl StateFolder {
             .ok_or(StateFolderError::NoPlace)
     }
 
-    /// Opens the folder, making it and its parents with mode 0700 where they are missing.
+    /// Opens the folder. Makes it and its parents with mode 0700 if they are missing.
     ///
     /// # Errors
-    /// When it cannot be made, belongs to another user, others have any access to it, or others could replace it.
+    /// When it cannot be made, belongs to another user, is accessible to others, or could be replaced by others.
     pub fn open(path: &Path) -> Result<Self, StateFolderError> {
         let folder = TrustedFolder::create(path, Mode::RWXU).map_err(|cause| untrusted(path, cause))?;
         let handle = folder.handle().map_err(|cause| failed("open", path, cause))?;
@@ -121,19 +122,20 @@ impl StateFolder {
         Ok(Self { path: folder.path().to_owned(), handle: Arc::new(handle.into()) })
     }
 
-    /// The absolute path of the folder.
+    /// Returns the folder's absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The absolute path of a file in the folder, whether it exists or not.
+    /// Returns the absolute path of a file in the folder. The file need not exist.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Waits until no other process holds the folder, and holds it. Ends with the process, also when it is killed.
+    /// Waits until no other process holds the lock, and takes it. The lock ends with the process, even if the process
+    /// is killed.
     ///
     /// # Errors
     /// When the lock file cannot be made or locked.
@@ -146,14 +148,16 @@ impl StateFolder {
         Ok(Lock { _file: file })
     }
 
-    /// The content of a secret file, or `None` if there is no such file. Wiped from memory when dropped.
+    /// Reads a secret file, or returns `None` if it does not exist. The content is wiped from memory when it is
+    /// dropped.
     ///
     /// # Errors
     /// When others can reach the file, it belongs to another user, or it cannot be read as UTF-8.
     pub fn read_secret(&self, name: &str) -> Result<Option<Zeroizing<String>>, StateFolderError> {
         let path = self.file(name);
         let Some(mut file) = self.open_existing(name)? else { return Ok(None) };
-        // Of the open file, not of the path: what is checked is what is read.
+        // The check uses the open file's metadata. A check of the path could see another file than the one that is
+        // read.
         let metadata = file.metadata().map_err(|cause| failed("look at", &path, cause))?;
         assert_secret(&path, &metadata)?;
         let mut content = Zeroizing::new(String::new());
@@ -161,7 +165,7 @@ impl StateFolder {
         Ok(Some(content))
     }
 
-    /// The content of a file that is no secret, or `None` if there is no such file.
+    /// Reads a file that is not secret, or returns `None` if it does not exist.
     ///
     /// # Errors
     /// When it cannot be read as UTF-8.
@@ -173,7 +177,7 @@ impl StateFolder {
         Ok(Some(content))
     }
 
-    /// Whether a file holds exactly this.
+    /// Returns whether the file has exactly this content.
     #[must_use]
     pub fn holds(&self, name: &str, content: &[u8]) -> bool {
         let mut held = Vec::new();
@@ -181,23 +185,24 @@ impl StateFolder {
         file.and_then(|mut file| file.read_to_end(&mut held)).is_ok() && held == content
     }
 
-    /// Writes a file of mode 0600 so that a reader sees the whole old or the whole new content, also after a crash.
+    /// Writes a file of mode 0600. A reader sees the whole old or the whole new content, also after a crash.
     ///
     /// # Errors
-    /// When the operating system refuses; then the old content stands.
+    /// When the operating system refuses; then the old content stays.
     pub fn write_secret(&self, name: &str, content: &[u8]) -> Result<PathBuf, StateFolderError> {
         self.write(name, content, SECRET_MODE)
     }
 
-    /// As [`Self::write_secret`], of mode 0644: for certificates that programs of other users may be given.
+    /// Writes a file of mode 0644 as [`Self::write_secret`] does. Certificates have this mode, because programs of
+    /// other users may read them.
     ///
     /// # Errors
-    /// When the operating system refuses; then the old content stands.
+    /// When the operating system refuses; then the old content stays.
     pub fn write_public(&self, name: &str, content: &[u8]) -> Result<PathBuf, StateFolderError> {
         self.write(name, content, PUBLIC_MODE)
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     ///
     /// # Errors
     /// When the operating system refuses.
@@ -230,14 +235,15 @@ impl StateFolder {
         }
     }
 
-    /// A new file is of mode 0600. A link is not followed: what it leads to may be anybody's.
+    /// Opens a file of the folder; a new file gets mode 0600. It follows no link, because the target may belong to
+    /// anybody.
     fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(openat(&self.handle, name, flags, Mode::from_raw_mode(SECRET_MODE))?.into())
     }
 }
 
-/// A file that is being written, removed on every way out but the rename.
+/// A file that is being written. It is removed unless it is renamed into place.
 struct NewFile<'a> {
     folder: &'a StateFolder,
     name: String,
@@ -249,7 +255,7 @@ impl Drop for NewFile<'_> {
     }
 }
 
-/// That a file is of mode 0600 or less, and ours.
+/// Checks that a file belongs to this user and has mode 0600 or less.
 pub(crate) fn assert_secret(path: &Path, metadata: &Metadata) -> Result<(), StateFolderError> {
     assert_private(path, metadata, SECRET_MODE)
 }
@@ -267,7 +273,8 @@ fn assert_private(path: &Path, metadata: &Metadata, wanted: u32) -> Result<(), S
     Ok(())
 }
 
-/// The folder's own owner has words of its own.
+/// Chooses the error for an untrusted path. If the state folder itself has another owner, the error names the two
+/// users.
 fn untrusted(path: &Path, cause: UntrustedFolder) -> StateFolderError {
     let user = rustix::process::geteuid().as_raw();
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -301,7 +308,7 @@ fn failed(action: &'static str, path: &Path, cause: io::Error) -> StateFolderErr
     StateFolderError::Io { action, path: path.to_owned(), cause }
 }
 
-/// The path as one word of a shell, so that the command of a message can be pasted.
+/// Quotes the path as one word of a shell, so that a person can paste the command of a message.
 fn quoted(path: &Path) -> String {
     crate::output::shell::quoted(&path.to_string_lossy())
 }
@@ -310,7 +317,7 @@ fn quoted(path: &Path) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    /// A state folder that goes with the first value.
+    /// Makes a state folder that is removed with the first value.
     pub(crate) fn temporary() -> (tempfile::TempDir, StateFolder) {
         let parent = tempfile::tempdir().unwrap();
         let folder = StateFolder::open(&parent.path().join("state")).unwrap();

@@ -1,12 +1,12 @@
 //! Folders that no other user can change, replace or move.
 //!
-//! A path is only as safe as every folder on it: whoever may write to one of them can put something else in the place of
-//! what comes below. So a path is walked from `/` on. Each component is opened relative to the one before, links are
-//! followed by hand, and what is opened is judged by its handle, so that nothing can change between the look and the use.
+//! A path is only as safe as every folder on it: a user who may write to one of them can replace the folders and files
+//! below. So Weir walks a path from `/` on. It opens each component relative to the one before, follows links itself,
+//! and checks each opened folder by its handle, so that nothing can change between the check and the use.
 //!
-//! Trusted are root, the user who runs this, and the owner of `/`, who could replace everything anyway (in a user namespace
-//! that is root outside of it). A folder that others may write to is trusted only with the sticky bit, as `/tmp` has it:
-//! what is ours there stays ours.
+//! Weir trusts root, the user who runs it, and the owner of `/`, who could replace everything anyway (in a user
+//! namespace, that is root outside of it). It trusts a folder that others may write to only if the folder has the
+//! sticky bit, as `/tmp` does: others cannot remove or rename this user's files there.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -18,23 +18,23 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, readlinkat};
 use rustix::io::Errno;
 
-/// As many links as the kernel follows (path_resolution(7)).
+/// The maximum number of links, the same as the kernel's (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
-/// A folder with its path, neither of which another user can change.
+/// A folder and its path. No other user can change either.
 #[derive(Debug)]
 pub(crate) struct TrustedFolder {
     handle: OwnedFd,
     path: PathBuf,
 }
 
-/// Why a folder is not trusted.
+/// The reason why a folder is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum UntrustedFolder {
-    /// Another user could put something else in its place.
+    /// Another user owns it, and could replace it.
     #[error("`{}` belongs to user {owner}, who could replace what is in it", path.display())]
     ForeignOwner {
-        /// The folder, or a link.
+        /// The folder or link.
         path: PathBuf,
         /// Its owner.
         owner: u32,
@@ -52,59 +52,59 @@ pub enum UntrustedFolder {
     Io {
         /// The folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         cause: std::io::Error,
     },
 }
 
 impl UntrustedFolder {
-    /// Whether there is no such folder.
+    /// Returns whether the folder does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound)
     }
 }
 
 impl TrustedFolder {
-    /// Opens a folder that is there.
+    /// Opens an existing folder.
     ///
     /// # Errors
-    /// There is none, or another user can change it or something on the way to it.
+    /// When it does not exist, or another user can change it or a part of its path.
     pub(crate) fn open(path: &Path) -> Result<Self, UntrustedFolder> {
         Walk::new(path, None)?.finish()
     }
 
-    /// Opens a folder, and makes it and those on the way with this mode where they are missing.
+    /// Opens a folder. Makes it and the missing folders on its path with this mode.
     ///
     /// # Errors
-    /// As [`Self::open`], or the operating system refuses.
+    /// When another user can change the folder or a part of its path, or the operating system refuses.
     pub(crate) fn create(path: &Path, mode: Mode) -> Result<Self, UntrustedFolder> {
         Walk::new(path, Some(mode))?.finish()
     }
 
-    /// Its path from `/`, without links.
+    /// Returns its path from `/`, without links.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes a folder in it, which must not be there yet.
+    /// Makes a folder in it. The name must be free.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// When the operating system refuses.
     pub(crate) fn make(&self, name: &str, mode: Mode) -> std::io::Result<OwnedFd> {
         mkdirat(&self.handle, name, mode)?;
         Ok(openat(&self.handle, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
     }
 
-    /// The folder itself, opened for what a path alone does not allow: to be locked, and to be written through to the disk.
+    /// Opens the folder itself, in order to lock it or to write it through to the disk.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// When the operating system refuses.
     pub(crate) fn handle(&self) -> std::io::Result<OwnedFd> {
         Ok(openat(&self.handle, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
     }
 }
 
-/// What is left of a path, and how far it was walked.
+/// A walk along a path: the opened folder and the components that are left.
 struct Walk {
     left: VecDeque<OsString>,
     at: TrustedFolder,
@@ -156,7 +156,7 @@ impl Walk {
         match (open(), self.missing) {
             (Err(Errno::NOENT), Some(mode)) => {
                 match mkdirat(&self.at.handle, name, mode) {
-                    // Another process of ours was faster, or somebody who will be judged.
+                    // Another process made it first. The walk checks it like any folder.
                     Ok(()) | Err(Errno::EXIST) => open(),
                     Err(cause) => Err(cause),
                 }
@@ -221,8 +221,8 @@ fn components(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
     })
 }
 
-/// Whether nobody else is in the group: many systems give each user a group of its own, and let it write to all that the
-/// user makes. An access list may name others, and hides behind the group's bits.
+/// Returns whether this user is the group's only member. Many systems give each user a group, and let it write to all
+/// files that the user makes. An access list may name others, and hides behind the group's bits.
 fn is_only_ours(folder: &OwnedFd, group: u32) -> bool {
     let files = ["/etc/passwd", "/etc/group"].map(|file| fs::read_to_string(file).unwrap_or_default());
     has_no_access_list(folder) && is_private(rustix::process::geteuid().as_raw(), group, &files[0], &files[1])
@@ -234,7 +234,7 @@ fn has_no_access_list(folder: &OwnedFd) -> bool {
     matches!(list, Err(Errno::NODATA | Errno::OPNOTSUPP))
 }
 
-/// Whether this is the user's own group by passwd(5) and group(5), and nobody else's.
+/// Returns whether this is the user's own group by passwd(5) and group(5), without other members.
 fn is_private(user: u32, group: u32, passwd: &str, groups: &str) -> bool {
     let users = passwd.lines().filter_map(|line| {
         let mut fields = line.split(':');
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn another_users_folder_and_link_are_not_trusted() {
-        // Root alone can make what belongs to others; for another user everything of theirs is foreign already.
+        // Only root can make folders of other users. An unprivileged user sees every other owner as foreign.
         assert!(rustix::process::geteuid().is_root(), "run the tests as root");
         let top = tempfile::tempdir().unwrap();
         chmod(top.path(), 0o755);

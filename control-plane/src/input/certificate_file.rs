@@ -62,10 +62,10 @@ pub(crate) fn read(path: &Path) -> Result<String, CertificateFileError> {
     read_from(path, File::open(path))
 }
 
-/// Reads a file of certificates that is opened already, as [`read`] does.
+/// Reads a file of certificates that is already open, as [`read`] does.
 ///
 /// # Errors
-/// It cannot be opened or read, or is not that.
+/// When the file could not be opened, cannot be read, or is not a list of certificates.
 pub(crate) fn read_from(path: &Path, file: io::Result<File>) -> Result<String, CertificateFileError> {
     let path = || path.to_owned();
     let text = file

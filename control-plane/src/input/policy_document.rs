@@ -1,4 +1,4 @@
-//! A policy document where people keep it: in a file, or on standard input.
+//! The text of a policy document, from a file or from standard input.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,14 +8,14 @@ use weir_policy::{Fault, Faults, limits};
 
 use crate::output::report::printable;
 
-/// The text of a policy document, and what to call it.
+/// The text of a policy document, and its name in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PolicyDocument {
     name: String,
-    /// Where the files are relative to that it names.
+    /// The folder to which the paths in the document are relative.
     folder: PathBuf,
     text: String,
-    /// Set when the bytes after `text` are no text, and so the document is none.
+    /// Whether `text` ends before bytes that are not UTF-8. Such a document is invalid.
     cut: bool,
 }
 
@@ -31,7 +31,7 @@ impl PolicyDocument {
     /// Reads the document at `path`, or from `input` if the path is `-`.
     ///
     /// # Errors
-    /// When it cannot be read. What is wrong inside it is for [`Self::parse`] to say.
+    /// When it cannot be read. [`Self::parse`] reports faults inside the document.
     pub(crate) fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyDocumentError> {
         let failed = |cause| PolicyDocumentError { path: path.to_owned(), cause };
         if path == Path::new("-") {
@@ -42,7 +42,7 @@ impl PolicyDocument {
         Self::read_all(path.display().to_string(), folder, &mut file).map_err(failed)
     }
 
-    /// The document, with its folder named from the root on.
+    /// Makes the path of the document's folder absolute.
     #[must_use]
     pub(crate) fn with_absolute_folder(mut self) -> Self {
         // `std::path::absolute` refuses an empty path.
@@ -52,8 +52,8 @@ impl PolicyDocument {
 
     fn read_all(name: String, folder: PathBuf, from: &mut dyn Read) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        // One byte more than a document may have, so that the compiler sees that it is too long; and no more, because
-        // a path may name something without an end.
+        // Reads one byte more than the limit, so that the compiler sees that the document is too long. It reads no
+        // further, because the path may name an endless file.
         from.take(limits::DOCUMENT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         let (text, cut) = match String::from_utf8(bytes) {
             Ok(text) => (text, false),
@@ -67,25 +67,25 @@ impl PolicyDocument {
         Ok(Self { name, folder, text, cut })
     }
 
-    /// What to call it: its path, or `<stdin>`.
+    /// Returns the document's name in messages: its path, or `<stdin>`.
     #[must_use]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The folder that it is in: what the names of files in it are relative to.
+    /// Returns the document's folder, to which the paths in the document are relative.
     #[must_use]
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Its text: that which faults point into.
+    /// Returns the document's text, which the faults' places refer to.
     #[must_use]
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// What the document means to one of the readers of documents.
+    /// Parses the document with `read`.
     ///
     /// # Errors
     /// Every fault of the document at once.

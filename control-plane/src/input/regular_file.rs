@@ -1,6 +1,6 @@
-//! Opening a file that must be a regular one.
+//! Opens a file that must be a regular file.
 //!
-//! A policy names files, and to open a FIFO in place of one waits until somebody writes to it: for ever, perhaps.
+//! A policy names files. Opening a FIFO in place of one would block until a program writes to it, perhaps for ever.
 
 use std::fs::File;
 use std::io;
@@ -9,16 +9,16 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a file for reading, without waiting.
+/// Opens a file for reading, without blocking.
 ///
 /// # Errors
-/// It cannot be opened, or is a folder, a FIFO, a device or a socket.
+/// When it cannot be opened, or is a folder, a FIFO, a device or a socket.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // Before the file is opened: to open a device may have effects.
+    // The check comes before the file is opened, because opening a device may have effects.
     if !path.metadata()?.is_file() {
         return Err(not_regular());
     }
-    // The file may have become a FIFO since.
+    // The file may have become a FIFO since the check.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = File::options().read(true).custom_flags(flags).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }

@@ -1,22 +1,22 @@
-//! JSON that means nothing to a shell, a terminal or HTML: every character of a text that is not plain printable ASCII is
-//! written by its number. What a client, an upstream or a policy chose is in these texts.
+//! JSON that is inert in a shell, a terminal and HTML: only plain printable ASCII is written as it is, and every other
+//! character as a numeric escape. Clients, upstreams and policies choose the texts in it.
 
 use std::io;
 
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
-/// A value as one line of such JSON.
+/// Writes a value as one line of inert JSON.
 ///
 /// # Errors
-/// When the value has no form in JSON: a map whose keys are not texts, for instance.
+/// When JSON cannot represent the value, such as a map whose keys are not texts.
 pub(crate) fn to_string(value: &impl Serialize) -> serde_json::Result<String> {
     let mut line = Vec::with_capacity(512);
     value.serialize(&mut Serializer::with_formatter(&mut line, Inert))?;
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-/// The same characters as in the filter's JSON (`filter/src/json.rs`).
+/// Returns whether the character is written as it is. The filter's JSON has an equal list (`filter/src/json.rs`).
 fn is_plain(character: char) -> bool {
     matches!(character, ' '..='~')
         && !matches!(character, '"' | '\\' | '$' | '`' | '!' | '\'' | '<' | '>' | '&')

@@ -1,4 +1,4 @@
-//! Faults of a document as a person reads them: what, where in the text, and what to do.
+//! Reports of a document's faults for people: the fault, its place in the text, and the correction.
 
 use std::io::IsTerminal;
 
@@ -8,7 +8,7 @@ use weir_policy::{Fault, Faults};
 /// Whether a report is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Text alone.
+    /// Plain text.
     Plain,
     /// With the terminal's colours.
     Coloured,
@@ -23,10 +23,10 @@ impl Style {
     }
 }
 
-// A longer line, as of JSON without line breaks, is not shown: it would bury what is to be said.
+// The length of the longest line that is shown. A longer one, such as JSON without line breaks, would bury the fault.
 const LONGEST_LINE: usize = 1_000;
 
-/// Every fault of the document `name` with the line of `text` that it is in, and how many there are. Ends with a line
+/// Formats every fault of the document `name` with its line of `text`, and then the number of faults. Ends with a line
 /// feed.
 #[must_use]
 pub fn faults(name: &str, text: &str, faults: &Faults, style: Style) -> String {
@@ -69,10 +69,11 @@ fn group<'a>(name: &'a str, text: &str, fault: &Fault) -> Group<'a> {
     }
 }
 
-/// The line in which a fault begins, as it is shown. The whole document would be searched anew for each of its faults.
+/// The line in which a fault begins, as it is shown. Without it, the renderer would search the whole document for each
+/// fault.
 struct Excerpt {
     line: String,
-    /// What to mark, in bytes of the line.
+    /// The range to mark, in bytes of the line.
     span: std::ops::Range<usize>,
 }
 
@@ -91,25 +92,26 @@ impl Excerpt {
     }
 }
 
-/// A part of a document's line. The renderer draws the control characters of ASCII, and indents by tabs.
+/// Prepares a part of a document's line. The renderer itself draws the control characters of ASCII, and indents by
+/// tabs.
 fn drawable(text: &str) -> String {
     escaped(text, |character| is_unseen(character) && !character.is_ascii())
 }
 
-/// A text in one line that cannot steer a terminal.
+/// Returns the text in one line that cannot control a terminal.
 #[must_use]
 pub fn visible(text: &str) -> String {
     escaped(text, is_unseen)
 }
 
-/// A sentence of Weir's own that may have words in it that somebody else chose: as in [`printable()`], with plain quotes in
-/// the place of backticks.
+/// Returns one of Weir's own sentences, which may quote words of others, in the form of [`printable()`], with plain
+/// quotes in place of backticks.
 #[must_use]
 pub fn sentence(text: &str) -> String {
     printable(&text.replace('`', "'"))
 }
 
-/// Text that somebody else chose, in one line that cannot steer a terminal, nor run within double quotes of a shell.
+/// Returns a text of others in one line that can neither control a terminal nor run within double quotes of a shell.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let runs = |character| matches!(character, '$' | '`' | '!');
@@ -128,12 +130,13 @@ fn escaped(text: &str, which: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// Control and format characters.
+/// Returns whether this is a control or format character.
 fn is_unseen(character: char) -> bool {
     character.is_control() || is_format(character)
 }
 
-/// Characters without a shape of their own that change how others are shown, or end a line for some readers.
+/// Returns whether the character has no shape of its own, and changes how others are shown or ends a line for some
+/// programs.
 fn is_format(character: char) -> bool {
     matches!(
         character,
@@ -149,14 +152,14 @@ fn is_format(character: char) -> bool {
     )
 }
 
-/// A part of a URL that a client chose, as a word of a line of a log: everything that means something to a terminal or a
-/// shell, within quotes or without, is percent-encoded, which is another spelling of the same URL.
+/// Returns a part of a client's URL as one word of a log line. Every character with a meaning for a terminal or a
+/// shell, quoted or not, is percent-encoded, which is another spelling of the same URL.
 #[must_use]
 pub fn url_text(text: &str) -> String {
     encoded(text, b"-._~/:@%+,=[]")
 }
 
-/// Words that somebody else chose, in a line of a log: as in [`url_text()`], with spaces.
+/// Returns words of others for a log line, in the form of [`url_text()`] but with spaces.
 #[must_use]
 pub fn plain_text(text: &str) -> String {
     encoded(text, b"-._/:@%+,=[] ")

@@ -1,9 +1,9 @@
-//! Standard output and standard error, written to without waiting.
+//! Standard output and standard error, written without blocking.
 //!
-//! Whoever holds the other end of a stream can keep a write to it from ending: a pipe that nobody reads, a terminal that
-//! is stopped, a FIFO. The descriptors are shared with the command and with other processes, so they stay in blocking
-//! mode (`O_NONBLOCK` would be theirs as well); instead, each stream has a bounded queue and a thread that may wait. What
-//! does not fit into the queue is dropped, counted, and told as soon as the stream takes a line again.
+//! The reader of a stream can block a write to it: a pipe that nobody reads, a stopped terminal, a FIFO. The command
+//! and other processes share the descriptors, so the descriptors stay in blocking mode (`O_NONBLOCK` would apply to
+//! them as well). Instead, each stream has a bounded queue and a thread that may block. Lines that do not fit into the
+//! queue are dropped and counted, and their number is written when the stream accepts a line again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,25 +14,25 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// The bytes that wait for a stream: some thousand decisions, or the longest report of a policy's faults.
+/// The maximum size of a stream's queue: some thousand decisions, or the longest report of a policy's faults.
 const QUEUE_BYTES: usize = 1 << 20;
-/// How long the end of the program waits for the streams.
+/// The maximum time for which the end of the program waits for the streams.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 static STDOUT: OnceLock<OutputStream> = OnceLock::new();
 static STDERR: OnceLock<OutputStream> = OnceLock::new();
 
-/// Standard output.
+/// Returns the queue for standard output.
 pub fn stdout() -> &'static OutputStream {
     STDOUT.get_or_init(|| OutputStream::new("stdout", "# ", io::stdout()))
 }
 
-/// Standard error.
+/// Returns the queue for standard error.
 pub fn stderr() -> &'static OutputStream {
     STDERR.get_or_init(|| OutputStream::new("stderr", "weir: ", io::stderr()))
 }
 
-/// Waits until both streams have taken what was written to them, for a second at most.
+/// Waits until both streams have written their queues, for a second at most.
 pub fn finish() {
     let deadline = Instant::now() + LAST_WORDS;
     for stream in [&STDOUT, &STDERR].into_iter().filter_map(OnceLock::get) {
@@ -40,11 +40,11 @@ pub fn finish() {
     }
 }
 
-/// A stream that takes every write at once.
+/// A stream whose writes never block.
 #[derive(Debug)]
 pub struct OutputStream {
     name: &'static str,
-    /// What a line of our own begins with.
+    /// The beginning of Weir's own lines in the stream.
     prefix: &'static str,
     shared: Arc<Shared>,
 }
@@ -59,16 +59,16 @@ struct Shared {
 struct Queue {
     texts: VecDeque<Text>,
     bytes: usize,
-    /// Lines that were dropped, and are not told of yet.
+    /// Dropped lines that are not reported yet.
     dropped: u64,
-    /// Whether a text is with the stream.
+    /// Whether the thread is writing a text.
     writing: bool,
 }
 
 #[derive(Debug)]
 struct Text {
     text: String,
-    /// The dropped lines that it tells of, and those that are lost if it is.
+    /// The dropped lines that the text reports. If the text is lost, they count as dropped again.
     lines: u64,
 }
 
@@ -77,12 +77,12 @@ impl OutputStream {
         let shared = Arc::new(Shared::default());
         let writing = Arc::clone(&shared);
         let thread = thread::Builder::new().name(name.to_owned());
-        // Without a thread everything is dropped, which is no reason to end.
+        // If the thread cannot be started, every text is dropped. Weir runs on.
         let _ = thread.spawn(move || write_texts(name, &writing, prefix, to.as_fd()));
         Self { name, prefix, shared }
     }
 
-    /// Writes a text, whole lines, or drops it.
+    /// Queues a text of whole lines, or drops it.
     pub fn write(&self, text: String) {
         let mut queue = self.shared.lock();
         if queue.bytes + text.len() > QUEUE_BYTES && !queue.texts.is_empty() {
@@ -112,7 +112,7 @@ impl OutputStream {
     }
 }
 
-/// For `tracing`, which writes each event in one piece.
+/// Used by `tracing`, which writes each event in one piece.
 impl io::Write for &OutputStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         OutputStream::write(self, String::from_utf8_lossy(bytes).into_owned());
@@ -126,7 +126,7 @@ impl io::Write for &OutputStream {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Each change of a queue is made whole.
+        // A panic cannot leave a change of the queue incomplete.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -152,7 +152,7 @@ impl Queue {
         self.texts.push_back(text);
     }
 
-    /// Tells what was dropped, if anything was.
+    /// Queues a report of the dropped lines, if there are any.
     fn push_dropped(&mut self, prefix: &str) {
         let lines = std::mem::take(&mut self.dropped);
         if lines > 0 {
@@ -166,19 +166,20 @@ fn lines(text: &str) -> u64 {
     text.lines().count() as u64
 }
 
-/// Whoever does not read stdout may read stderr. The other way round there is no place: stdout is for data.
+/// Reports lines dropped from stdout on stderr, which may have a reader. Lines dropped from stderr are reported nowhere
+/// else: stdout is for data.
 fn say_elsewhere(name: &str, why: &str) {
     if name != "stderr" {
         tracing::warn!("lines for {name} are dropped: {why}");
     }
 }
 
-/// Writes what is in the queue, for as long as the process lives.
+/// Writes the queue's texts, for as long as the process lives.
 fn write_texts(name: &str, shared: &Shared, prefix: &str, to: BorrowedFd<'_>) {
     let mut within_line = false;
     loop {
         let Text { text, lines } = shared.next();
-        // A write that failed may have left the beginning of a line.
+        // A failed write may have left the beginning of a line.
         let text = if within_line { format!("\n{text}") } else { text };
         let (written, result) = write_text(to, text.as_bytes());
         if let Some(last) = text.as_bytes()[..written].last() {
@@ -187,11 +188,11 @@ fn write_texts(name: &str, shared: &Shared, prefix: &str, to: BorrowedFd<'_>) {
         let mut queue = shared.lock();
         let first = queue.dropped == 0;
         match result {
-            // The line that tells of dropped ones comes behind the texts that were in the queue then.
+            // The report of dropped lines follows the texts that were in the queue when they were dropped.
             Ok(()) if queue.texts.is_empty() => queue.push_dropped(prefix),
             Ok(()) => {}
             Err(error) => {
-                // Nobody is at the other end, or the disk is full; that may change.
+                // The pipe has no reader, or the disk is full; that may change.
                 queue.dropped += lines;
                 drop(queue);
                 if first {
@@ -202,14 +203,14 @@ fn write_texts(name: &str, shared: &Shared, prefix: &str, to: BorrowedFd<'_>) {
     }
 }
 
-/// Writes a text, and waits for that as long as it takes. Returns how much was written.
+/// Writes a text, and blocks as long as necessary. Returns the number of written bytes.
 fn write_text(to: BorrowedFd<'_>, text: &[u8]) -> (usize, rustix::io::Result<()>) {
     let mut written = 0;
     while written < text.len() {
         match rustix::io::write(to, &text[written..]) {
             Ok(count) => written += count,
             Err(rustix::io::Errno::INTR) => {}
-            // Somebody else made the stream non-blocking.
+            // Another process made the descriptor non-blocking.
             Err(rustix::io::Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], None);
             }

@@ -2,7 +2,7 @@ use std::io::{PipeReader, Read, pipe};
 
 use super::*;
 
-/// More than a pipe takes when nobody reads it (64 KiB, pipe(7)) and the queue together.
+/// More bytes than an unread pipe (64 KiB, pipe(7)) and the queue hold together.
 const TOO_MUCH: usize = 2 << 20;
 
 fn stream() -> (OutputStream, PipeReader) {
@@ -14,7 +14,7 @@ fn line(number: usize) -> String {
     format!("{number:099}\n")
 }
 
-/// Everything up to the line that begins so.
+/// Reads every line up to the one with this beginning.
 fn read_to(reader: &mut PipeReader, end: &str) -> Vec<String> {
     let mut bytes = Vec::new();
     loop {
@@ -54,7 +54,7 @@ fn what_comes_after_dropped_lines_stands_behind_the_word_of_them() {
     for number in 0..TOO_MUCH / 100 {
         stream.write(line(number));
     }
-    // Room in the queue, before it is empty.
+    // This read makes room in the queue, and does not empty it.
     let mut part = vec![0; 256 << 10];
     reader.read_exact(&mut part).unwrap();
     while stream.shared.lock().bytes + 1000 > QUEUE_BYTES {
