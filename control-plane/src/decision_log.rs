@@ -1,7 +1,7 @@
-//! The decision log: what every Envoy decided, and what became of it.
+//! The decision log: each Envoy's decisions, and the outcome of each request.
 //!
-//! Envoy sends its access log over the same connection that the resources come over. The filter's record says what
-//! was decided; Envoy adds what happened afterwards, such as an address that the guard refused.
+//! Envoy sends its access log over the connection that also carries its resources. The filter's record has the
+//! decision; Envoy adds later events, such as a refusal by the address guard.
 
 mod account;
 pub(crate) mod decision;

@@ -1,4 +1,4 @@
-//! Everything that Envoy gets: the bootstrap, the filter and the resources, in the form that its version and capacity allow.
+//! The bootstrap, the filter and the resources for Envoy, in the form that its version and capacity allow.
 
 pub mod bootstrap;
 pub mod capabilities;

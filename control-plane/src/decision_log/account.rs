@@ -1,45 +1,45 @@
-//! How many entries of Envoy's access log have arrived: what Envoy counted beyond them is missing.
+//! Counts of the access log entries that have arrived. If Envoy counted more, the difference is missing.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::decision::Phase;
 
-/// Requests that are known to be open. Those beyond have their lines, and are not remembered.
+/// The maximum number of remembered open requests. Further ones have their lines, and are not remembered.
 const MOST_OPEN: usize = 65_536;
 
-/// What has arrived so far.
+/// The counts so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Arrived {
-    /// Entries, whatever they tell.
+    /// All entries.
     pub entries: u64,
-    /// Requests and tunnels that the filter let out, and that have ended.
+    /// Requests and tunnels that the filter allowed and that have ended.
     pub let_out: u64,
-    /// Requests that were last seen open.
+    /// Requests whose newest entry says that they are open.
     pub open: u64,
 }
 
-/// Counts what arrives.
+/// Counts arriving entries.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     counted: Mutex<(Arrived, HashSet<String>)>,
 }
 
 impl Account {
-    /// What has arrived so far.
+    /// Returns the counts so far.
     pub(super) fn arrived(&self) -> Arrived {
         let counted = self.lock();
         Arrived { open: counted.1.len() as u64, ..counted.0 }
     }
 
-    /// Counts an entry that is no decision.
+    /// Counts an entry that is not a decision.
     pub(super) fn entry(&self, let_out: bool) {
         let mut counted = self.lock();
         counted.0.entries += 1;
         counted.0.let_out += u64::from(let_out);
     }
 
-    /// Counts a decision. False for an open request that is known to be open.
+    /// Counts a decision. Returns false for an open request that was already counted as open.
     pub(super) fn decision(&self, id: &str, phase: Phase, let_out: bool) -> bool {
         let mut counted = self.lock();
         let (arrived, open) = &mut *counted;

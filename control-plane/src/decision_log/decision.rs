@@ -1,4 +1,4 @@
-//! One decision: the filter's record and what Envoy saw of the request.
+//! One decision: the filter's record, and Envoy's observations of the request.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -14,12 +14,12 @@ use crate::decision_log::invalid_request::InvalidRequest;
 use crate::decision_log::upstream_failure::UpstreamFailure;
 use crate::envoy::resources::names;
 
-/// A certificate may have thousands of names.
+/// The maximum number of names shown from a certificate, which may have thousands.
 pub(crate) const MOST_NAMES: usize = 16;
-/// Characters that are shown of a host or a path that the filter has not seen, and so not cut.
+/// The maximum length, in characters, of a host or path that the filter has not shortened because it has not seen it.
 const LONGEST_TEXT: usize = 256;
 
-/// What the filter writes of a decision.
+/// The filter's record of a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -29,13 +29,13 @@ pub struct Record {
     pub reason: String,
     /// The deciding rule's id.
     pub rule: Option<String>,
-    /// Unique for each decision; the client was told it.
+    /// The decision's unique id, which the client's answer has too.
     pub decision_id: String,
-    /// Hash of the policy that decided.
+    /// The hash of the policy that decided.
     pub policy_version: String,
-    /// The canonical host, or what was sent in its place.
+    /// The canonical host, or the client's text if it is not a host.
     pub host: String,
-    /// The port asked for; none where the host could not be read.
+    /// The requested port, or `None` if the host could not be read.
     pub port: Option<u16>,
     /// `http` or `https`
     pub scheme: String,
@@ -46,19 +46,19 @@ pub struct Record {
     /// Host and port of the rule's own upstream, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
-    /// What the Rego policy said to its denial.
+    /// The Rego policy's message for its denial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rego_reason: Option<String>,
-    /// It went out only because of report mode.
+    /// Whether the request was forwarded only because of report mode.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub would_deny: bool,
 }
 
-/// What a line tells of a request.
+/// The state of a request that a line describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// The request was forwarded and is under way: another line follows at its end, unless Weir ends before.
+    /// The request was forwarded and has not ended. Another line follows at its end, unless Weir ends before.
     Open,
     /// The request has ended.
     End,
@@ -73,46 +73,48 @@ impl Phase {
 /// A line of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// When the request came, in milliseconds since 1970.
+    /// The time at which the request arrived, in milliseconds since 1970.
     pub time: u64,
-    /// `open`; left out of the line of a request that has ended.
+    /// The request's state. Lines of ended requests omit it.
     #[serde(skip_serializing_if = "Phase::is_end")]
     pub phase: Phase,
-    /// What was decided. Its effect and reason are Envoy's where Envoy refused after the filter had allowed.
+    /// The filter's record. If Envoy refused the request after the filter had allowed it, effect and reason are
+    /// Envoy's.
     #[serde(flatten)]
     pub record: Record,
-    /// The listener that judged: `weir_explicit`, `weir_intercept` (from within a CONNECT), `weir_transparent`, or
-    /// `weir_passthrough` (a connection that is not opened).
+    /// The listener whose filter judged the request: `weir_explicit`, `weir_intercept` (inside a CONNECT),
+    /// `weir_transparent`, or `weir_passthrough` (a passed-through connection).
     pub listener: String,
     /// The client's address and port.
     pub client: Option<String>,
-    /// The status that the client got; 0 if it went away before.
+    /// The status that the client got, or 0 if it disconnected before.
     pub status: u32,
-    /// Where the request went.
+    /// The address that Envoy forwarded the request to.
     pub upstream_address: Option<String>,
-    /// The DNS names in the upstream's certificate, as Envoy read them: those that cover the host first, and no more
-    /// than [`MOST_NAMES`]. Envoy before 1.37 does not tell them; there it is the name that was verified, or none where the
-    /// rule has an upstream of its own.
+    /// The DNS names in the upstream's certificate, as Envoy read them: at most [`MOST_NAMES`], and first those that
+    /// cover the host. Envoy before 1.37 does not report them; the list then has the verified name, or is empty if the
+    /// rule has its own upstream.
     pub upstream_names: Vec<String>,
-    /// The version of TLS that the upstream spoke, such as `TLSv1.3`. Envoy before 1.37 does not tell it.
+    /// The upstream's TLS version, such as `TLSv1.3`. Envoy before 1.37 does not report it.
     pub upstream_tls: Option<String>,
     /// Envoy's details of the response, such as `via_upstream`.
     pub details: String,
-    /// Why the upstream gave no whole answer, in plain words.
+    /// The reason why the upstream gave no complete answer, in plain words.
     pub cause: Option<&'static str>,
-    /// Why the connection to the upstream failed, in Envoy's words.
+    /// The reason why the connection to the upstream failed, in Envoy's words.
     pub failure: Option<String>,
 }
 
 impl Decision {
-    /// Reads an access log entry. `None` for what is no decision: a tunnel that was let in (what comes out of it
-    /// is judged by itself), bytes that never became a request, and a request that is open without having been
+    /// Reads an access log entry. Returns `None` for an entry that is not a decision: an admitted tunnel (the requests
+    /// inside it have their own entries), bytes that never became a request, and a request that is open and was not
     /// forwarded.
     pub fn of_entry(listener: &str, entry: &HttpAccessLogEntry) -> Option<Self> {
         Self::read(listener, entry, &mut false)
     }
 
-    /// The same, and whether the entry is the last one of something that the filter let out.
+    /// Reads an entry as [`Self::of_entry`] does, and sets `let_out` if it is the last entry of a request or tunnel
+    /// that the filter allowed.
     pub(super) fn read(listener: &str, entry: &HttpAccessLogEntry, let_out: &mut bool) -> Option<Self> {
         let common = entry.common_properties.as_ref()?;
         let response = entry.response.as_ref();
@@ -141,7 +143,7 @@ impl Decision {
                 record.reason = failure.reason.as_str().to_owned();
                 cause = Some(failure.cause);
             } else if let Some(request) = InvalidRequest::find(&details) {
-                // It went wrong behind its headers.
+                // The request became invalid after its headers.
                 record.reason = request.reason.as_str().to_owned();
             }
         }
@@ -173,13 +175,13 @@ fn upstream_names(common: &AccessLogCommon, record: &Record, details: &str) -> V
         names.truncate(MOST_NAMES);
         return names;
     }
-    // Envoy verifies the names before a byte of the request goes out, and has answered itself otherwise. Those of a
-    // rule's own upstream are not in the record.
+    // Envoy verifies the certificate before it sends a byte of the request, and otherwise answers itself. The names of
+    // a rule's own upstream are not in the record.
     let verified = record.scheme == "https" && details == "via_upstream" && record.upstream.is_none();
     if verified { vec![record.host.clone()] } else { Vec::new() }
 }
 
-/// Whether a certificate's name stands for the host, as in RFC 9525, section 6.3.
+/// Returns whether a certificate's name covers the host (RFC 9525, section 6.3).
 fn covers(name: &str, host: &str) -> bool {
     let below = || name.strip_prefix("*.").zip(host.split_once('.'));
     name.eq_ignore_ascii_case(host)
@@ -195,7 +197,7 @@ fn record(common: &AccessLogCommon) -> Option<Record> {
     serde_json::from_slice(&bytes).inspect_err(|error| tracing::warn!(%error, "not a decision record")).ok()
 }
 
-/// A wasm property is wrapped as a string or as bytes, by the type that the filter declared for it.
+/// Unwraps a Wasm property. It is a string or bytes, depending on the type that the filter declared for it.
 fn text_of(any: &Any) -> Option<Vec<u8>> {
     let name = any.type_url.rsplit('/').next()?;
     match name {
@@ -207,7 +209,8 @@ fn text_of(any: &Any) -> Option<Vec<u8>> {
     }
 }
 
-/// A request that the filter has left no record of: it was refused before the filter was there, or it failed.
+/// Makes the record of a request that has none from the filter: Envoy refused it before the filter, or the filter
+/// failed.
 fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<Record> {
     let request = entry.request.as_ref()?;
     let reason = if details.contains(names::POLICY_MISSING) {
@@ -219,10 +222,11 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
     } else if let Some(request) = InvalidRequest::find(details) {
         request.reason
     } else if status == 503 || status == 500 || (status >= 400 && details.is_empty()) {
-        // Envoy has a word for each of its own refusals, and none for a denial by the filter, whose record is missing.
+        // Envoy's details name each of its own refusals. A response without details is a denial by the filter whose
+        // record is missing.
         Reason::FilterFailure
     } else if (400..500).contains(&status) {
-        // Refused before the filter, so for what the request itself is.
+        // Envoy refused the request before the filter, so the request itself is the cause.
         Reason::MalformedRequest
     } else {
         return None;
@@ -273,7 +277,7 @@ pub(crate) mod tests {
 
     const ALLOWED: &str = r#"{"effect":"allow","reason":"allowed","rule":"r","decision_id":"1","policy_version":"2","host":"a.example","port":443,"scheme":"https","method":"GET","path":"/"}"#;
 
-    /// A decision of this effect.
+    /// Makes a decision with this effect.
     pub(crate) fn decision(effect: &str) -> Decision {
         let record = ALLOWED.replace("allow\"", &format!("{effect}\""));
         Decision::of_entry("weir_intercept", &entry(&record, "via_upstream", 200)).unwrap()
@@ -338,7 +342,7 @@ pub(crate) mod tests {
             (MOST_NAMES, "a.example")
         );
         assert_eq!(decision.upstream_tls.as_deref(), Some("TLSv1.3"));
-        // Without TLS the tags are there, and empty.
+        // Without TLS, Envoy sends the tags with empty values.
         let common = entry.common_properties.as_mut().unwrap();
         common.custom_tags.values_mut().for_each(String::clear);
         assert_eq!(Decision::of_entry("weir_intercept", &entry).unwrap().upstream_tls, None);

@@ -1,4 +1,4 @@
-//! Denials beyond what anybody reads, as counts.
+//! Counts of denials in a flood, in place of a line for each.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,25 +7,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use weir_policy::Reason;
 
-/// Denials between two rounds of counts, so mostly within a second, that have lines of their own.
+/// The maximum number of denials with lines of their own in a round, which lasts about a second.
 pub(crate) const LINES: u64 = 1_000;
 
-/// Denials without lines of their own.
+/// A count of denials without lines of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MoreDenials {
-    /// When they were counted, in milliseconds since 1970.
+    /// The time of the count, in milliseconds since 1970.
     pub time: u64,
     /// `counted`
     pub phase: &'static str,
     /// `deny`
     pub effect: &'static str,
-    /// Their reason.
+    /// The reason of these denials.
     pub reason: &'static str,
-    /// How many.
+    /// The number of denials.
     pub count: u64,
 }
 
-/// Lets denials through until there are too many, and counts the others by their reason.
+/// Gives denials lines of their own up to a limit, and counts further ones by their reason.
 #[derive(Debug, Default)]
 pub(super) struct DenialFlood {
     round: Mutex<Round>,
@@ -38,7 +38,7 @@ struct Round {
 }
 
 impl DenialFlood {
-    /// Whether the next denial has a line of its own.
+    /// Returns whether the next denial has a line of its own.
     pub(super) fn has_line(&self) -> bool {
         let mut round = self.lock();
         let has_line = round.lines < LINES;
@@ -46,14 +46,14 @@ impl DenialFlood {
         has_line
     }
 
-    /// Counts a denial instead.
+    /// Counts a denial that gets no line.
     pub(super) fn count(&self, reason: &str) {
-        // Reasons are a closed list: the table has as many lines at most.
+        // Reasons are a closed list, which bounds the table.
         let reason = Reason::from_word(reason).unwrap_or(Reason::FilterFailure);
         *self.lock().counted.entry(reason.as_str()).or_default() += 1;
     }
 
-    /// Begins another round, and tells what the last one counted.
+    /// Starts the next round, and returns the counts of the last one.
     pub(super) fn next_round(&self) -> Vec<MoreDenials> {
         let Round { counted, .. } = std::mem::take(&mut *self.lock());
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which hosts each node goes to, as its decisions tell.
+//! The hosts that each node uses, from its decisions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,41 +10,41 @@ use weir_policy::Host;
 use super::Decision;
 use crate::envoy::resources::names;
 
-/// Uses that a slow stream may be behind before it misses some; a host that is in use will be used again.
+/// The maximum number of uses in a slow receiver's queue. It misses further ones; a host in use will be used again.
 const PENDING: usize = 256;
 
-/// Tells each stream the hosts of its own node.
+/// Sends each stream the hosts of its own node.
 #[derive(Debug, Clone, Default)]
 pub struct HostsInUse {
     nodes: Arc<Mutex<HashMap<String, broadcast::Sender<Host>>>>,
 }
 
 impl HostsInUse {
-    /// The hosts of this node from now on: each time that one answered over TLS with a certificate that was verified
-    /// for it.
+    /// Receives this node's hosts from now on: a host each time that it answers over TLS with a certificate that was
+    /// verified for it.
     pub fn of_node(&self, node: &str) -> broadcast::Receiver<Host> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         nodes.retain(|_, listeners| listeners.receiver_count() > 0);
         nodes.entry(node.to_owned()).or_insert_with(|| broadcast::channel(PENDING).0).subscribe()
     }
 
-    /// Takes note of what a node decided.
+    /// Notes the host of a node's decision.
     pub(super) fn note(&self, node: &str, entry: &HttpAccessLogEntry, decision: &Decision) {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(listeners), Some(host)) = (nodes.get(node), host(entry, decision)) {
-            // Nobody listening is no failure.
+            // A channel without receivers is not an error.
             let _ = listeners.send(host);
         }
     }
 }
 
-/// The host of a request that went over the cluster that all hosts share, or over its own. What a rule sends elsewhere
-/// may have another server name, and is none of them.
+/// Returns the host of a request that used the shared cluster or the host's own. A request to a rule's own upstream may
+/// have another server name, so its host does not count.
 fn host(entry: &HttpAccessLogEntry, decision: &Decision) -> Option<Host> {
     let cluster = entry.common_properties.as_ref()?.upstream_cluster.as_str();
     let host = Host::parse(decision.record.host.as_bytes()).ok()?;
     let here = cluster == names::HTTPS_CLUSTER || names::host_of_cluster(cluster).as_ref() == Some(&host);
-    // Over these clusters nothing is answered by a host whose certificate was not verified.
+    // On these clusters, only a host with a verified certificate can answer.
     (here && decision.details == "via_upstream").then_some(host)
 }
 
@@ -58,7 +58,7 @@ mod tests {
 
     const RECORD: &str = r#"{"effect":"allow","reason":"allowed","rule":"r","decision_id":"1","policy_version":"2","host":"a.example","port":443,"scheme":"https","method":"GET","path":"/"}"#;
 
-    /// The host that is noted of an answer over this cluster, from a certificate for `*.example`.
+    /// Returns the host that is noted for an answer over this cluster, with a certificate for `*.example`.
     fn noted(cluster: &str, details: &str) -> Option<String> {
         let record = pack_any(StringValue { value: RECORD.to_owned() });
         let entry = HttpAccessLogEntry {

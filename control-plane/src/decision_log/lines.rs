@@ -1,4 +1,4 @@
-//! The lines of the log on their way to whoever prints them.
+//! The lines of the log, queued for the reader that prints them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::Decision;
 use super::denial_flood::{DenialFlood, MoreDenials};
 
-/// Lines that may wait: 16 MB at most, and mostly less.
+/// The maximum number of waiting lines: at most 16 MB, and usually less.
 const WAITING: usize = 16_384;
-/// Denials leave so many places to requests that were forwarded.
+/// The places that are reserved for requests that were forwarded. Denials may not use them.
 const KEPT_FOR_FORWARDED: usize = WAITING / 2;
-/// How often denials without lines of their own are told.
+/// The interval at which the counted denials become lines.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// What there is to print.
+/// An item for the reader to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// A decision.
     Decision(Box<Decision>),
-    /// Decisions that were only counted.
+    /// A count of decisions without lines of their own.
     MoreDenials(MoreDenials),
 }
 
-/// Where decisions become lines.
+/// The sender of decisions as lines.
 #[derive(Debug, Clone)]
 pub(super) struct LineSender {
     lines: mpsc::Sender<Decision>,
@@ -34,11 +34,11 @@ pub(super) struct LineSender {
 }
 
 impl LineSender {
-    /// Passes a decision on. A request that was forwarded waits for its place, and with it the stream that it came over: what
-    /// follows stays in Envoy meanwhile. A denial that finds no place is counted.
+    /// Sends a decision. A forwarded request's decision waits for a place in the queue, and its stream waits with it:
+    /// Envoy keeps later entries meanwhile. A denial that finds no place is counted.
     pub(super) async fn send(&self, decision: Decision) {
         if decision.record.effect != "deny" {
-            // Nobody listening any more is no failure.
+            // A closed queue is not an error.
             let _ = self.lines.send(decision).await;
         } else if self.flood.has_line() && self.lines.capacity() > KEPT_FOR_FORWARDED {
             if let Err(mpsc::error::TrySendError::Full(decision)) = self.lines.try_send(decision) {
@@ -50,7 +50,7 @@ impl LineSender {
     }
 }
 
-/// The lines in their order; one reader takes them all.
+/// The lines in order, for a single reader.
 #[derive(Debug)]
 pub struct Lines {
     decisions: mpsc::Receiver<Decision>,
@@ -60,7 +60,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Waits for the next line. `None` when no more will come. May be cancelled.
+    /// Waits for the next line. Returns `None` when no more lines will come. The future may be cancelled.
     pub async fn next(&mut self) -> Option<Line> {
         loop {
             if let Some(more) = self.counted.pop_front() {
@@ -74,7 +74,7 @@ impl Lines {
         }
     }
 
-    /// Takes every line that is there, and the counts of the round that has begun.
+    /// Returns every line in the queue, and the counts of the current round.
     pub fn rest(&mut self) -> Vec<Line> {
         let mut lines: Vec<_> = std::iter::from_fn(|| self.decisions.try_recv().ok())
             .map(|it| Line::Decision(Box::new(it)))
@@ -85,12 +85,12 @@ impl Lines {
     }
 }
 
-/// The two ends. To be called within a runtime.
+/// Makes the two ends of the queue. It must be called within a runtime.
 pub(super) fn lines() -> (LineSender, Lines) {
     let (sender, decisions) = mpsc::channel(WAITING);
     let flood = Arc::new(DenialFlood::default());
     let mut round = interval(ROUND);
-    // An idle log wakes nobody more often than this, and a late round is a longer one.
+    // An idle log wakes its reader at most once in this interval, and a late round lasts longer.
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let lines = Lines { decisions, flood: Arc::clone(&flood), round, counted: VecDeque::new() };
     (LineSender { lines: sender, flood }, lines)

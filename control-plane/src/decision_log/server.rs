@@ -1,4 +1,4 @@
-//! The access log service (ALS) that Envoy sends its entries to.
+//! The access log service (ALS), to which Envoy sends its entries.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,13 +17,13 @@ use super::hosts_in_use::HostsInUse;
 use super::lines::{self, LineSender, Lines};
 use super::{Arrived, Decision};
 
-/// Decisions that a slow follower may be behind before it misses some.
+/// The maximum number of decisions in a slow subscriber's queue. It misses further ones.
 const PENDING_DECISIONS: usize = 4096;
-/// Bytes of a message: Envoy sends what its buffer holds in one (`resources/decision_log.rs`), of 16 MiB and an entry at
-/// most.
+/// The maximum size of a message. Envoy sends its whole buffer in one (`resources/decision_log.rs`): at most 16 MiB and
+/// an entry.
 const LONGEST_MESSAGE: usize = 32 << 20;
 
-/// Collects decisions and hands them to whoever listens.
+/// Collects decisions and sends them to subscribers and to the reader of the lines.
 #[derive(Debug, Clone)]
 pub struct DecisionLog {
     decisions: broadcast::Sender<Decision>,
@@ -44,28 +44,29 @@ impl Default for DecisionLog {
 }
 
 impl DecisionLog {
-    /// Follows the decisions from now on, for those who may miss some.
+    /// Subscribes to the decisions from now on. A slow subscriber misses some.
     pub fn subscribe(&self) -> broadcast::Receiver<Decision> {
         self.decisions.subscribe()
     }
 
-    /// Every line from now on, for the one who prints them. `None` if somebody has them. To be called within a runtime.
+    /// Takes the reader of every line from now on. Returns `None` if it has been taken. It must be called within a
+    /// runtime.
     pub fn lines(&self) -> Option<Lines> {
         let (sender, lines) = lines::lines();
         self.lines.set(sender).ok().map(|()| lines)
     }
 
-    /// How much has arrived so far.
+    /// Returns the counts of entries so far.
     pub fn arrived(&self) -> Arrived {
         self.account.arrived()
     }
 
-    /// The hosts that the nodes go to.
+    /// Returns the hosts that the nodes use.
     pub fn hosts_in_use(&self) -> &HostsInUse {
         &self.hosts_in_use
     }
 
-    /// As a gRPC service.
+    /// Wraps the log as a gRPC service.
     pub fn into_service(self) -> AccessLogServiceServer<Self> {
         AccessLogServiceServer::new(self).max_decoding_message_size(LONGEST_MESSAGE)
     }
@@ -80,7 +81,7 @@ impl DecisionLog {
             return;
         }
         self.hosts_in_use.note(node, entry, &decision);
-        // Nobody listening is no failure.
+        // A channel without receivers is not an error.
         let _ = self.decisions.send(decision.clone());
         if let Some(lines) = self.lines.get() {
             lines.send(decision).await;
@@ -97,7 +98,7 @@ impl AccessLogService for DecisionLog {
         let mut messages = request.into_inner();
         let (mut node, mut listener) = (String::new(), String::new());
         while let Some(message) = messages.next().await.transpose()? {
-            // Only the first message of a stream says whose it is.
+            // Only the first message of a stream identifies its node.
             if let Some(identifier) = message.identifier {
                 listener = identifier.log_name;
                 node = identifier.node.map(|node| node.id).unwrap_or_default();

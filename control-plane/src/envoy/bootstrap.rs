@@ -1,4 +1,5 @@
-//! The bootstrap: all that an Envoy must know before it can ask. Everything else comes over the stream.
+//! The bootstrap: the static configuration, with which Envoy connects to the control plane. All other configuration
+//! comes over the stream.
 
 mod overload;
 
@@ -10,23 +11,24 @@ use crate::envoy::capabilities::Protocol;
 use crate::envoy::capacity::Capacity;
 use crate::envoy::resources::{buffers, dns_cache, names};
 
-/// Where an Envoy finds its control plane, and who it says it is.
+/// The values of a bootstrap.
 #[derive(Debug, Clone, Copy)]
 pub struct Bootstrap<'a> {
     /// `node.id`
     pub node: &'a str,
     /// The control plane's Unix socket.
     pub control_plane: &'a Path,
-    /// The Unix socket of Envoy's admin interface. Never TCP: what a workload can resolve, it could reach.
+    /// The Unix socket of Envoy's admin interface. It is never a TCP port, because a workload could connect to that
+    /// through the proxy.
     pub admin: &'a Path,
     /// The protocol of the stream.
     pub protocol: Protocol,
-    /// What the Envoy may take of its machine.
+    /// The limits of Envoy's open files and heap.
     pub capacity: Capacity,
 }
 
 impl Bootstrap<'_> {
-    /// As the JSON that `envoy -c` reads.
+    /// Returns the JSON that `envoy -c` reads.
     pub fn to_json(self) -> Value {
         let api_type = match self.protocol {
             Protocol::Delta => "DELTA_GRPC",
@@ -53,7 +55,7 @@ impl Bootstrap<'_> {
                     "grpc_services": [{
                         "envoy_grpc": {
                             "cluster_name": names::CONTROL_PLANE_CLUSTER,
-                            // The default returns up to 30 s after the control plane does.
+                            // With Envoy's default, it may reconnect up to 30 s after the control plane returns.
                             "retry_policy": {
                                 "retry_back_off": { "base_interval": "0.05s", "max_interval": "1s" }
                             }
@@ -88,7 +90,7 @@ impl Bootstrap<'_> {
     }
 }
 
-/// Settings that Envoy has nowhere else.
+/// Returns runtime settings that have no field in Envoy's configuration.
 fn runtime() -> Value {
     json!({ "layers": [{ "name": "weir", "static_layer": {
         "http.max_requests_per_io_cycle": buffers::REQUESTS_AT_ONCE,
@@ -97,7 +99,8 @@ fn runtime() -> Value {
     } }] })
 }
 
-/// `weir_decisions.effect.<effect>.reason.<reason>` with its labels. A tag's first group is cut from the name.
+/// Extracts the labels of `weir_decisions.effect.<effect>.reason.<reason>`. Envoy removes a tag's first group from the
+/// metric's name.
 fn stats_tags() -> Value {
     json!([
         { "tag_name": "effect", "regex": r"^wasmcustom\.weir_decisions(\.effect\.([^.]+))" },
@@ -105,7 +108,7 @@ fn stats_tags() -> Value {
     ])
 }
 
-/// One name on demand costs Envoy a third less without the statistics of its own that nobody reads.
+/// Excludes Envoy's own statistics of each on-demand secret. Without them, a name costs Envoy a third less memory.
 fn stats_matcher() -> Value {
     json!({ "exclusion_list": { "patterns": [{ "prefix": "sds." }, { "contains": "on_demand_secret.ssl." }] } })
 }

@@ -1,41 +1,42 @@
-//! What one Envoy may take of its machine: open files and heap. Envoy refuses new work at these limits, before the kernel
-//! refuses an open file or ends the process.
+//! The limits of one Envoy: open files and heap. Envoy refuses new work at these limits, before the kernel refuses an
+//! open file or ends the process.
 
 pub mod memory;
 pub mod open_files;
 
-/// Files that Envoy keeps for itself: the admin socket, the stream to the control plane, DNS, and its log.
+/// Files for Envoy itself: the admin socket, the stream to the control plane, DNS, and its log.
 const RESERVED_FILES: u64 = 64;
-/// Files of one worker: its listening sockets and its event loop.
+/// Files for one worker: its listening sockets and its event loop.
 const FILES_OF_A_WORKER: u64 = 16;
-/// Clusters that lead out and share the files of upstreams: https, upgrades, http, and passthrough.
+/// The number of clusters that connect to upstreams and share their files: https, upgrades, http, and passthrough.
 const WAYS_OUT: u64 = 4;
 
-/// Connections of clients below which a person should know.
+/// The number of client connections below which Weir warns.
 const SMALL: u32 = 5_000;
 
 /// The limits of one Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// Connections of clients at a time. A tunnel counts twice, and has one open file.
+    /// The maximum number of client connections at a time. A tunnel counts twice, and has one open file.
     pub connections: u32,
-    /// Connections to upstreams of one cluster at a time.
+    /// The maximum number of connections of one cluster to upstreams at a time.
     pub upstream_connections: u32,
-    /// Names in the DNS cache. Envoy opens a first connection to each name's host at any bound of the cluster.
+    /// The maximum number of names in the DNS cache. Envoy opens a first connection to each name's host even beyond a
+    /// cluster's limit.
     pub names: u32,
-    /// Bytes of Envoy's heap.
+    /// The maximum size of Envoy's heap in bytes.
     pub heap: u64,
 }
 
 impl Capacity {
-    /// The limits on a machine that is large enough.
+    /// The limits on a machine with enough of everything.
     pub const FULL: Self =
         Self { connections: 20_000, upstream_connections: 2048, names: 16_384, heap: memory::MOST };
 
-    /// The limits of an Envoy with so many open files, workers, and bytes of heap.
+    /// Computes the limits from the number of open files and workers, and from the heap's size in bytes.
     ///
-    /// Clients get half of the files. Upstreams get the other half: one half of it bounds the connections of the clusters,
-    /// and the other one the first connections that each worker makes to each name.
+    /// Clients get half of the files. Upstreams get the other half: one half of it bounds the connections of the
+    /// clusters, and the other half bounds the first connections that each worker makes to each name.
     pub fn new(open_files: u64, workers: usize, heap: u64) -> Self {
         let workers = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
         let free = open_files
@@ -50,12 +51,12 @@ impl Capacity {
         }
     }
 
-    /// Whether the open files leave so little that a workload may notice.
+    /// Returns whether a workload may notice the limit of open files.
     pub fn is_small(&self) -> bool {
         self.connections < SMALL
     }
 
-    /// The limits in words.
+    /// Describes the limits.
     pub fn describe(&self) -> String {
         let Self { connections, upstream_connections, names, heap: _ } = self;
         format!(
@@ -65,7 +66,7 @@ impl Capacity {
     }
 }
 
-/// What to do about a small number of open files.
+/// The advice for a small number of open files.
 pub const MORE_OPEN_FILES: &str =
     "raise the hard limit of open files (`ulimit -Hn`, `LimitNOFILE=`) to 300000 for the full limits";
 
@@ -73,7 +74,7 @@ pub const MORE_OPEN_FILES: &str =
 mod tests {
     use super::*;
 
-    /// The most files that clients, clusters and names take together.
+    /// Returns the maximum number of files that clients, clusters and names use together.
     fn files(capacity: Capacity, workers: u64) -> u64 {
         u64::from(capacity.connections)
             + WAYS_OUT * u64::from(capacity.upstream_connections)
@@ -100,7 +101,7 @@ mod tests {
         let small = Capacity::new(4096, 2, 0);
         assert!(small.is_small());
         assert_eq!((small.connections, small.upstream_connections, small.names), (2000, 250, 500));
-        // Too few for anything still gives Envoy a configuration that it takes.
+        // Even with too few files for anything, Envoy accepts the configuration.
         assert_eq!(Capacity::new(0, 2, 0).connections, 1);
     }
 }

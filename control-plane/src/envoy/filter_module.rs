@@ -8,13 +8,13 @@ const WITH_REGO: &[u8] = include_bytes!(env!("WEIR_FILTER_REGO_WASM"));
 /// The modules of this build, ready to be sent to Envoy.
 #[derive(Debug, Clone, Copy)]
 pub struct FilterModules {
-    /// The filter for policies of rules alone: Envoy compiles it in a fraction of the time.
+    /// The filter for policies without Rego. Envoy compiles it in a fraction of the time.
     pub without_rego: &'static [u8],
     /// The filter for policies with a Rego policy.
     pub with_rego: &'static [u8],
 }
 
-/// A development build that was made before the filter.
+/// An error for a build of `weir` without the filter.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "this `weir` was built without the Wasm filter\n  help: run `cargo xtask wasm`, then build `weir` again"
@@ -22,10 +22,10 @@ pub struct FilterModules {
 pub struct NoFilterModules;
 
 impl FilterModules {
-    /// Gives the modules that the build embedded.
+    /// Returns the modules that the build embedded.
     ///
     /// # Errors
-    /// When the build found none and embedded empty files.
+    /// When the build found no modules and embedded empty files.
     pub fn embedded() -> Result<Self, NoFilterModules> {
         Self::new(WITHOUT_REGO, WITH_REGO)
     }

@@ -1,14 +1,13 @@
-//! Envoy resources, built purely: the same gateway and capabilities, the same bytes.
+//! Envoy's resources, a pure function of the gateway and Envoy's capabilities: equal inputs give equal bytes.
 //!
 //! ```text
 //! explicit listener ── CONNECT ──→ intercept listener ── TLS ──→ policy → forward proxy → address guard → https
 //!        └── absolute-form ──→ policy → forward proxy → address guard → http
 //! ```
-//! What depends on the policy travels as extension configs (the policy filter, the address guard), so that a new
-//! policy touches no listener, no cluster and no connection. There are exceptions: a policy whose rules have other
-//! upstreams of their own, which are clusters, or pass other names through, which changes a filter chain; and an Envoy
-//! that takes its certificates in advance
-//! ([`LeafDelivery::InAdvance`](crate::envoy::capabilities::LeafDelivery)).
+//! Only two extension configs depend on the policy: the policy filter and the address guard. So a new policy leaves
+//! listeners, clusters and connections unchanged. There are three exceptions: a rule's own `upstream` is a cluster; the
+//! names of passthrough rules are in a filter chain; and an Envoy that gets its certificates in advance
+//! ([`LeafDelivery::InAdvance`](crate::envoy::capabilities::LeafDelivery)) has them in its listeners.
 
 mod address_guard;
 pub mod buffers;
@@ -48,54 +47,54 @@ use crate::nodes::host_contexts;
 
 use timeouts::Timeouts;
 
-/// What to serve, whatever the node.
+/// The configuration from which resources are built, the same for every node.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    /// What may be reached.
+    /// The policy.
     pub policy: Arc<Policy>,
     /// The filter's wasm module.
     pub filter: Arc<[u8]>,
-    /// The Rego policy that must agree, if the policy needs one.
+    /// The Rego policy, if the policy needs one. Both must allow a request.
     pub rego: Option<RegoPolicy>,
-    /// Where the explicit proxy listens.
+    /// The address of the explicit proxy.
     pub listen: SocketAddr,
-    /// What clients of the explicit proxy must know; nothing where there are none.
+    /// The credentials that clients of the explicit proxy must have, if any.
     pub proxy_credentials: Option<AcceptedCredentials>,
-    /// Where redirected connections are taken; nowhere when empty.
+    /// The addresses for redirected connections.
     pub transparent: Vec<SocketAddr>,
-    /// The roots that upstreams are verified by, in PEM.
+    /// The roots that verify upstreams, in PEM.
     pub upstream_roots: Arc<str>,
-    /// What the files hold that the policy's own upstreams name.
+    /// The contents of the files that the policy's `upstream`s name.
     pub upstream_files: Arc<UpstreamFiles>,
-    /// The resolver that Envoy asks, which must give no address that a rule of the name could refuse
-    /// ([`dns`](crate::dns)). Envoy's own choice (the system's) when absent.
+    /// The resolver that Envoy uses. It must withhold every address that a rule for the name could refuse
+    /// ([`dns`](crate::dns)). If absent, Envoy uses the system's.
     pub resolver: Option<SocketAddr>,
-    /// The machine's own addresses, which only `addresses` of a rule opens.
+    /// The machine's own addresses. A request reaches one only if its rule's `addresses` lists it.
     pub own_addresses: OwnAddresses,
-    /// How hosts that share an address are kept apart.
+    /// The strategy that keeps hosts on one address apart.
     pub upstream_tls: UpstreamTlsChoice,
-    /// The hosts with a context of their own, with
+    /// The limits on hosts with a context of their own, with
     /// [`UpstreamTlsStrategy::ContextPerHost`](crate::envoy::capabilities::UpstreamTlsStrategy).
     pub host_contexts: host_contexts::Limits,
-    /// How long connections and streams may be silent.
+    /// The idle limits of connections and streams.
     pub timeouts: Timeouts,
-    /// What an Envoy may take of its machine.
+    /// The limits of Envoy's open files and heap.
     pub capacity: Capacity,
 }
 
-/// A Rego policy, and the filter that has an engine for it.
+/// A Rego policy, and the filter module that has an engine for it.
 #[derive(Debug, Clone)]
 pub struct RegoPolicy {
     /// The bytes of a [`weir_rego::Plan`].
     pub plan: Arc<[u8]>,
-    /// That filter's wasm module, which takes the other one's place.
+    /// The Wasm module of the filter with an engine. It replaces the other module.
     pub filter: Arc<[u8]>,
 }
 
-/// Builds everything that a node with these capabilities is served.
+/// Builds all resources for a node with these capabilities.
 ///
 /// # Errors
-/// A snapshot that would refer to something which is not in it.
+/// When a resource would refer to one that is not in the snapshot.
 pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, InconsistentSnapshot> {
     let leaf_names = match capabilities.leaf_delivery {
         LeafDelivery::OnDemand => BTreeSet::new(),
@@ -128,15 +127,15 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
     )
 }
 
-/// The cluster of a host that has a TLS context of its own.
+/// Builds the cluster of a host that has a TLS context of its own.
 pub fn host_cluster(gateway: &Gateway, host: &Host) -> Resource {
     cluster::of_host(gateway, host)
 }
 
-/// Adds to a snapshot the clusters of hosts, and leads to those that are routed.
+/// Adds the clusters of hosts to a snapshot, and routes to those hosts that have a route.
 ///
 /// # Errors
-/// A host is routed and has no cluster.
+/// When a host has a route but no cluster.
 pub fn with_hosts<'h>(
     snapshot: &Snapshot,
     clusters: impl IntoIterator<Item = Arc<Resource>>,
@@ -149,8 +148,9 @@ pub fn with_hosts<'h>(
     snapshot.with(clusters.chain([(ResourceType::Route, table, references)]))
 }
 
-/// The names to mint in advance: as many as may live at one time. A leaf is for one name, so what a wildcard covers has
-/// none. Envoy refuses a listener without any certificate, so there is one for clients that send no name.
+/// Returns the names to mint in advance: as many as may have a leaf at a time. A leaf is for one name, so the names
+/// below a wildcard have none. Envoy rejects a listener without a certificate, so one leaf is for clients that send no
+/// name.
 fn leaf_names(policy: &Policy) -> BTreeSet<String> {
     let exact = policy.hosts().filter_map(|pattern| match pattern {
         HostPattern::Exact(host) if !host.is_address() => Some(host.to_string()),

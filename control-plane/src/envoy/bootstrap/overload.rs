@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::envoy::capacity::Capacity;
 
-/// How often Envoy looks at its heap.
+/// The interval at which Envoy looks at its heap.
 const REFRESH_INTERVAL: &str = "0.25s";
-/// A stream counts for a reset from 2^17 bytes (128 KiB) on: a stream of little memory is never reset.
+/// The exponent of the smallest stream that Envoy may reset: 2^17 bytes (128 KiB). It never resets a smaller one.
 const SMALLEST_STREAM: u32 = 17;
 const HEAP: &str = "envoy.resource_monitors.fixed_heap";
 

@@ -1,20 +1,21 @@
-//! How much memory there is for this process: the machine's, or the smallest limit of its control groups.
+//! The memory that this process may use: the machine's, or the smallest limit of its control groups.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-/// The most heap that Envoy gets unasked.
+/// The maximum default size of Envoy's heap.
 pub const MOST: u64 = 2 << 30;
-/// The least heap that Envoy can work with.
+/// The minimum size of a heap with which Envoy works.
 pub const LEAST: u64 = 64 << 20;
 
-/// The heap that Envoy may take unasked: a quarter of the memory. Envoy looks at its heap four times a second, and its
-/// resident memory was seen at 2.8 times the limit (567 MB at 200 MB) under a flood of requests with large headers.
+/// Returns the default size of Envoy's heap: a quarter of the memory. Envoy looks at its heap four times a second, and
+/// its resident memory was seen at 2.8 times the limit (567 MB at 200 MB) under a flood of requests with large headers.
 pub fn heap() -> u64 {
     available(Path::new("/")).map_or(MOST, |memory| (memory / 4).clamp(LEAST, MOST))
 }
 
-/// The bytes that this process can use, where the system says so. `root` is where `/proc` and `/sys` are.
+/// Returns the bytes that this process may use, or `None` if the system does not report them. `root` is the folder of
+/// `/proc` and `/sys`.
 fn available(root: &Path) -> Option<u64> {
     let machine = read_to_string(root.join("proc/meminfo")).ok().and_then(|text| total(&text));
     let groups = read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
@@ -25,14 +26,15 @@ fn available(root: &Path) -> Option<u64> {
     machine.into_iter().chain(limits).min()
 }
 
-/// `MemTotal` of proc_meminfo(5), in bytes.
+/// Reads `MemTotal` of proc_meminfo(5), in bytes.
 fn total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
 
-/// Where a line of `/proc/self/cgroup` (cgroups(7)) has its limit: the mount point, the group below it, and the file's name.
+/// Returns the place of the limit for a line of `/proc/self/cgroup` (cgroups(7)): the mount point, the group below it,
+/// and the file's name.
 fn limit_file(root: &Path, line: &str) -> Option<(PathBuf, String, &'static str)> {
     let (_, rest) = line.split_once(':')?;
     let (controllers, group) = rest.split_once(':')?;
@@ -46,7 +48,8 @@ fn limit_file(root: &Path, line: &str) -> Option<(PathBuf, String, &'static str)
     }
 }
 
-/// The limits of a group and of all groups above it. A container shows its own group at the mount point, whatever the path.
+/// Returns the limits of a group and of all groups above it. A container shows its own group at the mount point,
+/// whatever the path.
 fn limits(mount: &Path, group: &str, name: &'static str) -> Vec<u64> {
     let group = mount.join(group);
     let above = group.ancestors().take_while(|folder| folder.starts_with(mount)).map(Path::to_owned);
@@ -88,7 +91,7 @@ mod tests {
                 ],
                 1000,
             ),
-            // A container in which the group is the mount point.
+            // A container, in which the group is the mount point.
             (vec![MEMINFO, own, ("sys/fs/cgroup/memory.max", "3000\n")], 3000),
         ] {
             assert_eq!(available(system(&files).path()), Some(expected), "{files:?}");

@@ -1,4 +1,4 @@
-//! How many files a process may have open (`RLIMIT_NOFILE`, getrlimit(2)).
+//! The limits on a process's open files (`RLIMIT_NOFILE`, getrlimit(2)).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -12,14 +12,14 @@ pub struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// The limits in force.
+    /// Returns the limits in force.
     pub fn read() -> Self {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         Self { soft: current.unwrap_or(u64::MAX), hard: maximum.unwrap_or(u64::MAX) }
     }
 
-    /// Raises the soft limit to the hard one, and returns the limits from before. The children of this process inherit the
-    /// raised limit unless they are given another one.
+    /// Raises the soft limit to the hard limit, and returns the earlier limits. Children of this process inherit the
+    /// raised limit unless they get another one.
     pub fn raise() -> Self {
         let before = Self::read();
         if let Err(error) = set_soft(before.hard) {
@@ -29,7 +29,7 @@ impl OpenFiles {
     }
 }
 
-/// Sets the soft limit of this process, at most to its hard one.
+/// Sets this process's soft limit, at most to its hard limit.
 ///
 /// # Errors
 /// When the operating system refuses.

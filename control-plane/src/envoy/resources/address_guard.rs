@@ -1,12 +1,12 @@
-//! The address guard: after the name is resolved, only public addresses that are not the machine's own, and those that
-//! the rule lists.
+//! The address guard: once the name is resolved, it allows only public addresses that are not the machine's own, and
+//! the addresses that the rule lists.
 //!
-//! An RBAC filter behind the forward-proxy filter, over the address that this one saved. Its action is ALLOW:
-//! where Envoy gives no address to look at (sub-clusters, measured on 1.37.0 to 1.40.0) nothing matches and the
-//! request is denied. It trusts the filter state that the policy filter wrote, never a header.
+//! The guard is an RBAC filter behind the forward-proxy filter, and judges the address that the forward proxy saved.
+//! Its action is ALLOW: where Envoy gives it no address (sub-clusters, measured on 1.37.0 to 1.40.0), no rule matches
+//! and the request is denied. It trusts the filter state that the policy filter wrote, and no header.
 //!
-//! It sees the first address of a name only, and Envoy goes on to the others when that one does not answer (happy
-//! eyeballs). So the resolver that Envoy asks gives it no address that some rule of the name could refuse
+//! The guard sees only the first address of a name, and Envoy tries the other addresses when the first does not answer
+//! (happy eyeballs). So Weir's resolver gives Envoy no address that some rule for the name could refuse
 //! ([`dns`](crate::dns)).
 
 use envoy_types::pb::envoy::config::core::v3::{ExtensionConfigSource, TypedExtensionConfig};
@@ -28,10 +28,11 @@ use super::protobuf::{ads, cidr, extension};
 use super::{Gateway, names};
 use crate::address::public;
 
-/// Envoy's admin, Weir's listeners and the control plane: never reachable through Weir, whatever a rule lists.
+/// The ports of Envoy's admin, Weir's listeners and the control plane. No request reaches them through Weir, even if a
+/// rule lists the address.
 const OWN_PORTS: std::ops::Range<i64> = 15000..15021;
 
-/// Where the guard is discovered from; denies everything until it has arrived.
+/// The discovery source of the guard. Every request is denied until the guard has arrived.
 pub(super) fn source() -> ExtensionConfigSource {
     ExtensionConfigSource {
         config_source: Some(ads()),
@@ -69,7 +70,8 @@ pub(super) fn resource(gateway: &Gateway) -> Resource {
             principals: vec![address_set(number)],
             ..Policy::default()
         };
-        // Concatenated messages merge, so the map has one order: its hash is the resource's version.
+        // A concatenation of encoded messages decodes as their merger. Encoding the entries in order keeps the bytes
+        // stable, and their hash is the resource's version.
         value.extend(guard((format!("address_set_{number}"), policy)).encode_to_vec());
     }
     let config = TypedExtensionConfig {
@@ -87,7 +89,7 @@ fn rules<const N: usize>(action: rbac::Action, policies: [(String, Policy); N]) 
     Rules { action: action as i32, policies: policies.into(), ..Rules::default() }
 }
 
-/// The requests whose rule lists the addresses of this number.
+/// Matches requests whose rule has the address set of this number.
 fn address_set(number: usize) -> Principal {
     let exact = StringMatcher {
         match_pattern: Some(MatchPattern::Exact(number.to_string())),

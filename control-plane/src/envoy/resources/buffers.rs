@@ -1,31 +1,32 @@
-//! What one connection and one stream may hold in Envoy's memory.
+//! The memory that one connection and one stream may use in Envoy.
 //!
-//! The bounds together are the budget of docs/running.md, "Memory"; a test holds it on every version.
+//! The bounds together are the budget of docs/running.md, "Memory"; a test checks it on every version.
 
-/// Bytes that a connection buffers in each direction before Envoy stops to read from the other side. Envoy's own choice is
-/// 1 MiB, which a client that reads nothing takes several times over.
+/// Bytes that Envoy buffers in each direction of a connection before it stops reading from the other side. Envoy's
+/// default is 1 MiB, and a client that reads nothing fills several such buffers.
 pub(super) const CONNECTION: u32 = 128 << 10;
-/// Kibibytes between the two ends of a connection inside of Envoy: a tunnel has one.
+/// Kibibytes between the two ends of a connection inside Envoy; every tunnel has one.
 pub const INTERNAL_KIB: u32 = CONNECTION >> 10;
 
-/// Streams of one HTTP/2 connection at a time, on either side.
+/// The maximum number of concurrent streams on an HTTP/2 connection, on either side.
 pub(super) const STREAMS: u32 = 100;
 
-/// Bytes that a client may send ahead of its upstream on a stream, and that an answer may hold which the client does not
-/// read. Clients are near: 256 KiB bring 25 MB/s over 10 ms.
+/// Bytes on a stream that a client may send before its upstream reads them, and bytes of an answer that its client has
+/// not read. Clients are near: 256 KiB carry 25 MB/s over 10 ms.
 pub(super) const CLIENT_STREAM: u32 = 256 << 10;
-/// Bytes that a client may send ahead of its upstreams on a connection.
+/// Bytes on a connection that a client may send before its upstreams read them.
 pub(super) const CLIENT_CONNECTION: u32 = 4 << 20;
 
-/// Bytes that an upstream may send ahead of its client on a stream. With 4 MiB a stream brings 40 MB/s over 100 ms.
+/// Bytes on a stream that an upstream may send before its client reads them. 4 MiB carry 40 MB/s over 100 ms.
 pub(super) const UPSTREAM_STREAM: u32 = 4 << 20;
-/// Bytes that an upstream may send ahead of its clients on a connection: the windows of all its streams. With less, clients
-/// that read nothing take the whole window, and every other client of the host waits for them.
+/// Bytes on a connection that an upstream may send before its clients read them: the windows of all its streams. With a
+/// smaller window, clients that read nothing use it up, and every other client of the host waits for them.
 pub(super) const UPSTREAM_CONNECTION: u32 = STREAMS * UPSTREAM_STREAM;
 
-/// Requests that Envoy begins for one connection before it turns to the others. A client that sends requests and takes them
-/// back has no more of them in memory at a time, and Envoy counts the rest as reset before they began, of which it bears
-/// [`RESETS`].
+/// Requests that Envoy starts for one connection before it serves the others. A client that sends requests and resets
+/// them has at most this many in memory at a time. Envoy counts the others as reset before they started, and tolerates
+/// [`RESETS`] of them.
 pub const REQUESTS_AT_ONCE: u32 = 8;
-/// Requests of a connection from which on Envoy closes it when more than half of them were taken back at once.
+/// The number of a connection's requests from which on Envoy closes it if the client reset more than half of them
+/// early.
 pub const RESETS: u32 = 500;

@@ -1,4 +1,4 @@
-//! Clusters: the way out over TLS, over plain HTTP, and the way into the intercept listener.
+//! Clusters: to upstreams over TLS and over plain HTTP, and into the internal listeners.
 
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, CustomClusterType, LbPolicy,
@@ -32,9 +32,10 @@ use crate::envoy::capacity::Capacity;
 
 const CONNECT_TIMEOUT_SECONDS: i64 = 10;
 const IDLE_TIMEOUT_SECONDS: i64 = 600;
-/// Tunnels at a time. They are inside of Envoy, and have no open files.
+/// The maximum number of tunnels at a time. Tunnels are connections inside Envoy, and need no open files.
 const TUNNELS: u32 = 2048;
-/// Streams over HTTP/2 are requests: the connections are the limit that is meant.
+/// A bound on the requests of each connection. Over HTTP/2, Envoy counts streams as requests; the intended limit is the
+/// number of connections.
 const REQUESTS_OF_A_CONNECTION: u32 = 100;
 
 pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
@@ -49,17 +50,17 @@ pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource
     ]
 }
 
-/// A way out over TLS.
+/// Builds a cluster to upstreams over TLS.
 pub(super) fn over_tls(gateway: &Gateway, name: &str, tls: TransportSocket) -> Resource {
     resource(&forward_proxy(gateway, name, either(), Some(tls)))
 }
 
-/// A way out over TLS for what no h2 connection carries.
+/// Builds a cluster over TLS for upgrades, which HTTP/2 does not carry.
 pub(super) fn for_upgrades(gateway: &Gateway, name: &str, tls: TransportSocket) -> Resource {
     resource(&forward_proxy(gateway, name, http1(), Some(tls)))
 }
 
-/// A way out over plain HTTP.
+/// Builds a cluster over plain HTTP.
 pub(super) fn plain(gateway: &Gateway, name: &str) -> Resource {
     resource(&forward_proxy(gateway, name, http1(), None))
 }
@@ -68,13 +69,15 @@ fn resource(cluster: &Cluster) -> Resource {
     Resource::new(cluster.name.clone(), cluster)
 }
 
-/// The cluster of one host ([`UpstreamTlsStrategy::ContextPerHost`](crate::envoy::capabilities::UpstreamTlsStrategy)). What is
-/// sent over it must carry the host as its server name and no other: a route leads here by the authority alone, and
-/// an upstream of a rule's own, which may have another server name, has a cluster of its own.
+/// Builds the cluster of one host
+/// ([`UpstreamTlsStrategy::ContextPerHost`](crate::envoy::capabilities::UpstreamTlsStrategy)). Every connection of it
+/// must have the host as its server name. That holds, because only the authority selects this cluster, and a rule's own
+/// upstream, which may have another server name, has a cluster of its own.
 pub(super) fn of_host(gateway: &Gateway, host: &Host) -> Resource {
     let tls = upstream_tls::of_one_host(gateway);
     let cluster = Cluster {
-        // One set of statistics for all of them: their number costs no memory, and no host is in a metric's name.
+        // All these clusters share one set of statistics, so that their number costs no memory and metrics contain no
+        // host names.
         alt_stat_name: names::HTTPS_CLUSTER.to_owned(),
         ..forward_proxy(gateway, &names::host_cluster(host), either(), Some(tls))
     };
@@ -101,7 +104,7 @@ fn http1() -> UpstreamProtocolOptions {
     })
 }
 
-/// Trailers are passed on in both versions of HTTP.
+/// Forwards trailers in both versions of HTTP.
 fn trailers() -> Http1ProtocolOptions {
     Http1ProtocolOptions { enable_trailers: true, ..Http1ProtocolOptions::default() }
 }
@@ -123,8 +126,8 @@ fn forward_proxy(
             idle_timeout: seconds(IDLE_TIMEOUT_SECONDS),
             ..CommonHttpOptions::default()
         }),
-        // What is sent and verified is the authority, which the filter has made canonical, unless the filter names
-        // something else for a request. Envoy refuses a forward-proxy cluster without both, also one without TLS.
+        // Envoy sends and verifies the authority, which the filter has made canonical, unless the filter sets other
+        // names for a request. Envoy rejects a forward-proxy cluster without both options, even one without TLS.
         upstream_http_protocol_options: Some(UpstreamHttpProtocolOptions {
             auto_sni: true,
             auto_san_validation: true,
@@ -149,7 +152,7 @@ fn forward_proxy(
     }
 }
 
-/// The way into an internal listener.
+/// Builds a cluster into an internal listener.
 fn inward(name: &str, listener: &str) -> Cluster {
     let address = Address {
         address: Some(address::Address::EnvoyInternalAddress(EnvoyInternalAddress {
@@ -191,7 +194,8 @@ fn circuit_breaker(connections: u32) -> CircuitBreakers {
     CircuitBreakers {
         thresholds: vec![circuit_breakers::Thresholds {
             max_connections: number(connections),
-            // Requests that wait for a connection: never fewer than a full machine has, so that a small one queues them.
+            // Requests that wait for a connection. The limit is always that of a full machine, so that a small one
+            // queues requests.
             max_pending_requests: number(Capacity::FULL.upstream_connections),
             max_requests: number(connections.saturating_mul(REQUESTS_OF_A_CONNECTION)),
             ..circuit_breakers::Thresholds::default()

@@ -1,4 +1,4 @@
-//! The HTTP connection manager of each listener, and its chain of filters.
+//! The HTTP connection manager of each listener, and its HTTP filters.
 
 use envoy_types::pb::envoy::config::core::v3::{
     ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions,
@@ -25,13 +25,14 @@ use super::{
 };
 use crate::envoy::capabilities::Capabilities;
 
-/// How long the headers of a request may take.
+/// The maximum time in which a client must send a request's headers.
 const REQUEST_HEADERS_SECONDS: i64 = 30;
 
-/// The explicit proxy: a CONNECT is marked with its authority and goes inward, absolute-form goes out.
+/// Builds the explicit proxy's filters. A CONNECT is marked with its authority and forwarded to the internal listener;
+/// an absolute-form request is forwarded to its upstream.
 pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
     let [policy, forward_proxy, address_guard, mark_forwarded, router] = policed(gateway);
-    // Behind the policy filter, which takes a request that carries the mark for one that came out of a tunnel.
+    // The mark is set after the policy filter, which would take a marked request for one inside a tunnel.
     let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, mark_forwarded, router];
     manager(
         ConnectionKind::Explicit,
@@ -44,7 +45,7 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter
     )
 }
 
-/// TLS terminated, on the listener of this name.
+/// Builds the filters for terminated TLS, on the listener of this name.
 pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
     manager(
         ConnectionKind::Tls,
@@ -57,7 +58,7 @@ pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: C
     )
 }
 
-/// Plain HTTP that is no proxy request, on the listener of this name.
+/// Builds the filters for plain HTTP that is not a proxy request, on the listener of this name.
 pub(super) fn intercepted_plain(
     listener: &str,
     gateway: &Gateway,
@@ -74,7 +75,7 @@ pub(super) fn intercepted_plain(
     )
 }
 
-/// TLS that is not opened, each connection in a CONNECT.
+/// Builds the filters for passed-through TLS, each connection in a CONNECT.
 pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
     let filters = policed(gateway).into();
     manager(
@@ -88,15 +89,16 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Fil
     )
 }
 
-/// The chain of every listener: decide, resolve, look at the address, note that the request is forwarded, forward it.
+/// Builds the HTTP filters of every listener: policy, forward proxy, address guard, mark of a forwarded request,
+/// router.
 fn policed(gateway: &Gateway) -> [HttpFilter; 5] {
     let forward_proxy = FilterConfig {
         save_upstream_address: true,
-        // A rule's own upstream: the policy filter, before this one, says where it is.
+        // The policy filter comes before this one, and may set the address of a rule's own upstream.
         allow_dynamic_host_from_filter_state: true,
         implementation_specifier: Some(ImplementationSpecifier::DnsCacheConfig(dns_cache::config(gateway))),
     };
-    // No `x-envoy-*` header is added to what goes out or comes back.
+    // Envoy adds no `x-envoy-*` header to requests and responses.
     let router = Router { suppress_envoy_headers: true, ..Router::default() };
     [
         discovered(names::POLICY_FILTER, policy_filter::source()),
@@ -107,14 +109,15 @@ fn policed(gateway: &Gateway) -> [HttpFilter; 5] {
     ]
 }
 
-/// Shares with the intercept listener what is known only here: the authority of the CONNECT, which the filter
-/// holds against the SNI and the authority inside, and the addresses of the connection.
+/// Shares filter state with the intercept listener: the CONNECT's authority, which the filter compares with the SNI and
+/// the inner authority, and the connection's addresses.
 fn mark_tunnel() -> HttpFilter {
     let config = SetFilterState { on_request_headers: filter_state::tunnel(), ..SetFilterState::default() };
     configured("envoy.filters.http.set_filter_state", config)
 }
 
-/// With what tells the connection's kind before it. `routes` is its route table, and its own name in statistics.
+/// Builds the connection manager after filters that describe the connection. `routes` is its route table, and its name
+/// in statistics.
 fn manager(
     kind: ConnectionKind,
     listener: &str,
@@ -141,13 +144,14 @@ fn manager(
             allow_absolute_url: bool_value(true),
             accept_http_10: true,
             enable_trailers: true,
-            // As over HTTP/2: which methods there are is the policy's word.
+            // As over HTTP/2, the policy decides which methods are allowed.
             allow_custom_methods: true,
             ..Http1ProtocolOptions::default()
         }),
         http2_protocol_options: Some(Http2ProtocolOptions {
-            // Also what offers clients a WebSocket within h2 (RFC 8441). It has no `sec-websocket-key`, and an upgrade
-            // goes out over HTTP/1.1, where servers refuse one without: so it is offered to tunnels alone.
+            // This option also offers clients WebSockets within h2 (RFC 8441). Such a request has no
+            // `sec-websocket-key`, and Envoy forwards it as an HTTP/1.1 upgrade, which servers refuse without that
+            // header. So only tunnels get the option.
             allow_connect: upgrades.contains(&"CONNECT"),
             max_concurrent_streams: number(buffers::STREAMS),
             initial_stream_window_size: number(buffers::CLIENT_STREAM),
@@ -155,11 +159,12 @@ fn manager(
             ..Http2ProtocolOptions::default()
         }),
         early_header_mutation_extensions: vec![filter_state::connection_header()],
-        // What the policy judges and what the upstream reads must be one path: dot segments are resolved before
-        // the filter (RFC 3986, 5.2.4); an encoded slash is left for the policy to refuse.
+        // The policy and the upstream must read the same path. Envoy resolves dot segments before the filter runs (RFC
+        // 3986, 5.2.4), and leaves an encoded slash for the policy to deny.
         normalize_path: bool_value(true),
         path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged as i32,
-        // The client is not trusted: its `x-forwarded-*` and `x-envoy-*` do not count, and none are added.
+        // Envoy does not trust the client: it ignores the client's `x-forwarded-*` and `x-envoy-*` headers, and adds
+        // none.
         use_remote_address: bool_value(true),
         skip_xff_append: true,
         generate_request_id: bool_value(false),

@@ -1,8 +1,8 @@
 //! The access logs that carry every decision to the control plane.
 //!
-//! Envoy's access logger drops an entry when its buffer is full, and a client fills the buffer with requests that are
-//! denied, at no cost to itself. So each listener has two access logs, each with a buffer and a stream of its own: one
-//! for the requests that were forwarded, and a small one for those that were refused.
+//! Envoy's access logger drops an entry when its buffer is full, and a client can fill the buffer with denied requests
+//! at no cost to itself. So each listener has two access logs, each with a buffer and a stream of its own: one for
+//! forwarded requests, and a small one for refused requests.
 
 use std::time::Duration;
 
@@ -30,25 +30,25 @@ use super::names;
 use super::protobuf::{bool_value, duration, number};
 use crate::envoy::capabilities::{Capabilities, UpstreamPeer};
 
-/// How long a decision may wait in Envoy before it is sent: a person who watches sees it at once, and a busy Envoy
+/// The maximum time for which a decision waits in Envoy. It is short enough for a person who watches, and a busy Envoy
 /// still sends many in one message.
 const FLUSH: Duration = Duration::from_millis(50);
 
-/// How long a request may last before the log tells of it while it is still open.
+/// The age at which the log reports a request that is still open.
 pub const OPEN_AFTER: Duration = Duration::from_secs(2);
 
-/// The requests that an access log takes.
+/// A class of requests, which has its own access log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Requests {
-    /// Requests that the router took: an upstream may have seen them.
+    /// Requests that reached the router: an upstream may have seen them.
     Forwarded,
-    /// Requests that were answered before the router: by Envoy's codec, the policy filter or another filter.
+    /// Requests that Envoy's codec, the policy filter or another filter answered before the router.
     Refused,
 }
 
 impl Requests {
-    /// What a worker of Envoy keeps of a listener's entries until the control plane takes them, in bytes. An entry has
-    /// the request's path and user agent, so up to 60 KiB, and mostly 1 KiB.
+    /// The maximum bytes of a listener's entries that a worker of Envoy keeps until the control plane takes them. An
+    /// entry has the request's path and user agent: usually 1 KiB, and at most 60 KiB.
     fn buffer(self) -> u32 {
         match self {
             Self::Forwarded => 16 << 20,
@@ -56,8 +56,9 @@ impl Requests {
         }
     }
 
-    /// The filter before the router marks a request ([`mark_forwarded`]), so that only a marked request can have reached an
-    /// upstream. Nothing that a client sends sets the mark, and no request without it fills the larger buffer.
+    /// Selects the log's requests by the mark of the filter before the router ([`mark_forwarded`]). Only a marked
+    /// request can have reached an upstream. A client cannot set the mark, and a request without it never fills the
+    /// larger buffer.
     fn filter(self) -> AccessLogFilter {
         let forwarded = self == Self::Forwarded;
         let matcher = MetadataMatcher {
@@ -69,7 +70,7 @@ impl Requests {
         let mark = MetadataFilter { matcher: Some(matcher), match_if_key_not_found: bool_value(!forwarded) };
         let requests = filter(FilterSpecifier::MetadataFilter(mark));
         let entries = match self {
-            // Envoy repeats its word of an open request: the first is enough.
+            // Envoy reports an open request repeatedly; the first report is enough.
             Self::Forwarded => {
                 filter(FilterSpecifier::OrFilter(OrFilter { filters: vec![ended(), just_opened()] }))
             }
@@ -79,11 +80,11 @@ impl Requests {
     }
 }
 
-/// The namespace of Weir's dynamic metadata, and the key of the mark in it.
+/// The namespace of Weir's dynamic metadata, and the mark's key in it.
 const NAMESPACE: &str = "weir";
 const FORWARDED: &str = "forwarded";
 
-/// Marks a request that goes on to the router.
+/// Marks a request just before the router.
 pub(super) fn mark_forwarded() -> SetMetadata {
     let value = Value { kind: Some(value::Kind::BoolValue(true)) };
     let metadata = Metadata {
@@ -94,18 +95,18 @@ pub(super) fn mark_forwarded() -> SetMetadata {
     SetMetadata { metadata: vec![metadata], ..SetMetadata::default() }
 }
 
-/// What Envoy tells of the upstream's TLS: tag and format.
+/// Properties of the upstream's TLS in the log: tag and format.
 const PEER: [(&str, &str); 2] =
     [(names::PEER_NAMES, "%UPSTREAM_PEER_DNS_SAN%"), (names::PEER_TLS, "%UPSTREAM_TLS_VERSION%")];
 
-/// `log_name` is the listener.
+/// Builds the access logs. `log_name` is the listener.
 pub(super) fn access_logs(log_name: &str, capabilities: Capabilities) -> Vec<AccessLog> {
     [Requests::Forwarded, Requests::Refused]
         .map(|requests| access_log(log_name, capabilities, requests))
         .into()
 }
 
-/// Makes Envoy tell of a request that lasts.
+/// Makes Envoy report a request that lasts.
 pub(super) fn options() -> HcmAccessLogOptions {
     HcmAccessLogOptions { access_log_flush_interval: duration(OPEN_AFTER), ..HcmAccessLogOptions::default() }
 }
@@ -122,7 +123,8 @@ fn access_log(log_name: &str, capabilities: Capabilities, requests: Requests) ->
         })),
         ..GrpcService::default()
     };
-    // Envoy keeps a buffer and a stream for each configuration that differs, so the sizes alone keep the two apart.
+    // Envoy shares a buffer and a stream between equal configurations. The sizes differ, which keeps the two logs
+    // apart.
     let config = HttpGrpcAccessLogConfig {
         common_config: Some(CommonGrpcAccessLogConfig {
             log_name: log_name.to_owned(),
@@ -143,18 +145,18 @@ fn access_log(log_name: &str, capabilities: Capabilities, requests: Requests) ->
     }
 }
 
-/// Entries of requests that have ended.
+/// Selects entries of requests that have ended.
 fn ended() -> AccessLogFilter {
     let types = vec![AccessLogType::DownstreamPeriodic as i32];
     filter(FilterSpecifier::LogTypeFilter(LogTypeFilter { types, exclude: true }))
 }
 
-/// Entries of requests that have not lasted twice as long as it takes until Envoy tells of them.
+/// Selects a request's first report as open: the request has lasted less than twice [`OPEN_AFTER`].
 fn just_opened() -> AccessLogFilter {
     let most = u32::try_from(OPEN_AFTER.as_millis() * 2 - 1).unwrap_or(u32::MAX);
     let comparison = ComparisonFilter {
         op: comparison_filter::Op::Le as i32,
-        // No runtime layer has the key, which Envoy requires.
+        // Envoy requires a key; no runtime layer has this one.
         value: Some(RuntimeUInt32 { default_value: most, runtime_key: "weir.open_request".to_owned() }),
     };
     filter(FilterSpecifier::DurationFilter(DurationFilter { comparison: Some(comparison) }))

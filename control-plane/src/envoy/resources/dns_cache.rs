@@ -1,4 +1,4 @@
-//! The one DNS cache that every forward-proxy cluster and filter shares.
+//! The one DNS cache of all forward-proxy clusters and filters.
 
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{DnsLookupFamily, RefreshRate};
 use envoy_types::pb::envoy::config::core::v3::DnsResolverOptions;
@@ -11,32 +11,34 @@ use envoy_types::pb::google::protobuf::UInt64Value;
 use super::Gateway;
 use super::protobuf::{extension, number, seconds, socket_address};
 
-/// A name is asked for again as often as it says, but no more often: Envoy asks for every name it holds, used or not.
+/// The minimum interval at which Envoy resolves a name again. Envoy uses the answer's lifetime if it is longer, and
+/// refreshes every name in the cache, used or not.
 const MIN_REFRESH_SECONDS: i64 = 30;
-/// Requests that wait for a name at a time. Envoy counts every request here, also one for a host that is in its cache,
-/// and refuses it at the bound: so the bound is more than the streams of all clients. The time of a lookup bounds how
-/// long a request waits.
+/// The maximum number of requests that wait for a name. Envoy counts every request here, also one for a host in its
+/// cache, and refuses it at the limit. So the limit exceeds the number of streams of all clients; the duration of a
+/// lookup bounds each request's wait.
 const MAX_WAITING: u32 = 4_000_000;
-/// A lookup as a whole. Weir's resolver answers before.
+/// The maximum duration of a lookup. Weir's resolver answers before.
 const LOOKUP_SECONDS: i64 = 5;
-/// Envoy repeats a question for which there is no answer yet: Weir knows that it is the same.
+/// The interval at which Envoy repeats an unanswered question. Weir recognises the repetition.
 const QUESTION_SECONDS: u64 = 1;
-/// c-ares shortens the time between repetitions to what answers take, and doubles it then: this many last longer than
-/// a lookup.
+/// The number of repetitions. c-ares adapts the interval to the usual time of an answer, and then doubles it: this many
+/// last longer than a lookup.
 const QUESTION_TRIES: u32 = 6;
-/// How soon a name that failed is asked for again unasked, at first and at last. The next request for a name that was
-/// never found asks at once ([`RESOLVE_AGAIN`]).
+/// The first and the last interval at which Envoy retries a failed name by itself. The next request for a name that was
+/// never found retries at once ([`RESOLVE_AGAIN`]).
 const FAILURE_REFRESH_SECONDS: (i64, i64) = (5, 60);
 
-/// Envoy's runtime key by which a request for a name that was not found asks for it again, in place of sharing the
-/// failure until the name is refreshed.
+/// Envoy's runtime key with which a request for a name that was not found resolves it again. Without it, the request
+/// would share the failure until the next refresh.
 pub const RESOLVE_AGAIN: &str = "envoy.reloadable_features.reresolve_null_addresses";
 
-/// Nothing in it depends on the policy: Envoy refuses two configurations of one cache for as long as the old one lives.
+/// Builds the cache's configuration. It must not depend on the policy: Envoy rejects a second configuration of a cache
+/// while the first one is in use.
 pub(super) fn config(gateway: &Gateway) -> DnsCacheConfig {
     let cares = CaresDnsResolverConfig {
         resolvers: gateway.resolver.map(socket_address).into_iter().collect(),
-        // `example` must not become `example.corp.internal`: the policy judged the name as asked for.
+        // Without search domains: the policy judged `example`, which must not become `example.corp.internal`.
         dns_resolver_options: Some(DnsResolverOptions {
             no_default_search_domain: true,
             ..DnsResolverOptions::default()
@@ -48,7 +50,8 @@ pub(super) fn config(gateway: &Gateway) -> DnsCacheConfig {
     DnsCacheConfig {
         name: "weir".to_owned(),
         dns_lookup_family: DnsLookupFamily::All as i32,
-        // Only names that the policy allows are ever resolved, so this bounds a wildcard rule, not a stranger.
+        // Envoy resolves only names that the policy allows. So this limits the names of a wildcard rule, and unlisted
+        // names never count.
         max_hosts: number(gateway.capacity.names),
         dns_min_refresh_rate: seconds(MIN_REFRESH_SECONDS),
         dns_failure_refresh_rate: Some(RefreshRate {

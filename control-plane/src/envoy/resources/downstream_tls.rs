@@ -1,4 +1,4 @@
-//! The downstream TLS context: the leaf for exactly the name that the client asks for.
+//! The downstream TLS context: the leaf for exactly the name that the client sends.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ pub(super) fn transport(delivery: LeafDelivery, leaf_names: &BTreeSet<String>) -
             common.custom_tls_certificate_selector =
                 Some(extension("envoy.tls.certificate_selectors.on_demand_secret", selector));
         }
-        // Envoy picks among them by SNI. One context whatever the number of names.
+        // Envoy selects the leaf by SNI. There is one context, whatever the number of names.
         LeafDelivery::InAdvance => {
             common.tls_certificate_sds_secret_configs = leaf_names
                 .iter()
@@ -40,7 +40,7 @@ pub(super) fn transport(delivery: LeafDelivery, leaf_names: &BTreeSet<String>) -
     }
     let context = DownstreamTlsContext {
         common_tls_context: Some(common),
-        // Both are required by the selector; and a resumed session would outlive its leaf.
+        // The selector requires both. A resumed session would also outlive its leaf.
         disable_stateful_session_resumption: true,
         session_ticket_keys_type: Some(SessionTicketKeysType::DisableStatelessSessionResumption(true)),
         ..DownstreamTlsContext::default()

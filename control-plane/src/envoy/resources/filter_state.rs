@@ -1,5 +1,5 @@
-//! Filter state: what a connection hands inward, to the internal listener that it ends in, and what it tells the policy
-//! filter, by way of a header.
+//! Filter state: values that a connection hands to the internal listener in which it ends, and to the policy filter by
+//! way of a header.
 
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -21,7 +21,7 @@ use weir_contract::header;
 use super::names;
 use super::protobuf::inline_string;
 
-/// The addresses of the connection, which the listener's `original_dst` filter takes for its own.
+/// The addresses of the connection. The internal listener's `original_dst` filter restores them.
 pub(super) fn addresses() -> [FilterStateValue; 2] {
     [
         shared("envoy.filters.listener.original_dst.remote_ip", "", "%DOWNSTREAM_REMOTE_ADDRESS%"),
@@ -29,17 +29,18 @@ pub(super) fn addresses() -> [FilterStateValue; 2] {
     ]
 }
 
-/// Says once for all requests of a connection what it is, so that no request can change it.
+/// Describes a connection once for all its requests, so that no request can change the description.
 pub(super) fn connection(kind: ConnectionKind) -> Filter {
     let tunnel = format!("%FILTER_STATE({}:PLAIN)%", names::CONNECT_AUTHORITY);
     let line = kind.compose("%REQUESTED_SERVER_NAME%", &tunnel);
-    // Envoy writes nothing for an absent value, and not a dash, which a server name may be.
+    // Envoy writes an absent value as nothing, and not as a dash, which could be a server name.
     network_filter(vec![value(names::CONNECTION, STRING, &line, true)])
 }
 
-/// Tells the policy filter what [`connection`] said, in a header behind all that the client sent. It is appended, and what
-/// else has its name is left for the filter to pass over: to look for it, Envoy would make a table of all headers. Should
-/// nothing have been said, the header is there all the same and empty, so that a client's does not count.
+/// Gives the policy filter the description of [`connection`], in a header after all headers of the client. Envoy
+/// appends it, and the filter ignores earlier headers of the same name: to search for them, Envoy would make a table of
+/// all headers. If the description is missing, the header is still appended and empty, so that a client's header does
+/// not count.
 pub(super) fn connection_header() -> TypedExtensionConfig {
     let connection = HeaderValue {
         key: header::CONNECTION.to_owned(),
@@ -60,7 +61,7 @@ pub(super) fn connection_header() -> TypedExtensionConfig {
     }
 }
 
-/// Sets filter state when a connection is accepted.
+/// Sets filter state when Envoy accepts a connection.
 pub(super) fn network_filter(values: Vec<FilterStateValue>) -> Filter {
     let config = Config { on_new_connection: values, ..Config::default() };
     Filter {
@@ -69,10 +70,10 @@ pub(super) fn network_filter(values: Vec<FilterStateValue>) -> Filter {
     }
 }
 
-/// Makes text of any key.
+/// Envoy's factory that makes text for any key.
 const STRING: &str = "envoy.string";
 
-/// Shares with the intercept listener what is known only at the explicit one.
+/// Shares values with the intercept listener that only the explicit listener has.
 pub(super) fn tunnel() -> Vec<FilterStateValue> {
     [shared(names::CONNECT_AUTHORITY, STRING, "%REQ(:AUTHORITY)%")].into_iter().chain(addresses()).collect()
 }
@@ -84,7 +85,8 @@ fn shared(key: &str, factory: &str, format: &str) -> FilterStateValue {
     }
 }
 
-/// A value by its format, made by a factory that Envoy finds by the key where none is named.
+/// Makes a value from its format. Envoy makes the object with this factory, or finds one by the key if no factory is
+/// named.
 fn value(key: &str, factory: &str, format: &str, omit_empty_values: bool) -> FilterStateValue {
     FilterStateValue {
         key: Some(filter_state_value::Key::ObjectKey(key.to_owned())),

@@ -1,8 +1,8 @@
-//! Listeners: the explicit proxy, the internal one that every CONNECT ends in, and the one that takes redirected
-//! connections. The last two look inside with the same filter chains.
+//! Listeners: the explicit proxy, the internal one in which every CONNECT ends, and the one for redirected connections.
+//! The last two have the same filter chains for the inner protocols.
 //!
-//! Those with an address have one socket for all workers (no `SO_REUSEPORT`): with a socket for each, the kernel would let
-//! any other Envoy of the user listen beside this one, and give it a share of the connections.
+//! A listener with an address has one socket for all workers (no `SO_REUSEPORT`). With a socket for each worker, the
+//! kernel would let any other Envoy of the user listen on the same address, and give it a share of the connections.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -26,10 +26,10 @@ use super::protobuf::{bool_value, number, seconds, socket_address};
 use super::{Gateway, buffers, connection_manager, downstream_tls, names, passthrough};
 use crate::envoy::capabilities::Capabilities;
 
-/// How long a handshake may take: a name whose certificate the control plane does not answer fails cleanly. An Envoy
-/// that gets no processor for so long loses the clients that were in theirs.
+/// The maximum duration of a handshake. A handshake for a name whose certificate never arrives fails after it. If Envoy
+/// gets no processor time for so long, the handshakes that are under way fail.
 const HANDSHAKE_SECONDS: i64 = 5;
-/// How long a client may stay silent before it is known whether it speaks TLS.
+/// The maximum time in which a client must send bytes that show whether it speaks TLS.
 const FIRST_BYTES_SECONDS: i64 = 10;
 
 pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listener, References) {
@@ -49,7 +49,8 @@ pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listen
     (listener, references(&[names::EXPLICIT_ROUTES]))
 }
 
-/// The limit of connections holds where a client comes in. A tunnel that is in is not refused at its inner end.
+/// Builds the internal listener. It ignores the limit of connections, which applies where clients connect: an admitted
+/// tunnel is not refused at its inner end.
 pub(super) fn intercept(
     gateway: &Gateway,
     capabilities: Capabilities,
@@ -64,7 +65,7 @@ pub(super) fn intercept(
     (listener, intercepting_references())
 }
 
-/// None where nothing is redirected.
+/// Returns `None` if there are no addresses for redirected connections.
 pub(super) fn transparent(
     gateway: &Gateway,
     capabilities: Capabilities,
@@ -91,7 +92,7 @@ pub(super) fn transparent(
     Some((listener, intercepting_references()))
 }
 
-/// TLS that is not opened, each connection in a CONNECT of its own.
+/// Builds the internal listener for passed-through TLS, each connection in a CONNECT of its own.
 pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> (Listener, References) {
     let listener = Listener {
         name: names::PASSTHROUGH_LISTENER.to_owned(),
@@ -109,19 +110,20 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> (Lis
     (listener, references(&[names::PASSTHROUGH_ROUTES]))
 }
 
-/// For the log: the address that the client dialled, and in an internal listener those that were handed inward. Where
-/// a request goes depends on neither.
+/// Restores the address that the client dialled, or that the outer listener handed inward, for the log. It does not
+/// affect where a request goes.
 fn original_destination() -> ListenerFilter {
     listener_filter("envoy.filters.listener.original_dst", OriginalDst::default())
 }
 
-/// With one socket for all workers, whoever wakes first takes a connection, and one worker may end up with most of them.
+/// Balances connections. With one socket for all workers, the first worker to wake accepts a connection, so that one
+/// worker may end up with most of them.
 fn balanced() -> Option<ConnectionBalanceConfig> {
     let balance_type = Some(BalanceType::ExactBalance(ExactBalance {}));
     Some(ConnectionBalanceConfig { balance_type })
 }
 
-/// A listener without its address. `target` is a format of the host and port that its client asked for.
+/// Builds a listener without its address. `target` is a format of the host and port that its client requested.
 fn intercepting(
     name: &str,
     target: &str,
@@ -159,7 +161,7 @@ fn intercepting(
     }
 }
 
-/// The cluster of connections that are not opened is there also where no chain leads to it.
+/// Includes the cluster of passed-through connections even if no chain uses it.
 fn intercepting_references() -> References {
     let mut references = references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES]);
     references.insert((ResourceType::Cluster, names::UNOPENED_CLUSTER.to_owned()));

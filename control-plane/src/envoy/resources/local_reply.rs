@@ -1,8 +1,8 @@
-//! What Envoy itself answers, in the same JSON form and with the same header as the filter's denials.
+//! Envoy's own answers, in the JSON form and with the header of the filter's denials.
 //!
-//! Bodies are text formats around two fields that the policy has already made canonical: a host, and a method of letters,
-//! digits and few marks. Envoy writes them as they are; nothing in them means anything within JSON or to a shell, and
-//! nothing that a client or an upstream may choose freely is in the bodies.
+//! Bodies are text formats around two fields that the policy has already made canonical: a host, and a method of
+//! letters, digits and few marks. Envoy writes them as they are. They have no special meaning within JSON or to a
+//! shell, and the bodies have no text that a client or an upstream may choose freely.
 
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use envoy_types::pb::envoy::config::accesslog::v3::{
@@ -22,18 +22,19 @@ use super::protobuf::{inline_string, number};
 use crate::decision_log::invalid_request::InvalidRequest;
 use crate::decision_log::upstream_failure::{Sign, UpstreamFailure};
 
-/// The `error` of a body: nothing went out.
+/// The `error` of a body for a request that was not forwarded.
 const DENIED: &str = "denied_by_policy";
-/// The policy allows it, and the upstream could not be had.
+/// The `error` of a body for a request that the policy allowed and its upstream did not answer.
 const FAILED: &str = "upstream_failure";
-/// There was no request to judge.
+/// The `error` of a body for bytes that are not a valid request.
 const INVALID: &str = "invalid_request";
 
-/// Whatever else Envoy answers with a 400 and a word of its own, which the policy filter does not have. The decision log
-/// takes it for the same.
+/// Matches every other 400 of Envoy. The filter's answers have no response code details, and Envoy's own have. The
+/// decision log has the same rule.
 const ANY_OTHER_400: &str = "response.code == 400 && response.code_details != ''";
 
-/// Before the policy filter has seen a request, its host is whatever the client sent.
+/// The host of a body if the policy filter has not seen the request: the client could choose it freely, so the body
+/// omits it.
 const UNJUDGED_REQUEST: &str = "";
 const JUDGED_REQUEST: &str = r#""host":"%REQ(:AUTHORITY)%","method":"%REQ(:METHOD)%","#;
 
@@ -66,8 +67,8 @@ pub(super) fn config() -> LocalReplyConfig {
     LocalReplyConfig { mappers, body_format: None }
 }
 
-/// The policy allowed the request, and no whole answer came from where it went. Or Envoy is short of memory, and asks no
-/// filter.
+/// Maps an answer to a request that the policy allowed and its upstream did not answer completely, or that Envoy
+/// refused before the filter because it is short of memory.
 fn failed(failure: &UpstreamFailure) -> ResponseMapper {
     let filter = match failure.sign {
         Sign::Transport(text) => cel(&format!("upstream.transport_failure_reason.contains('{text}')")),
@@ -82,7 +83,7 @@ fn failed(failure: &UpstreamFailure) -> ResponseMapper {
     mapper(filter, FAILED, &request, failure.reason)
 }
 
-/// There was no request for the filter to judge.
+/// Maps an answer to bytes that are not a request for the filter.
 fn invalid(request: &InvalidRequest) -> ResponseMapper {
     ResponseMapper {
         status_code: number(u32::from(request.reason.status())),
@@ -98,7 +99,7 @@ fn reply(filter: FilterSpecifier, error: &str, request: &str, reason: Reason, hi
     let body = format!(
         "{{\"error\":\"{error}\",\"reason\":\"{}\",{request}\"hint\":\"{}\"}}\n",
         reason.as_str(),
-        // A format: `%` begins an operator.
+        // The text is a format, in which `%` begins an operator.
         hint.replace('%', "%%").replace('"', "\\\""),
     );
     let header = |key: &str, value: &str| HeaderValueOption {

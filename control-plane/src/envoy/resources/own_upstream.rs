@@ -1,8 +1,7 @@
-//! The upstreams that rules name for themselves: a cluster for each, with the trust and the identity that the rule asks
-//! for and no other rule has.
+//! The `upstream`s of rules: a cluster for each, with roots and a client certificate that no other rule uses.
 //!
-//! The policy filter names the cluster in a header ([`weir_contract::header::UPSTREAM`]), which clients cannot set and the route
-//! takes off again. It also names where to connect to, the server name and the names to verify, for each request.
+//! The policy filter names the cluster in a header ([`weir_contract::header::UPSTREAM`]); clients cannot set it, and
+//! the route removes it. The filter also sets the address, the server name and the names to verify for each request.
 
 use weir_contract::cluster::UpstreamCluster;
 use weir_policy::{HostPattern, Policy, Scheme, Sessions, Tls, Upstream};
@@ -12,7 +11,7 @@ use super::{Gateway, cluster, upstream_secret, upstream_tls};
 use crate::envoy::capabilities::{Capabilities, UpstreamTlsStrategy};
 use crate::input::upstream_files::FilesOfUpstream;
 
-/// The clusters, and the secrets that they refer to.
+/// Builds the clusters, and the secrets that they refer to.
 pub(super) fn resources(
     gateway: &Gateway,
     capabilities: Capabilities,
@@ -31,7 +30,8 @@ pub(super) fn resources(
         .collect()
 }
 
-/// Whether a rule that opens TLS leads there. What is passed through takes no cluster of requests.
+/// Returns whether a rule that terminates TLS uses the upstream. Passed-through connections use no cluster for
+/// requests.
 fn is_used(policy: &Policy, number: u16, scheme: Scheme) -> bool {
     policy.rules().any(|rule| {
         rule.upstream_number() == Some(number)
@@ -79,7 +79,8 @@ fn over_tls(
     secrets.chain(clusters).collect()
 }
 
-/// Whether every request goes out under one server name: only then are the sessions of one context safe on every Envoy.
+/// Returns whether every request has the same server name. Only then can the requests share TLS sessions on every
+/// Envoy.
 fn has_one_server_name(policy: &Policy, number: u16, upstream: &Upstream<'_>) -> bool {
     let mut hosts = policy.hosts_of_upstream(number);
     upstream.server_name().is_some()

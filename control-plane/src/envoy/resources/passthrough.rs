@@ -1,13 +1,13 @@
-//! TLS that is not opened.
+//! Passed-through TLS: Envoy forwards the connection unopened.
 //!
 //! ```text
 //! intercept or transparent listener ── server name of a passthrough rule ──→ CONNECT ──→ passthrough listener
 //!                                          policy → forward proxy → address guard → TCP
 //! ```
-//! The chain is chosen by server name. It packs the connection into a CONNECT of its own making, so that what judges
-//! requests judges it too: before its name is resolved, and before anything is connected to. (A TCP proxy reads nothing
-//! until it is connected, so a guard in front of it would look too late.) The policy filter asks the policy again, so
-//! that a chain which is older than the policy lets nothing through.
+//! Envoy selects the chain by server name. The chain forwards the connection in a CONNECT that Envoy makes, so that the
+//! HTTP filters judge it before Envoy resolves its name or connects. (A TCP proxy reads nothing until it is connected,
+//! so a network filter in front of it would judge too late.) The policy filter evaluates the current policy, so a chain
+//! that is older than the policy does not pass a connection through that the policy denies.
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch, filter};
@@ -22,7 +22,8 @@ use weir_policy::{HostPattern, Policy};
 use super::protobuf::duration;
 use super::{Gateway, filter_state, names};
 
-/// None where nothing is passed through. `target` is a format of the host and port that the client asked for.
+/// Builds the filter chain, or returns `None` if no rule passes connections through. `target` is a format of the host
+/// and port that the client requested.
 pub(super) fn chain(gateway: &Gateway, target: &str) -> Option<FilterChain> {
     let server_names = server_names(&gateway.policy);
     if server_names.is_empty() {
@@ -62,7 +63,7 @@ pub(super) fn chain(gateway: &Gateway, target: &str) -> Option<FilterChain> {
     })
 }
 
-/// The names of a policy that are passed through, as Envoy matches them; it has the server name in lower case.
+/// Returns the names of passthrough rules in Envoy's form. Envoy compares them with the server name in lower case.
 fn server_names(policy: &Policy) -> Vec<String> {
     let names = policy.passthrough_hosts().filter_map(|pattern| match pattern {
         HostPattern::Exact(host) => (!host.is_address()).then(|| host.to_string()),

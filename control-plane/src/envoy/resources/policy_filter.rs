@@ -1,7 +1,7 @@
-//! The policy filter as an extension config: Weir's wasm module and the compiled policy.
+//! The policy filter as an extension config: Weir's Wasm module and the compiled policy.
 //!
-//! Inline bytes: Envoy never fetches remote code that comes as an update, and traffic passes unfiltered meanwhile
-//! (measured on 1.36 to 1.40).
+//! The module is inline, because Envoy never fetches remote code of an update, and forwards traffic unfiltered
+//! meanwhile (measured on 1.36 to 1.40).
 
 use envoy_types::pb::envoy::config::core::v3::async_data_source;
 use envoy_types::pb::envoy::config::core::v3::{
@@ -22,7 +22,7 @@ use super::{Gateway, address_guard, names};
 use crate::envoy::capabilities::{Capabilities, LeafDelivery};
 use crate::input::proxy_credentials::AcceptedCredentials;
 
-/// Where the filter is discovered from; denies everything until it has arrived.
+/// The discovery source of the filter. Every request is denied until the filter has arrived.
 pub(super) fn source() -> ExtensionConfigSource {
     ExtensionConfigSource {
         config_source: Some(ads()),
@@ -49,7 +49,7 @@ pub(super) fn resource(gateway: &Gateway, capabilities: Capabilities) -> Resourc
         name: names::POLICY_FILTER.to_owned(),
         root_id: "weir".to_owned(),
         configuration: Some(configuration),
-        // A trap is answered with 503 and the VM made anew; never open.
+        // After a trap, Envoy answers 503 and starts a new VM. It never forwards the request.
         failure_policy: FailurePolicy::FailReload as i32,
         vm: Some(plugin_config::Vm::VmConfig(vm)),
         ..PluginConfig::default()
@@ -65,7 +65,7 @@ fn inline_bytes(bytes: Vec<u8>) -> DataSource {
     DataSource { specifier: Some(data_source::Specifier::InlineBytes(bytes)), ..DataSource::default() }
 }
 
-/// Encodes the configuration of the filter for nodes with these capabilities.
+/// Encodes the filter's configuration for nodes with these capabilities.
 fn plugin_configuration(gateway: &Gateway, capabilities: Capabilities) -> Vec<u8> {
     let credentials = gateway.proxy_credentials.as_ref().map(AcceptedCredentials::to_bytes);
     PluginConfiguration {

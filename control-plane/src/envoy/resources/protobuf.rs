@@ -1,4 +1,4 @@
-//! Short constructors for the wrappers that Envoy's messages are made of.
+//! Short constructors for the wrapper types of Envoy's messages.
 
 use std::net::SocketAddr;
 
@@ -38,7 +38,7 @@ pub(super) fn transport_socket<M: Message + Name>(name: &str, config: M) -> Tran
     TransportSocket { name: name.to_owned(), config_type }
 }
 
-/// The one stream that everything comes over.
+/// Returns the config source of every resource: the one ADS stream.
 pub(super) fn ads() -> ConfigSource {
     ConfigSource {
         resource_api_version: ApiVersion::V3 as i32,

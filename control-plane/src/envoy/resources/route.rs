@@ -1,4 +1,4 @@
-//! Route tables. The policy decides who may go; a route only names the cluster.
+//! Route tables. The policy decides whether a request is allowed; a route only selects the cluster.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::names;
 use super::protobuf::{bool_value, duration, seconds};
 use super::timeouts::Timeouts;
 
-/// What a proxy adds of itself, or what says how the request came here: none of it is the upstream's business.
+/// Headers that a proxy adds, or that describe the request's way to Weir. Upstreams must not see them.
 const REQUEST_HEADERS_REMOVED: [&str; 12] = [
     header::CONNECTION,
     header::UPSTREAM,
@@ -36,13 +36,14 @@ const REQUEST_HEADERS_REMOVED: [&str; 12] = [
     "proxy-connection",
 ];
 
-/// `Alt-Svc` would invite the client to HTTP/3, around Weir; and what is denied is for Weir to say.
+/// `Alt-Svc` would invite the client to HTTP/3 around Weir. Only Weir may send the decision header.
 const RESPONSE_HEADERS_REMOVED: [&str; 2] = ["alt-svc", header::DECISION];
 
-/// The explicit listener: tunnels go inward, absolute-form goes out in plain.
+/// Routes of the explicit listener: tunnels to the intercept listener, absolute-form requests to the plain HTTP
+/// cluster.
 pub(super) fn explicit(timeouts: Timeouts) -> RouteConfiguration {
     let tunnel = Route {
-        // A tunnel has no upstream address of its own; what comes out of it is guarded inside.
+        // A tunnel has no upstream address; the guard judges the requests inside it.
         typed_per_filter_config: [(names::ADDRESS_GUARD.to_owned(), pack_any(RbacPerRoute::default()))]
             .into(),
         ..tunnel_to(names::INTERCEPT_CLUSTER, timeouts.tunnel())
@@ -50,9 +51,10 @@ pub(super) fn explicit(timeouts: Timeouts) -> RouteConfiguration {
     table(names::EXPLICIT_ROUTES, vec![tunnel, to_own_upstream(), all_to(names::HTTP_CLUSTER)])
 }
 
-/// Inside a tunnel, TLS terminated. The hosts are those that have clusters of their own.
+/// Routes of requests inside terminated TLS. `hosts` are those with clusters of their own.
 pub(super) fn intercepted_tls<'h>(hosts: impl IntoIterator<Item = &'h Host>) -> RouteConfiguration {
-    // The host as it is written in an authority, in any case and with any port: the server name is the same.
+    // Matches every form of the host in an authority, in any case and with any port. The server name is the same for
+    // all.
     let host_table = |host: &Host| VirtualHost {
         name: names::host_cluster(host),
         domains: vec![host.to_string()],
@@ -73,7 +75,7 @@ fn over_tls(cluster: &str) -> Vec<Route> {
     vec![to_own_upstream(), upgrade, all_to(cluster)]
 }
 
-/// Where the policy filter says that the request goes, if it says so. Comes before every other way out.
+/// Routes to the cluster that the policy filter names, if it names one. This route comes before all others.
 fn to_own_upstream() -> Route {
     let named = ClusterSpecifier::ClusterHeader(header::UPSTREAM.to_owned());
     let action = RouteAction { cluster_specifier: Some(named), ..action("") };
@@ -93,17 +95,17 @@ fn with_header(name: &str, value: HeaderMatchSpecifier, action: RouteAction) -> 
     }
 }
 
-/// Inside a tunnel, plain HTTP.
+/// Routes of plain HTTP inside a tunnel.
 pub(super) fn intercepted_plain() -> RouteConfiguration {
     table(names::INTERCEPTED_PLAIN_ROUTES, vec![to_own_upstream(), all_to(names::HTTP_CLUSTER)])
 }
 
-/// TLS that is not opened, each connection in a CONNECT.
+/// Routes of passed-through TLS, each connection in a CONNECT.
 pub(super) fn passthrough(timeouts: Timeouts) -> RouteConfiguration {
     table(names::PASSTHROUGH_ROUTES, vec![tunnel_to(names::PASSTHROUGH_CLUSTER, timeouts.stream)])
 }
 
-/// A CONNECT ends here, and its bytes go on.
+/// Terminates a CONNECT, and forwards its bytes to the cluster.
 fn tunnel_to(cluster: &str, idle: Duration) -> Route {
     Route {
         r#match: Some(RouteMatch {
@@ -123,7 +125,7 @@ fn tunnel_to(cluster: &str, idle: Duration) -> Route {
     }
 }
 
-/// The clusters that a table names.
+/// Returns the clusters that a table refers to.
 pub(super) fn references(table: &RouteConfiguration) -> References {
     let routes = table.virtual_hosts.iter().flat_map(|host| &host.routes);
     let clusters = routes.filter_map(|route| match &route.action {
@@ -167,10 +169,10 @@ fn any_path() -> RouteMatch {
 fn action(cluster: &str) -> RouteAction {
     RouteAction {
         cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
-        // Streams live as long as bytes flow: the idle timeout bounds them.
+        // A stream may last as long as bytes flow; the idle timeout bounds it.
         timeout: seconds(0),
-        // The explicit listener has this upgrade for its tunnels, and Envoy before 1.39 would take it from a GET with
-        // `upgrade: connect` as well, and pass on what comes behind it unjudged (measured on 1.36.2 and 1.38.2).
+        // The explicit listener has this upgrade for its tunnels. Envoy before 1.39 would also accept it from a GET
+        // with `upgrade: connect`, and forward the following bytes unjudged (measured on 1.36.2 and 1.38.2).
         upgrade_configs: vec![UpgradeConfig {
             upgrade_type: "CONNECT".to_owned(),
             enabled: bool_value(false),

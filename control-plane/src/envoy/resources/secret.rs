@@ -6,7 +6,7 @@ use weir_xds::Resource;
 use super::protobuf::inline_string;
 use crate::ca::leaf::Leaf;
 
-/// The secret of a name, as it was asked for. Envoy redacts the private key in its config dump.
+/// Builds the secret of a leaf, under the name that Envoy requested. Envoy redacts the private key in its config dump.
 pub fn resource(name: &str, leaf: &Leaf) -> Resource {
     let certificate = TlsCertificate {
         certificate_chain: Some(inline_string(leaf.certificate_chain())),

@@ -1,22 +1,24 @@
-//! How long connections and streams may be silent. Nothing else bounds their lives.
+//! The idle limits of connections and streams. Their lifetimes have no other limit.
 
 use std::time::Duration;
 
-/// Limits of silence. Every one is counted anew with each byte, in either direction.
+/// Idle limits. Each byte, in either direction, restarts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Of a client's connection, or of a tunnel, in which no request is under way. Above the 90 s that most clients
-    /// keep connections for, so that they close first and no request meets a connection that is just being closed.
+    /// The limit of a client's connection, or of a tunnel, without a request under way. It is above the 90 s for which
+    /// most clients keep connections: they close first, so that a request does not meet a connection that is being
+    /// closed.
     pub connection: Duration,
-    /// Of a request, its answer, or what either was upgraded to.
+    /// The limit of a request, its answer, or an upgraded stream.
     pub stream: Duration,
 }
 
 impl Timeouts {
-    /// Two minutes, and ten.
+    /// The default limits: two minutes and ten minutes.
     pub const DEFAULT: Self = Self { connection: Duration::from_secs(120), stream: Duration::from_secs(600) };
 
-    /// Of a CONNECT, seen from outside: what is inside always ends first, and can still say why.
+    /// The limit of a CONNECT on the outer listener. The inner connection always ends first, so that it can still
+    /// answer with the reason.
     pub(super) fn tunnel(self) -> Duration {
         self.stream.saturating_add(self.connection)
     }

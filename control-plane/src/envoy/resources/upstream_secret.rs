@@ -1,7 +1,7 @@
-//! What upstreams are verified by, and what they are shown, as secrets.
+//! The roots and client certificates for upstreams, as secrets.
 //!
-//! The name of a secret is made of its content: another content is another secret, the clusters that use it change with
-//! it, and their old connections end. So what a root is taken back from is not used again.
+//! The name of a secret is made from its content. A change of the content is another secret: the clusters that use it
+//! change with it, and their old connections end. So a removed root is used no further.
 
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, SdsSecretConfig, Secret, TlsCertificate, secret,
@@ -12,11 +12,11 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::protobuf::{ads, inline_string};
 use crate::input::upstream_files::ClientIdentity;
 
-/// Clients choose what Envoy asks secrets for by the server name that they send, and one has at most 255 bytes
-/// (BoringSSL's limit). No client can ask for a secret with a longer name.
+/// Longer than a server name may be. Clients choose the secrets that Envoy requests, by the server name that they send,
+/// which has at most 255 bytes (BoringSSL's limit). So a client cannot request a secret with a longer name.
 const LONGER_THAN_ANY_SERVER_NAME: usize = 256;
 
-/// Certificates that upstreams are verified by.
+/// Builds the secret with the roots that verify upstreams.
 pub(super) fn trust(pem: &str) -> Resource {
     let context = CertificateValidationContext {
         trusted_ca: Some(inline_string(pem)),
@@ -25,13 +25,13 @@ pub(super) fn trust(pem: &str) -> Resource {
     secret(trust_name(pem), secret::Type::ValidationContext(context))
 }
 
-/// The name of [`trust`].
+/// Returns the name of the [`trust`] secret.
 pub(super) fn trust_name(pem: &str) -> String {
     name("upstream_trust", pem)
 }
 
-/// Who we are to an upstream. Envoy redacts the private key in its config dump. The certificate names the secret: it says
-/// which key it is.
+/// Builds the secret with a client certificate for upstreams. Envoy redacts the private key in its config dump. The
+/// name depends only on the certificate, which identifies its key.
 pub(super) fn identity(identity: &ClientIdentity) -> Resource {
     let certificate = TlsCertificate {
         certificate_chain: Some(inline_string(identity.certificate_chain.as_str())),
@@ -41,7 +41,7 @@ pub(super) fn identity(identity: &ClientIdentity) -> Resource {
     secret(name("upstream_identity", &identity.certificate_chain), secret::Type::TlsCertificate(certificate))
 }
 
-/// How a context refers to a secret.
+/// Returns a context's reference to a secret.
 pub(super) fn reference(name: &str) -> SdsSecretConfig {
     SdsSecretConfig { name: name.to_owned(), sds_config: Some(ads()) }
 }

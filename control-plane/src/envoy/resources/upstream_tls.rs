@@ -1,4 +1,4 @@
-//! The upstream TLS context: where hosts that share an address are kept apart.
+//! The upstream TLS context, which keeps hosts on one address apart.
 
 use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
@@ -10,14 +10,14 @@ use super::protobuf::{number, transport_socket};
 use super::{Gateway, upstream_secret};
 use crate::envoy::capabilities::UpstreamTlsStrategy;
 
-/// Sessions kept by a context that may resume. Envoy keeps the newest and drops the oldest; a host on TLS 1.3
-/// gives two tickets a handshake, so this is room for some hundreds of hosts.
+/// Sessions in a context that may resume. Envoy keeps the newest and drops the oldest; a host on TLS 1.3 sends two
+/// tickets for each handshake, so this is enough for some hundreds of hosts.
 pub(super) const SESSIONS: u32 = 1024;
 
-/// Sessions kept for one host.
+/// Sessions of one host.
 pub(super) const SESSIONS_OF_A_HOST: u32 = 64;
 
-/// The context that all hosts share.
+/// Builds the context that all hosts share.
 pub(super) fn shared(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> TransportSocket {
     usual(
         gateway,
@@ -28,22 +28,23 @@ pub(super) fn shared(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> Transp
     )
 }
 
-/// The context of one host, and so of one server name: what Envoy remembers here fits every connection.
+/// Builds the context of one host. It has one server name, so every session fits every connection.
 pub(super) fn of_one_host(gateway: &Gateway) -> TransportSocket {
     usual(gateway, SESSIONS_OF_A_HOST)
 }
 
-/// A context of the usual roots, that shows no certificate.
+/// Builds a context with the usual roots and without a client certificate.
 fn usual(gateway: &Gateway, sessions: u32) -> TransportSocket {
     transport(&upstream_secret::trust_name(&gateway.upstream_roots), None, sessions)
 }
 
-/// A context that verifies by the roots of one secret, may show the certificate of another, and keeps this many sessions.
+/// Builds a context that verifies by the roots of one secret, may present the client certificate of another secret, and
+/// keeps this many sessions.
 pub(super) fn transport(trust: &str, identity: Option<&str>, sessions: u32) -> TransportSocket {
     let common = CommonTlsContext {
         tls_params: Some(TlsParameters {
             tls_minimum_protocol_version: tls_parameters::TlsProtocol::TlSv12 as i32,
-            // Envoy's default for upstreams is at most 1.2.
+            // Envoy's default maximum for upstreams is TLS 1.2.
             tls_maximum_protocol_version: tls_parameters::TlsProtocol::TlSv13 as i32,
             ..TlsParameters::default()
         }),

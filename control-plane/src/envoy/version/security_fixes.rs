@@ -40,7 +40,7 @@ pub struct MissingSecurityFixes {
 }
 
 impl MissingSecurityFixes {
-    /// Tells the operator what to do.
+    /// Returns the advice for the operator.
     pub fn help(&self) -> String {
         format!("use {} or later of its line, or the newest release", self.first_fixed)
     }
