@@ -1,4 +1,4 @@
-//! The local gateway of `weir run`: its addresses, its files, and when it is ready.
+//! The local gateway of `weir run`: its addresses, its files, and its readiness.
 
 pub(crate) mod certificates;
 pub(crate) mod credentials_file;

@@ -1,4 +1,4 @@
-//! The CA of a run and the files that make clients trust it, kept up to date while it lasts.
+//! The CA of a run and the trust files of its clients, kept up to date while the run lasts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use crate::folder::runtime::RuntimeFolder;
 use crate::folder::state::StateFolder;
 use crate::local_gateway::environment::{SystemRoots, TrustFiles};
 
-/// How often the CA's files are looked at unasked: an old root ends on its own, and no change of a file tells.
+/// The interval at which the CA's files are read without a change: an old root expires without one.
 const LOOK_INTERVAL: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(crate) struct Certificates {
     pub(crate) ca: Arc<Ca>,
     pub(crate) trust: TrustFiles,
-    /// Where the trust files are.
+    /// The folder of the trust files.
     folder: StateFolder,
-    /// Where the CA is, if Weir keeps it.
+    /// The folder of the CA, if Weir keeps the CA.
     kept: Option<StateFolder>,
     pub(crate) system: SystemRoots,
     files: Vec<PathBuf>,
 }
 
 impl Certificates {
-    /// Opens the CA, the operator's if there is one, and writes the trust files: into the state folder, or for a CA that
-    /// Weir does not keep, into the run's.
+    /// Opens the CA, or the operator's CA if there is one, and writes the trust files. They are in the state folder, or
+    /// in the run's folder for a CA that Weir does not keep.
     pub(crate) fn open(
         files: Option<CaFiles>,
         state: Option<&Path>,
@@ -70,8 +70,9 @@ impl Source for Certificates {
         Some(LOOK_INTERVAL)
     }
 
-    /// Takes over the CA that the files hold now. If it is another one, the trust files are written, and leaves are to be
-    /// renewed. Half a file is no CA, so only a failure asks whether the files are settled.
+    /// Loads the CA that the files hold now. If it is another one, this writes the trust files and requests a renewal
+    /// of the leaves. A half-written file is never a valid CA, so only a failed load checks whether the files are
+    /// settled.
     fn reload(&mut self, settled: &dyn Fn(&[PathBuf]) -> bool) -> Reload {
         match self.ca.reload(SystemTime::now()) {
             Ok(false) => return Reload::Done(None),
@@ -95,8 +96,8 @@ impl Source for Certificates {
     }
 }
 
-/// Writes the trust files of the CA as it is on the disk: another run may have rotated it since it was read, and written
-/// them already.
+/// Writes the trust files of the CA on disk. Another run may have rotated the CA since it was read, and written the
+/// files already.
 fn write(
     ca: &Ca,
     kept: Option<&StateFolder>,

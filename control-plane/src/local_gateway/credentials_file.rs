@@ -1,4 +1,4 @@
-//! The credentials that the explicit proxy asks for: those of a file, which is read again when it changes.
+//! The credentials that the explicit proxy requires, from a file that is read again when it changes.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub(crate) struct CredentialsFile {
 }
 
 impl CredentialsFile {
-    /// Reads the file.
+    /// Reads the credentials.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let salt = Salt::draw()?;
         let credentials = ProxyCredentials::read(path, salt).map_err(RunError::ProxyCredentials)?;

@@ -61,7 +61,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("https_proxy", Value::Proxy, "the same; wget and gRPC read only this spelling"),
     variable("HTTP_PROXY", Value::Proxy, "the same: http"),
     variable("http_proxy", Value::Proxy, "the same: http; curl reads only this spelling"),
-    // Set, because an inherited `ALL_PROXY` could lead around Weir.
+    // Weir sets this variable, because an inherited `ALL_PROXY` could lead around Weir.
     variable("ALL_PROXY", Value::Proxy, "curl, Rust, httpx: any other scheme"),
     variable("all_proxy", Value::Proxy, "the same"),
     variable(

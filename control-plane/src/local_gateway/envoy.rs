@@ -1,4 +1,4 @@
-//! A local Envoy: which binary, how it is started, what it said when it failed.
+//! A local Envoy process: its binary, its start, and its log.
 
 pub mod admin;
 
@@ -12,34 +12,34 @@ use std::time::Duration;
 use crate::process::parent_death::{self, ParentDeathSignal};
 use crate::process::{ChildProcess, program};
 
-/// Lines of Envoy's log that an error shows.
+/// The number of lines of Envoy's log in an error.
 const LOG_LINES: usize = 12;
-/// How long Envoy may take to send its last decisions.
+/// The time that Envoy has to send its last decisions.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Each worker is a thread with a wasm VM of its own; one machine's workload needs few.
+/// The maximum number of workers. Each is a thread with a Wasm VM of its own, and one machine's workload needs few.
 const MOST_WORKERS: usize = 4;
 
-/// The workers of a local Envoy.
+/// Returns the number of workers of a local Envoy.
 pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS))
 }
 
-/// No Envoy to run.
+/// There is no Envoy to run.
 #[derive(Debug, thiserror::Error)]
 pub enum NoEnvoy {
-    /// The one that was named cannot be run.
+    /// The named program cannot be run.
     #[error("`{0}` is not a program that can be run")]
     NotRunnable(PathBuf),
-    /// None was named and none is in the path.
+    /// The operator named none, and `PATH` has none.
     #[error("there is no `envoy` in PATH")]
     NotInPath,
 }
 
-/// Finds the Envoy to run: the one named, else `$WEIR_ENVOY`, else the one in `PATH`.
+/// Finds the Envoy to run: the named one, else `$WEIR_ENVOY`, else the one in `PATH`.
 ///
 /// # Errors
-/// When it cannot be run, or there is none.
+/// When the program cannot be run, or there is none.
 pub fn find(
     named: Option<&Path>,
     variable: Option<&OsStr>,
@@ -51,16 +51,16 @@ pub fn find(
     }
 }
 
-/// The file that Envoy's log goes to.
+/// The file of Envoy's log.
 #[derive(Debug)]
 pub struct LogFile {
-    /// The file, to be written.
+    /// The file, open for writing.
     pub file: File,
-    /// Its path, to be read.
+    /// The file's path, for reading.
     pub path: PathBuf,
 }
 
-/// A running Envoy. It ends with this value, and with us.
+/// A running Envoy. It ends when this value is dropped, and when this process ends.
 #[derive(Debug)]
 pub struct Envoy {
     process: ChildProcess,
@@ -69,10 +69,10 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Starts Envoy on a bootstrap, with this limit of open files; its log goes to a file.
+    /// Starts Envoy with a bootstrap, a limit of open files, and a file for its log.
     ///
     /// # Errors
-    /// When no process can be made.
+    /// When the process cannot be started.
     pub fn start(
         binary: &Path,
         bootstrap: &Path,
@@ -86,21 +86,21 @@ impl Envoy {
             .arg("-c")
             .arg(bootstrap)
             .args(["--concurrency", &workers.to_string()])
-            // Two Envoys on one machine must not share memory by accident.
-            // A client can make Envoy warn of its request as often as it likes, with the request's path.
+            // Two Envoys on one machine must not share memory by accident. The log level excludes warnings, because a
+            // client can cause any number of them, with its request's path in each.
             .args(["--disable-hot-restart", "--log-level", "error"])
-            // What its resolver would take for settings beside those that it is served (resolv.conf(5)).
+            // Envoy's resolver would read settings from these variables (resolv.conf(5)).
             .env_remove("LOCALDOMAIN")
             .env_remove("RES_OPTIONS")
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
-            // A terminal's Ctrl-C is for us: we end Envoy when the last decision is in.
+            // A terminal's Ctrl-C must reach only this process, which ends Envoy after the last decision has arrived.
             .process_group(0);
         Ok(Self { process: ChildProcess::spawn(command)?, binary: binary.to_owned(), log })
     }
 
-    /// Waits until Envoy ends by itself, which it never should.
+    /// Waits until Envoy ends by itself, which is always a fault.
     ///
     /// # Errors
     /// When the operating system refuses to wait.
@@ -116,17 +116,17 @@ impl Envoy {
         self.process.terminate(GRACE).await.map(drop)
     }
 
-    /// The process's number, until it has ended.
+    /// Returns the process's id, until the process has ended.
     pub fn id(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// The file of Envoy's log.
+    /// Returns the path of Envoy's log.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// The end of Envoy's log.
+    /// Returns the end of Envoy's log.
     pub fn last_words(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
@@ -134,7 +134,7 @@ impl Envoy {
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
-    /// The program that was started.
+    /// Returns the path of the binary.
     pub fn binary(&self) -> &Path {
         &self.binary
     }

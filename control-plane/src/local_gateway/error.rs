@@ -1,4 +1,4 @@
-//! What keeps `weir run` from running, and what to do about it.
+//! The errors of `weir run`, each with its correction.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::input::proxy_credentials::ProxyCredentialsError;
 use crate::local_gateway::envoy::NoEnvoy;
 use crate::process::listening::Holder;
 
-/// No variant has a source: each message holds its cause, which would be printed a second time behind the help.
+/// No variant has a source. Each message contains its cause; a source would be printed a second time after the help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     #[error(
@@ -58,7 +58,8 @@ fn listen_hint(option: &str, cause: &io::Error, holder: Option<&Holder>) -> Stri
     }
 }
 
-/// A program that ends in silence may be no Envoy; one that a signal ended had no time for words.
+/// Returns the hint for an Envoy that ended. A program that ends without a log may not be Envoy; a program that a
+/// signal ended had no time to log.
 fn end_hint(status: ExitStatus, log: &str) -> &'static str {
     if log.is_empty() && status.code().is_some() {
         "\nhelp: it logged nothing: is it an Envoy?"
@@ -67,7 +68,7 @@ fn end_hint(status: ExitStatus, log: &str) -> &'static str {
     }
 }
 
-/// What an Envoy's words mean, where they are known to mislead.
+/// Returns the hint for messages of Envoy that are known to mislead.
 fn hint(log: &str) -> &'static str {
     if ["envoy.wasm.runtime.v8", "Failed to create Wasm VM", "Unable to create Wasm plugin"]
         .iter()

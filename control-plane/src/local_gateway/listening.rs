@@ -1,4 +1,4 @@
-//! The addresses that a run listens on. They are its own from the start to the end: see [`crate::address::reserved`].
+//! The addresses on which a run listens. The run owns them from start to end: see [`crate::address::reserved`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,17 +11,17 @@ use crate::envoy::resources::names;
 use crate::nodes::server::BeforeListeners;
 use crate::process::listening;
 
-/// Ports that are given up before a run is. Who takes so many waits for each.
+/// The number of ports that a run may lose before it gives up. A program that takes so many lies in wait for each.
 const MOST_LOSSES: u32 = 8;
 
-/// The explicit proxy's address, then those for redirected connections.
+/// The explicit proxy's address, and then the addresses for redirected connections.
 #[derive(Debug)]
 pub(crate) struct Listening {
     reserved: Arc<ReservedAddresses>,
     losses: AtomicU32,
 }
 
-/// One address, and the listener of Envoy's that is there.
+/// One address, and the name of Envoy's listener on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Door {
     pub(crate) listener: &'static str,
@@ -33,19 +33,19 @@ impl Door {
         if self.listener == names::EXPLICIT_LISTENER { "--listen" } else { "--transparent" }
     }
 
-    /// The error that somebody else listens there.
+    /// Makes the error for an address on which another program listens.
     fn taken(self, cause: io::Error) -> RunError {
         let holder = listening::holder(self.address);
         RunError::Listen { option: self.option(), address: self.address, cause, holder }
     }
 
-    /// Whether a process other than this one listens there, so that this one cannot.
+    /// Returns whether another process listens on the address, so that this one cannot.
     pub(crate) fn is_taken_from(self, process: u32) -> bool {
         let owned = self.owned(process);
         owned.contains(&Some(false)) && !owned.contains(&Some(true))
     }
 
-    /// Whether this process listens there.
+    /// Returns whether this process listens on the address.
     pub(crate) fn is_held_by(self, process: u32) -> bool {
         self.owned(process).contains(&Some(true))
     }
@@ -64,44 +64,46 @@ impl Listening {
         Ok(Self { reserved: Arc::new(ReservedAddresses::new(reserved)), losses: AtomicU32::new(0) })
     }
 
-    /// Each address with its listener.
+    /// Returns each address with its listener.
     pub(crate) fn doors(&self) -> Vec<Door> {
         doors(self.reserved.addresses().into_iter()).collect()
     }
 
-    /// Where the explicit proxy listens.
+    /// Returns the address of the explicit proxy.
     pub(crate) fn explicit(&self) -> SocketAddr {
         self.reserved.addresses()[0]
     }
 
-    /// Where redirected connections are taken.
+    /// Returns the addresses for redirected connections.
     pub(crate) fn transparent(&self) -> Vec<SocketAddr> {
         self.reserved.addresses().split_off(1)
     }
 
-    /// To be called before Envoy is told to listen.
+    /// Returns a hook that must run before Envoy receives its listeners.
     pub(crate) fn admit(&self) -> BeforeListeners {
         let reserved = Arc::clone(&self.reserved);
         BeforeListeners::new(move || {
-            // Envoy will say what it could not do.
+            // On failure, Envoy cannot listen either, and reports it.
             if let Err(error) = reserved.admit() {
                 tracing::error!(%error, "the reserved ports are not handed to envoy");
             }
         })
     }
 
-    /// Keeps every other program from the addresses, also should Envoy die. To be called when Envoy listens on all of them.
+    /// Keeps every other program from the addresses, even if Envoy dies. It must be called once Envoy listens on all of
+    /// them.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// When the operating system refuses.
     pub(crate) fn close(&self) -> io::Result<()> {
         self.reserved.close()
     }
 
-    /// Somebody else was the first to listen. Takes another port where any will do.
+    /// Handles an address on which another program was the first to listen: reserves another port, if any port is
+    /// acceptable.
     ///
     /// # Errors
-    /// The port was named, or every port is lost.
+    /// When the operator chose the port, or too many ports are lost.
     pub(crate) fn lost(&self, door: Door) -> Result<(), RunError> {
         let losses = self.losses.fetch_add(1, Ordering::Relaxed);
         if losses < MOST_LOSSES && self.reserved.replace(door.address).map_err(|cause| door.taken(cause))? {

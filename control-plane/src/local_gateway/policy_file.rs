@@ -1,5 +1,5 @@
-//! The policy document on disk, with the files that it names: read at the start, read again when one of them changes. A
-//! bad one changes nothing.
+//! The policy document on disk and the files that it names. They are loaded at the start, and again when one of them
+//! changes. A faulty edit changes nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,18 @@ use crate::output::stream;
 #[derive(Debug)]
 pub(crate) struct PolicyFile {
     path: PathBuf,
-    /// Whether the document can be read once only: standard input, or a pipe of a shell.
+    /// Whether the document can be read only once: standard input, or a pipe of a shell.
     once: bool,
     document: PolicyDocument,
     rego_files: Vec<NamedFile>,
     upstream_files: Arc<UpstreamFiles>,
-    /// The files that it names, in the last reading that could say.
+    /// The files that the document names, from the last reading that found them.
     named: Vec<PathBuf>,
 }
 
 impl PolicyFile {
-    /// Reads and compiles the document. `None` for one with faults, which are reported on stderr.
+    /// Reads and compiles the document. Returns `None` for a document with faults, after it has reported them on
+    /// stderr.
     pub(crate) fn open(path: &Path) -> Result<Option<(Self, LoadedPolicy)>, PolicyDocumentError> {
         let document = PolicyDocument::read(path, &mut io::stdin().lock())?.with_absolute_folder();
         let reading = LoadOutcome::new(&document);
@@ -76,7 +77,7 @@ impl Source for PolicyFile {
         };
         let reading = LoadOutcome::new(&document);
         let named = named(&reading);
-        // The files that the upstreams of a faulty document name are not known: those of the last one stay watched.
+        // The upstream files of a faulty document are unknown, so those of the last good one stay watched.
         if !named.is_empty() || reading.outcome.is_ok() {
             self.named = named;
         }

@@ -1,7 +1,7 @@
-//! When a run is ready: Envoy has accepted everything, the filter answers at each address, and it is our own Envoy that
-//! answers.
+//! The readiness of a run: Envoy has accepted all resources, the filter answers at each address, and the answer came
+//! from the run's own Envoy.
 //!
-//! The last is proved by the access log, which only our own Envoy can send us: it must tell of the very connection that
+//! The access log proves the last: only the run's own Envoy can send it, and it must report the very connection that
 //! was answered.
 
 use std::hash::{BuildHasher, RandomState};
@@ -25,27 +25,28 @@ use crate::envoy::capabilities::UpstreamTlsChoice;
 use crate::local_gateway::envoy::Envoy;
 
 const PROBE_INTERVAL: Duration = Duration::from_millis(5);
-/// How long an answer to a probe, and the decision on it, may take before another one is sent.
+/// The maximum wait for a probe's answer and its decision. After it, another probe is sent.
 const PROBE_LASTS: Duration = Duration::from_secs(1);
-/// How often it is looked for a program that listens in Envoy's place.
+/// The interval at which Weir looks for a program that listens in Envoy's place.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// What Envoy logs where it could bind, and somebody else was the first to listen. It tells the control plane nothing.
+/// Envoy's log line if it could bind a socket, and another program was the first to listen. Envoy does not report this
+/// to the control plane.
 const CANNOT_LISTEN: &str = "cannot listen()";
-/// How much of a head is read: what answers may be anything.
+/// The maximum size of an answer's head. The answering program may be any.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// The outcome of a start.
+/// The result of a start.
 pub(crate) enum Outcome {
-    /// Our own Envoy answers everywhere.
+    /// The run's own Envoy answers at every address.
     Ready {
-        /// The name that was asked for: the decisions on it are not the user's.
+        /// The probes' host. Decisions about it are not the user's.
         host: String,
     },
-    /// Somebody else was the first to listen.
+    /// Another program was the first to listen.
     Lost(Door),
 }
 
-/// Waits for an Envoy that is being started.
+/// Waits for an Envoy that is starting.
 pub(crate) struct Readiness<'a> {
     control_plane: &'a ControlPlane,
     listening: &'a Listening,
@@ -63,12 +64,12 @@ impl<'a> Readiness<'a> {
         envoy: &Envoy,
         log: &'a Path,
     ) -> Self {
-        // No process has the number 0.
+        // Process ids are never 0.
         let process = envoy.id().unwrap_or(0);
         Self { control_plane, listening, choice, process, log, host: probe_host() }
     }
 
-    /// Waits.
+    /// Waits until the start succeeds or fails.
     pub(crate) async fn wait(self) -> Result<Outcome, RunError> {
         if let Some(door) = self.accepted().await? {
             return Ok(Outcome::Lost(door));
@@ -84,7 +85,7 @@ impl<'a> Readiness<'a> {
         }
     }
 
-    /// Waits until Envoy has accepted everything, or found an address taken.
+    /// Waits until Envoy has accepted all resources, or reports an address as taken.
     async fn accepted(&self) -> Result<Option<Door>, RunError> {
         let mut nodes = self.control_plane.nodes().subscribe();
         loop {
@@ -110,7 +111,7 @@ impl<'a> Readiness<'a> {
         }
     }
 
-    /// Waits until somebody else listens where Envoy should.
+    /// Waits until another program listens in Envoy's place.
     async fn lost(&self) -> Door {
         loop {
             sleep(LOOK_INTERVAL).await;
@@ -118,7 +119,7 @@ impl<'a> Readiness<'a> {
             if let Some(door) = doors.iter().find(|door| door.is_taken_from(self.process)) {
                 return *door;
             }
-            // The other program may be gone by now, and Envoy does not try again.
+            // The other program may have ended by now, and Envoy does not try again.
             let log = std::fs::read(self.log).unwrap_or_default();
             let refused = String::from_utf8_lossy(&log).contains(CANNOT_LISTEN);
             if let Some(door) = doors.iter().find(|door| refused && !door.is_held_by(self.process)) {
@@ -128,23 +129,23 @@ impl<'a> Readiness<'a> {
     }
 }
 
-/// The words of Envoy and of the kernel.
+/// The message of Envoy and of the kernel for an address in use.
 const IN_USE: &str = "Address already in use";
 
 fn is_refused(rejection: &str, address: SocketAddr) -> bool {
     rejection.contains(IN_USE) && rejection.contains(&format!("'{address}'"))
 }
 
-/// A name that no policy allows (RFC 6761, 6.4) and no client guesses.
+/// Makes a host that no policy allows (RFC 6761, 6.4) and no client guesses.
 fn probe_host() -> String {
     let random = RandomState::new().hash_one(0);
     format!("readiness-{random:016x}.weir.invalid")
 }
 
-/// Waits until the filter answers at the address, and our own Envoy has told us of that answer.
+/// Waits until the filter answers at the address, and the run's own Envoy has logged that answer.
 async fn prove(door: Door, host: String, mut decisions: Receiver<Decision>) {
     loop {
-        // An accepted filter is handed to the workers a moment later, and denies everything until then.
+        // Workers get an accepted filter a moment later, and deny every request until then.
         let answered = timeout(PROBE_LASTS, filter_answers(door.address, &host)).await;
         match answered {
             Ok(Ok(Some(client))) => {
@@ -157,7 +158,7 @@ async fn prove(door: Door, host: String, mut decisions: Receiver<Decision>) {
     }
 }
 
-/// Waits until Envoy has told of a connection from this client.
+/// Waits until Envoy has logged a connection of this client.
 async fn told(decisions: &mut Receiver<Decision>, door: Door, client: SocketAddr) {
     loop {
         match decisions.recv().await {
@@ -173,7 +174,7 @@ async fn told(decisions: &mut Receiver<Decision>, door: Door, client: SocketAddr
     }
 }
 
-/// Our end of the connection on which the filter answered.
+/// Sends a probe. Returns this end of the connection if the filter answered.
 async fn filter_answers(listen: SocketAddr, host: &str) -> io::Result<Option<SocketAddr>> {
     let mut connection = TcpStream::connect(loopback(listen)).await?;
     let request = format!("GET http://{host}/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -183,7 +184,7 @@ async fn filter_answers(listen: SocketAddr, host: &str) -> io::Result<Option<Soc
     answers.then(|| connection.local_addr()).transpose()
 }
 
-/// Reads up to the end of the headers, not of the connection: Envoy leaves that open for another second.
+/// Reads up to the end of the headers. Envoy keeps the connection open for another second.
 async fn read_head(connection: &mut TcpStream) -> io::Result<String> {
     let (mut head, mut part) = (Vec::new(), [0; 1024]);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < LONGEST_HEAD {
@@ -195,7 +196,7 @@ async fn read_head(connection: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// Where a listener on all addresses can be reached from here.
+/// Converts the address of a listener on all addresses to one at which this process reaches it.
 fn loopback(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

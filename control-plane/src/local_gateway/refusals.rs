@@ -1,29 +1,29 @@
-//! Work that Envoy turned away because it was at a limit of its machine: said on stderr while it happens.
+//! Reports on stderr of work that Envoy refuses because it is at a limit of its machine.
 
 use std::time::Duration;
 
 use crate::envoy::capacity::MORE_OPEN_FILES;
 use crate::local_gateway::envoy::admin::Admin;
 
-/// How often Envoy is asked. What it refused in between is one line.
+/// The interval at which Envoy is queried. Refusals in between make one line.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// What Envoy has refused so far.
+/// The counts of Envoy's refusals so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Refused {
-    /// Connections of clients beyond the limit.
+    /// Client connections beyond the limit.
     connections: u64,
-    /// Connections of clients that came when the heap was near its limit.
+    /// Client connections that arrived while the heap was near its limit.
     connections_for_memory: u64,
-    /// Requests that came when the heap was near its limit.
+    /// Requests that arrived while the heap was near its limit.
     requests: u64,
-    /// Streams that were ended because they held much memory.
+    /// Streams that Envoy ended because they held much memory.
     streams: u64,
-    /// Connections to upstreams beyond the limit of a way out.
+    /// Connections to upstreams beyond a cluster's limit.
     upstream_connections: u64,
 }
 
-/// The statistics that count, as they end.
+/// Suffixes of the statistics' names.
 const CONNECTIONS: &str = "downstream_global_cx_overflow";
 const CONNECTIONS_FOR_MEMORY: &str = "downstream_cx_overload_reject";
 const REQUESTS: &str = "downstream_rq_overload_close";
@@ -45,7 +45,7 @@ impl Refused {
         }
     }
 
-    /// A line and what to do about it, for each kind that grew since.
+    /// Returns a line and advice for each count that has grown.
     fn since(self, before: Self) -> Vec<(String, &'static str)> {
         let memory =
             "give Envoy more memory with `--envoy-memory`, or look for a client that reads no answers";
@@ -81,13 +81,13 @@ impl Refused {
     }
 }
 
-/// Says what Envoy refuses, for as long as it runs.
+/// Reports Envoy's refusals for as long as it runs.
 pub(crate) async fn watch(admin: Admin) {
     let mut before = Refused::default();
     let mut interval = tokio::time::interval(INTERVAL);
     loop {
         interval.tick().await;
-        // An Envoy that gives no answer is somebody else's to tell.
+        // Another part of Weir reports an Envoy that does not answer.
         let names = [CONNECTIONS, CONNECTIONS_FOR_MEMORY, REQUESTS, STREAMS, UPSTREAM_CONNECTIONS];
         if let Ok(statistics) = admin.statistics(&names).await {
             let refused = Refused::from_statistics(&statistics);

@@ -1,4 +1,4 @@
-//! From what was typed to what is meant.
+//! Settings of a run from its command-line options.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +9,7 @@ use crate::folder::state::StateFolder;
 use crate::local_gateway::envoy;
 use crate::process::program;
 
-/// The port of the proxy where there is no command.
+/// The proxy's default port for a run without a command.
 const PORT: u16 = 15001;
 
 pub(crate) fn envoy_binary(named: Option<&Path>) -> Result<PathBuf, RunError> {
@@ -21,13 +21,14 @@ pub(crate) fn state_path(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(StateFolder::locate(named, |name| std::env::var_os(name))?)
 }
 
-/// Where the proxy listens: a command is told, and whoever is not told needs an address that stays.
+/// Returns the proxy's address. A command gets it in its variables, so any free port will do; a run without a command
+/// needs a fixed one.
 pub(crate) fn listen(named: Option<SocketAddr>, has_command: bool) -> SocketAddr {
     let port = if has_command { 0 } else { PORT };
     named.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
-/// A command that is not there is said before anything is started for it.
+/// Fails for a command that does not exist, before anything is started for it.
 pub(crate) fn must_be_found(command: &OsStr) -> Result<(), RunError> {
     let found = program::find(command, std::env::var_os("PATH").as_deref());
     found.map(drop).ok_or_else(|| RunError::NoCommand(command.to_string_lossy().into_owned()))

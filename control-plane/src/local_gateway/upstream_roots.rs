@@ -1,4 +1,4 @@
-//! The roots that upstreams are verified by: the system's, and those of a file, which is read again when it changes.
+//! The roots that verify upstreams: the system's, and those of a file that is read again when it changes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,8 +16,7 @@ pub(crate) struct UpstreamRoots {
 }
 
 impl UpstreamRoots {
-    /// Reads the file. Weir's own root, which a system may trust, is never one of the roots: upstreams are not ours to
-    /// vouch for.
+    /// Reads the roots. Weir's own root, which the system may trust, is excluded: Weir must not vouch for upstreams.
     pub(crate) fn open(certificates: &Certificates, added: Option<PathBuf>) -> Result<Self, RunError> {
         for problem in &certificates.system.problems {
             tracing::warn!(problem, "not all of the system's roots could be read");
@@ -27,11 +26,11 @@ impl UpstreamRoots {
         let blocks: Vec<_> = roots.map(|certificate| pem::Pem::new("CERTIFICATE", certificate)).collect();
         let mut roots = Self { system: pem::encode_many(&blocks), added, all: Arc::default() };
         roots.all = roots.read().map_err(RunError::UpstreamRoots)?;
-        // Envoy takes no roots for a reason to verify nothing.
+        // Without roots, Envoy would verify nothing.
         if roots.all.is_empty() { Err(RunError::NoUpstreamRoots) } else { Ok(roots) }
     }
 
-    /// All of them, in PEM.
+    /// Returns all roots in PEM.
     pub(crate) fn pem(&self) -> Arc<str> {
         Arc::clone(&self.all)
     }

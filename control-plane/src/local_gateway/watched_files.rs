@@ -1,10 +1,9 @@
-//! Every file that is in force while Weir runs: the policy and what it names, roots, credentials, the CA.
+//! Every file that is in force while Weir runs: the policy and the files that it names, roots, credentials, the CA.
 //!
-//! One thread looks at all of them, reads them again when they change, and puts what they hold into force; so neither a
-//! slow file nor the time that a policy takes to compile delays anything else. A look asks the file system what a path
-//! leads to now, whatever links, mounts and folders are on its way; it comes once a second, and at once on an event of
-//! inotify ([`events`]). A change is loaded when the file is whole ([`tracked_file`]), and all files that are loaded
-//! together are read as one ([`group`]).
+//! One thread looks at all of them, reads them again when they change, and puts their contents into force. So neither a
+//! slow file nor a long compilation delays any other work. A look resolves the path anew through all links, mounts and
+//! folders. It happens once a second, and at once on an event of inotify ([`events`]). A changed file is loaded when it
+//! is whole ([`tracked_file`]), and files that belong together are read as one ([`group`]).
 
 mod entries;
 mod events;
@@ -24,11 +23,12 @@ use crate::input::proxy_credentials::AcceptedCredentials;
 use events::{Event, Events};
 use group::Group;
 
-/// How long a change goes unseen where no event tells of it. A look costs some system calls for each file.
+/// The interval between looks if no event reports a change. A look costs some system calls for each file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The least time between two looks, however many events come: a writer may write a thousand times a second.
+/// The minimum time between two looks, however many events arrive: a writer may write a thousand times a second.
 const REST: Duration = Duration::from_millis(10);
-/// How long a look may take before that is said: a file server does not answer, or a policy takes that long to compile.
+/// The duration of a look after which Weir reports it: a file server does not answer, or a policy takes long to
+/// compile.
 const SLOW: Duration = Duration::from_secs(10);
 
 /// A change to put into force.
@@ -40,40 +40,40 @@ pub(crate) enum Change {
     Authority,
 }
 
-/// How a reload ended.
+/// The result of a reload.
 #[derive(Debug)]
 pub(crate) enum Reload {
-    /// The files changed while they were read: nothing is to be concluded from it.
+    /// The files changed while they were read, so the result must be discarded.
     Unsettled,
-    /// They were read, and mean something else than before, or not.
+    /// The files were read. The result may be a change.
     Done(Option<Change>),
 }
 
-/// Files that are loaded together, and the loader that makes one change of them.
+/// Files that are loaded together, and the code that makes one change of them.
 pub(crate) trait Source: Send {
-    /// The files, also those that are not there. More may be named after a reload.
+    /// Returns the files, including missing ones. A reload may add files.
     fn files(&self) -> Vec<PathBuf>;
 
-    /// Reads the files again. Nothing is said and nothing kept of what was read unless it is `settled`, which tells of
-    /// the files that were read, afterwards, whether they are what they were.
+    /// Reads the files again. It logs and keeps nothing unless `settled` confirms, after the read, that these files
+    /// have not changed.
     fn reload(&mut self, settled: &dyn Fn(&[PathBuf]) -> bool) -> Reload;
 
-    /// The text that was read from one of them last, where it is kept.
+    /// Returns the text that was last read from a file, if the source keeps it.
     fn text_of(&self, _file: &Path) -> Option<&str> {
         None
     }
 
-    /// What stays in force while they cannot be read.
+    /// Names what stays in force while the files cannot be read.
     fn what_stays(&self) -> &'static str;
 
-    /// How often they are read again although none has changed.
+    /// Returns the interval at which the files are read again without a change.
     fn interval(&self) -> Option<Duration> {
         None
     }
 }
 
-/// Watches the files of these sources, which were loaded from `loading` on, and applies each change, for as long as the
-/// process lives. Called on a runtime.
+/// Watches the files of these sources for as long as the process lives, and applies each change. The sources were
+/// loaded from `loading` on. It must be called within a runtime.
 pub(crate) fn watch(
     sources: Vec<Box<dyn Source>>,
     loading: SystemTime,
@@ -106,12 +106,12 @@ pub(crate) fn watch(
     watching.map(drop).map_err(RunError::Thread)
 }
 
-/// The events that came, at the latest after `most`.
+/// Waits for events, for at most `most`.
 fn wait(heard: &Receiver<Event>, most: Duration) -> Vec<Event> {
     match heard.recv_timeout(most) {
         Ok(first) => std::iter::once(first).chain(heard.try_iter()).collect(),
         Err(RecvTimeoutError::Timeout) => Vec::new(),
-        // Without a watcher there is nobody to send any.
+        // Without a watcher, no event ever arrives.
         Err(RecvTimeoutError::Disconnected) => {
             thread::sleep(most);
             Vec::new()
@@ -125,7 +125,7 @@ fn set(looking: &Looking, since: Option<Instant>) {
     *looking.lock().unwrap_or_else(PoisonError::into_inner) = since;
 }
 
-/// Says once of each look that takes long that edits are not in force until it ends.
+/// Reports once for each long look that edits are not in force until it ends.
 async fn say_if_slow(looking: Arc<Looking>) {
     let mut said = None;
     loop {

@@ -7,29 +7,29 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// How long an answer may take. Envoy's main thread gives it, which a new configuration keeps busy.
+/// The maximum wait for an answer. Envoy's main thread gives it, and a new configuration keeps that thread busy.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// Bytes of an answer.
+/// The maximum size of an answer in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
 
-/// Where an Envoy is asked about itself.
+/// The address of an Envoy's admin interface.
 #[derive(Debug, Clone)]
 pub struct Admin {
     socket: PathBuf,
 }
 
 impl Admin {
-    /// The interface on this socket.
+    /// Uses the interface on this socket.
     pub fn new(socket: &Path) -> Self {
         Self { socket: socket.to_owned() }
     }
 
-    /// The counters and gauges whose names contain one of these texts, with their values.
+    /// Returns the counters and gauges whose names contain one of these texts, with their values.
     ///
     /// # Errors
     /// When Envoy does not answer.
     pub async fn statistics(&self, names: &[&str]) -> io::Result<Vec<(String, u64)>> {
-        // `|` between expressions of letters, digits, `_` and `.`.
+        // `|` separates the expressions. They contain only letters, digits, `_` and `.`.
         let path = format!("/stats?filter={}", names.join("%7C"));
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.get(&path)).await??;
         let lines = answer.lines().filter_map(|line| line.split_once(": "));
@@ -46,7 +46,7 @@ impl Admin {
     }
 }
 
-/// The content of an answer with status 200, which Envoy sends in chunks (RFC 9112, 7.1).
+/// Returns the content of an answer with status 200, which Envoy sends in chunks (RFC 9112, 7.1).
 fn content(answer: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(answer);
     let (head, mut rest) = text.split_once("\r\n\r\n")?;

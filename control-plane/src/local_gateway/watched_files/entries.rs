@@ -1,13 +1,13 @@
-//! The folder entries that lead to a file: each symbolic link on the way, and the file at its end.
+//! The folder entries on the way to a file: each symbolic link in its path, and the file itself.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-/// How many links a path may lead through (Linux's own limit, `path_resolution(7)`).
+/// The maximum number of links in a path, the same as Linux's own limit (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
-/// The entries by which `path` is found now, each in a folder whose own path has no link in it. A path that leads
-/// nowhere gives those that it does lead through.
+/// Returns the entries through which `path` resolves now, each in a folder whose own path has no link. For a path
+/// without a file, it returns the entries that exist.
 pub(super) fn entries(path: &Path) -> Vec<PathBuf> {
     let Ok(path) = std::path::absolute(path) else { return Vec::new() };
     let mut ahead: Vec<OsString> = parts(&path);
@@ -41,7 +41,7 @@ pub(super) fn entries(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The parts of a path, the first one last.
+/// Returns the components of a path, the first one last.
 fn parts(path: &Path) -> Vec<OsString> {
     path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
 }

@@ -1,5 +1,5 @@
-//! Inotify's word of the entries that lead to watched files. Without it, as on a network file system, a change is found
-//! by the next look; so an error here costs a second and no more.
+//! Inotify events for the entries on the way to watched files. Where inotify does not work, as on a network file
+//! system, the next look finds a change; so an error here delays a change by at most a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-/// Events that wait to be looked at. What does not fit is found by the next look.
+/// The maximum number of waiting events. The next look finds changes beyond it.
 const QUEUE: usize = 256;
 
-/// What happened to an entry.
+/// The kind of a change to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Another file has its name now, or none.
+    /// Another file, or none, has the entry's name now.
     Renamed,
-    /// The file is made or removed.
+    /// The file was made or removed.
     Made,
-    /// A writer has written, and may write more.
+    /// A program has written to the file, and may write more.
     Written,
     /// A writer has closed the file.
     Closed,
-    /// Something else about it is new.
+    /// Another property of the file has changed.
     Touched,
 }
 
@@ -33,7 +33,7 @@ pub(super) type Event = (PathBuf, Kind);
 #[derive(Debug)]
 pub(super) struct Events {
     entries: Arc<Mutex<BTreeSet<PathBuf>>>,
-    /// The folders that are watched: by path, which the kernel looks at once, and the folder that was there then.
+    /// The watched folders by path, each with the device and inode that it had then.
     folders: BTreeMap<PathBuf, (u64, u64)>,
     watcher: Option<RecommendedWatcher>,
 }
@@ -51,7 +51,7 @@ impl Events {
         (Self { entries, folders: BTreeMap::new(), watcher }, receiver)
     }
 
-    /// Wants to hear of these entries, and of no others.
+    /// Watches these entries, and no others.
     pub(super) fn watch(&mut self, entries: BTreeSet<PathBuf>) {
         let identity = |folder: &Path| folder.metadata().ok().map(|found| (found.dev(), found.ino()));
         let folders: BTreeSet<&Path> = entries.iter().filter_map(|entry| entry.parent()).collect();
@@ -60,7 +60,7 @@ impl Events {
         if let Some(watcher) = self.watcher.as_mut().filter(|_| folders != self.folders) {
             for (folder, identity) in &self.folders {
                 if folders.get(folder) != Some(identity) {
-                    // The folder may be gone for good.
+                    // The folder may no longer exist.
                     let _ = watcher.unwatch(folder);
                 }
             }
@@ -93,7 +93,7 @@ fn forward(
         if kind == Kind::Written && last.as_ref() == Some(&event) {
             continue;
         }
-        // Full means that a look is due already.
+        // If the queue is full, a look is already due.
         if sender.try_send(event.clone()).is_ok() {
             *last = Some(event);
         }
@@ -103,7 +103,7 @@ fn forward(
 fn kind(kind: EventKind) -> Option<Kind> {
     Some(match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Kind::Closed,
-        // Every look opens the file.
+        // Every look opens the file, which must not cause another look.
         EventKind::Access(_) => return None,
         EventKind::Modify(ModifyKind::Name(_)) => Kind::Renamed,
         EventKind::Modify(ModifyKind::Data(_)) => Kind::Written,

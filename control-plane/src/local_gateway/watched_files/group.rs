@@ -1,4 +1,4 @@
-//! Files that are loaded together: they are loaded again when one of them is another, and all that are others are whole.
+//! Files that are loaded together. They are loaded again when one of them has changed and every changed one is whole.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,20 +9,20 @@ use super::events::Event;
 use super::tracked_file::{Notice, TrackedFile};
 use super::{Change, Reload, Source};
 
-/// How long files may go on changing before that is said.
+/// The time for which files may keep changing before Weir reports it.
 const RESTLESS: Duration = Duration::from_secs(15);
 
 pub(super) struct Group {
     source: Box<dyn Source>,
     files: Vec<TrackedFile>,
-    /// Since when there is something that is not loaded, and whether that was said.
+    /// The time since which a change is not loaded, and whether that was reported.
     restless: Option<(Instant, bool)>,
-    /// When it was loaded last.
+    /// The time of the last load.
     loaded: Instant,
 }
 
 impl Group {
-    /// Files that were loaded from `loading` on.
+    /// Makes a group of files that were loaded from `loading` on.
     pub(super) fn new(source: Box<dyn Source>, loading: SystemTime, now: Instant) -> Self {
         let track = |path: PathBuf| {
             let text = source.text_of(&path);
@@ -62,8 +62,8 @@ impl Group {
         if !self.is_due(now, wall) {
             return None;
         }
-        // The files may change before they are read, while they are, and afterwards: what was read is what the look
-        // showed if the files still are that when all of them were read.
+        // The files may change before, during and after the read. If they are unchanged after all of them were read,
+        // the read content is the one that the look saw.
         let files = &self.files;
         let settled = |read: &[PathBuf]| {
             unique(read.to_vec())
@@ -90,7 +90,7 @@ impl Group {
         }
     }
 
-    /// When the next look is due, if no event comes before.
+    /// Returns the time of the next look, if no event comes before.
     pub(super) fn look_at(&self, wall: SystemTime) -> Option<Instant> {
         let settling = self.changed().map(|file| file.settles_at(wall)).max();
         let notices = self.files.iter().filter_map(TrackedFile::notice_at);
@@ -110,7 +110,7 @@ impl Group {
         self.files.iter().filter(|file| file.is_changed())
     }
 
-    /// Tracks the files that are named now.
+    /// Tracks the files that the source names now.
     fn track(&mut self, now: Instant) {
         let named = unique(self.source.files());
         self.files.retain(|file| named.iter().any(|path| path == file.path()));
@@ -139,7 +139,7 @@ impl Group {
     }
 }
 
-/// Each path once, from the root on.
+/// Returns each path once, in absolute form.
 fn unique(paths: Vec<PathBuf>) -> BTreeSet<PathBuf> {
     paths.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect()
 }
@@ -156,7 +156,7 @@ mod tests {
     use super::super::tracked_file::{CONFIRM, QUIET, YOUNG};
     use super::*;
 
-    /// A file, what it held at each reload, and what to do while it is read.
+    /// A file, its content at each reload, and an action to run while it is read.
     struct Text {
         path: PathBuf,
         read: Arc<Mutex<Vec<String>>>,
@@ -215,7 +215,7 @@ mod tests {
         }
     }
 
-    /// Gives the lines that are logged while `act` runs.
+    /// Returns the lines that are logged while `act` runs.
     fn logged(act: impl FnOnce()) -> String {
         let log = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&log);
@@ -261,7 +261,7 @@ mod tests {
         let edits = Mutex::new(1);
         let mut files = Fixture::new(move |path| {
             if std::mem::take(&mut *edits.lock().unwrap()) == 1 {
-                // More than the file system's clock takes to go on.
+                // Longer than the granularity of the file system's clock.
                 std::thread::sleep(Duration::from_millis(30));
                 fs::write(path, "other").unwrap();
                 fs::write(path, "two").unwrap();

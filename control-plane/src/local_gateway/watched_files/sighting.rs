@@ -11,14 +11,15 @@ use zeroize::Zeroizing;
 
 use crate::input::regular_file;
 
-/// The most bytes of a file that a look reads: more than any file that is loaded may have.
+/// The maximum number of bytes that a look reads from a file: more than any file that Weir loads may have.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// The largest file whose content every look reads. A program that writes through a memory map changes no stamp.
+/// The size up to which every look reads a file's content. A program that writes through a memory map does not change
+/// the stamp.
 const ALWAYS_READ: u64 = 1 << 20;
 
-/// The metadata that identifies a version of a file. The change time is set by the kernel alone, so an edit shows in it also where an
-/// editor sets the modification time back.
+/// The metadata that identifies a version of a file. Only the kernel sets the change time, so it shows an edit even if
+/// an editor restores the modification time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -43,12 +44,13 @@ impl Stamp {
         }
     }
 
-    /// Whether the last write was at least `age` before `now`. A modification time in the future says nothing.
+    /// Returns whether the last write was at least `age` before `now`. A modification time in the future counts as no
+    /// information.
     pub(super) fn is_written_before(&self, now: SystemTime, age: Duration) -> bool {
         is_before(self.modified, now, age)
     }
 
-    /// Whether content and permissions are from `age` before `now` or older.
+    /// Returns whether content and permissions are at least `age` older than `now`.
     pub(super) fn is_older_than(&self, now: SystemTime, age: Duration) -> bool {
         is_before(self.modified, now, age) && is_before(self.changed, now, age)
     }
@@ -67,29 +69,30 @@ fn is_before((seconds, nanoseconds): (i64, i64), now: SystemTime, age: Duration)
 pub(super) enum Sighting {
     /// A regular file that can be read.
     File { stamp: Stamp, digest: u64 },
-    /// Nothing that can be read: why.
+    /// There is no readable file, with the reason.
     Unreadable(String),
 }
 
-/// The part of a look that a reload depends on.
+/// The part of a look on which a reload depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
-    /// The bytes, and who may read them.
+    /// The content's digest, and the permissions.
     File { mode: u32, owner: u32, digest: u64 },
-    /// None.
+    /// There is no readable file.
     Absent,
 }
 
 impl Sighting {
-    /// Looks at `path`, through every link on the way. The digest of `last` is taken over where the stamp is the one of
-    /// `last`, `trusted`, and the file is large: a write within the granularity of a file system's clock, or through a
-    /// memory map, leaves the stamp as it was.
+    /// Looks at `path`, through all links. It reuses the digest of `last` only for a large file with an equal stamp, if
+    /// the stamp is `trusted`: a write within the granularity of a file system's clock, or through a memory map, does
+    /// not change the stamp.
     pub(super) fn new(path: &Path, last: Option<&Self>, trusted: bool) -> Self {
         Self::read(path, last, trusted).unwrap_or_else(|error| Self::Unreadable(error.to_string()))
     }
 
     fn read(path: &Path, last: Option<&Self>, trusted: bool) -> io::Result<Self> {
-        // A network file system asks its server when a file is opened, and need not for its metadata alone.
+        // A network file system asks its server when a file is opened. It may answer a request for metadata alone from
+        // its cache.
         let file = regular_file::open(path)?;
         let stamp = Stamp::new(&file.metadata()?);
         match last {
@@ -111,7 +114,7 @@ impl Sighting {
         }
     }
 
-    /// Whether the file holds this text.
+    /// Returns whether the file has this text.
     pub(super) fn holds(&self, text: &str) -> bool {
         matches!(self, Self::File { digest, .. } if *digest == xxh3_64(text.as_bytes()))
     }
@@ -172,7 +175,7 @@ mod tests {
     fn a_file_holds_its_text_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        // More than is read in one piece.
+        // Longer than one read.
         let text = "text".repeat(100_000);
         std::fs::write(&path, &text).unwrap();
         let sighting = Sighting::new(&path, None, false);

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Far above what any change takes.
+/// Far longer than any change takes.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The text of a file, and of the files that its lines name.
@@ -78,7 +78,7 @@ impl Fixture {
         self.folder.path().join(name)
     }
 
-    /// The next change, and how long it took.
+    /// Returns the next change, and its delay.
     fn next(&self) -> (String, Duration) {
         let begun = Instant::now();
         (self.changes.recv_timeout(DEADLINE).unwrap().to_string(), begun.elapsed())
@@ -100,12 +100,12 @@ fn a_file_that_is_renamed_into_place_is_taken_at_once() {
 #[test]
 fn half_a_file_is_never_taken() {
     let files = Fixture::new("a", one);
-    // Closed in between, as by a shell.
+    // The file is closed in between, as a shell does.
     fs::write(files.path("a"), "ha").unwrap();
     thread::sleep(tracked_file::QUIET / 2);
     fs::write(files.path("a"), "half and half").unwrap();
     assert_eq!(files.next().0, "half and half");
-    // Held open for longer.
+    // The file stays open for longer.
     let mut file = fs::File::create(files.path("a")).unwrap();
     std::io::Write::write_all(&mut file, b"the first half").unwrap();
     thread::sleep(tracked_file::QUIET * 2);

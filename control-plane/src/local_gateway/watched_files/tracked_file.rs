@@ -1,4 +1,4 @@
-//! A watched file over time: what it held when it was loaded, what it holds now, and since when.
+//! A watched file over time: its content when it was loaded, its content now, and the time of its last change.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -7,68 +7,70 @@ use super::entries::entries;
 use super::events::Kind;
 use super::sighting::{Content, Sighting};
 
-/// How long a file that is written in place must be left alone before it counts as whole. A script that writes a file in
-/// several commands pauses between them, and half a policy may allow what the whole denies.
+/// The quiet time after which a file that is written in place counts as whole. A script that writes a file in several
+/// commands pauses between them, and half a policy may allow requests that the whole policy denies.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
-/// How long a file that a writer still has open must be left alone. Only inotify tells of writers.
+/// The quiet time for a file that a writer still has open. Only inotify reports writers.
 pub(super) const HELD: Duration = Duration::from_secs(10);
-/// How long a file must stay as it is that was whole when it came: renamed into place, or written long ago.
+/// The quiet time for a file that was complete from its first moment: renamed into place, or written long ago.
 pub(super) const CONFIRM: Duration = Duration::from_millis(50);
-/// How old a file is that was written long ago: more than the clocks of a file server and of this machine differ by.
+/// The age from which on a file counts as written long ago. It exceeds the usual difference between the clocks of a
+/// file server and of this machine.
 const OLD: Duration = Duration::from_mins(1);
-/// How long the content of a file is looked at as well as its stamp. Two writes within the granularity of a file system's
-/// clock have one stamp; the coarsest, of FAT, is two seconds.
+/// The age up to which a look reads a file's content as well as its stamp. Two writes within the granularity of a file
+/// system's clock have one stamp; the coarsest, of FAT, is two seconds.
 pub(super) const YOUNG: Duration = Duration::from_secs(3);
-/// How long a file must be out of sight before that is said: an editor may remove it before it puts another there.
+/// The time for which a file must be missing before Weir reports it: an editor may remove a file before it puts another
+/// in its place.
 pub(super) const OUT_OF_SIGHT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct TrackedFile {
     path: PathBuf,
-    /// The entries that lead to it.
+    /// The folder entries on the way to the file.
     entries: Vec<PathBuf>,
-    /// What was loaded last; unknown if the file may have been written while it was loaded.
+    /// The content that was last loaded, or `None` if the file may have changed while it was loaded.
     loaded: Option<Content>,
     seen: Sighting,
-    /// Since when `seen` is what there is.
+    /// The time since which `seen` is unchanged.
     since: Instant,
-    /// Whether it was whole when it came.
+    /// Whether the file was complete from its first moment.
     whole: bool,
     /// Whether the next look is the first after a rename.
     renamed: bool,
-    /// Whether a writer has it open.
+    /// Whether a writer has the file open.
     held: bool,
     sight: Sight,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sight {
-    /// Never readable so far: for those who load it to say.
+    /// Never readable so far. The code that loads the file reports this.
     Never,
     Clear,
-    /// Gone since then.
+    /// Missing since this time.
     Lost(Instant),
-    /// Gone, and said.
+    /// Missing, and reported.
     Said,
 }
 
-/// What is to be said of a file.
+/// A report about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Notice {
-    /// Nothing readable is there any more: why.
+    /// There is no readable file any more, with the reason.
     Lost(String),
     /// The file can be read again.
     Found,
 }
 
 impl TrackedFile {
-    /// Tracks a file that has just been loaded, in a reading that began at `loading` and kept this text, if any; or one
-    /// that is yet to be loaded.
+    /// Tracks a file. `loading` is the time at which it was loaded, with this `text` if the text was kept; `None` if it
+    /// has not been loaded.
     pub(super) fn new(path: PathBuf, loading: Option<SystemTime>, text: Option<&str>, now: Instant) -> Self {
         let seen = Sighting::new(&path, None, false);
         let loaded = loading.filter(|loading| match (text, seen.stamp()) {
             (Some(text), Some(_)) => seen.holds(text),
-            // The file may have been written between then and now.
+            // The file may have been written between `loading` and now.
             (None, Some(stamp)) => stamp.is_older_than(*loading, YOUNG),
             (_, None) => true,
         });
@@ -82,12 +84,12 @@ impl TrackedFile {
         &self.path
     }
 
-    /// The entries that lead to the file.
+    /// Returns the folder entries on the way to the file.
     pub(super) fn entries(&self) -> &[PathBuf] {
         &self.entries
     }
 
-    /// Takes account of an event.
+    /// Handles an event.
     pub(super) fn heard(&mut self, entry: &Path, kind: Kind) {
         if !self.entries.iter().any(|found| found == entry) {
             return;
@@ -96,14 +98,14 @@ impl TrackedFile {
         match kind {
             Kind::Renamed => (self.renamed, self.held) = (true, false),
             Kind::Made => self.held = false,
-            // A rename that moved the old file away says nothing about the file that is written in its place.
+            // A rename that moved the old file away says nothing about a file that is being written in its place.
             Kind::Written if is_file => (self.renamed, self.whole, self.held) = (false, false, true),
             Kind::Closed if is_file => self.held = false,
             Kind::Written | Kind::Closed | Kind::Touched => {}
         }
     }
 
-    /// Looks at the file. Returns what is to be said.
+    /// Looks at the file. Returns a report, if there is one.
     pub(super) fn look(&mut self, now: Instant) -> Option<Notice> {
         self.entries = entries(&self.path);
         let seen = Sighting::new(&self.path, Some(&self.seen), self.is_trusted(now));
@@ -132,7 +134,7 @@ impl TrackedFile {
         }
     }
 
-    /// Whether the file still is what the last look showed.
+    /// Returns whether the file is unchanged since the last look.
     pub(super) fn is_unchanged(&self, now: Instant) -> bool {
         Sighting::new(&self.path, Some(&self.seen), self.is_trusted(now)) == self.seen
     }
@@ -141,12 +143,12 @@ impl TrackedFile {
         now.duration_since(self.since) >= YOUNG
     }
 
-    /// Whether it holds something else than what was loaded, which can be loaded.
+    /// Returns whether the file has loadable content that differs from the loaded one.
     pub(super) fn is_changed(&self) -> bool {
         self.seen.stamp().is_some() && self.loaded != Some(self.seen.content())
     }
 
-    /// When it counts as whole, if nothing else happens to it.
+    /// Returns the time at which the file counts as whole, if nothing changes before.
     pub(super) fn settles_at(&self, wall: SystemTime) -> Instant {
         let old = self.seen.stamp().is_some_and(|stamp| stamp.is_written_before(wall, OLD));
         let quiet = match (self.held, self.whole || old) {
@@ -157,7 +159,7 @@ impl TrackedFile {
         self.since + quiet
     }
 
-    /// When there is something to say, if nothing else happens to it.
+    /// Returns the time at which a report is due, if nothing changes before.
     pub(super) fn notice_at(&self) -> Option<Instant> {
         match self.sight {
             Sight::Lost(since) => Some(since + OUT_OF_SIGHT),
@@ -165,7 +167,7 @@ impl TrackedFile {
         }
     }
 
-    /// Notes that what the last look showed is loaded.
+    /// Notes that the content of the last look is loaded.
     pub(super) fn loaded(&mut self) {
         self.loaded = Some(self.seen.content());
     }
@@ -180,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    /// A file that was loaded long after it was written, and the moment of the first look.
+    /// Makes a file that was loaded long after it was written, and the time of the first look.
     fn loaded() -> (TempDir, TrackedFile, Instant) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("a");
@@ -191,7 +193,7 @@ mod tests {
         (folder, file, now)
     }
 
-    /// How long it takes to settle from the last change.
+    /// Returns the time from the last change until the file counts as whole.
     fn quiet(file: &TrackedFile) -> Duration {
         file.settles_at(SystemTime::now()) - file.since
     }
@@ -227,7 +229,7 @@ mod tests {
         fs::rename(&entry, folder.path().join("backup")).unwrap();
         fs::write(&entry, "half").unwrap();
         file.heard(&entry, Kind::Renamed);
-        // This look is between the rename and the word of the writer.
+        // This look happens between the rename and the writer's event.
         file.look(now);
         file.heard(&entry, Kind::Made);
         file.heard(&entry, Kind::Written);
@@ -242,7 +244,7 @@ mod tests {
         let seen = fs::metadata(file.path()).unwrap();
         file.look(now + YOUNG * 2);
         assert!(!file.is_changed());
-        // A program that writes through a memory map changes no time of the file.
+        // A program that writes through a memory map does not change the file's times.
         fs::write(file.path(), "two").unwrap();
         let Sighting::File { stamp, .. } = Sighting::new(file.path(), None, false) else {
             panic!("unreadable")
@@ -275,7 +277,7 @@ mod tests {
         file.heard(&entry, Kind::Renamed);
         file.look(now);
         assert_eq!(quiet(&file), CONFIRM);
-        // The look may come before the event.
+        // The look may happen before the event arrives.
         let (_folder, mut late, now) = loaded();
         fs::write(late.path(), "two").unwrap();
         late.look(now);
