@@ -1,4 +1,4 @@
-//! The control plane as one thing: a policy in, resources and leaves out, decisions back.
+//! The control plane: it takes a policy, serves resources and leaves, and collects decisions.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,10 +22,10 @@ use crate::nodes::registry::NodeRegistry;
 use crate::nodes::server::{BeforeListeners, DiscoveryServer};
 use crate::nodes::snapshot_cache::SnapshotCache;
 
-/// A policy document that allows nothing.
+/// A policy document that allows no request.
 const NOTHING: &str = "rules: []";
 
-/// What an Envoy may send ahead on a stream and on a connection, in bytes. A worker's connection has two access logs of
+/// The flow-control window, in bytes, of a stream and of a connection. A worker's connection has two access logs of
 /// each listener.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
@@ -39,17 +39,17 @@ pub struct ControlPlane {
     secrets: Arc<LeafSecrets>,
     nodes: NodeRegistry,
     decisions: DecisionLog,
-    /// Set once [`Self::deny_everything`] has been called: a later edit must not open anything again.
+    /// Whether [`Self::deny_everything`] has been called. A later edit must not allow requests again.
     ending: AtomicBool,
 }
 
 impl ControlPlane {
-    /// Serves a gateway, with leaves of this CA.
+    /// Makes a control plane for a gateway, with leaves of this CA.
     pub fn new(gateway: Gateway, ca: Arc<Ca>) -> Self {
         Self::with_limits(gateway, ca, Limits::default())
     }
 
-    /// Serves a gateway, with leaves of this CA within these limits.
+    /// Makes a control plane for a gateway, with leaves of this CA within these limits.
     pub fn with_limits(gateway: Gateway, ca: Arc<Ca>, limits: Limits) -> Self {
         let policy = watch::Sender::new(Arc::clone(&gateway.policy));
         let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, limits), policy.subscribe()));
@@ -64,8 +64,8 @@ impl ControlPlane {
         }
     }
 
-    /// Puts another policy into force on every connected Envoy, with the files that its upstreams name and the Rego policy
-    /// that it needs.
+    /// Puts another policy into force on every connected Envoy, with the files that its upstreams name and its Rego
+    /// policy.
     pub fn replace_policy(&self, policy: Arc<Policy>, files: Arc<UpstreamFiles>, rego: Option<RegoPolicy>) {
         self.policy.send_replace(Arc::clone(&policy));
         self.secrets.policy_changed();
@@ -76,7 +76,8 @@ impl ControlPlane {
         });
     }
 
-    /// Denies every request that begins from now on. To be called when the end is near: requests under way go on.
+    /// Denies every request that begins from now on. It must be called shortly before the end; requests under way
+    /// continue.
     pub fn deny_everything(&self) {
         self.ending.store(true, Ordering::SeqCst);
         match weir_policy::compile(NOTHING) {
@@ -85,55 +86,55 @@ impl ControlPlane {
         }
     }
 
-    /// Verifies upstreams by these roots (PEM) from now on. Connections that were verified by others end.
+    /// Verifies upstreams by these roots (PEM) from now on. Connections that other roots verified end.
     pub fn replace_upstream_roots(&self, roots: Arc<str>) {
         self.change(|gateway| gateway.upstream_roots = roots);
     }
 
-    /// Keeps these addresses of the machine from requests whose rule does not list them, from now on.
+    /// Denies requests to these addresses of the machine from now on, unless their rule lists the address.
     pub fn replace_own_addresses(&self, own: OwnAddresses) {
         self.change(|gateway| gateway.own_addresses = own);
     }
 
-    /// Lets in to the explicit proxy who knows one of these from now on. Tunnels that are open stay.
+    /// Requires these credentials at the explicit proxy from now on. Open tunnels stay.
     pub fn replace_proxy_credentials(&self, accepted: AcceptedCredentials) {
         self.change(|gateway| gateway.proxy_credentials = Some(accepted));
     }
 
-    /// Listens on these addresses from now on, in place of those before.
+    /// Listens on these addresses from now on, in place of the earlier ones.
     pub fn replace_addresses(&self, listen: SocketAddr, transparent: Vec<SocketAddr>) {
         self.change(|gateway| (gateway.listen, gateway.transparent) = (listen, transparent));
     }
 
     fn change(&self, change: impl FnOnce(&mut Gateway)) {
-        // A panic in a change leaves whole values.
+        // A panic cannot leave a value half changed.
         let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut gateway);
         self.snapshots.send_replace(Arc::new(SnapshotCache::new(gateway.clone())));
     }
 
-    /// Renews the leaves that every connected Envoy holds. To be called when the CA is another one.
+    /// Renews the leaves that every connected Envoy holds. It must be called when the CA has changed.
     pub fn authority_changed(&self) {
         self.secrets.authority_changed();
     }
 
-    /// The policy in force.
+    /// Returns the policy in force.
     pub fn policy(&self) -> watch::Receiver<Arc<Policy>> {
         self.policy.subscribe()
     }
 
-    /// The connected Envoys.
+    /// Returns the connected Envoys.
     pub fn nodes(&self) -> &NodeRegistry {
         &self.nodes
     }
 
-    /// What they decide.
+    /// Returns the log of the Envoys' decisions.
     pub fn decisions(&self) -> &DecisionLog {
         &self.decisions
     }
 
-    /// Serves on a Unix socket; who may open it is the file's mode. `before_listeners` is called each time before an Envoy is
-    /// sent listeners.
+    /// Serves on a Unix socket, whose file mode decides which users may connect. `before_listeners` is called each time
+    /// before an Envoy gets listeners.
     ///
     /// # Errors
     /// When the transport fails.
@@ -150,8 +151,8 @@ impl ControlPlane {
             before_listeners,
         );
         let serving = Server::builder()
-            // An access log that waits for its window is one whose buffer fills. Each of a connection's streams has its own
-            // part of the connection's window, so that none waits for another.
+            // If an access log waits for its window, its buffer fills. Each stream has its own share of the
+            // connection's window, so that streams do not wait for each other.
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .add_service(discovery.into_service())

@@ -1,11 +1,11 @@
-//! The control plane: policies in, everything an Envoy needs out over one ADS stream.
+//! The control plane: it compiles policies, and serves each Envoy its whole configuration over one ADS stream.
 //!
 //! ```text
 //! input ─▶ envoy::resources ─▶ nodes ─▶ Envoy ─▶ decision_log ─▶ output
 //!     ca ─▶ leaf secrets ───────┘         └─▶ dns
 //! ```
-//! [`command`] holds the commands of `weir`, [`local_gateway`] and [`process`] what `weir run` adds: a local Envoy and a
-//! command behind it.
+//! [`command`] has the commands of `weir`. [`local_gateway`] and [`process`] have the parts of `weir run`: a local Envoy
+//! and a command behind it.
 
 pub mod address;
 pub mod ca;

@@ -1,4 +1,4 @@
-//! `weir`, the command.
+//! The command `weir`.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -21,19 +21,19 @@ struct Weir {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a command, or stay, behind a local Envoy that enforces a policy
+    /// Run a local Envoy that enforces a policy, with a command behind it if one is given
     Run(run::Arguments),
-    /// Say every fault of a policy at once
+    /// Report every fault of a policy at once
     Check(check::Arguments),
-    /// Say what would be decided of a request, and why
+    /// Show the decision on a request, and the reason
     Explain(explain::Arguments),
-    /// Say what would go wrong: with this policy, on this machine, with this Envoy
+    /// Report problems of a policy on this machine with this Envoy
     Doctor(doctor::Arguments),
     /// Show, export or replace the CA that clients behind Weir trust
     Ca(ca::Arguments),
-    /// Print the rules that leave a workload no other way out
+    /// Print rules that make Weir a workload's only way out
     Redirect(redirect::Arguments),
-    /// Run the decision cases that stand beside policies
+    /// Run the decision cases beside policies
     Test(test::Arguments),
 }
 
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     let weir = match Weir::try_parse() {
         Ok(weir) => weir,
         Err(error) => {
-            // Nothing is left to be done about a closed stream.
+            // A closed stream can take no report.
             let _ = error.print();
             return if error.use_stderr() { Outcome::Invalid } else { Outcome::Ok }.into();
         }

@@ -1,6 +1,6 @@
-//! A number of bytes as a person writes it.
+//! A number of bytes in the form that people write.
 
-/// A whole number and its unit: `512M`, `2G`.
+/// Parses a whole number and its unit: `512M`, `2G`.
 pub(super) fn parse(text: &str) -> Result<u64, String> {
     let wrong = || "write a whole number and `M` or `G`, as in `512M`".to_owned();
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;

@@ -1,4 +1,4 @@
-//! `weir ca`: what the interception CA is, its certificates for those who are to trust it, and a new one in its place.
+//! `weir ca`: shows the interception CA, exports its certificates for clients, and replaces it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say what the CA is, and how to trust it
+    /// Show the CA, and how to trust it
     Show {
         #[command(flatten)]
         place: Place,
@@ -44,22 +44,22 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Write the certificates to trust to stdout
+    /// Write the certificates that clients must trust to stdout
     Export {
         #[command(flatten)]
         place: Place,
-        /// In which form
+        /// The form of the certificates
         #[arg(long, value_enum, default_value_t = Format::Pem)]
         format: Format,
     },
-    /// Make a new root; a `weir run` that is running goes over to it
+    /// Make a new root; a running `weir run` starts to use it
     Rotate {
         #[command(flatten)]
         place: Place,
-        /// How long the old root stays trusted; `0` for not at all, as after a theft of its key
+        /// How long the old root stays trusted; `0` ends its trust at once, as after a theft of its key
         #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::parse)]
         keep: Duration,
-        /// A host that the new root may vouch for, with everything below it; may be repeated [default: all]
+        /// A host for which the new root may vouch, and for all names below it; may be repeated [default: all]
         #[arg(long, value_name = "HOST", value_parser = host)]
         permit: Vec<Host>,
     },
@@ -67,7 +67,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct Place {
-    /// Where the CA is kept [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
+    /// The folder of the CA [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }
@@ -78,16 +78,16 @@ enum Format {
     Pem,
     /// Weir's roots and the system's in PEM
     Bundle,
-    /// The same as a key store of Java
+    /// Weir's roots and the system's as a key store of Java
     Jks,
-    /// The same as PKCS #12, without a password
+    /// Weir's roots and the system's as PKCS #12, without a password
     Pkcs12,
 }
 
-/// Does what was asked for.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// When the CA cannot be used, or stdout does not take what is to be said.
+/// When the CA is unusable, or stdout cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     act(&arguments.action, SystemTime::now(), &mut streams::stdout())?;
     Ok(ExitCode::Ok)
@@ -191,7 +191,7 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000)
     }
 
-    /// What is written, without what differs from one CA to another.
+    /// Returns the output, without the parts that differ from one CA to another.
     fn written(folder: &StateFolder, arguments: &[&str], at: SystemTime) -> String {
         #[derive(clap::Parser)]
         struct Command {

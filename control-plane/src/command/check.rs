@@ -1,4 +1,4 @@
-//! `weir check FILE…`: every fault of a policy at once, with line, column and help.
+//! `weir check FILE…`: reports every fault of a policy at once, with line, column and help.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -20,16 +20,16 @@ pub struct Arguments {
     /// Policy documents (`-` is standard input)
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Write a JSON object a file and line to stdout
+    /// Write a JSON object for each file to stdout, one a line
     #[arg(long)]
     json: bool,
 }
 
-/// Checks every file. The code is [`ExitCode::Invalid`] if one has a fault, else [`ExitCode::Failure`] if one cannot
-/// be read.
+/// Checks every file. The code is [`ExitCode::Invalid`] if a file has a fault, or else [`ExitCode::Failure`] if a file
+/// cannot be read.
 ///
 /// # Errors
-/// When stdout does not take what is to be said.
+/// When stdout cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     streams::run(|out, err, style| check(arguments, &mut io::stdin().lock(), out, err, style))
 }
@@ -75,7 +75,7 @@ fn size(enforced: &LoadedPolicy) -> String {
     format!("{}, {}, version {}", count(rules, "rule"), count(hosts, "host"), enforced.version())
 }
 
-/// Every host that is named, however its connections are taken.
+/// Returns the number of hosts that the policy names, also of passed-through ones.
 fn hosts(policy: &Policy) -> usize {
     policy.hosts().chain(policy.passthrough_hosts()).count()
 }
@@ -110,7 +110,7 @@ fn object(path: &Path, outcome: &Outcome<'_>) -> serde_json::Value {
     }
 }
 
-/// The faults of a file; one that is not the document is named in each.
+/// Returns the faults of a file as JSON. If the file is not the document itself, each fault names it.
 fn faults(document: &PolicyDocument, file: &FaultyFile) -> Vec<serde_json::Value> {
     let mut faults: Vec<serde_json::Value> = file.faults.list.iter().map(fault).collect();
     if file.name != document.name() {
@@ -140,7 +140,7 @@ mod tests {
         "allowed_domains: [a.example]\nrules:\n- {id: b, effect: allow, hosts: ['*.b.example']}\n";
     const BAD: &str = "allowed_domains: [A.example]\nrule: []\n";
 
-    /// What a person sees who runs `weir check` in a folder with a good and a bad policy.
+    /// Returns the output of `weir check` in a folder with a good and a bad policy.
     fn run(arguments: &[&str], input: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("good.yaml"), GOOD).unwrap();

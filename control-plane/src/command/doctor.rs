@@ -1,5 +1,5 @@
-//! `weir doctor`: what would go wrong, with this policy, on this machine, with this Envoy. It connects to the hosts of
-//! the policy as Envoy would, and sends them nothing but a TLS handshake.
+//! `weir doctor`: reports problems of a policy on this machine with this Envoy. It connects to the policy's hosts as
+//! Envoy would, and sends them only a TLS handshake.
 
 mod authority;
 mod envoy;
@@ -34,9 +34,9 @@ use finding::{Finding, Severity};
 use probe::{Probe, Prober};
 use target::{Target, Targets};
 
-/// Hosts that are asked at a time.
+/// The maximum number of hosts that are probed at a time.
 const AT_ONCE: usize = 32;
-/// All of them together.
+/// The time limit for all hosts together.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// The arguments of `weir doctor`.
@@ -44,16 +44,16 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub struct Arguments {
     #[command(flatten)]
     shared: SharedArguments,
-    /// Write a JSON object a finding and line to stdout
+    /// Write a JSON object for each finding to stdout, one a line
     #[arg(long)]
     json: bool,
 }
 
-/// Looks at everything and says what it finds. The code is [`ExitCode::Failure`] if something will not work, and
+/// Examines everything and prints the findings. The code is [`ExitCode::Failure`] if something will not work, and
 /// [`ExitCode::Invalid`] if the policy has faults.
 ///
 /// # Errors
-/// When the policy or the roots cannot be read, or stdout does not take what is to be said.
+/// When the policy or the roots cannot be read, or stdout cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let document = PolicyDocument::read(&arguments.shared.policy, &mut io::stdin().lock())?;
     let policy = match document.parse(weir_policy::compile) {
@@ -123,7 +123,7 @@ async fn examine(
     Ok(findings)
 }
 
-/// Asks every host, in the targets' order, and says how many had no answer when the time was over.
+/// Probes every host. Returns the probes in the targets' order, and the number of hosts that were not done in time.
 async fn probe_all(prober: Prober, targets: Vec<Target>) -> (Vec<Probe>, usize) {
     let (prober, permits) = (Arc::new(prober), Arc::new(Semaphore::new(AT_ONCE)));
     let (mut asked, all) = (JoinSet::new(), targets.len());

@@ -1,8 +1,8 @@
-//! A span of time as a person writes it.
+//! A duration in the form that people write.
 
 use std::time::Duration;
 
-/// A whole number and its unit: `30s`, `10m`, `24h`, `7d`; `0` needs none.
+/// Parses a whole number and its unit: `30s`, `10m`, `24h`, `7d`; `0` needs no unit.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || "write a whole number and `s`, `m`, `h` or `d`, as in `24h`".to_owned();
     if text == "0" {
@@ -16,7 +16,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         "d" => 24 * 60 * 60,
         _ => return Err(wrong()),
     };
-    // Through 32 bits, so that a point in time can always be reckoned from it.
+    // The number has 32 bits, so that adding the duration to the current time cannot overflow.
     let number: u32 = number.parse().map_err(|_| wrong())?;
     u64::from(number).checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }

@@ -1,4 +1,4 @@
-//! `weir explain --policy FILE METHOD URL`: what would be decided of a request, and why.
+//! `weir explain --policy FILE METHOD URL`: shows the decision on a request, and the reason.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub struct Arguments {
     /// The TLS server name, if it is not the URL's host (empty: none is sent)
     #[arg(long, value_name = "NAME")]
     sni: Option<String>,
-    /// A header of the request, which a Rego policy may read
+    /// A header of the request, for a Rego policy to read
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
     /// Write a JSON object to stdout
@@ -41,10 +41,11 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 
-/// Decides the request and says why. The code is [`ExitCode::Ok`] for allow and [`ExitCode::Deny`] for deny.
+/// Decides the request and explains the decision. The code is [`ExitCode::Ok`] for allow and [`ExitCode::Deny`] for
+/// deny.
 ///
 /// # Errors
-/// When the policy cannot be read, or stdout does not take what is to be said.
+/// When the policy cannot be read, or stdout cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     streams::run(|out, err, style| explain(arguments, &mut io::stdin().lock(), out, err, style))
 }
@@ -106,7 +107,7 @@ struct Explanation<'a> {
     request: Request<'a>,
     tls: Tls,
     decision: Decision<'a>,
-    /// What the Rego policy said, if it was asked.
+    /// The Rego policy's answer, if it was evaluated.
     answer: Option<Result<Answer, EvaluationError>>,
     trace: Trace<'a>,
 }
@@ -169,7 +170,7 @@ impl Explanation<'_> {
         self.write_rules(out)
     }
 
-    /// The status of the answer: the Rego policy may name the one of its denial.
+    /// Returns the status of the answer. A Rego policy may choose the status of its denial.
     fn status(&self) -> u16 {
         let reason = self.decision.reason;
         let said =
@@ -200,7 +201,7 @@ impl Explanation<'_> {
         Ok(())
     }
 
-    /// The keys of the decision log, and what only an explanation knows.
+    /// Returns the keys of the decision log, and those of an explanation.
     fn object(&self) -> serde_json::Value {
         let Decision { effect, reason, rule, authority, would_deny, address_set: _, upstream: _ } =
             &self.decision;

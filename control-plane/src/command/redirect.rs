@@ -1,4 +1,4 @@
-//! `weir redirect nft`: the rules that leave a workload no other way out than Weir, on stdout.
+//! `weir redirect nft`: prints rules that make Weir a workload's only way out.
 
 mod ruleset;
 
@@ -22,26 +22,26 @@ pub struct Arguments {
 enum Form {
     /// Print an nftables ruleset for the network namespace of a workload (a pod's, a container's)
     ///
-    /// It is loaded inside of the namespace by its administrator: `weir redirect nft … | nft -f -`. Loading it again
-    /// replaces it.
+    /// The namespace's administrator loads the ruleset inside the namespace: `weir redirect nft … | nft -f -`. A second
+    /// load replaces it.
     Nft(NftArguments),
 }
 
 #[derive(Debug, Args)]
 struct NftArguments {
-    /// The user that Weir and its Envoy run as, and nobody else: what it sends is left alone
+    /// The user that runs Weir and its Envoy, and nothing else; the rules exempt its traffic
     #[arg(long, value_name = "UID", required_unless_present = "cgroup")]
     uid: Option<u32>,
-    /// The control group (version 2) that Weir and its Envoy run in; needs Linux 5.13
+    /// The control group (version 2) of Weir and its Envoy; needs Linux 5.13
     #[arg(long, value_name = "PATH")]
     cgroup: Option<Cgroup>,
     /// The port of the transparent listener (`weir run --transparent`), on 127.0.0.1 and ::1
     #[arg(long, default_value = "15002", value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// The TCP ports to redirect, whatever the address
+    /// The TCP ports to redirect, for all addresses
     #[arg(long, value_name = "PORT,…", default_value = "80,443", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
-    /// A name server that may be asked (`ADDR` or `ADDR:PORT`); may be given more than once [default: none]
+    /// A name server that the workload may query (`ADDR` or `ADDR:PORT`); may be repeated [default: none]
     #[arg(long, value_name = "ADDR")]
     dns: Vec<Resolver>,
 }
@@ -49,7 +49,7 @@ struct NftArguments {
 /// Prints the rules.
 ///
 /// # Errors
-/// When stdout does not take them.
+/// When stdout cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Form::Nft(NftArguments { uid, cgroup, port, ports, dns }) = &arguments.form;
     let ruleset = Ruleset {

@@ -1,4 +1,5 @@
-//! `weir run`: a control plane and a local Envoy, and a command that can reach only what the policy allows.
+//! `weir run`: a control plane, a local Envoy, and a command that reaches only the hosts, methods and paths that the
+//! policy allows.
 
 mod arguments;
 mod missing_lines;
@@ -55,19 +56,19 @@ pub use arguments::Arguments;
 use missing_lines::MissingLines;
 use output::Output;
 
-/// How long the command may take to end when we are told to.
+/// The time that the command has to end after Weir got a signal to end.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long Envoy may take until it has accepted everything.
+/// The time limit for Envoy to accept all resources.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// Envoy's admin interface in the run's folder.
+/// The name of the admin interface's socket in the run's folder.
 const ADMIN_SOCKET: &str = "admin.sock";
 
-/// Runs until the command has ended, or we are told to end.
+/// Runs until the command ends, or a signal ends Weir.
 ///
 /// # Errors
-/// Whatever keeps Envoy from serving the policy, said with what to do about it.
+/// Every fault that keeps Envoy from serving the policy, with its correction.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    // Children are bound to the thread that starts them: this one, which lives as long as we do.
+    // Children end with the thread that starts them. This thread lives as long as the process.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(serve(arguments))
 }
@@ -81,7 +82,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     else {
         return Ok(ExitCode::Invalid);
     };
-    // Not before: until the policy is read, which may come from a person at a terminal, a signal ends the process.
+    // Not before: a person at a terminal may type the policy, and until it is read, a signal ends the process.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let binary = settings::envoy_binary(arguments.shared.envoy.as_deref())?;
@@ -129,7 +130,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let control_plane = Arc::new(ControlPlane::new(gateway, Arc::clone(&certificates.ca)));
     resolve(resolver, &control_plane, own_addresses.clone(), NameServers::new(arguments.shared.dns)?);
     guard(&control_plane, own_addresses);
-    // Lines to paste end up in files; what a command is given, it has alone.
+    // Printed lines may end up in files, so they never contain credentials. Only the command's own environment does.
     let named = credentials.as_ref().filter(|_| !arguments.command.is_empty());
     let user = named.map(|file| file.credentials().user_information());
     let trust = certificates.trust.clone();
@@ -157,7 +158,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
         };
         listening.lost(lost)?;
-        // A new Envoy, because this one may never try again to listen.
+        // Envoy may never try again to listen, so another one is started.
         envoy.stop().await?;
         // The control plane holds the other end.
         let _ = control_plane.nodes().subscribe().wait_for(Nodes::is_empty).await;
@@ -193,7 +194,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return Err(error);
             }
             Some(line) = lines.next() => output.line(&line),
-            // A terminal sends Ctrl-C to the command as well, and the command decides what it means.
+            // A terminal sends Ctrl-C to the command as well, and the command decides how to react.
             _ = interrupt.recv() => if command.is_none() { break ExitCode::Ok },
             _ = terminate.recv() => match &mut command {
                 Some(command) => break ExitCode::Command(exit_code(command.terminate(GRACE).await?)),
@@ -202,14 +203,14 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     watching.abort();
-    // What is let out from now on would have no line.
+    // The log would have no line for a request that is allowed from now on.
     control_plane.deny_everything();
     missing.settle(&mut lines, &output).await;
     envoy.stop().await?;
     Ok(code)
 }
 
-/// Warns when the Envoy that connected is a release without the newest security fixes.
+/// Warns if the connected Envoy is a release without the newest security fixes.
 fn warn_of_missing_security_fixes(control_plane: &ControlPlane) {
     let nodes = control_plane.nodes().subscribe();
     let versions = nodes.borrow().values().filter_map(|node| node.version).collect::<BTreeSet<_>>();
@@ -218,7 +219,7 @@ fn warn_of_missing_security_fixes(control_plane: &ControlPlane) {
     }
 }
 
-/// Puts what a file holds now into force.
+/// Puts the changed content of a file into force.
 fn apply(control_plane: &ControlPlane, modules: FilterModules, change: Change) {
     match change {
         Change::Policy(enforced) => {
@@ -249,7 +250,7 @@ fn resolve(
     });
 }
 
-/// Keeps the machine's own addresses from requests, also those that it gets while Envoy runs.
+/// Denies requests to the machine's own addresses, also to addresses that it gets while Envoy runs.
 fn guard(control_plane: &Arc<ControlPlane>, mut own_addresses: watch::Receiver<OwnAddresses>) {
     let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
@@ -263,7 +264,7 @@ fn rego_policy(checked: &Checked, modules: FilterModules) -> RegoPolicy {
     RegoPolicy { plan: checked.plan.to_bytes().into(), filter: modules.with_rego.into() }
 }
 
-/// Serves the control plane on a socket that only we can open, and writes a bootstrap that leads to it.
+/// Serves the control plane on a socket that only this user can open, and writes a bootstrap that names the socket.
 fn serve_envoy(
     control_plane: &ControlPlane,
     listening: &Listening,
@@ -292,7 +293,7 @@ fn serve_envoy(
     Ok(())
 }
 
-/// Starts Envoy on that bootstrap.
+/// Starts Envoy with the bootstrap.
 fn start(runtime: &RuntimeFolder, binary: &Path, open_files: OpenFiles) -> anyhow::Result<Envoy> {
     tracing::info!(envoy = %binary.display(), "starting envoy");
     let log = LogFile { file: runtime.create("envoy.log")?, path: runtime.file("envoy.log") };
@@ -306,14 +307,14 @@ fn spawn(
     open_files: OpenFiles,
 ) -> anyhow::Result<ChildProcess> {
     settings::must_be_found(program)?;
-    // The limit that the user had: programs that use select(2) fail with files beyond 1,023.
+    // The user's own limit: programs that use select(2) fail with files beyond 1,023.
     let mut command = parent_death::command(program, ParentDeathSignal::Terminate, open_files.soft);
     command.args(arguments);
     command.envs(environment.iter());
     Ok(ChildProcess::spawn(command)?)
 }
 
-/// Waits for the command, for ever if there is none.
+/// Waits until the command ends, or for ever without a command.
 async fn ended(command: &mut Option<ChildProcess>) -> std::io::Result<ExitStatus> {
     match command {
         Some(command) => command.wait().await,

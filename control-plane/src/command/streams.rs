@@ -1,17 +1,17 @@
-//! Standard output and standard error of the commands that say something and end.
+//! Standard output and standard error of the commands that print a result and end.
 
 use std::io::{self, ErrorKind, StderrLock, StdoutLock, Write};
 
 use crate::command::exit_code::ExitCode;
 use crate::output::report::Style;
 
-/// Standard output. A reader that closes it has read enough (`weir explain … | head -1`): the rest is left out, and the
-/// command ends with the code that it would have had. Any other failure is one.
+/// Returns standard output. A reader that closes it has read enough (`weir explain … | head -1`): the rest of the
+/// output is dropped, and the command ends with its normal code. Any other failure is an error.
 pub(super) fn stdout() -> Stream<StdoutLock<'static>> {
     Stream { to: io::stdout().lock(), closed: false, forgives: |kind| kind == ErrorKind::BrokenPipe }
 }
 
-/// Standard error. What it does not take is lost, and there is no other place for it.
+/// Returns standard error. Output that it does not accept is lost.
 pub(super) fn stderr() -> Stream<StderrLock<'static>> {
     Stream { to: io::stderr().lock(), closed: false, forgives: |_| true }
 }

@@ -1,7 +1,7 @@
-//! `weir test PATH…`: the decision cases that stand beside policies.
+//! `weir test PATH…`: runs the decision cases beside policies.
 //!
-//! A folder with a `decisions.yaml` is a case folder, and its policy is the `policy.yaml` beside it. A path is such a
-//! file, or a folder in which all of them are looked for.
+//! A file of cases is named `decisions.yaml`, and its policy is the `policy.yaml` in the same folder. A path is such a
+//! file, or a folder in which all such files are run.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,29 +20,29 @@ use crate::input::policy_document::PolicyDocument;
 use crate::output::inert_json;
 use crate::output::report::{self, Style, printable, sentence};
 
-/// The name of a file of cases.
+/// The name of a file with cases.
 const CASES: &str = "decisions.yaml";
-/// The name of the policy beside it.
+/// The name of the policy in the same folder.
 const POLICY: &str = "policy.yaml";
-/// Folders in folders that are looked into; deeper ones hold no policies.
+/// The maximum depth of folders in which cases are sought.
 const DEPTH: usize = 16;
 
 /// The arguments of `weir test`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folders in which every `decisions.yaml` is looked for, or such files
+    /// Files named `decisions.yaml`, or folders in which all such files are run
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// Write a JSON object a case and line to stdout
+    /// Write a JSON object for each case to stdout, one a line
     #[arg(long)]
     json: bool,
 }
 
-/// Runs every case. The code is [`ExitCode::Invalid`] if a policy or a file of cases has a fault, else
-/// [`ExitCode::Failure`] if a decision is another one than expected, or a path holds no cases.
+/// Runs every case. The code is [`ExitCode::Invalid`] if a policy or a file of cases has a fault. Otherwise it is
+/// [`ExitCode::Failure`] if a decision differs from the expected one, or a path has no cases.
 ///
 /// # Errors
-/// When a file or folder cannot be read, or stdout does not take what is to be said.
+/// When a file or folder cannot be read, or stdout cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     streams::run(|out, err, style| test(arguments, out, err, style))
 }
@@ -69,7 +69,7 @@ fn test(
     Ok(code)
 }
 
-/// Every file of cases at the path, in the order of their names.
+/// Finds every file of cases at the path, in the order of their names.
 fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let cannot_read = || format!("cannot read `{}`", path.display());
     if std::fs::metadata(path).with_context(cannot_read)?.is_file() {
@@ -80,7 +80,7 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<(
     let mut entries = entries.collect::<io::Result<Vec<_>>>().with_context(cannot_read)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
-        // Links are not followed: one may lead back here.
+        // Links are not followed, because a link may lead back to this folder.
         let kind = entry.file_type().with_context(cannot_read)?;
         if kind.is_file() && entry.file_name() == CASES {
             files.push(entry.path());
@@ -134,19 +134,19 @@ fn run_file(
     Ok(if failed == 0 { ExitCode::Ok } else { ExitCode::Failure })
 }
 
-/// The code that says more: an invalid file before a wrong decision.
+/// Returns the more important of two codes: an invalid file ranks before a wrong decision.
 fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
     if u8::from(one) >= u8::from(other) { one } else { other }
 }
 
-/// What becomes of the request of a case, and whether that is what is expected.
+/// The decision on a case's request, and its difference from the expected one.
 struct Outcome<'p> {
     decision: Decision<'p>,
     tls: Tls,
     mismatch: Option<String>,
 }
 
-/// A Rego policy in the engine that evaluates it, and in the other one where there are two.
+/// A Rego policy in the engine that evaluates it, and in the other engine if both can.
 struct Engines {
     used: Program,
     beside: Option<Program>,
@@ -203,7 +203,7 @@ mod tests {
     const WRONG: &str =
         "- {request: {method: PUT, url: 'https://a.example/'}, expect: {effect: allow, rule: b}}\n";
 
-    /// What a person sees who runs `weir test` over folders with these policies and cases.
+    /// Returns the output of `weir test` over folders with these policies and cases.
     fn run(folders: &[(&str, &str, &str)], json: bool) -> String {
         let folder = tempfile::tempdir().unwrap();
         for (name, policy, cases) in folders {

@@ -1,4 +1,4 @@
-//! Weir's own CA: whether it can be used, and how long.
+//! Weir's own CA: whether it is usable, and until when it is valid.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::ca::validity::date;
 use crate::ca::{Ca, Lifetimes};
 use crate::folder::state::StateFolder;
 
-/// A root that ends sooner ought to be replaced: clients need time to trust another one.
+/// The remaining life below which a root should be replaced: clients need time to trust another one.
 const SOON: Duration = Duration::from_hours(24 * 60);
 const ABOUT: &str = "Weir's CA";
 
@@ -19,7 +19,7 @@ pub(super) struct Examined {
     pub(super) authority: Option<Arc<Authority>>,
 }
 
-/// Looks at the CA where there is one; makes none.
+/// Examines the CA if there is one. It does not make one.
 pub(super) fn examine(state: Option<&Path>, now: SystemTime) -> Examined {
     let open = || -> anyhow::Result<Option<Arc<Authority>>> {
         let path = StateFolder::locate(state, |name| std::env::var_os(name))?;

@@ -1,4 +1,4 @@
-//! The Envoy at hand: whether it can run the filter, and what becomes of TLS sessions on it.
+//! The installed Envoy: whether it can run the filter, and how it treats TLS sessions.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,18 +15,19 @@ use crate::envoy::version::EnvoyVersion;
 use crate::local_gateway::envoy;
 use crate::nodes::host_contexts::Limits;
 
-/// The oldest that is tested.
+/// The oldest version that is tested.
 const OLDEST: EnvoyVersion = EnvoyVersion::new(1, 36, 0);
-/// V8's name of a constructor: in every Envoy that can run wasm, and in no other. `--version` does not tell.
+/// The name of a constructor in V8. Every Envoy that can run Wasm contains it, and no other does. `--version` does not
+/// report this.
 const MARK_OF_WASM: &[u8] = b"WebAssembly.Module()";
-/// For `envoy --version`.
+/// The time limit for `envoy --version`.
 const WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Examined {
     pub(super) findings: Vec<Finding>,
-    /// What it would be served; none without an Envoy.
+    /// The strategy that the Envoy would get, or `None` without an Envoy.
     pub(super) strategy: Option<UpstreamTlsStrategy>,
-    /// When it gets the certificates that clients see; none without an Envoy.
+    /// The time at which the Envoy gets the certificates for clients, or `None` without an Envoy.
     pub(super) leaf_delivery: Option<LeafDelivery>,
 }
 
@@ -112,7 +113,7 @@ fn sessions(
     strategy
 }
 
-/// What stands behind `version:` in what it says of itself.
+/// Returns the text after `version:` in the output of `envoy --version`.
 async fn version(binary: &Path) -> io::Result<String> {
     let mut command = tokio::process::Command::new(binary);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
@@ -122,7 +123,7 @@ async fn version(binary: &Path) -> io::Result<String> {
     version.ok_or_else(|| io::Error::other("it does not say its version"))
 }
 
-/// `COMMIT/1.40.0/Clean/RELEASE/BoringSSL`; none for one that was modified.
+/// Parses `COMMIT/1.40.0/Clean/RELEASE/BoringSSL`. Returns `None` for a modified build.
 fn release(version: &str) -> Option<EnvoyVersion> {
     let mut parts = version.split('/');
     let (_, release, state) = (parts.next()?, parts.next()?, parts.next()?);
@@ -142,7 +143,7 @@ fn has_wasm(binary: &Path) -> io::Result<bool> {
         if read == 0 {
             return Ok(false);
         }
-        // The mark may lie across two reads.
+        // The mark may be split between two reads.
         let rest = filled.len().saturating_sub(MARK_OF_WASM.len());
         let end = filled.len();
         window.copy_within(rest..end, 0);

@@ -1,4 +1,4 @@
-//! One thing that was found, and how it is said.
+//! A finding and its output.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde_json::json;
 
 use crate::output::report::{printable, sentence};
 
-/// What a finding means for who runs the policy.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// It works, and may stop to, or is slower than it could be.
+    /// The subject works, but may stop working or be slow.
     Warning,
-    /// It will not work.
+    /// The subject will not work.
     Problem,
 }
 
@@ -27,14 +27,14 @@ impl Severity {
     }
 }
 
-/// What was found of something.
+/// A finding about one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
-    /// A host, or a part of the set-up.
+    /// The subject: a host, or a part of the set-up.
     pub(super) about: String,
     pub(super) what: String,
-    /// What to do about it.
+    /// The correction.
     pub(super) help: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The machine: whether its limits leave Envoy what it can serve.
+//! The machine: whether its limits leave Envoy enough open files and heap.
 
 use super::finding::Finding;
 use crate::envoy::capacity::open_files::OpenFiles;

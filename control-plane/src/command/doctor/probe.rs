@@ -1,4 +1,4 @@
-//! One host, asked as Envoy would ask it: resolved, judged by its addresses, connected to, verified.
+//! A probe of one host. Like Envoy, it resolves the host, judges its addresses, connects, and verifies its certificate.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::address::own::OwnAddresses;
 use crate::dns::admitted::Admitted;
 use crate::dns::name_servers::NameServers;
 
-/// For one address: Envoy's own limit for a connection.
+/// The time limit for connecting to one address: the same as Envoy's.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For one handshake.
+/// The time limit for one handshake.
 const SHAKE: Duration = Duration::from_secs(10);
-/// Of a certificate's life, the part that ought to be left.
+/// The divisor for the part of a certificate's life that should be left.
 const A_TENTH: u64 = 10;
 
 pub(super) struct Prober {
@@ -29,33 +29,33 @@ pub(super) struct Prober {
     pub(super) roots: Roots,
 }
 
-/// What came of it.
+/// The result of a probe.
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) target: Target,
-    /// Where Envoy may connect to.
+    /// The addresses to which Envoy may connect.
     pub(super) addresses: Vec<IpAddr>,
-    /// Those that are kept from it.
+    /// The addresses that Envoy does not get.
     refused: Vec<IpAddr>,
-    /// Whether one of those is public, and the machine's own.
+    /// Whether one of the refused addresses is a public address of this machine.
     leads_here: bool,
     pub(super) outcome: Outcome,
 }
 
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It cannot be told where it is.
+    /// The name could not be resolved.
     Unresolved(String),
-    /// Nobody answered.
+    /// No address answered.
     Unreachable(String),
-    /// Connected, and nothing more was to be done.
+    /// The host accepted the connection, and needs no handshake.
     Connected,
-    /// Connected, and asked for its certificate.
+    /// The host accepted the connection and a handshake.
     Shaken(Handshake),
 }
 
 impl Probe {
-    /// A probe that found no address.
+    /// Makes the result for a host without an address.
     fn unresolved(target: Target, error: String) -> Self {
         let outcome = Outcome::Unresolved(error);
         Self { target, addresses: Vec::new(), refused: Vec::new(), leads_here: false, outcome }
@@ -107,7 +107,7 @@ impl Prober {
 }
 
 impl Probe {
-    /// What there is to say of the host.
+    /// Returns the findings about the host.
     pub(super) fn findings(&self, now: SystemTime) -> Vec<Finding> {
         let about = self.target.name.as_str();
         let listed =
@@ -149,7 +149,7 @@ impl Probe {
         findings
     }
 
-    /// The certificate that it showed.
+    /// Returns the certificate that the host presented.
     pub(super) fn certificate(&self) -> Option<&[u8]> {
         match &self.outcome {
             Outcome::Shaken(handshake) => handshake.certificate.as_deref(),
@@ -158,7 +158,7 @@ impl Probe {
     }
 }
 
-/// A warning about a certificate of which little life is left. Certificates live from days to years.
+/// Returns a warning if little of the certificate's life is left. Certificates live from days to years.
 fn ending(about: &str, der: &[u8], now: SystemTime) -> Option<Finding> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let validity = certificate.validity();

@@ -1,4 +1,4 @@
-//! The Rego policy: whether it can be used, what evaluates it, and whether this Envoy can ask it.
+//! The Rego policy: whether it is usable, which engine evaluates it, and whether this Envoy can serve its hosts.
 
 use weir_policy::Policy;
 
@@ -9,7 +9,7 @@ use crate::input::policy_document::PolicyDocument;
 
 const ABOUT: &str = "Rego";
 
-/// What is found of the Rego policy that the document names, if it names one. `policy` is what the document means.
+/// Examines the Rego policy that the document names, if it names one. `policy` is the compiled document.
 pub(super) fn examine(
     document: &PolicyDocument,
     policy: &Policy,
@@ -25,7 +25,7 @@ pub(super) fn examine(
         }
         Err(files) => files.iter().flat_map(problems).collect(),
     };
-    // Where no allow rule fences it, hosts are known only when they are asked for.
+    // Without an allow rule, Weir knows hosts only from requests.
     if leaf_delivery == Some(LeafDelivery::InAdvance) && policy.hosts().next().is_none() {
         let what = "this Envoy has certificates for the hosts of allow rules only, and no rule allows any: https \
                     cannot be intercepted";

@@ -1,5 +1,5 @@
-//! Hosts that share an address, and what that means on the Envoy at hand: before 1.40 a TLS session of the one was
-//! offered to the other, and its certificate held against the other's name.
+//! Hosts that share an address, and the effect on the installed Envoy: before 1.40, Envoy offers one host's TLS session
+//! to the other, and verifies its certificate against the other's name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ pub(super) fn findings(probes: &[Probe], strategy: UpstreamTlsStrategy) -> Vec<F
             hosts_at.entry(*address).or_default().insert(&probe.target.host, certificate);
         }
     }
-    // The same hosts often share several addresses.
+    // A set of hosts often shares several addresses.
     let mut groups: BTreeMap<Vec<&str>, (Vec<IpAddr>, bool)> = BTreeMap::new();
     for (address, hosts) in hosts_at {
         if hosts.len() < 2 {

@@ -1,42 +1,42 @@
-//! What there is to connect to: each host that the policy names, on each port on which a rule allows it.
+//! The targets of the probes: each host that the policy names, on each port on which a rule allows it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use weir_policy::{Authority, Effect, HostPattern, Outcome, Policy, Request, Scheme, Tls, Upstream};
 
-/// One place to connect to.
+/// One host and port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Target {
-    /// `host:port`, as a request would name it.
+    /// `host:port`, in the form in which a request would name it.
     pub(super) name: String,
-    /// Where such a request goes: the host of the rule's upstream, or the same.
+    /// The host to connect to: the host of the rule's upstream, or the requested one.
     pub(super) host: String,
     pub(super) port: u16,
-    /// What is spoken there; none for what is not encrypted, or not by Weir.
+    /// The TLS handshake to make, or `None` for plain HTTP and for passed-through TLS.
     pub(super) tls: Option<Verified>,
 }
 
-/// How the host is asked for its certificate.
+/// The parameters of a handshake.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Verified {
     pub(super) sni: String,
-    /// The certificate must be valid for one of them.
+    /// The names of which the certificate must be valid for one.
     pub(super) names: Vec<String>,
-    /// Roots of its own.
+    /// The file of the rule's own roots.
     pub(super) ca: Option<PathBuf>,
 }
 
-/// All that a policy names.
+/// All targets of a policy.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     pub(super) hosts: Vec<Target>,
-    /// Patterns, of which nobody knows the names.
+    /// Patterns, whose matching names are unknown.
     pub(super) wildcards: BTreeSet<String>,
 }
 
 impl Targets {
-    /// The files that it names are relative to `folder`.
+    /// Collects the targets of a policy. The files that it names are relative to `folder`.
     pub(super) fn of(policy: &Policy, folder: &Path) -> Self {
         let mut hosts = BTreeSet::new();
         let mut wildcards = BTreeSet::new();
@@ -62,7 +62,7 @@ fn of_host(policy: &Policy, folder: &Path, host: &str) -> Vec<Target> {
             sni: Some(host.as_bytes()),
             tunnel: None,
         };
-        // Scheme and port fit; methods and paths are for the requests to come.
+        // Scheme and port match. Methods and paths depend on the request.
         let fits = |outcome: Outcome| outcome >= Outcome::MethodDiffers;
         let (_, trace) = match policy.passed_through(&request) {
             Some(connection) => policy.explain_pass(&connection),
@@ -96,7 +96,7 @@ fn verified(host: &str, folder: &Path, upstream: Option<Upstream<'_>>) -> Verifi
 }
 
 impl Target {
-    /// Whether the host is an address, which is not looked up.
+    /// Returns the address if the host is one. An address is not looked up.
     pub(super) fn address(&self) -> Option<std::net::IpAddr> {
         let host = Authority::parse(self.host.as_bytes(), self.port).ok()?.host;
         host.as_str().trim_matches(['[', ']']).parse().ok()

@@ -1,4 +1,4 @@
-//! A TLS handshake that verifies as Envoy does, and tells what the host showed also when that does not verify.
+//! A TLS handshake that verifies as Envoy does, and also returns a certificate that fails verification.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,20 +15,20 @@ use tokio_rustls::TlsConnector;
 use super::target::Verified;
 use crate::input::certificate_file;
 
-/// Whom to believe.
+/// The trusted roots.
 #[derive(Debug)]
 pub(super) struct Roots(Arc<RootCertStore>);
 
-/// What the host showed, and what is wrong with it.
+/// The certificate that a host presented, and its fault.
 #[derive(Debug)]
 pub(super) struct Handshake {
-    /// Its certificate in DER.
+    /// The certificate in DER.
     pub(super) certificate: Option<Vec<u8>>,
     pub(super) fault: Option<String>,
 }
 
 impl Roots {
-    /// The system's, in DER, and those of a file.
+    /// Combines the system's roots, in DER, with those of a file.
     pub(super) fn new(system: &[&[u8]], added: Option<&Path>) -> anyhow::Result<Self> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(system.iter().map(|der| CertificateDer::from(der.to_vec())));
@@ -45,7 +45,7 @@ impl Roots {
         Ok(Arc::new(store))
     }
 
-    /// Shakes hands.
+    /// Makes a handshake.
     pub(super) async fn shake(&self, stream: TcpStream, target: &Verified) -> Handshake {
         let recorder = match self.recorder(target) {
             Ok(recorder) => Arc::new(recorder),
@@ -85,7 +85,7 @@ fn add(store: &mut RootCertStore, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a person would say of it.
+/// Describes an error in plain words.
 fn words(error: &std::io::Error) -> String {
     let cause = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
     let Some(Error::InvalidCertificate(cause)) = cause else { return error.to_string() };
@@ -105,7 +105,7 @@ fn words(error: &std::io::Error) -> String {
     }
 }
 
-/// Verifies by the roots, for any of the names, and remembers what it saw.
+/// Verifies a certificate by the roots for any of the names, and records the certificate.
 #[derive(Debug)]
 struct Recorder {
     verifier: Arc<WebPkiServerVerifier>,

@@ -15,42 +15,44 @@ use crate::nodes::host_contexts::Limits;
 pub struct Arguments {
     #[command(flatten)]
     pub(super) shared: SharedArguments,
-    /// Where the proxy listens; port 0 takes a free one [default: 127.0.0.1:15001, with a CMD 127.0.0.1:0]
+    /// The proxy's address; port 0 takes a free one [default: 127.0.0.1:15001, with a CMD 127.0.0.1:0]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<SocketAddr>,
-    /// Users and passwords (a line `USER:PASSWORD` for each, mode 0600) that clients of the proxy must prove to be
-    /// [default: none is asked for]
+    /// A file of users and passwords that the proxy accepts (a line `USER:PASSWORD` for each, mode 0600) [default:
+    /// none, the proxy requires no credentials]
     #[arg(long, value_name = "FILE")]
     pub(super) proxy_credentials: Option<PathBuf>,
-    /// Where redirected connections are taken; may be given twice, for IPv4 and IPv6 [default: nowhere]
+    /// An address for redirected connections; may be given twice, for IPv4 and IPv6 [default: none]
     #[arg(long, value_name = "ADDR")]
     pub(super) transparent: Vec<SocketAddr>,
-    /// With `context_per_host`, the most hosts that have a context at a time
+    /// With `context_per_host`, the maximum number of hosts with a context of their own
     #[arg(long, value_name = "COUNT", default_value_t = Limits::DEFAULT.most)]
     pub(super) host_contexts: usize,
-    /// A CA of your own in place of Weir's: its certificate, then those above it up to the root (PEM)
+    /// A CA of your own in place of Weir's: a file with its certificate, then those above it up to the root (PEM)
     #[arg(long, value_name = "FILE", requires = "ca_key", conflicts_with = "state")]
     pub(super) ca_certificate: Option<PathBuf>,
-    /// Its private key (PEM, PKCS #8), mode 0600
+    /// The private key of `--ca-certificate` (PEM, PKCS #8), mode 0600
     #[arg(long, value_name = "FILE", requires = "ca_certificate")]
     pub(super) ca_key: Option<PathBuf>,
-    /// How long the certificates that clients see live: 10m to 30d
+    /// The lifetime of the certificates that clients see: 10m to 30d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = leaf_lifetime)]
     pub(super) leaf_lifetime: Duration,
-    /// The heap that Envoy may take: 64M or more; near it, Envoy refuses new work [default: a quarter of the memory, at most 2G]
+    /// The maximum size of Envoy's heap: 64M or more; near it, Envoy refuses new work [default: a quarter of the
+    /// memory, at most 2G]
     #[arg(long, value_name = "SIZE", value_parser = envoy_memory)]
     pub(super) envoy_memory: Option<u64>,
     /// Print decisions as JSON, one a line
     #[arg(long)]
     pub(super) json: bool,
-    /// The command to run with the proxy and CA variables set; without one, weir stays and shows decisions
+    /// The command to run with the variables for proxy and CA; without one, weir runs until it is ended and prints
+    /// decisions
     #[arg(last = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
 }
 
 impl Arguments {
-    /// Names every watched file from the root on. The working directory stays what it was when another folder comes to
-    /// its path, and a name from there would lead to the old files for ever.
+    /// Makes the path of every watched file absolute. If another folder takes the working directory's path, the process
+    /// still has the old directory, and relative paths would lead to its old files for ever.
     pub(super) fn with_absolute_paths(mut self) -> Self {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         if self.shared.policy != Path::new("-") {
@@ -65,7 +67,8 @@ impl Arguments {
     }
 }
 
-/// Shorter and renewing is most of the work; longer and the intermediate, which lives 30 days, cuts it anyway.
+/// Parses the lifetime of leaves. With a shorter one, Weir would spend most of its work on renewals; a longer one would
+/// exceed the intermediate's 30 days.
 fn leaf_lifetime(text: &str) -> Result<Duration, String> {
     let lifetime = duration::parse(text)?;
     if (Duration::from_mins(10)..=Duration::from_hours(30 * 24)).contains(&lifetime) {
@@ -75,7 +78,7 @@ fn leaf_lifetime(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// With less, Envoy refuses work that it has just begun.
+/// Parses the size of the heap. With less, Envoy refuses work that it has just started.
 fn envoy_memory(text: &str) -> Result<u64, String> {
     let bytes = byte_size::parse(text)?;
     if bytes >= memory::LEAST { Ok(bytes) } else { Err("it must be 64M or more".to_owned()) }

@@ -1,4 +1,4 @@
-//! Decisions that never became lines: Envoy counts what it decides and what it logs, and we count what arrives.
+//! Decisions without a line. Envoy counts its decisions and its log entries, and Weir counts the entries that arrive.
 
 use std::io;
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use crate::envoy::resources::decision_log::OPEN_AFTER;
 use crate::envoy::resources::names;
 use crate::local_gateway::envoy::admin::Admin;
 
-/// How often Envoy is asked while decisions arrive.
+/// The interval at which Envoy's counters are read while decisions arrive.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-/// How often Envoy is asked at the end.
+/// The interval at which Envoy's counters are read at the end.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(20);
-/// How long the last lines may take: those of requests that have just begun come when these are known to be open.
+/// The maximum wait for the last lines. A request that has just begun gets its line when the log reports it as open.
 const SETTLE_WITHIN: Duration = OPEN_AFTER.saturating_add(Duration::from_secs(2));
 
-/// How long the policy that denies everything may take to be in force.
+/// The maximum wait until the policy that denies everything is in force.
 const DENIED_WITHIN: Duration = Duration::from_millis(100);
 
-/// Names of Envoy's statistics, or their beginnings.
+/// Names, or prefixes of names, of Envoy's statistics.
 const WRITTEN: &str = "access_logs.grpc_access_log.logs_written";
 const DROPPED: &str = "access_logs.grpc_access_log.logs_dropped";
 const LET_OUT: &str = "wasmcustom.weir_decisions.effect.allow";
 const TUNNELS: &str = "wasmcustom.weir_tunnels";
 
-/// What Envoy has counted.
+/// Envoy's counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Counted {
     /// Entries of its access log.
     written: u64,
-    /// Entries that had no place in the access log's buffer.
+    /// Entries that did not fit into the access log's buffer.
     dropped: u64,
-    /// Requests and tunnels that the filter let out.
+    /// Requests and tunnels that the filter allowed.
     let_out: u64,
-    /// Tunnels that have not ended: their own lines are those of what comes out of them.
+    /// Tunnels that have not ended. They have no line of their own; the requests inside them have.
     tunnels: u64,
 }
 
@@ -61,7 +61,7 @@ impl Counted {
         counted
     }
 
-    /// How many requests that were let out have neither a last line nor one that says that they are open.
+    /// Returns the number of allowed requests that have neither a last line nor a line that says that they are open.
     fn without_line(&self, arrived: &Arrived) -> u64 {
         self.let_out.saturating_sub(arrived.let_out.saturating_add(arrived.open).saturating_add(self.tunnels))
     }
@@ -71,12 +71,12 @@ fn open_tunnels() -> String {
     format!("cluster.{}.upstream_rq_active", names::INTERCEPT_CLUSTER)
 }
 
-/// Looks for lines that are missing, and says so.
+/// Looks for missing lines, and reports them.
 #[derive(Debug, Clone)]
 pub(super) struct MissingLines {
     log: DecisionLog,
     admin: Admin,
-    /// Entries that Envoy dropped, as far as they were told.
+    /// Dropped entries that have been reported.
     dropped: Arc<AtomicU64>,
 }
 
@@ -85,7 +85,7 @@ impl MissingLines {
         Self { log, admin, dropped: Arc::default() }
     }
 
-    /// Watches for as long as it runs. An Envoy that decides nothing is not asked.
+    /// Watches for as long as the future runs. It reads the counters only while Envoy makes decisions.
     pub(super) async fn watch(self) {
         let mut seen = 0;
         loop {
@@ -93,7 +93,7 @@ impl MissingLines {
             let entries = self.log.arrived().entries;
             if entries != seen {
                 seen = entries;
-                // An Envoy that has ended is somebody else's to tell.
+                // Another part of Weir reports an Envoy that has ended.
                 if let Ok(counted) = Counted::read(&self.admin).await {
                     self.tell_dropped(&counted);
                 }
@@ -101,8 +101,9 @@ impl MissingLines {
         }
     }
 
-    /// Prints what is still to come, until every request has a line. To be called when no more are let out: a client that
-    /// goes on is denied, and its denials are waited for no longer than those from before.
+    /// Prints the remaining lines until every request has one. It must be called when no more requests are allowed:
+    /// Weir denies the requests of a client that continues, and waits for those denials no longer than for earlier
+    /// ones.
     pub(super) async fn settle(self, lines: &mut Lines, output: &Output) {
         let begun = Instant::now();
         let mut first: Option<u64> = None;
@@ -117,7 +118,7 @@ impl MissingLines {
             match counted {
                 Ok(counted) => {
                     let written = *first.get_or_insert(counted.written);
-                    // The end of letting out reaches all workers a moment later.
+                    // The policy that denies everything reaches all workers a moment later.
                     let is_quiet = let_out.replace(counted.let_out) == Some(counted.let_out)
                         && begun.elapsed() >= DENIED_WITHIN;
                     let is_settled =
@@ -147,7 +148,7 @@ impl MissingLines {
     }
 }
 
-/// Tells what will not come any more.
+/// Reports lines that will not arrive any more.
 fn tell_missing(counted: &Counted, written: u64, arrived: &Arrived) {
     let without_line = counted.without_line(arrived);
     if without_line > 0 {

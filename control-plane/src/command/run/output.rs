@@ -1,4 +1,4 @@
-//! What `weir run` prints: the variables to set, then decisions as they happen.
+//! The output of `weir run`: the variables to set, and then decisions as they happen.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,15 +14,16 @@ use crate::output::inert_json;
 use crate::output::report::{plain_text, printable, url_text};
 use crate::output::stream;
 
-/// Characters of Envoy's words that a line shows.
+/// The maximum number of characters of Envoy's error text in a line.
 const LONGEST_FAILURE: usize = 300;
 
 #[derive(Debug)]
 pub(super) struct Output {
     json: bool,
-    /// Without a command, stdout is ours; with one it is the command's, and only denials are worth a line on stderr.
+    /// Whether there is no command. Then stdout has all decisions. With a command, stdout belongs to the command, and
+    /// stderr has the denials.
     alone: bool,
-    /// Whose decisions are not shown: they are our own questions.
+    /// The host of Weir's own probes, whose decisions are not printed.
     hidden_host: String,
 }
 
@@ -31,7 +32,7 @@ impl Output {
         Self { json, alone, hidden_host }
     }
 
-    /// `credentials` is the file of those that the proxy asks for: they are not printed.
+    /// Prints the variables. `credentials` is the file of the proxy's credentials, which are not printed.
     pub(super) fn ready(
         &self,
         environment: &Environment,
@@ -86,7 +87,7 @@ fn human(decision: &Decision) -> String {
     let port =
         record.port.filter(|port| *port != default_port).map(|port| format!(":{port}")).unwrap_or_default();
     let rule = record.rule.as_deref().map(|rule| format!(" (rule '{}')", url_text(rule))).unwrap_or_default();
-    // Envoy refuses some requests before it has read who they are for.
+    // Envoy refuses some requests before it has read their host.
     let request = if record.host.is_empty() {
         "a request that was not read".to_owned()
     } else {
@@ -95,7 +96,7 @@ fn human(decision: &Decision) -> String {
     };
     let would_deny = if record.would_deny { "would be denied: " } else { "" };
     let reason = &record.reason;
-    // An open request may have no status yet, and ends with another line.
+    // An open request may have no status yet, and gets another line at its end.
     let (word, status) = match decision.phase {
         Phase::Open => ("open", "...".to_owned()),
         Phase::End => (record.effect.as_str(), decision.status.to_string()),
@@ -110,7 +111,7 @@ fn human(decision: &Decision) -> String {
         line.push_str(cause);
     }
     if let Some(failure) = &decision.failure {
-        // The upstream's certificate is quoted in it.
+        // The text quotes the upstream's certificate.
         let failure: String = failure.chars().take(LONGEST_FAILURE).collect();
         line.push_str("; envoy: ");
         line.push_str(&plain_text(&failure));
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
     use crate::decision_log::decision::Record;
 
-    /// Runs a program of its own where a shell or a terminal reads it as anything but text.
+    /// Texts that run a program if a shell or a terminal reads them as anything but text.
     const HOSTILE: [&str; 16] = [
         "`touch canary`",
         "$(touch canary)",
