@@ -1,8 +1,8 @@
-//! The canonical path: what every comparison of paths is made on.
+//! The canonical path. Every comparison of paths compares canonical paths.
 //!
-//! Servers disagree on what a path means once escapes, dots, parameters and doubled slashes come in. A path that every
-//! server reads alike has one canonical form. A path that leads elsewhere in a reading that cannot be followed is
-//! refused. A path between the two is *undecided*: the rules that look at paths judge each of its [`readings`].
+//! Servers read a path differently if it contains escapes, dot segments, parameters or doubled slashes. A path that every
+//! server reads alike has one canonical form. A path that some server cannot follow safely is refused. Any other path is
+//! *undecided*: a rule with `paths` judges each of its [`readings`].
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -11,88 +11,28 @@ use std::fmt;
 
 use crate::limits::PATH_BYTES;
 
+mod decoding;
+mod invalid_path;
 pub(crate) mod pattern;
 pub(crate) mod readings;
+mod segments;
 mod steps;
 
-/// A path in canonical form: without query, percent-decoded once, without dot segments and empty segments (a trailing
-/// slash stays), with the parameters of its segments. Bytes, because nothing says that a path is UTF-8. Displays
-/// percent-encoded, which parses back to the same path.
+use decoding::{Decoded, decode};
+pub use invalid_path::InvalidPath;
+use segments::{Shape, rebuild, separator_fault};
+
+/// A path in canonical form: without its query, percent-decoded once, without dot segments and without empty segments
+/// except for a trailing slash. The parameters of segments stay. A path is bytes, because it need not be UTF-8. It is
+/// displayed percent-encoded, and the displayed text parses back to the same path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path<'a>(Cow<'a, [u8]>);
 
-/// Why a path could be read in two ways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidPath {
-    /// It does not start with a slash; `*` is not a path either.
-    #[error("the path does not start with `/`")]
-    NotAbsolute,
-    /// Longer than what is read.
-    #[error("the path is longer than {PATH_BYTES} bytes")]
-    TooLong,
-    /// A control character, space or NUL, raw or encoded (an encoded space is fine).
-    #[error("the path contains a control character or a raw space")]
-    Control,
-    /// A raw backslash: some servers take it for a slash.
-    #[error("the path contains a backslash")]
-    Backslash,
-    /// `%2F` or `%5C`: a separator for some servers and a character for others. The path's only trouble: whichever way
-    /// it is read, it holds no dot segment and nothing else that is refused.
-    #[error("the path contains an encoded slash or backslash")]
-    EncodedSeparator,
-    /// An encoded separator, and a dot segment if it is taken for one: the reading decides where the path leads.
-    #[error("the path has dot segments beside an encoded slash or backslash")]
-    DotsAndEncodedSeparator,
-    /// A raw `#`, which ends a path for some and not for others.
-    #[error("the path contains a raw `#`")]
-    Fragment,
-    /// `%` without two hexadecimal digits.
-    #[error("the path contains a `%` without two hexadecimal digits")]
-    Escape,
-    /// An escape that decodes to an escape, and a second decoding makes a dot segment, a control character or a third
-    /// escape of it: `%252e%252e`, `%2500`, `%252541`.
-    #[error("the path is encoded twice")]
-    DoubleEncoding,
-    /// An escape that decodes to an escape: `%2561` is `%61` for a server that decodes once and `a` for one that decodes
-    /// twice. The path's only trouble, in both readings.
-    #[error("the path contains an encoded escape")]
-    EncodedEscape,
-    /// UTF-8 in more bytes than needed: `%c0%af` is a slash for a lax decoder.
-    #[error("the path contains overlong UTF-8")]
-    Overlong,
-    /// More `..` than segments before them.
-    #[error("the path leaves the root")]
-    AboveRoot,
-    /// Dot segments and empty segments together: which is removed first decides what is left. A segment of parameters
-    /// alone (`/;x/`) is empty for servers that drop parameters first.
-    #[error("the path has both dot segments and empty segments")]
-    DotsAndEmpty,
-    /// `..;x`: a dot segment for servers that drop path parameters first.
-    #[error("the path has a dot segment with parameters")]
-    DotParameters,
-    /// `//x/y`: `x` is a segment for some servers, and a host for those that take the path for a reference to a URL.
-    /// The path's only trouble.
-    #[error("the path begins with more than one slash")]
-    EmptyBeginning,
-}
-
-impl InvalidPath {
-    /// Whether the path is left to the rules: a rule that looks at paths judges each reading of it, and to a rule that
-    /// does not, the path is as any other.
-    #[must_use]
-    pub fn is_undecided(self) -> bool {
-        matches!(
-            self,
-            InvalidPath::EncodedSeparator | InvalidPath::EncodedEscape | InvalidPath::EmptyBeginning
-        )
-    }
-}
-
 impl<'a> Path<'a> {
-    /// Reads a `:path`; the query, from the first `?`, is not part of it. Borrows when nothing has to be changed.
+    /// Parses a `:path`. The query, from the first `?` on, is not part of the path. A canonical path is borrowed.
     ///
     /// # Errors
-    /// [`InvalidPath`] when two servers could read it differently.
+    /// [`InvalidPath`] when two servers could read the path differently.
     pub fn parse(raw: &'a [u8]) -> Result<Path<'a>, InvalidPath> {
         let path = without_query(raw);
         if path.first() != Some(&b'/') {
@@ -116,17 +56,17 @@ impl<'a> Path<'a> {
         } else {
             let Decoded { bytes, separators, escapes } = decode(path)?;
             if separators {
-                return Err(undecided(&bytes));
+                return Err(separator_fault(&bytes));
             }
             (Cow::Owned(bytes), escapes)
         };
-        let shape = Shape::of(&decoded)?;
+        let shape = Shape::new(&decoded)?;
         let canonical = match (shape.dots, shape.empty) {
             (false, false) => decoded,
             (true, _) if shape.empty || shape.bare => return Err(InvalidPath::DotsAndEmpty),
             (true, _) | (false, true) => Cow::Owned(rebuild(&decoded)?),
         };
-        // Both are asked last: they must be the only trouble.
+        // These two are checked last, because such a path is undecided only if it has no other fault.
         match (escapes, shape.beginning) {
             (true, _) => Err(InvalidPath::EncodedEscape),
             (false, true) => Err(InvalidPath::EmptyBeginning),
@@ -146,7 +86,7 @@ impl fmt::Display for Path<'_> {
         for byte in self.0.iter() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => write!(f, "{}", char::from(*byte))?,
-                // RFC 3986, section 3.3: unreserved and what a segment may have raw.
+                // RFC 3986, section 3.3: the marks that a segment may contain unescaped.
                 b'/' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+'
                 | b',' | b';' | b'=' | b':' | b'@' => write!(f, "{}", char::from(*byte))?,
                 other => write!(f, "%{other:02X}")?,
@@ -156,189 +96,9 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// A `:path` up to its query.
+/// Returns a `:path` without its query.
 fn without_query(raw: &[u8]) -> &[u8] {
     raw.split(|byte| *byte == b'?').next().unwrap_or_default()
-}
-
-/// What is left after one decoding.
-struct Decoded {
-    bytes: Vec<u8>,
-    /// Some of its slashes and backslashes were escapes.
-    separators: bool,
-    /// An escape still stands.
-    escapes: bool,
-}
-
-/// Decodes every escape once and refuses those whose meaning differs between servers, but for separators and what a
-/// second decoding would only spell otherwise.
-fn decode(path: &[u8]) -> Result<Decoded, InvalidPath> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut separators = false;
-    let mut rest = path;
-    while let Some((byte, after)) = rest.split_first() {
-        if *byte != b'%' {
-            decoded.push(*byte);
-            rest = after;
-            continue;
-        }
-        let [high, low, after @ ..] = after else { return Err(InvalidPath::Escape) };
-        match hex(*high, *low).ok_or(InvalidPath::Escape)? {
-            0..b' ' | 0x7f => return Err(InvalidPath::Control),
-            byte => {
-                separators |= matches!(byte, b'/' | b'\\');
-                decoded.push(byte);
-            }
-        }
-        rest = after;
-    }
-    let escapes = second_layer(&decoded)?;
-    Ok(Decoded { bytes: decoded, separators, escapes })
-}
-
-/// What is wrong with a path that has encoded separators. The finest reading, which takes each of them for a separator,
-/// has every dot segment that any other reading has: a coarser one joins segments, and a segment joined by a separator
-/// is no dot segment for anybody who joins it.
-fn undecided(decoded: &[u8]) -> InvalidPath {
-    if finest_dots(decoded) > 0 {
-        InvalidPath::DotsAndEncodedSeparator
-    } else {
-        InvalidPath::EncodedSeparator
-    }
-}
-
-/// How many dot segments a path has for a server that takes every slash and backslash for a separator and drops
-/// parameters.
-fn finest_dots(decoded: &[u8]) -> usize {
-    decoded.split(|byte| matches!(byte, b'/' | b'\\')).filter(|segment| is_dots(segment)).count()
-}
-
-/// Whether a segment is a dot segment, with parameters or without.
-fn is_dots(segment: &[u8]) -> bool {
-    matches!(segment, b"." | b".." | [b'.', b';', ..] | [b'.', b'.', b';', ..])
-}
-
-/// Whether an escape is left after one decoding. What is left must not lead elsewhere for a server that decodes once
-/// more, or laxly.
-fn second_layer(decoded: &[u8]) -> Result<bool, InvalidPath> {
-    if is_overlong(decoded) {
-        return Err(InvalidPath::Overlong);
-    }
-    if !has_escape(decoded) {
-        return Ok(false);
-    }
-    let twice = steps::decode_again(decoded);
-    let control = twice.iter().any(|byte| matches!(byte, 0..b' ' | 0x7f));
-    if control || has_escape(&twice) || finest_dots(&twice) > finest_dots(decoded) {
-        return Err(InvalidPath::DoubleEncoding);
-    }
-    Ok(true)
-}
-
-/// Whether a `%` with two hexadecimal digits stands somewhere.
-fn has_escape(path: &[u8]) -> bool {
-    path.windows(3).any(|window| matches!(window, [b'%', high, low] if hex(*high, *low).is_some()))
-}
-
-/// Whether some character is in more bytes than UTF-8 needs.
-fn is_overlong(path: &[u8]) -> bool {
-    let overlong =
-        |pair: &[u8]| matches!(pair, [0xc0 | 0xc1, 0x80..0xc0] | [0xe0, 0x80..0xa0] | [0xf0, 0x80..0x90]);
-    path.windows(2).any(overlong)
-}
-
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some(digit(high)?.checked_shl(4)? | digit(low)?)
-}
-
-/// Which of the things that need rewriting a path has.
-struct Shape {
-    dots: bool,
-    /// Empty segments other than the last one, which is a trailing slash.
-    empty: bool,
-    /// The first segment is empty, and not the last.
-    beginning: bool,
-    /// Segments of parameters alone.
-    bare: bool,
-}
-
-impl Shape {
-    fn of(path: &[u8]) -> Result<Shape, InvalidPath> {
-        let mut shape = Shape { dots: false, empty: false, beginning: path.starts_with(b"//"), bare: false };
-        let mut segments = segments(path).peekable();
-        while let Some(segment) = segments.next() {
-            match segment {
-                b"." | b".." => shape.dots = true,
-                b"" => shape.empty |= segments.peek().is_some(),
-                [b';', ..] => shape.bare = true,
-                [b'.', b';', ..] | [b'.', b'.', b';', ..] => return Err(InvalidPath::DotParameters),
-                _ => {}
-            }
-        }
-        Ok(shape)
-    }
-}
-
-/// The segments after the leading slash.
-fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/')
-}
-
-/// Removes dot segments, encoded or not (RFC 3986, section 5.2.4), and merges slashes; a path never needs both.
-fn rebuild(path: &[u8]) -> Result<Vec<u8>, InvalidPath> {
-    let mut kept: Vec<&[u8]> = Vec::new();
-    let mut trailing = false;
-    for segment in segments(path) {
-        let dots = dots(segment);
-        trailing = segment.is_empty() || dots.is_some();
-        match dots {
-            Some(Dots::Here) => {}
-            Some(Dots::Up) => {
-                kept.pop().ok_or(InvalidPath::AboveRoot)?;
-            }
-            None if segment.is_empty() => {}
-            None => kept.push(segment),
-        }
-    }
-    let mut rebuilt = Vec::with_capacity(path.len());
-    for segment in kept {
-        rebuilt.push(b'/');
-        rebuilt.extend_from_slice(segment);
-    }
-    if trailing || rebuilt.is_empty() {
-        rebuilt.push(b'/');
-    }
-    Ok(rebuilt)
-}
-
-/// A path as sent without its dot segments; nothing else of it is changed.
-fn without_dots(path: &[u8]) -> Vec<u8> {
-    let has_dots = segments(path).any(|segment| dots(segment).is_some());
-    let resolved = has_dots.then(|| rebuild(path).ok()).flatten();
-    resolved.unwrap_or_else(|| path.to_vec())
-}
-
-/// A dot segment.
-enum Dots {
-    /// `.`
-    Here,
-    /// `..`
-    Up,
-}
-
-/// Which dot segment this is, if it is one; each dot may be an escape.
-fn dots(segment: &[u8]) -> Option<Dots> {
-    let dot = |segment: &[u8]| match segment {
-        [b'.', ..] => Some(1usize),
-        [b'%', b'2', b'e' | b'E', ..] => Some(3),
-        _ => None,
-    };
-    let rest = segment.get(dot(segment)?..)?;
-    if rest.is_empty() {
-        return Some(Dots::Here);
-    }
-    rest.get(dot(rest)?..)?.is_empty().then_some(Dots::Up)
 }
 
 #[cfg(test)]

@@ -1,29 +1,30 @@
-//! Patterns of paths: `/exact`, `/prefix/*`, `/a/{one-segment}/b`.
+//! Path patterns: `/exact`, `/prefix/*`, `/a/{one-segment}/b`.
 
-use super::segments;
+use super::segments::segments;
 
-/// How a pattern's text is matched.
+/// The way in which a pattern's text is matched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PatternKind {
-    /// Everything below: the text ends in a slash, and any rest may follow, also none.
+    /// Whether the pattern matches everything below its text. The text ends in a slash, and any rest may follow, even
+    /// an empty one.
     pub(crate) prefix: bool,
-    /// Some segment of the text is `{…}` and stands for one segment that is not empty.
+    /// Whether some segment of the text is `{…}`, which matches any one segment that is not empty.
     pub(crate) parameters: bool,
-    /// Which letters are the same.
+    /// The letters that are equal.
     pub(crate) case: Case,
 }
 
-/// Which letters of a pattern and a path are the same. Ordered: a later one takes all for the same that an earlier one
-/// does.
+/// The comparison of letters between a pattern and a path. The variants are ordered: letters that are equal for one
+/// variant are equal for every later one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Case {
-    /// Each letter is its own.
+    /// Only identical letters are equal.
     #[default]
     Exact,
-    /// `a` and `A`, in ASCII alone.
+    /// The two cases of an ASCII letter are equal.
     Ascii,
-    /// The lower-case form of a letter, its upper-case form, and whatever shares one of the two: `k`, `K` and the Kelvin
-    /// sign.
+    /// A letter, its lower-case form and its upper-case form are equal, and so are letters that share one of these
+    /// forms: `k`, `K` and the Kelvin sign.
     Every,
 }
 
@@ -59,7 +60,7 @@ impl PatternKind {
             | bit(self.case == Case::Every, PatternKind::EVERY)
     }
 
-    /// Whether a canonical path matches the pattern of this kind with this text (without the `*`).
+    /// Returns whether a canonical path matches the pattern of this kind with this text, which has no `*`.
     pub(crate) fn matches(self, text: &[u8], path: &[u8]) -> bool {
         match (self.case, self.prefix, self.parameters) {
             (Case::Exact, false, false) => path == text,
@@ -70,7 +71,7 @@ impl PatternKind {
 }
 
 impl Case {
-    /// Whether two segments are the same.
+    /// Returns whether two segments are equal.
     pub(crate) fn is_same(self, one: &[u8], other: &[u8]) -> bool {
         match self {
             Case::Exact => one == other,
@@ -81,9 +82,9 @@ impl Case {
     }
 }
 
-/// The letters of a text, each as the lower-case form of its upper-case form; a byte that is no UTF-8 is itself. The
-/// lower-case form comes first, because `ẞ` is its own upper-case form. `İ` is `i`, its simple lower-case form: the full
-/// form adds a dot, which `i` lacks.
+/// Folds the letters of a text: each becomes the lower-case form of its upper-case form. A byte that is not UTF-8 stays
+/// as it is. Each letter is first lower-cased, because `ẞ` is its own upper-case form. `İ` becomes `i`, its simple
+/// lower-case form, because the full form adds a dot, which `i` lacks.
 pub(crate) fn folded(text: &[u8]) -> impl Iterator<Item = Result<char, u8>> {
     text.utf8_chunks().flat_map(|chunk| {
         let letters = chunk.valid().chars().map(|letter| if letter == '\u{130}' { 'i' } else { letter });
@@ -98,7 +99,7 @@ fn matches_segments(text: &[u8], path: &[u8], prefix: bool, case: Case) -> bool 
     let mut given = segments(path);
     loop {
         match (wanted.next(), given.next()) {
-            // A prefix's text ends in a slash, so its last segment is empty and stands for any rest.
+            // A prefix's text ends in a slash, so its last segment is empty and matches any rest.
             (Some(b""), Some(_)) if prefix && wanted.peek().is_none() => return true,
             (Some([b'{', ..]), Some(segment)) if !segment.is_empty() => {}
             (Some(wanted), Some(given)) if case.is_same(wanted, given) => {}

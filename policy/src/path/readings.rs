@@ -1,29 +1,33 @@
-//! The readings of a path: what servers serve for it.
+//! The readings of a path: the paths that servers serve for it.
 //!
-//! A server decodes escapes, merges slashes, takes `//x` for a host, drops parameters, ends the path at the first of
-//! them: none of these steps, some, or all, in an order of its own. The readings of a path are all that any such sequence
-//! ([`super::steps`]) makes of it. A rule that looks at paths is sure of a path only if it says the same of every reading.
+//! A server may decode escapes, merge slashes, read `//x` as a host, drop parameters, or end the path at the first
+//! parameter. It takes none of these steps, some, or all, in its own order. The readings of a path are the results of
+//! every such sequence of [`super::steps`]. A rule with `paths` decides about a path only if it decides alike for every
+//! reading.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::borrow::Cow;
 
+use super::decoding::{decode, is_overlong};
+use super::segments::{is_dots, rebuild, without_dots};
 use super::steps::{Passage, Stage, next};
-use super::{Path, decode, is_dots, is_overlong, rebuild, without_dots, without_query};
+use super::{Path, without_query};
 use crate::limits::{READING_BYTES, READINGS};
 
-/// Every reading of a path, each once.
+/// Every reading of a path, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Readings {
     list: Vec<Vec<u8>>,
-    /// No reading was left out: there were few enough, and each can be followed to its end.
+    /// Whether every reading is known: their number is within the limit, and no server would change one further.
     complete: bool,
-    /// The path decoded once and merged; none where an encoded separator or escape stands in it.
+    /// The path after one decoding, with merged slashes; `None` if it contains an encoded separator or escape.
     canonical: Option<Vec<u8>>,
 }
 
 impl Readings {
-    /// Reads a path that [`Path::parse`] takes or leaves undecided; none when the canonical path is the only reading.
+    /// Returns the readings of a path that [`Path::parse`] accepts or leaves undecided, or `None` if the canonical path
+    /// is the only reading.
     pub(crate) fn several(canonical: Option<&Path<'_>>, raw: &[u8]) -> Option<Readings> {
         let path = without_query(raw);
         let one = canonical.is_some_and(|canonical| {
@@ -33,8 +37,8 @@ impl Readings {
         (!one).then(|| Readings::new(path))
     }
 
-    /// Reads a path as a server does that takes each `+` for a space (PHP's `urldecode`, object stores); none when the
-    /// path has no `+`. An encoded `+` stays one.
+    /// Returns the readings of servers that read each `+` as a space, as PHP's `urldecode` and object stores do, or `None`
+    /// if the path has no `+`. An encoded `+` stays a `+`.
     pub(crate) fn with_spaces(raw: &[u8]) -> Option<Readings> {
         let path = without_query(raw);
         path.contains(&b'+').then(|| {
@@ -49,7 +53,7 @@ impl Readings {
         })
     }
 
-    /// [`Readings::several`], also of a path that has one.
+    /// Returns the readings of any path, even if it has only one.
     #[cfg(all(test, feature = "compile"))]
     pub(crate) fn every(raw: &[u8]) -> Readings {
         Readings::new(without_query(raw))
@@ -84,38 +88,38 @@ impl Readings {
             if stage == Stage::Encoded || list.contains(&bytes) {
                 continue;
             }
-            complete &= !leads_on(&bytes);
+            complete &= !is_changed_further(&bytes);
             list.push(bytes);
         }
         Readings { list, complete, canonical: canonical(path) }
     }
 
-    /// Each reading as a path; none when some are not known.
+    /// Returns each reading as a path, or `None` if some readings are unknown.
     pub(crate) fn paths(&self) -> Option<Vec<Path<'_>>> {
         let path = |reading| Path(Cow::Borrowed(reading));
         self.complete.then(|| self.list.iter().map(Vec::as_slice).map(path).collect())
     }
 
-    /// The path that everybody who decodes once and merges slashes reads, if there is one.
+    /// The reading of servers that decode once and merge slashes, if they agree on one.
     pub(crate) fn canonical(&self) -> Option<&[u8]> {
         self.canonical.as_deref()
     }
 
-    /// How the readings answer a question: all yes, all no, or none when they differ or one of them is not known.
+    /// Returns the answer of all readings to a question, or `None` if their answers differ or some readings are unknown.
     pub(crate) fn agree(&self, mut question: impl FnMut(&[u8]) -> bool) -> Option<bool> {
         let mut answers = self.list.iter().map(|reading| question(reading));
         let first = answers.next()?;
         (self.complete && answers.all(|answer| answer == first)).then_some(first)
     }
 
-    /// Whether one reading at least answers yes.
+    /// Returns whether at least one reading answers yes.
     pub(crate) fn any(&self, mut question: impl FnMut(&[u8]) -> bool) -> bool {
         self.list.iter().any(|reading| question(reading))
     }
 }
 
-/// Whether a server may make yet another path of this one: it resolves dot segments, or decodes laxly.
-fn leads_on(path: &[u8]) -> bool {
+/// Returns whether a server may change this reading further: it resolves dot segments, or decodes leniently.
+fn is_changed_further(path: &[u8]) -> bool {
     is_overlong(path) || path.split(|byte| *byte == b'/').any(is_dots)
 }
 

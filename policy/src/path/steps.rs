@@ -1,11 +1,11 @@
-//! The single steps that servers take on the way from a path as sent to what they serve. Each step is one server's habit
-//! and gives nothing where the path is not touched by it.
+//! The single steps by which servers turn a path as sent into the path that they serve. Each step is a habit of some
+//! servers. It returns `None` if it does not change the path.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use super::hex;
+use super::decoding::decode_leniently;
 
-/// How often a path was decoded so far.
+/// The number of decodings of a path so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Encoded,
@@ -13,20 +13,20 @@ pub(super) enum Stage {
     DecodedTwice,
 }
 
-/// A path on its way through a server.
+/// A path after some steps of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Passage {
     pub(super) stage: Stage,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Every passage that one step more makes of this one.
+/// Returns every passage that one more step makes of this one.
 pub(super) fn next(Passage { stage, bytes }: &Passage) -> impl Iterator<Item = Passage> {
     let same = |bytes: Vec<u8>| Passage { stage: *stage, bytes };
     let decoded = *stage != Stage::Encoded;
     let decodings = match stage {
-        Stage::Encoded => [Some(decode(bytes, false)), Some(decode(bytes, true))],
-        Stage::Decoded => [Some(decode_again(bytes)), None],
+        Stage::Encoded => [Some(decode_leniently(bytes, false)), Some(decode_leniently(bytes, true))],
+        Stage::Decoded => [Some(decode_leniently(bytes, false)), None],
         Stage::DecodedTwice => [None, None],
     };
     let stage_after = if decoded { Stage::DecodedTwice } else { Stage::Decoded };
@@ -47,36 +47,7 @@ pub(super) fn next(Passage { stage, bytes }: &Passage) -> impl Iterator<Item = P
     decodings.chain(rewritten.into_iter().flatten().map(same))
 }
 
-/// Decodes every escape once; with `parting_stay`, encoded slashes and backslashes stay as they are, because the server
-/// splits the path before it decodes.
-fn decode(path: &[u8], parting_stay: bool) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((byte, after)) = rest.split_first() {
-        let value = match after {
-            [high, low, ..] if *byte == b'%' => hex(*high, *low),
-            _ => None,
-        };
-        match value.filter(|value| !(parting_stay && matches!(value, b'/' | b'\\'))) {
-            Some(value) => {
-                decoded.push(value);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    decoded
-}
-
-/// Decodes once more, laxly: a `%` that starts no escape is a percent sign.
-pub(super) fn decode_again(decoded: &[u8]) -> Vec<u8> {
-    decode(decoded, false)
-}
-
-/// nginx, Go's `path.Clean` and most file systems: a run of slashes is one.
+/// Merges each run of slashes, as nginx, Go's `path.Clean` and most file systems do.
 fn merge(path: &[u8]) -> Option<Vec<u8>> {
     path.windows(2).any(|pair| pair == b"//").then(|| {
         let mut merged = path.to_vec();
@@ -85,23 +56,23 @@ fn merge(path: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Python's `http.server` and WEBrick: the slashes at the beginning alone are merged.
+/// Merges only the slashes at the beginning, as Python's `http.server` and WEBrick do.
 fn merge_beginning(path: &[u8]) -> Option<Vec<u8>> {
     Some([b"/", behind_slashes(path)?].concat())
 }
 
-/// RFC 3986, section 4.2 (Java's `URI`, Python's `urlsplit`, PHP's `parse_url`, Node's `url.parse` where an `@` follows):
-/// two slashes begin an authority, which may be empty.
+/// Drops an authority, which may be empty, behind two slashes (RFC 3986, section 4.2), as Java's `URI`, Python's
+/// `urlsplit`, PHP's `parse_url`, and Node's `url.parse` in front of an `@` do.
 fn drop_authority(path: &[u8]) -> Option<Vec<u8>> {
     Some(from_slash(path.strip_prefix(b"//")?))
 }
 
-/// WHATWG URL (Node's `new URL`): the authority is what follows any number of slashes.
+/// Drops an authority behind any number of slashes, as WHATWG URL parsers such as Node's `new URL` do.
 fn drop_authority_behind_slashes(path: &[u8]) -> Option<Vec<u8>> {
     Some(from_slash(behind_slashes(path)?))
 }
 
-/// What follows the slashes at the beginning, if they are several.
+/// Returns the text behind the slashes at the beginning, if they are several.
 fn behind_slashes(path: &[u8]) -> Option<&[u8]> {
     let rest = path.strip_prefix(b"//")?;
     let end = rest.iter().position(|byte| *byte != b'/').unwrap_or(rest.len());
@@ -113,7 +84,7 @@ fn from_slash(path: &[u8]) -> Vec<u8> {
     start.and_then(|start| path.get(start..)).unwrap_or(b"/").to_vec()
 }
 
-/// Java's servlet containers: each segment ends at its first `;`.
+/// Ends each segment at its first `;`, as Java's servlet containers do.
 fn drop_parameters(path: &[u8]) -> Option<Vec<u8>> {
     path.contains(&b';').then(|| {
         let mut kept = Vec::with_capacity(path.len());
@@ -132,14 +103,14 @@ fn drop_parameters(path: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Python's `urlparse`: the last segment alone ends at its first `;`.
+/// Ends only the last segment at its first `;`, as Python's `urlparse` does.
 fn drop_last_parameters(path: &[u8]) -> Option<Vec<u8>> {
     let last = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let length = path.get(last..)?.iter().position(|byte| *byte == b';')?;
     path.get(..last.saturating_add(length)).map(<[u8]>::to_vec)
 }
 
-/// Windows' file systems, and the URL parsers that serve them.
+/// Turns backslashes into slashes, as Windows' file systems and the URL parsers for them do.
 fn turn_backslashes(path: &[u8]) -> Option<Vec<u8>> {
     path.contains(&b'\\').then(|| {
         let turn = |byte: &u8| if *byte == b'\\' { b'/' } else { *byte };
@@ -147,8 +118,8 @@ fn turn_backslashes(path: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// A server or a rewriting proxy that decodes first, and then looks for the query or the fragment, ends the path there.
-/// Fastify 4 (`find-my-way`) starts the query at the first `;`.
+/// Ends the path at a mark, as a server or a rewriting proxy does that looks for the query or the fragment after it has
+/// decoded. Fastify 4 (`find-my-way`) starts the query at the first `;`.
 fn end_at(path: &[u8], mark: u8) -> Option<Vec<u8>> {
     let end = path.iter().position(|byte| *byte == mark)?;
     path.get(..end).map(<[u8]>::to_vec)
