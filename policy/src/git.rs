@@ -1,58 +1,59 @@
-//! Git's smart HTTP: what reads a repository and what writes to it (gitprotocol-http, "smart clients").
+//! Git's smart HTTP: the requests that read a repository, and those that write to it (gitprotocol-http, "smart
+//! clients").
 //!
-//! A fetch is `GET …/info/refs?service=git-upload-pack` and then `POST …/git-upload-pack`, a push the same with
-//! `git-receive-pack`. So a method does not tell a read from a write, and at the discovery not even the path does.
+//! A fetch is `GET …/info/refs?service=git-upload-pack` and then `POST …/git-upload-pack`. A push uses `git-receive-pack`
+//! instead. So the method does not distinguish a read from a write, and for the discovery the path does not either.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use crate::path::Path;
 
-/// What a request is to a git server.
+/// The git operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GitUse {
-    /// A fetch or its discovery, or nothing to do with git.
+    /// A fetch or its discovery, or a request that is not a git operation.
     NoWrite,
     /// A push or its discovery.
     Write,
-    /// An encoded separator or escape leaves it open.
+    /// The operation is unknown, because of an encoded separator or escape.
     Undecided,
 }
 
-/// Which requests a rule is about, by their use of git.
+/// The git operations that a rule covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum GitScope {
-    /// All of them.
+    /// All requests.
     #[default]
     Any,
-    /// All but pushes and their discovery.
+    /// All requests except pushes and their discovery.
     NoWrite,
-    /// Pushes and their discovery alone.
+    /// Only pushes and their discovery.
     Write,
-    /// All but requests of GitHub's REST API that write elsewhere ([`crate::github_api`]).
+    /// All requests except those of GitHub's REST API that write elsewhere ([`crate::github_api`]).
     InPlace,
 }
 
 impl GitUse {
-    /// Reads the use off the canonical path, none if it is undecided, and the path as sent, query included.
+    /// Determines the operation from the canonical path (`None` if it is undecided) and the path as sent, with its query.
     ///
-    /// A discovery is a read only if its query is what git sends for one, byte for byte, or empty (the dumb protocol):
-    /// with two `service` parameters, or an escape in one, it is the server's choice what was asked.
-    pub(crate) fn of(path: Option<&Path<'_>>, raw: &[u8]) -> GitUse {
+    /// A discovery is a read only if its query is empty (the dumb protocol) or exactly the query that git sends. For two
+    /// `service` parameters, or one with an escape, each server chooses the operation.
+    pub(crate) fn new(path: Option<&Path<'_>>, raw: &[u8]) -> GitUse {
         let (raw, query) = match raw.iter().position(|byte| *byte == b'?') {
             Some(end) => raw.split_at_checked(end).unwrap_or((raw, b"?")),
             None => (raw, &b""[..]),
         };
         let reads = matches!(query, b"" | b"?" | b"?service=git-upload-pack");
         let Some(path) = path else {
-            // Plain text at the end is the end in every reading; slashes behind it are merged or dropped in some.
+            // A plain last segment is the last one in every reading. Some readings merge or drop slashes behind it.
             let last = raw.rsplit(|byte| *byte == b'/').find(|last| !last.is_empty()).unwrap_or_default();
             let plain = !last.contains(&b'%') && !matches!(last, b"." | b"..") && !raw.contains(&b';');
             let reads = query.is_empty() && plain && !last.eq_ignore_ascii_case(b"git-receive-pack");
             return if reads { GitUse::NoWrite } else { GitUse::Undecided };
         };
         let path = path.as_bytes();
-        // A server that drops path parameters reads `/git-receive-pack;x` as a push, and one that looks for the query in
-        // the decoded path `/git-receive-pack%3f`: where there are any, ask for less.
+        // A server that drops path parameters reads `/git-receive-pack;x` as a push. A server that looks for the query in
+        // the decoded path reads `/git-receive-pack%3f` as one. So a path with such marks needs only one such segment.
         let somewhere = |name: &[u8]| {
             let mut segments = path.split(|byte| *byte == b'/');
             path.iter().any(is_end) && segments.any(|segment| starts_with(segment, name))
@@ -63,19 +64,20 @@ impl GitUse {
     }
 }
 
-/// Whether the path ends so for the laxest server: in any case, with a trailing slash or without.
+/// Returns whether the path ends in the suffix for the most lenient server: in any case, with or without a trailing
+/// slash.
 fn ends_in(path: &[u8], suffix: &[u8]) -> bool {
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let start = path.len().saturating_sub(suffix.len());
     path.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
 }
 
-/// Whether a segment may end here: at its parameters, or at the end of the path.
+/// Returns whether a segment may end at this byte, which begins parameters, a query or a fragment.
 fn is_end(byte: &u8) -> bool {
     matches!(byte, b';' | b'?' | b'#')
 }
 
-/// Whether a segment without its parameters is this name, in any case.
+/// Returns whether a segment without its parameters equals this name, in any case.
 fn starts_with(segment: &[u8], name: &[u8]) -> bool {
     segment.split(is_end).next().is_some_and(|segment| segment.eq_ignore_ascii_case(name))
 }
@@ -101,8 +103,8 @@ impl GitScope {
         }
     }
 
-    /// Whether the request is one of them; none when that is undecided. `elsewhere` says whether it is one of GitHub's
-    /// REST API that writes elsewhere.
+    /// Returns whether the scope covers a request; `None` if its operation is undecided. `elsewhere` returns whether the
+    /// request is one of GitHub's REST API that writes elsewhere.
     pub(crate) fn covers(self, git: GitUse, elsewhere: impl FnOnce() -> Option<bool>) -> Option<bool> {
         match (self, git) {
             (GitScope::Any, _) => Some(true),
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
 
     fn of(raw: &str) -> GitUse {
-        GitUse::of(Path::parse(raw.as_bytes()).ok().as_ref(), raw.as_bytes())
+        GitUse::new(Path::parse(raw.as_bytes()).ok().as_ref(), raw.as_bytes())
     }
 
     #[test]

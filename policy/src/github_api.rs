@@ -1,31 +1,31 @@
-//! Requests of GitHub's REST API that stand below a repository and write elsewhere.
+//! Requests of GitHub's REST API whose path is below a repository, and that write outside it.
 //!
-//! `POST /repos/OWNER/NAME/forks` makes a repository in another account, `…/generate` too, `…/transfer` gives this one away.
-//! Who may write to one repository may not do these. The list is that of the REST API's reference.
+//! `POST /repos/OWNER/NAME/forks` and `…/generate` create a repository in another account, and `…/transfer` gives this one
+//! away. Permission to write to one repository does not include them. The list follows the REST API's reference.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use crate::path::pattern::{Case, PatternKind};
 
 const WRITES_ELSEWHERE: [&[u8]; 7] = [
-    // A new repository, in the account of the caller's choice.
+    // These create a repository in an account that the caller chooses.
     b"/repos/{owner}/{repository}/forks",
     b"/repos/{owner}/{repository}/generate",
-    // A new repository, private, for the fix of a vulnerability.
+    // This creates a private repository for the fix of a vulnerability.
     b"/repos/{owner}/{repository}/security-advisories/{advisory}/forks",
-    // This repository, in another account.
+    // This moves the repository to another account.
     b"/repos/{owner}/{repository}/transfer",
-    // A machine in the caller's account.
+    // These create a machine in the caller's account.
     b"/repos/{owner}/{repository}/codespaces",
     b"/repos/{owner}/{repository}/pulls/{number}/codespaces",
-    // The branch that the pull request comes from, which may be a fork's.
+    // This writes to the branch of the pull request, which may belong to a fork.
     b"/repos/{owner}/{repository}/pulls/{number}/update-branch",
 ];
 
 const KIND: PatternKind = PatternKind { prefix: false, parameters: true, case: Case::Ascii };
 
-/// Whether a write to this path is one to something else than the repository in it: in any case, with a slash at its end,
-/// and with a format (`.json`) behind its last word.
+/// Returns whether a write to this path changes something outside the repository in the path. The path may be in any
+/// case, end in a slash, and have a format such as `.json` behind its last word.
 pub(crate) fn writes_elsewhere(path: &[u8]) -> bool {
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let last = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);

@@ -1,8 +1,7 @@
 //! All limits of the engine in one place, from which the cost of a decision and the size of a policy follow.
 //!
 //! A decision parses at most [`AUTHORITY_BYTES`] and [`PATH_BYTES`]. It looks up the exact name in the host table
-//! once, and each parent suffix at most once ([`HOST_LABELS`]); the longest run that the compiler measured bounds
-//! each lookup. It evaluates each rule of the host once. A path that servers read in several ways has at most
+//! once, and each parent suffix at most once ([`HOST_LABELS`]). It evaluates each rule of the host once. A path that servers read in several ways has at most
 //! [`READINGS`] readings, and each is compared with a rule's patterns.
 
 /// Bytes of a host name without its trailing dot (RFC 1035, section 2.3.4, as text).
@@ -27,25 +26,25 @@ pub const READING_BYTES: usize = 128 * 1024;
 pub const DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
 /// Nesting of a policy document.
 pub const DOCUMENT_DEPTH: usize = 16;
-/// Faults that are reported of one document; the rest is counted.
+/// Reported faults of one document. Further faults are only counted.
 pub const FAULTS: usize = 200;
 /// Bytes of a rule's id.
 pub const RULE_ID_BYTES: usize = 128;
-/// Rules of a policy, the ones that the data keys become included.
+/// Rules of a policy, including those of data keys.
 pub const RULES: usize = 16 * 1024;
-/// Different methods that a policy may name in all.
+/// Different methods in one policy.
 pub const METHODS: usize = 64;
-/// Names that one of the GitHub and AWS keys may list: each becomes up to four paths of one rule.
+/// Names in the list of a GitHub or AWS key. Each becomes up to four paths of one rule.
 pub const DATA_NAMES: usize = 1024;
 /// Paths of one rule.
 pub const RULE_PATHS: usize = 4 * 1024;
-/// Different sets of rules that hosts may share.
+/// Different sets of rules for hosts.
 pub const RULE_LISTS: usize = 65_535;
 /// Different `addresses` lists.
 pub const ADDRESS_SETS: usize = 1024;
-/// Different `upstream`s: each that is in use is a cluster with trust roots of its own in the proxy.
+/// Different `upstream`s. Each one in use is an Envoy cluster with its own trust roots.
 pub const UPSTREAMS: usize = 256;
-/// Names that one `upstream` may be verified by.
+/// Names in the list of one `upstream`.
 pub const UPSTREAM_NAMES: usize = 64;
 /// Bytes of the path of a file that a document names.
 pub const FILE_PATH_BYTES: usize = 4 * 1024;

@@ -7,22 +7,22 @@ use crate::limits::METHOD_BYTES;
 /// A method: 1 to 32 letters, digits and some marks, compared byte for byte, because methods are case-sensitive
 /// (RFC 9110, section 9.1).
 ///
-/// A token of HTTP (section 5.6.2) may also have characters that mean something to a shell, such as a backtick. No
-/// registered method has one, and Envoy writes the method into its own answers unescaped.
+/// An HTTP token (section 5.6.2) may also contain characters that are special to a shell, such as a backtick. No
+/// registered method contains one, and Envoy writes the method into its own responses unescaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Method<'a>(&'a str);
 
-/// The bytes are no method: empty, longer than 32 bytes, or with another byte.
+/// An error for bytes that are not a method: none, more than 32, or with another byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a method is 1 to {METHOD_BYTES} letters, digits, `-`, `_`, `.` or `+`")]
 pub struct InvalidMethod;
 
 impl<'a> Method<'a> {
-    /// The methods that are registered with their capital letters only.
+    /// The methods that are registered in capital letters.
     pub const STANDARD: [&'static str; 9] =
         ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-    /// Reads a method.
+    /// Parses a method.
     ///
     /// # Errors
     /// [`InvalidMethod`] for other bytes or too many.
@@ -33,7 +33,7 @@ impl<'a> Method<'a> {
         core::str::from_utf8(raw).map(Method).map_err(|_| InvalidMethod)
     }
 
-    /// The method as it was sent.
+    /// The method as sent.
     #[must_use]
     pub fn as_str(&self) -> &'a str {
         self.0

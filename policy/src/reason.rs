@@ -1,16 +1,16 @@
-//! Why: the closed list of reasons, each with its word, its status and what a person does next.
+//! The closed list of reasons, each with its name, its HTTP status and a hint for the person behind the request.
 
-/// The reason of a decision. Closed: a new reason breaks every match on it, and that is meant.
+/// The reason of a decision. The list is closed, so that the compiler finds every match that a new reason concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// An allow rule matched and no deny rule did.
     Allowed,
-    /// No rule allows it, and the mode lets out what no rule allows.
+    /// No rule allows the request, and open mode forwards it.
     OpenMode,
     /// No allow rule names the host.
     HostNotAllowed,
-    /// A rule names the host, but passes its TLS connections through unopened, and this is a request that was seen; or
-    /// it opens them, and this one was not.
+    /// A rule names the host, but passes its TLS connections through, and Envoy terminated TLS; or the rule intercepts
+    /// them, and Envoy would pass this one through.
     TlsNotAllowed,
     /// A rule names the host, but not over this scheme.
     SchemeNotAllowed,
@@ -18,56 +18,58 @@ pub enum Reason {
     PortNotAllowed,
     /// A rule names host, scheme and port, but not this method.
     MethodNotAllowed,
-    /// A rule names all but this path.
+    /// A rule names host, scheme, port and method, but not this path.
     PathNotAllowed,
     /// A deny rule matched.
     DeniedByRule,
-    /// The Rego policy says no.
+    /// The Rego policy denies the request.
     DeniedByRego,
-    /// The Rego policy gave no answer: undefined, a failure, too long, or nothing that is an answer.
+    /// The Rego policy gave no answer: its value is undefined or not an answer, or its evaluation failed or exceeded a
+    /// limit.
     RegoError,
-    /// The authority is no host: user information, odd bytes, an address in an old notation, a bad port.
+    /// The authority is not a host and port: it contains user information, invalid bytes, an address in an old notation,
+    /// or an invalid port.
     InvalidHost,
-    /// The host is an address and no rule lists it.
+    /// The host is an address that no rule lists.
     AddressLiteral,
-    /// The method is no token, too long, or a CONNECT where a request is expected.
+    /// The method contains invalid bytes, is too long, or is CONNECT where the policy judges a request.
     InvalidMethod,
-    /// The path can be read in several ways: nobody can say where it leads, or a rule's `paths` match some of its readings
-    /// and not others.
+    /// Servers read the path in several ways: none of them can be followed safely, or a rule's `paths` match only some of
+    /// its readings.
     AmbiguousPath,
-    /// TLS without a server name.
+    /// The TLS connection has no server name.
     MissingSni,
     /// The TLS server name and the authority name different hosts.
     SniMismatch,
-    /// The CONNECT that carries the connection names another host or port than the request.
+    /// The CONNECT that carries the connection and the request name different hosts or ports.
     TunnelMismatch,
-    /// The explicit proxy asks for credentials, and those of the request are missing or others.
+    /// The explicit proxy requires credentials, and those of the request are missing or wrong.
     ProxyCredentialsRequired,
     /// The filter has no policy yet.
     PolicyMissing,
-    /// Something failed inside the filter.
+    /// The filter failed.
     FilterFailure,
-    /// The name resolved to an address that is not public and that its rule does not list. Answered by Envoy.
+    /// The name resolved to a non-public address that its rule does not list. Envoy denies the request.
     AddressNotAllowed,
-    /// The name did not resolve. Answered by Envoy.
+    /// The name did not resolve. Envoy answers the request.
     DnsFailure,
-    /// The upstream's certificate did not verify for the name. Answered by Envoy.
+    /// The upstream's certificate is not valid for the name. Envoy answers the request.
     CertificateNotVerified,
-    /// No connection to the upstream, or it broke. Answered by Envoy.
+    /// The connection to the upstream failed or broke. Envoy answers the request.
     UpstreamUnreachable,
-    /// The bytes are no request, or contradict themselves. Answered by Envoy.
+    /// The bytes are not a valid request. Envoy answers them.
     MalformedRequest,
-    /// The headers or the URL are longer than Envoy reads. Answered by Envoy.
+    /// The headers or the URL exceed Envoy's limits. Envoy answers the request.
     RequestTooLarge,
-    /// A request that no proxy of this kind passes on: another upgrade than WebSocket, `OPTIONS *`, a transfer coding.
-    /// Answered by Envoy.
+    /// The request needs something that Envoy does not forward: an upgrade other than WebSocket, `OPTIONS *`, or a
+    /// transfer coding other than chunked. Envoy answers the request.
     UnsupportedRequest,
-    /// A limit of the proxy's own was reached: names, connections, requests that wait. Answered by Envoy.
+    /// The proxy is at one of its own limits: names, connections, or waiting requests. Envoy answers the request.
     Overloaded,
 }
 
 impl Reason {
-    /// Every reason, in the order of the list above.
+    /// Every reason, in the order of the variants.
     pub const ALL: [Reason; 29] = [
         Reason::Allowed,
         Reason::OpenMode,
@@ -100,7 +102,7 @@ impl Reason {
         Reason::Overloaded,
     ];
 
-    /// The word in bodies, headers, logs and metrics.
+    /// The name of the reason in bodies, headers, logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -136,15 +138,15 @@ impl Reason {
         }
     }
 
-    /// The reason of a word, if it is one.
+    /// The reason with this name, if there is one.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Reason> {
         Reason::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 
-    /// The HTTP status of the answer: 421 where connection and request do not belong together (RFC 9110, section
-    /// 15.5.20), 400, 431 or 501 where there is no request to judge, 503 where Envoy could not reach the upstream, else
-    /// 403. An allowed request has no answer of ours: 200.
+    /// The HTTP status of the denial: 421 if connection and request do not belong together (RFC 9110, section 15.5.20),
+    /// 407 without valid proxy credentials, 400, 431 or 501 if there is no request to judge, 503 if Envoy could not reach
+    /// the upstream, else 403. An allowed request has 200, because Weir does not answer it.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -177,8 +179,8 @@ impl Reason {
         }
     }
 
-    /// What a person, or an agent, does next. One sentence, with names in single quotes, and nothing that has a meaning
-    /// within the quotes of JSON or of a shell.
+    /// Advice for the person or agent behind the request: one sentence, with names in single quotes, and without
+    /// characters that are special inside quotes of JSON or of a shell.
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {

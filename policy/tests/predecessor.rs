@@ -45,7 +45,7 @@ fn data() -> Value {
     serde_json::from_str(&read(&example("data.json"))).expect("JSON")
 }
 
-/// What Weir makes of the predecessor's data: JSON is YAML, and the keys are the same.
+/// Compiles the predecessor's data to a policy. The data is a policy document, because JSON is YAML and the keys are equal.
 fn compile(data: &Value) -> Policy {
     weir_policy::compile(&data.to_string()).unwrap_or_else(|faults| panic!("{data}\n{faults}"))
 }

@@ -156,7 +156,7 @@ fn repository(written: &str) -> Result<(), (String, Option<String>)> {
         return Err((format!("`{written}` is a repository without its owner"), Some(help)));
     };
     if let Some(name) = name.strip_suffix(".git") {
-        let help = format!("write `{owner}/{name}`: the name with `.git` is meant as well");
+        let help = format!("write `{owner}/{name}`: it covers the name with `.git` too");
         return Err((format!("`{written}` ends in `.git`"), Some(help)));
     }
     let odd = |byte: u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
@@ -194,12 +194,12 @@ fn service(written: &str) -> Result<(), (String, Option<String>)> {
         !label.is_empty() && label.len() <= limits::LABEL_BYTES && !label.bytes().any(odd)
     };
     if written.len() > limits::HOST_BYTES / 2 || !written.split('.').all(label) {
-        let help = "write what stands before `.amazonaws.com`, as in `sts` or `api.ecr`".to_owned();
+        let help = "write the part before `.amazonaws.com`, such as `sts` or `api.ecr`".to_owned();
         return Err((format!("`{written}` is not a service"), Some(help)));
     }
     if written.contains('.') && SERVICES_WITH_DOTS.binary_search(&written).is_err() {
         let help = format!(
-            "names with a dot are mostly customers', such as a bucket's: if this one is yours, list `{written}.amazonaws.com` in `hosts` of a rule, with its region where it has one"
+            "most names with a dot belong to customers, such as the names of buckets: if this one is yours, list `{written}.amazonaws.com` in `hosts` of a rule, with its region if it has one"
         );
         return Err((format!("`{written}` is not known to be a service"), Some(help)));
     }

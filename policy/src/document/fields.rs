@@ -108,7 +108,7 @@ pub(crate) fn filled_list<'n, 's>(
 ) -> Option<&'n [Node<'s>]> {
     let items = list(node, at, faults)?;
     if items.is_empty() {
-        let help = "an empty list could mean none or any: leave the key out for any";
+        let help = "an empty list could mean none or any: remove the key to mean any";
         faults.report(node.span.clone(), at, "the list is empty", Some(help.to_owned()));
         return None;
     }

@@ -137,8 +137,8 @@ fn explain(written: &str, star: &str, name: &str, fault: InvalidHost) -> Fault {
         return (format!("`{written}` is a host with a path"), help);
     }
     if written == "*" {
-        let help = "list the hosts that are meant: a policy that allows every host is none";
-        return ("`*` would be every host".to_owned(), Some(help.to_owned()));
+        let help = "list the hosts: a policy that allows every host restricts nothing";
+        return ("`*` would match every host".to_owned(), Some(help.to_owned()));
     }
     if name.contains('*') {
         let help =
@@ -146,7 +146,7 @@ fn explain(written: &str, star: &str, name: &str, fault: InvalidHost) -> Fault {
         return (format!("`{written}` has a `*` that is not its first label"), Some(help.to_owned()));
     }
     if let Some(rest) = name.strip_prefix('.').and_then(host_of) {
-        let help = format!("write `*.{rest}` for the names below it, and `{rest}` for itself");
+        let help = format!("write `*.{rest}` for the names below it, or `{rest}` for the name itself");
         return (format!("`{written}` starts with a dot"), Some(help));
     }
     if let Ok(address) = name.parse::<Ipv6Addr>() {

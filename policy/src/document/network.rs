@@ -53,8 +53,8 @@ fn read_net(written: &str) -> Result<IpNet, (String, Option<String>)> {
     if let IpNet::V6(v6) = net
         && v6.addr().to_ipv4_mapped().is_some()
     {
-        let help = "write it as the IPv4 range that it stands for".to_owned();
-        return Err((format!("`{written}` is IPv4 in the form of IPv6"), Some(help)));
+        let help = "write it in the form of IPv4".to_owned();
+        return Err((format!("`{written}` is an IPv4 range in the form of IPv6"), Some(help)));
     }
     let canonical = net.trunc();
     let text = match written.contains('/') {

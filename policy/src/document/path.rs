@@ -40,7 +40,7 @@ fn read(text: &str) -> Result<(String, PatternKind), Fault> {
                 .ok()
                 .map(|decoded| format!("write `{decoded}`: paths are compared after decoding")),
             Err(InvalidPath::EncodedSeparator) => Some(format!(
-                "servers take an encoded slash for a slash or for a letter: `{}` means the path either way",
+                "servers read an encoded slash as a slash or as a character: `{}` matches the path either way",
                 folder_before_escape(text)
             )),
             Err(_) => None,
@@ -117,7 +117,7 @@ mod tests {
     fn an_encoded_slash_is_allowed_with_the_folder_before_it() {
         for (text, folder) in [("/a/b%2fc", "/a/*"), ("/%2Fa", "/*"), ("/a/%5cb/*", "/a/*")] {
             let help = read(text).unwrap_err().1.unwrap_or_default();
-            assert!(help.contains(&format!(": `{folder}` means ")), "{text}: {help}");
+            assert!(help.contains(&format!(": `{folder}` matches ")), "{text}: {help}");
         }
         assert_eq!(read("/a%2f../b").unwrap_err().1, None);
     }

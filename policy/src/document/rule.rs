@@ -57,9 +57,9 @@ const KEYS: Known = Known {
 
 /// The keys that only an allow rule may have, with the reasons.
 const OF_ALLOW: [(&str, &str); 3] = [
-    ("addresses", "`addresses` widens what an allow rule's names may resolve to"),
-    ("tls", "it denies what is opened and what is passed through alike"),
-    ("upstream", "what is denied goes nowhere"),
+    ("addresses", "only an allow rule lets its hosts resolve to non-public addresses"),
+    ("tls", "a deny rule applies to intercepted and passed-through connections alike"),
+    ("upstream", "a denied request is not forwarded"),
 ];
 
 impl<'s> RuleDocument<'s> {
@@ -72,7 +72,7 @@ impl<'s> RuleDocument<'s> {
         });
         if effect == Some(Effect::Allow) && fields.get("hosts").is_none() {
             let help =
-                "only a deny rule can be about every host: list the hosts that this one allows".to_owned();
+                "only a deny rule may cover every host: list the hosts that this rule allows".to_owned();
             faults.report(node.span.clone(), at, "an allow rule needs `hosts`", Some(help));
         }
         if effect == Some(Effect::Deny) {
@@ -87,7 +87,7 @@ impl<'s> RuleDocument<'s> {
             && mode == Some(Mode::Open)
             && let Some(node) = fields.get("mode")
         {
-            let help = "leave the rule out, or write `report` to see what it would deny".to_owned();
+            let help = "remove the rule, or write `report` to log the requests that it would deny".to_owned();
             let at = At::Key(at, "mode");
             faults.report(node.span.clone(), &at, "a deny rule that is open denies nothing", Some(help));
         }
@@ -100,9 +100,9 @@ impl<'s> RuleDocument<'s> {
         }
         let case = case(&fields, effect, at, faults);
         let no_tls = match (tls, &schemes) {
-            (Some(Tls::Passthrough), _) => Some("the client speaks TLS with it itself, through this rule"),
+            (Some(Tls::Passthrough), _) => Some("the client makes its own TLS connection to the upstream"),
             (_, Some(schemes)) if !schemes.contains(&Scheme::Https) => {
-                Some("this rule is about plain http alone")
+                Some("this rule covers only plain http")
             }
             (_, _) => None,
         };
@@ -143,17 +143,15 @@ fn refuse_unseen(
 ) {
     for key in ["methods", "paths"] {
         let Some(node) = fields.get(key) else { continue };
-        let help = format!(
-            "leave `{key}` out, or `tls`: what is inside a connection is seen only where it is opened"
-        );
+        let help = format!("remove `{key}` or `tls`: requests are visible only in an intercepted connection");
         let message = format!("a rule that passes TLS through has no `{key}`");
         faults.report(node.span.clone(), &At::Key(at, key), message, Some(help));
     }
     if let Some(node) = fields.get("schemes")
         && schemes.is_some_and(|schemes| schemes.contains(&Scheme::Http))
     {
-        let help = "leave it out; plain http to these hosts is another rule".to_owned();
-        let message = "a rule that passes TLS through is about https alone";
+        let help = "remove it, and write another rule for plain http to these hosts".to_owned();
+        let message = "a rule that passes TLS through covers only https";
         faults.report(node.span.clone(), &At::Key(at, "schemes"), message, Some(help));
     }
     if let Some(hosts) = fields.get("hosts")
@@ -164,7 +162,7 @@ fn refuse_unseen(
             if let Value::Scalar { text, .. } = &item.value
                 && host::is_address(text)
             {
-                let help = "leave it out: the server name of a connection is never an address".to_owned();
+                let help = "remove it: the server name of a connection is never an address".to_owned();
                 let message = format!("a rule that passes TLS through has no address, as `{text}` is one");
                 faults.report(item.span.clone(), &At::Index(&at, index), message, Some(help));
             }
@@ -177,10 +175,7 @@ fn rule_id<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<S
     let (message, help) = if id.value == REGO_RULE
         || DATA_KEYS.contains(&id.value.split('/').next().unwrap_or_default())
     {
-        (
-            format!("`{}` is an id of the rules that data keys become", id.value),
-            "choose another id".to_owned(),
-        )
+        (format!("`{}` is reserved for the rules of data keys", id.value), "choose another id".to_owned())
     } else if id.value.is_empty()
         || id.value.len() > limits::RULE_ID_BYTES
         || !id.value.bytes().all(is_id_byte)
@@ -207,8 +202,8 @@ fn method<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Co
         let message = format!("`{}` is not in canonical form, which is `{upper}`", written.value);
         (message, Some(format!("write `{upper}`: methods are case-sensitive")))
     } else if written.value == "CONNECT" {
-        let help = "leave it out: a tunnel is opened for whatever its requests may reach".to_owned();
-        ("`CONNECT` is never a request of a rule".to_owned(), Some(help))
+        let help = "remove it: a client gets a tunnel if a rule allows requests through it".to_owned();
+        ("`CONNECT` is not a method of a rule".to_owned(), Some(help))
     } else {
         return Some(written.value);
     };
@@ -224,7 +219,7 @@ fn case(fields: &Fields<'_, '_>, effect: Option<Effect>, at: &At<'_>, faults: &m
     let at = At::Key(at, KEY);
     let ignore = choice_of_truth(node, &at, faults).unwrap_or_default();
     if fields.get("paths").is_none() {
-        let help = "leave it out, or list the `paths` that it is about".to_owned();
+        let help = "remove it, or list `paths`".to_owned();
         faults.report(node.span.clone(), &at, "`paths_ignore_case` needs `paths`", Some(help));
     }
     match (ignore, effect) {

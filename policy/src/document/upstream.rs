@@ -25,19 +25,19 @@ pub(super) fn read<'s>(
 ) -> Option<ResolvedUpstream<'s>> {
     let fields = Fields::read(node, at, &KEYS, faults)?;
     if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
-        let help = "name a `host`, or leave the key out".to_owned();
+        let help = "name a `host`, or remove the key".to_owned();
         faults.report(node.span.clone(), at, "the upstream is empty", Some(help));
     }
     for (key, node) in OF_TLS.into_iter().filter_map(|key| Some((key, fields.get(key)?))) {
         if let Some(why) = no_tls {
-            let help = format!("leave it out: {why}");
+            let help = format!("remove it: {why}");
             let message = format!("this upstream has no `{key}`");
             faults.report(node.span.clone(), &At::Key(at, key), message, Some(help));
         }
     }
     for (one, other) in [("client_certificate", "client_key"), ("client_key", "client_certificate")] {
         if let (Some(node), None) = (fields.get(one), fields.get(other)) {
-            let help = format!("a client shows a certificate and proves it with its key: add `{other}`");
+            let help = format!("a client certificate needs its key: add `{other}`");
             let message = format!("`{one}` without `{other}`");
             faults.report(node.span.clone(), &At::Key(at, one), message, Some(help));
         }

@@ -33,13 +33,13 @@ pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'
                     return None;
                 }
                 if !builder.take(event, span.clone()) {
-                    faults.report(span, &At::Root, "this part of YAML is not known here", None);
+                    faults.report(span, &At::Root, "this YAML feature is not supported", None);
                     return None;
                 }
             }
             Err(error) => {
                 let place = error.marker().byte_offset().unwrap_or(0).min(source.len());
-                let help = "look at the indentation, for a quote or bracket that is missing, and put text that has one of `*{}[]:#&!|>%@` in quotes";
+                let help = "check the indentation, and look for a missing quote or bracket; put text with one of `*{}[]:#&!|>%@` in quotes";
                 let message = format!("this is not YAML: {}", error.info());
                 faults.report(place..place, &At::Root, message, Some(help.to_owned()));
                 return None;

@@ -22,7 +22,7 @@ fn policy(rules: &[ResolvedRule<'_>]) -> Policy {
 
 fn policy_in(mode: Mode, rules: &[ResolvedRule<'_>]) -> Policy {
     Policy::from_bytes(writer::write(rules, mode, false).expect("within limits"))
-        .expect("what is written can be read")
+        .expect("the written policy is valid")
 }
 
 /// Returns whether reason, effect and report flag are consistent.

@@ -25,7 +25,7 @@ proptest! {
     #[test]
     fn bytes_round_trip(rules in rules()) {
         let bytes = write(&rules);
-        let policy = Policy::from_bytes(bytes.clone()).expect("what is written can be read");
+        let policy = Policy::from_bytes(bytes.clone()).expect("the written policy is valid");
         prop_assert_eq!(policy.as_bytes(), &*bytes);
         prop_assert_eq!(policy.rules().count(), rules.len());
         for (rule, resolved) in policy.rules().zip(&rules) {

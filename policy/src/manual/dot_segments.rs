@@ -1,13 +1,13 @@
 //! `/allowed/../forbidden` is `/forbidden`.
 //!
-//! A rule that compares the raw path sees the prefix `/allowed/`; the upstream resolves the dots and serves the other
-//! thing. So dot segments are removed before rules are asked (RFC 3986, section 5.2.4), also when their dots are encoded.
-//! Where servers differ, the path is refused:
+//! A rule that compares the raw path matches the prefix `/allowed/`, and the upstream resolves the dots and serves
+//! something else. So Weir removes dot segments, encoded or not, before it evaluates rules (RFC 3986, section 5.2.4). It
+//! refuses paths for which servers differ:
 //! - `..` above the root;
-//! - dot segments together with empty segments: `/a//../b` is `/a/b` for one that resolves first and `/b` for one that
-//!   merges first;
-//! - `..;x`: servers that drop path parameters before they resolve see `..`;
-//! - dot segments together with a segment of parameters alone (`/;x/`), which is empty for those servers.
+//! - dot segments together with empty segments: `/a//../b` is `/a/b` for a server that resolves dots first, and `/b` for
+//!   a server that merges slashes first;
+//! - `..;x`, which is `..` for servers that drop path parameters before they resolve dots;
+//! - dot segments together with a segment that consists of parameters (`/;x/`), which is empty for those servers.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

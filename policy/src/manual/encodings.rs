@@ -1,28 +1,28 @@
-//! One decoding is right, none and two are attacks.
+//! A server that decodes a path once reads another path than a server that decodes it twice, or not at all.
 //!
-//! Rules compare decoded text, so that `/%61dmin` is `/admin`. An encoded slash is a separator for servers that decode
-//! before they split and a character for those that split first; an encoded backslash or NUL is a slash or an end for
-//! some. None of these is decoded into one meaning here. A path with a NUL is refused, and so are overlong UTF-8
-//! (`%c0%af`), a `%` that starts no escape (`%u002f`, `%2`), and an escape that a second decoding turns into a dot
-//! segment, a control character or a third escape (`%252e%252e`, `%2500`, `%25252e`).
+//! Rules compare text that is decoded once, so `/%61dmin` is `/admin`. An encoded slash is a separator for servers that
+//! decode before they split the path, and a character for servers that split it first. An encoded backslash is a slash for
+//! some servers, and an encoded NUL ends the path for some. Weir gives none of them a single meaning. It refuses a path
+//! with a NUL, overlong UTF-8 (`%c0%af`), a `%` that begins no escape (`%u002f`, `%2`), and an escape that a second
+//! decoding turns into a dot segment, a control character or a third escape (`%252e%252e`, `%2500`, `%25252e`).
 //!
 //! # Encoded separators and escapes
 //!
-//! Honest clients send them: npm asks for `/@scope%2fname`, GitLab's API names a project `group%2Fproject`, Jenkins a
-//! branch `feature%252Fx`, and a file's name may have a `%2520`. Which server decodes how often, and when, cannot be known
-//! here. So such a path is *undecided*: it has one reading for each way ([`crate::manual::readings`]), and a rule that
-//! looks at paths is asked about each.
+//! Honest clients send them: npm requests `/@scope%2fname`, GitLab's API names a project `group%2Fproject`, Jenkins names
+//! a branch `feature%252Fx`, and the name of a file may contain `%2520`. Weir cannot know how often and when a server
+//! decodes. So such a path is *undecided*: it has a reading for each behaviour ([`crate::manual::readings`]), and a rule
+//! with `paths` judges each of them.
 //!
-//! With dot segments it is another matter. `/a/..%2f..%2fb` climbs by one segment or by none, and a proxy or server on the
-//! way that resolves first and decodes later turns it into yet another path, perhaps above the root, perhaps on a rule's
-//! forbidden side once it is logged, cached or routed by somebody else. No honest client sends it. So a path that has an
-//! encoded separator and, in the reading that takes each for a separator, a dot segment, is refused before any rule. That
-//! reading has every dot segment of every other one: joining segments with a separator never makes a dot segment.
+//! Dot segments beside them are different. `/a/..%2f..%2fb` climbs by one segment or by none. A proxy or server that
+//! resolves dots first and decodes later makes yet another path of it, perhaps above the root. No honest client sends such
+//! a path. So Weir refuses a path with an encoded separator if it has a dot segment in the reading that treats each as a
+//! separator. That reading has every dot segment of every other reading, because a segment joined by a separator is never
+//! a dot segment.
 //!
-//! A `%` that no two hexadecimal digits follow is a percent sign for everybody: `/100%25` is decided.
+//! Every server reads a `%` without two hexadecimal digits behind it as a percent sign, so `/100%25` is not undecided.
 //!
-//! A raw backslash stays refused, because Envoy rewrites it before anybody judges, and no client that follows a
-//! standard sends it.
+//! A raw backslash is refused, because Envoy rewrites it before the filter reads the path. No client that follows a
+//! standard sends one.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

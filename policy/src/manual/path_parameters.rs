@@ -1,24 +1,25 @@
 //! `;` and `?` in paths.
 //!
-//! A server that knows path parameters (RFC 3986, section 3.3; Java's servlets) serves `/admin` for `/admin;x=1`; another
-//! takes the `;` for a letter. Nobody can tell here which one is asked, so the path has readings with its parameters and
-//! without ([`crate::manual::readings`]), and each effect takes the one that refuses:
-//! - to an allow rule the parameters are part of the segment, as they were sent: one for `/v1/items` does not match
-//!   `/v1/items;x`, which may be another thing. The prefix `/v1/*` matches, because it is about the path without them too;
-//! - a deny rule matches if one reading does: with parameters, or without everything from the first `;` of each segment,
-//!   or of the last one, to its end, or from the first `;` to the end of the path (Fastify 4 begins the query there). Some
-//!   servers drop them and then decode, to whom `%3b` is a letter, and some decode first, to whom it is `;`. A segment of
-//!   parameters alone is then empty, and merged with its neighbours.
+//! A server that implements path parameters (RFC 3986, section 3.3; Java's servlets) serves `/admin` for `/admin;x=1`.
+//! Another server reads the `;` as a character. Weir does not know which server it is, so the path has readings with and
+//! without its parameters ([`crate::manual::readings`]). Each effect uses the readings that deny:
+//! - For an allow rule, parameters are part of the segment. The path `/v1/items` does not match `/v1/items;x`, which may
+//!   be something else. The prefix `/v1/*` matches it, because it also matches the path without the parameters.
+//! - A deny rule matches if one reading does: with parameters; without the text from the first `;` to the end of each
+//!   segment, or of the last segment; or without the text from the first `;` to the end of the path (Fastify 4 begins the
+//!   query there). Some servers drop parameters and then decode, and read `%3b` as a character. Others decode first, and
+//!   read it as `;`. A segment that consists of parameters is then empty, and is merged with its neighbours.
 //!
-//! Where parameters could hide a dot segment (`..;x`), the path is refused before any rule, and so is one that has dot
-//! segments beside a segment of parameters alone: `/v2/;x/../a` is `/v2/a` for one that keeps them, and `/a` for one that
+//! Weir refuses a path whose parameters could hide a dot segment (`..;x`). It also refuses dot segments beside a segment
+//! that consists of parameters: `/v2/;x/../a` is `/v2/a` for a server that keeps parameters, and `/a` for a server that
 //! drops them and merges slashes first.
 //!
-//! A deny pattern that itself has a `;` is met by the path as it is, and by `%3b` where parameters are dropped first; a
-//! server that drops some parameters of a path and keeps others is not followed.
+//! A deny pattern that contains a `;` matches the path as sent, and a path with `%3b` for servers that drop parameters
+//! first. Weir does not model a server that drops some parameters of a path and keeps others.
 //!
-//! The first raw `?` ends the path, and nothing behind it counts: no dot, no slash, no second `?`. An encoded one is a
-//! letter of the path, and its end for a server that decodes first: both are readings, and so it is with `%23`.
+//! The first raw `?` ends the path, and nothing behind it counts: no dot, no slash, no second `?`. An encoded `?` is a
+//! character of the path, and the end of the path for a server that decodes first. Both are readings. An encoded `#` is
+//! treated alike.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

@@ -1,20 +1,21 @@
-//! `/Admin`, `/admin.` and `/admin%20`: what a deny rule sees of another spelling.
+//! `/Admin`, `/admin.` and `/admin%20`: other spellings of a path in a deny rule.
 //!
-//! Paths are compared byte for byte once they are canonical. A server that folds case serves for `/Admin` what a deny rule
-//! names `/admin`; to another server these are different things, and folding would deny the wrong one. So the rule says
-//! which it is: with `paths_ignore_case: true`, a deny rule matches every spelling that some server takes for the same, the
-//! Kelvin sign for a `k` included; an allow rule matches those in ASCII alone.
+//! Canonical paths are compared byte for byte. A server that ignores case serves `/Admin` like `/admin`. For another
+//! server they are two resources, and a deny rule that ignored case would deny the wrong one. So the rule chooses. With
+//! `paths_ignore_case: true`, a deny rule matches every spelling that some server treats as equal, even with the Kelvin
+//! sign for a `k`. An allow rule then ignores case for ASCII letters only.
 //!
-//! A server that drops a dot or a space at the end of a name (some file systems do), that composes accents, or that has
-//! routes, links or rewrites of its own is not followed. This is a limit, and no setting lifts it: a deny rule with `paths`
-//! holds against a server that tells apart what is told apart here, and a trailing slash is told apart (`/admin` is not
-//! `/admin/`).
+//! Weir does not model a server that drops a dot or a space at the end of a name, as some file systems do, that composes
+//! accents, or that has its own routes, links or rewrites. No setting changes this limit: a deny rule with `paths` holds
+//! only if the server distinguishes the paths that Weir distinguishes. A trailing slash is one distinction: `/admin` is
+//! not `/admin/`.
 //!
-//! So deny paths for what an allow rule is slightly too wide for. Where the server is lax and it matters, allow the paths
-//! that are needed: to an allow rule another spelling is another path, and not allowed.
-
-//! A `+` is a space to a server that decodes a path as a form (PHP's `urldecode`, object stores). A deny rule matches such
-//! a path if it matches with spaces; to an allow rule a `+` is itself.
+//! So use deny paths as exceptions from an allow rule that is slightly too wide. If the server is lenient and the
+//! difference matters, list the necessary paths in an allow rule. For an allow rule, another spelling is another path, and
+//! not allowed.
+//!
+//! A `+` is a space for a server that decodes a path like a form (PHP's `urldecode`, object stores). A deny rule matches
+//! such a path if it matches the path with spaces. For an allow rule, a `+` is a `+`.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

@@ -1,20 +1,22 @@
-//! `//public/secret` is `/secret` at one server and `/public/secret` at the next.
+//! `//public/secret` is `/secret` at one server and `/public/secret` at another.
 //!
-//! Java's `HttpServer`, Node's `new URL(request.url, base)`, Python's `urlsplit` and PHP's `parse_url` take a path that
-//! begins with two slashes for a reference to another host (RFC 3986, section 4.2), and serve what follows it. nginx and
-//! Go merge slashes, Python's `http.server` merges those at the beginning, and an object store takes each for a part of
-//! the key. Envoy's own cleaning makes such paths out of others (`/x/..//y`). One canonical form would be right for one
-//! of these servers and a way around a rule at the others; to merge what goes out would break the keys.
+//! Java's `HttpServer`, Node's `new URL(request.url, base)`, Python's `urlsplit` and PHP's `parse_url` read a path that
+//! begins with two slashes as a reference to another host (RFC 3986, section 4.2), and serve the path behind that host.
+//! nginx and Go merge slashes, Python's `http.server` merges only those at the beginning, and for an object store each
+//! slash is part of the key. Envoy's own normalisation makes such paths of others (`/x/..//y`). A single canonical form
+//! would be right for one of these servers, and a bypass at the others. Merging slashes in forwarded paths would break
+//! the keys.
 //!
-//! So nothing is rewritten, and a path has *readings*: everything that some sequence of the steps that servers take makes
-//! of it, decoding once or twice, merging, dropping an authority or parameters, turning backslashes, ending at a `;` or
-//! at an encoded `?`. An allow rule with `paths` matches if it matches every reading, and a deny rule denies if it matches
-//! one (`denied_by_rule` where the path is plain but for its parameters or in its merged form, else `ambiguous_path`). A
-//! rule without `paths` says the same of every path, so it says it of each reading. Nothing is gained by a spelling: no server
-//! of these serves by it what the policy does not allow under its plain name.
+//! So Weir rewrites nothing, and a path has *readings*: the results of every sequence of the steps that servers take.
+//! These are decoding once or twice, merging slashes, dropping an authority or parameters, turning backslashes, and
+//! ending the path at a `;` or at an encoded `?`. An allow rule with `paths` matches if it matches every reading. A deny
+//! rule denies if it matches one reading. The reason is `denied_by_rule` if the path has a canonical form, if the rule
+//! matches every reading, or if it matches the path after one decoding with merged slashes. Otherwise the reason is
+//! `ambiguous_path`. A rule without `paths` covers every path and so every reading. Another spelling gains nothing: none
+//! of these servers serves a resource for it that the policy does not allow under its plain name.
 //!
-//! The readings of a path are bounded ([`crate::limits::READINGS`]); a path with more is ambiguous to every rule with
-//! `paths`. Which steps there are is held against real servers in `tests/tests/served_paths.rs`.
+//! The number of readings is bounded ([`crate::limits::READINGS`]). A path with more is ambiguous for every rule with
+//! `paths`. `tests/tests/served_paths.rs` compares the steps with real servers.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

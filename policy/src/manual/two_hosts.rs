@@ -6,8 +6,7 @@
 //! 9113, section 8.3.1; two `Host` headers are a 400), but parsers disagree all the same. The policy's request has
 //! one authority and no headers to fall back to: the caller must put everything that names the host into that one
 //! value. Joined values, with the comma that proxies use or the NUL that the filter uses, are no host. Neither are a
-//! list, a URL, or an authority with a path. Envoy forwards the canonical authority that the policy judged, and never
-//! what the client sent beside it.
+//! list, a URL, or an authority with a path. Envoy forwards only the canonical authority that the policy judged.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {

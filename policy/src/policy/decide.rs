@@ -31,7 +31,7 @@ pub(super) fn evaluate<'p>(
         return Decision::deny(reason, None, Some(authority));
     }
     let method = match Method::parse(method) {
-        // A CONNECT asks for a tunnel; what asks for one here is inside another.
+        // A CONNECT requests a tunnel. This request is inside a tunnel or a connection already.
         Ok(method) if method.as_str() != "CONNECT" => method,
         Ok(_) | Err(_) => return Decision::deny(Reason::InvalidMethod, None, Some(authority)),
     };
@@ -47,7 +47,7 @@ pub(super) fn evaluate<'p>(
     let seen = Seen::Request(SeenRequest {
         method: policy.image().method_bit(method.as_str().as_bytes()),
         path: SeenPath::new(path.as_ref(), raw_path),
-        git: GitUse::of(path.as_ref(), raw_path),
+        git: GitUse::new(path.as_ref(), raw_path),
     });
     let agree = || match policy.needs_rego() {
         true => ask_of_each_reading(&authority, path.as_ref(), raw_path, rego),

@@ -1,4 +1,4 @@
-//! Where Weir decides otherwise than the predecessor, and on purpose.
+//! The intended differences between the decisions of Weir and of the predecessor.
 
 use weir_policy::{Decision, Effect, Policy, Reason, Scheme};
 
@@ -6,26 +6,27 @@ use crate::plain;
 use crate::rego::Rego;
 use crate::request::Request;
 
-/// A way in which the two differ. Its row in `docs/predecessor.md` says why.
+/// A difference. Its row in `docs/predecessor.md` gives the reason.
 pub(crate) struct Difference {
     pub(crate) name: &'static str,
-    /// What Weir says; the Rego says the contrary.
+    /// Weir's decision. The Rego policy decides the contrary.
     effect: Effect,
     kind: Kind,
 }
 
 enum Kind {
-    /// The spelling alone: the Rego says the same as Weir of the request so spelled, and Weir the same of both.
+    /// The spelling alone makes the difference: Weir decides alike for both spellings, and the Rego policy agrees with
+    /// Weir about this one.
     Spelling(fn(&Request) -> Request),
-    /// Weir refuses to read the request, for this reason.
+    /// Weir denies the request as invalid, with this reason.
     Unreadable(Reason),
-    /// A fact about a request that can be read.
+    /// A property of a valid request.
     Fact(fn(&Request) -> bool),
 }
 
 use Kind::{Fact, Spelling, Unreadable};
 
-/// All of them. The order is that of the documentation, and that in which spellings are taken away.
+/// Every difference, in the order of the documentation. Spellings are normalised in this order too.
 pub(crate) const DIFFERENCES: [Difference; 17] = [
     allowed("host_spelling", Spelling(plain::authority)),
     allowed("path_spelling", Spelling(plain::path)),
@@ -60,10 +61,10 @@ const fn denied(name: &'static str, kind: Kind) -> Difference {
     Difference { name, effect: Effect::Deny, kind }
 }
 
-/// The difference that explains why the two disagree on a request; none when they agree.
+/// Returns the difference that explains a disagreement about a request, or `None` if there is no disagreement.
 ///
 /// # Errors
-/// When not exactly one does.
+/// When the number of explanations is not one.
 pub(crate) fn explanation(
     policy: &Policy,
     rego: &Rego,
@@ -79,7 +80,7 @@ pub(crate) fn explanation(
     {
         return Ok(Some(refusal.name));
     }
-    // Taken away one after the other, so that at most one of them makes the two agree.
+    // Each spelling is normalised after the others, so that at most one of them ends the disagreement.
     let mut plainer = request.clone();
     for difference in mine() {
         let Spelling(spell) = difference.kind else { continue };
@@ -119,12 +120,12 @@ fn name(request: &Request) -> &str {
     request.host.split(':').next().unwrap_or_default()
 }
 
-/// A port that is not the scheme's own.
+/// Returns whether the port is not the scheme's default.
 fn port(request: &Request) -> Option<&str> {
     request.host.split_once(':').map(|(_, port)| port)
 }
 
-/// Whether the host is one of those that GitHub documents for reading, the API and git.
+/// Returns whether GitHub documents the host for reads, the API or git.
 fn is_github(request: &Request) -> bool {
     let hosts = ["github.com", "api.github.com", "codeload.github.com", "uploads.github.com"];
     hosts.contains(&name(request)) || name(request).ends_with(".githubusercontent.com")
@@ -134,7 +135,7 @@ fn is_at_home(request: &Request) -> bool {
     is_github(request) && port(request).is_none()
 }
 
-/// Whether the host is there to be read, or to be written to over the API.
+/// Returns whether the host is for reads, or for writes over the API.
 fn is_in_use(request: &Request) -> bool {
     match name(request) {
         "api.github.com" => true,
@@ -149,14 +150,14 @@ enum Git {
     Push,
 }
 
-/// What a request asks of `github.com`'s git server, if anything.
+/// Returns the git operation that a request asks of `github.com`, if any.
 fn git_service(request: &Request) -> Option<Git> {
     if name(request) != "github.com" {
         return None;
     }
     let lower = request.path.to_ascii_lowercase();
     let (path, query) = lower.split_once('?').unwrap_or((&lower, ""));
-    // A server that drops path parameters finds its service before them, in any segment.
+    // A server that drops path parameters finds the service before them, in any segment.
     let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
     let before_parameters =
         |name: &str| path.contains(';') && segments.clone().any(|segment| segment == name);
@@ -181,7 +182,7 @@ fn is_git_push(request: &Request) -> bool {
         && git_service(request) == Some(Git::Push)
 }
 
-/// Whether a write to a repository over the API makes something of it elsewhere.
+/// Returns whether a write to a repository over the API changes something outside it.
 fn is_write_elsewhere(request: &Request) -> bool {
     let path = request.path.split('?').next().unwrap_or_default().to_ascii_lowercase();
     let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();

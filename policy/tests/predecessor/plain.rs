@@ -41,7 +41,7 @@ pub(crate) fn case(request: &Request) -> Request {
     Request { path: format!("{}{query}", path.to_ascii_lowercase()), ..request.clone() }
 }
 
-/// Without what follows the path; but in git's discovery that is what is asked.
+/// Returns the request without its query. A git discovery keeps its query, which names the operation.
 pub(crate) fn query(request: &Request) -> Request {
     let path = request.path.split('?').next().unwrap_or_default();
     if path.to_ascii_lowercase().trim_end_matches('/').ends_with("/info/refs") {

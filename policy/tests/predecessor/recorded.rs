@@ -1,6 +1,6 @@
-//! The fixed table: every host with every method and path worth asking, and OPA's answer to each.
+//! The fixed table: every interesting combination of host, method and path, with OPA's answer.
 //!
-//! Tabulated: the answer, the method, the principal (`-` for none), the host, the path.
+//! The columns are the answer, the method, the principal (`-` for none), the host and the path.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/predecessor/opa-answers.tsv")
 }
 
-/// Principal and host.
+/// The principals, each with its host.
 const HOSTS: [(&str, &str); 24] = [
     ("example.com", "example.com"),
     ("-", "example.com"),
@@ -74,7 +74,7 @@ const REQUESTS: [(&str, &str); 31] = [
     ("POST", "/any/repo/git-receive-pack"),
 ];
 
-/// What is asked.
+/// The questions.
 pub(crate) fn requests() -> Vec<Request> {
     let of_host = |(principal, host): (&str, &str)| {
         REQUESTS.map(|(method, path)| Request {
@@ -87,7 +87,7 @@ pub(crate) fn requests() -> Vec<Request> {
     HOSTS.into_iter().flat_map(of_host).collect()
 }
 
-/// What is recorded.
+/// The recorded answers.
 pub(crate) fn read() -> Vec<(Request, bool)> {
     let table = crate::read(&file());
     let row = |line: &str| {
@@ -100,7 +100,7 @@ pub(crate) fn read() -> Vec<(Request, bool)> {
     table.lines().skip(1).map(row).collect()
 }
 
-/// Puts other answers in their place.
+/// Replaces the recorded answers.
 pub(crate) fn write(rows: &[(Request, bool)]) {
     let line = |(Request { principal, host, method, path }, opa): &(Request, bool)| {
         format!("{opa}\t{method}\t{}\t{host}\t{path}\n", principal.as_deref().unwrap_or("-"))

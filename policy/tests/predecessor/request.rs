@@ -3,19 +3,19 @@
 use serde_json::{Value, json};
 use weir_policy::Scheme;
 
-/// What OPA was asked about. All of it text that has no tabulator and no line end.
+/// A question to OPA. Its text contains no tabulator and no line break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// The name of the certificate that the proxy served; none over plain http.
+    /// The name in the certificate that the proxy presented; `None` over plain http.
     pub(crate) principal: Option<String>,
     pub(crate) host: String,
     pub(crate) method: String,
-    /// With its query.
+    /// The path with its query.
     pub(crate) path: String,
 }
 
 impl Request {
-    /// As Envoy's external authorization told it to OPA.
+    /// Returns the input that Envoy's external authorization sent to OPA.
     pub(crate) fn input(&self) -> Value {
         let destination = match &self.principal {
             Some(principal) => json!({ "principal": principal }),
@@ -25,7 +25,7 @@ impl Request {
         json!({ "attributes": { "request": { "http": http }, "destination": destination } })
     }
 
-    /// As Weir's filter sees it: the certificate was chosen by the server name that the client sent.
+    /// Returns the request as Weir's filter reads it. The client's server name chose the certificate.
     pub(crate) fn for_weir(&self) -> weir_policy::Request<'_> {
         weir_policy::Request {
             scheme: self.scheme(),
