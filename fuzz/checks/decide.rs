@@ -1,4 +1,4 @@
-//! Any request has one decision, and one that is allowed names an allowed host in every way in which it names a host.
+//! Any request has one decision. An allowed request names an allowed host wherever it names a host.
 
 use std::sync::LazyLock;
 
@@ -20,11 +20,11 @@ rules:
     .expect("a policy")
 });
 
-/// The five lines that a request must have, and the sixth.
+/// The five required lines of a request, and the optional sixth.
 type Parts<'i> = ([&'i [u8]; 5], Option<&'i [u8]>);
 
-/// A line each: scheme, authority, server name (`=` is the authority's, as an honest client's; empty is none), method, path,
-/// and the CONNECT's authority if there is one. Readable, so that seeds are.
+/// Splits an input into lines: scheme, authority, server name (`=` means the authority's host, as an honest client sends
+/// it; empty means none), method, path, and the CONNECT's authority if there is one. Lines keep the seeds readable.
 fn parts(input: &[u8]) -> Option<Parts<'_>> {
     let mut lines = input.split(|byte| *byte == b'\n');
     let mut next = || lines.next();

@@ -1,4 +1,4 @@
-//! Any text is a policy whose bytes read back, or has faults that lie within it; the same for decision cases.
+//! Any text is a policy whose bytes round-trip, or it has faults with places inside it. Decision cases are checked alike.
 
 use weir_policy::{Faults, Policy};
 

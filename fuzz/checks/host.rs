@@ -1,4 +1,4 @@
-//! A host that can be read is canonical: its text is its own canonical form, and short, lower-case ASCII.
+//! A valid host is canonical: its text is short, lower-case ASCII, and its own canonical form.
 
 use weir_policy::{Authority, Host};
 

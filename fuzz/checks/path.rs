@@ -1,5 +1,5 @@
-//! A path that can be read has nothing left to resolve, and one that an encoded separator leaves open has no dot
-//! segment in any reading.
+//! A canonical path contains nothing to resolve, and an undecided path with an encoded separator has no dot segment in any
+//! reading.
 
 use weir_policy::{InvalidPath, Path};
 
@@ -7,7 +7,7 @@ fn has_dots(path: &[u8]) -> bool {
     path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| matches!(segment, b"." | b".."))
 }
 
-/// Decodes once, laxly, as a careless server does.
+/// Decodes once and leniently, as a careless server does.
 fn decode(raw: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::new();
     let mut rest = raw;

@@ -1,8 +1,8 @@
-//! Any bytes are refused, or are a policy that answers every question; also behind a right length and checksum.
+//! Any bytes are refused, or they are a policy that answers every question, even with a correct length and checksum.
 
 use weir_policy::{Connection, Effect, Policy, Request, Scheme, Target, Tunnel};
 
-/// Where the checksum lies, and from where it counts.
+/// The place of the checksum, and the start of the bytes that it covers.
 const CHECKSUM: std::ops::Range<usize> = 16..24;
 
 fn reseal(bytes: &mut [u8]) {

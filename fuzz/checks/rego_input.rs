@@ -1,4 +1,4 @@
-//! Any request that a policy reads whole has one answer or error, the same in both engines.
+//! Both engines give equal answers or errors for any request to a policy that reads all of it.
 
 use weir_rego::{Bundle, EvaluationError, Input, Module, Program, check as check_policy};
 
@@ -26,12 +26,12 @@ thread_local! {
         let data = r#"{"hosts": ["a.example", "b.example"]}"#.to_owned();
         let bundle = Bundle { modules, data, query: weir_rego::DEFAULT_QUERY.to_owned() };
         let plan = check_policy(&bundle).expect("a good policy").plan;
-        let beside = Program::load_beside(&plan).expect("it loads").expect("a policy for the fast engine");
+        let beside = Program::load_beside(&plan).expect("it loads").expect("a policy for the VM");
         [Program::load(&plan).expect("it loads"), beside]
     };
 }
 
-/// Checks one input: method, host, path, query, and the name and value of a header, a line each.
+/// Checks one input: the method, host, path, query, and the name and value of a header, each on a line.
 pub(crate) fn check(input: &[u8]) {
     let mut lines = input.splitn(6, |byte| *byte == b'\n');
     let mut text = || std::str::from_utf8(lines.next().unwrap_or_default());
@@ -50,11 +50,11 @@ pub(crate) fn check(input: &[u8]) {
         headers: &[(name, value), ("x-team", value)],
     };
     ENGINES.with(|engines| {
-        let [fast, slow] = engines.each_ref().map(|engine| engine.evaluate(&request));
-        assert_eq!(engines[0].evaluate(&request), fast);
-        // Each ends after its own steps.
-        if [&fast, &slow].iter().all(|answer| **answer != Err(EvaluationError::Exhausted)) {
-            assert_eq!(fast, slow);
+        let [vm, interpreter] = engines.each_ref().map(|engine| engine.evaluate(&request));
+        assert_eq!(engines[0].evaluate(&request), vm);
+        // Each engine counts its own steps.
+        if [&vm, &interpreter].iter().all(|answer| **answer != Err(EvaluationError::Exhausted)) {
+            assert_eq!(vm, interpreter);
         }
     });
 }

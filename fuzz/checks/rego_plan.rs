@@ -1,4 +1,4 @@
-//! Any bytes are refused, or are a plan that is written and read as the same plan.
+//! Any bytes are refused, or they are a plan that round-trips.
 
 use weir_rego::Plan;
 

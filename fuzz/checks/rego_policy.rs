@@ -1,4 +1,4 @@
-//! Any text is a Rego policy whose plan reads back and answers, or has faults that lie within it.
+//! Any text is a policy whose plan round-trips and answers, or it has faults with places inside it.
 
 use weir_rego::{Bundle, Input, Module, Plan, Program, check as check_policy};
 
@@ -13,7 +13,7 @@ pub(crate) fn check(text: &[u8]) {
         Ok(checked) => {
             let bytes = checked.plan.to_bytes();
             assert_eq!(Plan::from_bytes(&bytes).as_ref(), Ok(&checked.plan));
-            let program = Program::load(&checked.plan).expect("what was checked loads");
+            let program = Program::load(&checked.plan).expect("a checked policy loads");
             let request = Input {
                 method: "GET",
                 scheme: "https",

@@ -1,7 +1,7 @@
 //! Any requests, acknowledgements and changes in any order leave a delta session and its node in agreement.
 //!
 //! The bytes are a script. A model of the node applies each response as the protocol says. A response may name only
-//! what the node subscribes to. When the node has acknowledged everything, it holds exactly what the session would serve,
+//! resources that the node subscribes to. When the node has acknowledged everything, it holds exactly what the session would serve,
 //! and the session has nothing more to send.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use weir_xds::{
     ServedNode, Session, Snapshot, decode_delta_request,
 };
 
-/// The names that a script knows; a secret whose name begins with `x` is refused.
+/// The names in scripts. A secret whose name begins with `x` is refused.
 const NAMES: [&str; 6] = ["a", "b", "c", "x", "xy", "*"];
 
 /// Checks one script.
@@ -49,13 +49,13 @@ fn kind(byte: u8) -> ResourceType {
     ResourceType::ALL[usize::from(byte) % ResourceType::ALL.len()]
 }
 
-/// The names whose bits are set.
+/// Returns the names whose bits are set.
 fn names(bits: u8) -> Vec<String> {
     let named = NAMES.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
     named.map(|(_, name)| (*name).to_owned()).collect()
 }
 
-/// A node's resources: the names whose bits are set, each with the same content.
+/// Returns a node's resources: one for each name whose bit is set, all with equal content.
 #[derive(Debug, Clone, Copy)]
 struct Served {
     present: u8,
@@ -129,7 +129,7 @@ struct Run {
     asked: BTreeMap<ResourceType, BTreeSet<String>>,
     held: BTreeMap<ResourceType, BTreeMap<String, String>>,
     outstanding: Vec<(String, String)>,
-    /// A raw request may claim anything about the node, so that the model no longer knows it.
+    /// Set after a raw request, which may claim anything about the node. The model then no longer applies.
     known: bool,
 }
 
@@ -160,7 +160,7 @@ impl Run {
         }
         for name in unsubscribe {
             asked.remove(name);
-            // A node drops what it unsubscribes from.
+            // A node drops a resource when it unsubscribes.
             self.held.entry(kind).or_default().remove(name);
         }
         asked.extend(subscribe.iter().filter(|name| *name != "*").cloned());
@@ -188,7 +188,7 @@ impl Run {
 
     fn renew(&mut self) {
         self.handle(Event::RenewalDue);
-        // Every name is renewed in one step here, so that a step is always the last one.
+        // One step renews every name, so each step is the last one of a renewal.
         self.handle(Event::RenewalStep);
         assert!(!self.session.is_renewing());
     }
@@ -230,7 +230,7 @@ impl Run {
         }
     }
 
-    /// Acknowledges everything; then nothing is left to send, and the node holds what it subscribes to.
+    /// Acknowledges every response. The session then has nothing to send, and the node holds its subscriptions.
     fn settle(&mut self) {
         let mut answers = 0;
         while !self.outstanding.is_empty() {
@@ -250,7 +250,7 @@ impl Run {
             let served = self.session.node().served.of(kind).into_iter().filter(|(name, _)| wanted(name));
             let served: BTreeMap<_, _> = served.map(|(name, resource)| (name, resource.version)).collect();
             let mut held = self.held.remove(&kind).unwrap_or_default();
-            // A node may keep what it has unsubscribed from in part.
+            // A node may keep some resources after it has unsubscribed.
             held.retain(|name, _| wanted(name));
             assert_eq!(held, served, "{}", kind.as_str());
         }

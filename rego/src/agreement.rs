@@ -1,6 +1,6 @@
 //! Compares the engines: their answers to requests that are generated from the policy's own words.
 //!
-//! The fast engine evaluates some policies wrongly without an error. The analysis keeps such policies away from it,
+//! The VM evaluates some policies wrongly without an error. The analysis keeps such policies away from it,
 //! but knows only the faults that were known when it was written. So `check` rejects a policy if the answers of the
 //! engines differ, if its text and its rewritten form differ, or if it fails in use.
 
@@ -27,7 +27,7 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 pub(crate) const PANIC_HELP: &str =
     "say it in another way, and report it: in the filter it would end connections";
 
-/// Sends equal requests to all programs. The first program is the policy as written, in the slow engine; the last is
+/// Sends equal requests to all programs. The first program is the policy as written, in the interpreter; the last is
 /// the one in use.
 pub(crate) fn faults(bundle: &Bundle, query_place: Option<&Place>, programs: &[&Program]) -> Vec<Fault> {
     let words = words(bundle);
@@ -35,7 +35,7 @@ pub(crate) fn faults(bundle: &Bundle, query_place: Option<&Place>, programs: &[&
     let mut given_up = 0;
     let mut programs = programs;
     for _ in 0..REQUESTS {
-        let request = Request::of(&words, &mut chance);
+        let request = Request::new(&words, &mut chance);
         let answers = request
             .with_input(|input| programs.iter().map(|program| program.evaluate(input)).collect::<Vec<_>>());
         let Some((written, others)) = answers.split_first() else { break };
@@ -46,12 +46,12 @@ pub(crate) fn faults(bundle: &Bundle, query_place: Option<&Place>, programs: &[&
         }
         if answers.contains(&Err(EvaluationError::Panicked)) {
             let message = format!("asked about {}: {ENGINE_FAULT}", request.describe());
-            return vec![Fault { place: query_place.cloned(), ..Fault::of_all(message, PANIC_HELP) }];
+            return vec![Fault { place: query_place.cloned(), ..Fault::without_place(message, PANIC_HELP) }];
         }
         if others.iter().any(|other| !agree(written, other)) {
             let message = format!("the engines do not agree about {}", request.describe());
             let help = "say it in another way, and report it: this policy must not be trusted to either";
-            return vec![Fault::of_all(message, help)];
+            return vec![Fault::without_place(message, help)];
         }
         let error = match answers.last() {
             None | Some(Ok(_)) => continue,
@@ -66,7 +66,10 @@ pub(crate) fn faults(bundle: &Bundle, query_place: Option<&Place>, programs: &[&
         };
         if fails {
             let message = format!("asked about {}: {error}", request.describe());
-            return vec![Fault::of_all(message, "such a request is denied whatever the policy means to say")];
+            return vec![Fault::without_place(
+                message,
+                "such a request is denied whatever the policy means to say",
+            )];
         }
     }
     Vec::new()
@@ -129,7 +132,7 @@ struct Request {
 }
 
 impl Request {
-    fn of(words: &[String], chance: &mut Chance) -> Request {
+    fn new(words: &[String], chance: &mut Chance) -> Request {
         let mut path = String::new();
         for _ in 0..=chance.below(3) {
             let word = chance.word(words);

@@ -54,7 +54,7 @@ const HEADERS: [&str; 4] = ["content-language", "link", "retry-after", "www-auth
 const RESERVED: [&str; 4] = ["x-weir-", "x-envoy-", "x-forwarded-", "x-request-id"];
 
 impl Answer {
-    pub(crate) fn of(value: &Value) -> Result<Answer, InvalidAnswer> {
+    pub(crate) fn from_value(value: &Value) -> Result<Answer, InvalidAnswer> {
         let object = match value {
             Value::Bool(allowed) => return Ok(Answer { allowed: *allowed, ..Answer::default() }),
             Value::Object(object) => object,

@@ -17,12 +17,12 @@ use crate::program::{ENGINE_FAULT, Program};
 pub struct Checked {
     /// The plan to evaluate.
     pub plan: Plan,
-    /// The reason why the slow engine evaluates the policy, if it does: the first form that the fast engine is not
-    /// trusted with, and its place.
-    pub slow: Option<(Option<Place>, String)>,
+    /// The reason why the interpreter evaluates the policy, if it does: the first form that the VM is not trusted with,
+    /// and its place.
+    pub interpreter_reason: Option<(Option<Place>, String)>,
 }
 
-/// Checks a policy: its text, the parts that it reads, the calls that it makes, and the answers of both engines to
+/// Checks a policy: its text, the input that it reads, the calls that it makes, and the answers of both engines to
 /// generated requests.
 ///
 /// # Errors
@@ -37,47 +37,52 @@ pub fn check(bundle: &Bundle) -> Result<Checked, Vec<Fault>> {
         Err(fault) => (Value::new_object(), Some(fault)),
     };
     let Ok(analysis) = contain(|| analysis::analyse(bundle, &data)) else {
-        return Err(vec![Fault { place: panic_place(bundle), ..Fault::of_all(ENGINE_FAULT, PANIC_HELP) }]);
+        return Err(vec![Fault {
+            place: panic_place(bundle),
+            ..Fault::without_place(ENGINE_FAULT, PANIC_HELP)
+        }]);
     };
     drop(data);
-    let Analysis { mut faults, parts, headers, slow, keyed, mut rewrites, query } = analysis;
+    let Analysis { mut faults, fields, headers, interpreter_reason, indexed_lists, mut rewrites, query } =
+        analysis;
     faults.extend(fault);
     if !faults.is_empty() {
         return Err(faults);
     }
     let mut plan = Plan {
-        engine: if slow.is_some() { Engine::Slow } else { Engine::Fast },
-        parts,
+        engine: if interpreter_reason.is_some() { Engine::Interpreter } else { Engine::Vm },
+        fields,
         headers,
         query: bundle.query.clone(),
         data: bundle.data.clone(),
-        keyed,
+        indexed_lists,
         modules: bundle.modules.clone(),
     };
     // The places of faults refer to the original text.
-    let written = Program::load_into(&plan, Engine::Slow).map_err(|error| vec![of_engine(bundle, &error)])?;
-    rewrites.retain(|rewrite| plan.engine == Engine::Fast || !rewrite.guards);
+    let written =
+        Program::load_into(&plan, Engine::Interpreter).map_err(|error| vec![of_engine(bundle, &error)])?;
+    rewrites.retain(|rewrite| plan.engine == Engine::Vm || !rewrite.guards);
     rewrite(&mut plan, rewrites);
-    let slow_engine =
-        Program::load_into(&plan, Engine::Slow).map_err(|error| vec![of_engine(bundle, &error)])?;
-    let mut slow = slow.map(|(place, why)| (Some(place), why.to_owned()));
-    let mut fast_engine = None;
-    if plan.engine == Engine::Fast {
-        match Program::load_into(&plan, Engine::Fast) {
-            Ok(program) => fast_engine = Some(program),
+    let interpreter =
+        Program::load_into(&plan, Engine::Interpreter).map_err(|error| vec![of_engine(bundle, &error)])?;
+    let mut interpreter_reason = interpreter_reason.map(|(place, why)| (Some(place), why.to_owned()));
+    let mut vm = None;
+    if plan.engine == Engine::Vm {
+        match Program::load_into(&plan, Engine::Vm) {
+            Ok(program) => vm = Some(program),
             Err(error) => {
-                plan.engine = Engine::Slow;
-                slow = Some((None, error.to_string()));
+                plan.engine = Engine::Interpreter;
+                interpreter_reason = Some((None, error.to_string()));
             }
         }
     }
-    let engines: Vec<&Program> = [&written, &slow_engine].into_iter().chain(&fast_engine).collect();
+    let engines: Vec<&Program> = [&written, &interpreter].into_iter().chain(&vm).collect();
     let faults = agreement::faults(bundle, query.as_ref(), &engines);
     // Equal policies have equal bytes, whatever their files are called.
     for (index, module) in plan.modules.iter_mut().enumerate() {
         module.name = format!("{index}.rego");
     }
-    if faults.is_empty() { Ok(Checked { plan, slow }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Checked { plan, interpreter_reason }) } else { Err(faults) }
 }
 
 /// Returns the start of the first module on which the parser panics.
@@ -106,18 +111,22 @@ fn refuse_large(bundle: &Bundle) -> Vec<Fault> {
         ),
     ];
     let over = limits.into_iter().filter(|(over, _)| *over);
-    over.map(|(_, message)| Fault::of_all(message, "make it smaller")).collect()
+    over.map(|(_, message)| Fault::without_place(message, "make it smaller")).collect()
 }
 
 fn read_data(data: &str) -> Result<Value, Fault> {
-    let value = Value::from_json_str(data)
-        .map_err(|error| Fault::of_all(format!("the data is not JSON: {error}"), "write a JSON object"))?;
+    let value = Value::from_json_str(data).map_err(|error| {
+        Fault::without_place(format!("the data is not JSON: {error}"), "write a JSON object")
+    })?;
     if !matches!(value, Value::Object(_)) {
-        return Err(Fault::of_all("the data is not an object", "write what stands below `data` as its keys"));
+        return Err(Fault::without_place(
+            "the data is not an object",
+            "write an object whose keys are the names below `data`",
+        ));
     }
     if depth(&value) > limits::DATA_DEPTH {
         let message = format!("the data is nested more than {} deep", limits::DATA_DEPTH);
-        return Err(Fault::of_all(message, "make it flatter"));
+        return Err(Fault::without_place(message, "make it flatter"));
     }
     Ok(value)
 }

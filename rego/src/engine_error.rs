@@ -22,7 +22,7 @@ pub(crate) fn fault(error: &impl ToString, module: usize, text: &str) -> Fault {
     };
     match place {
         Some((line, column)) => Fault::at(spot(module, text, line, column), message, help),
-        None => Fault::of_all(message, help),
+        None => Fault::without_place(message, help),
     }
 }
 

@@ -32,7 +32,7 @@ impl Fault {
         Fault { place: Some(place), message: message.into(), help: Some(help.into()) }
     }
 
-    pub(crate) fn of_all(message: impl Into<String>, help: impl Into<String>) -> Fault {
+    pub(crate) fn without_place(message: impl Into<String>, help: impl Into<String>) -> Fault {
         Fault { place: None, message: message.into(), help: Some(help.into()) }
     }
 }

@@ -1,11 +1,11 @@
-//! The input of an evaluation: the parts of a request that the policy reads, in the layout of OPA's Envoy plugin.
+//! The input of an evaluation: the fields that the policy reads, in the layout of OPA's Envoy plugin.
 
 use std::collections::BTreeMap;
 
 use regorus::Value;
 
+use crate::input_fields::InputField;
 use crate::limits;
-use crate::parts::Part;
 use crate::plan::Plan;
 
 /// A request. Every value is canonical, so that one request has one spelling. All values are untrusted.
@@ -29,16 +29,16 @@ pub struct Input<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// An error for a request that cannot become input, because a part that the policy reads is invalid.
+/// An error for a request that cannot become input, because a field that the policy reads is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidInput {
     /// The policy reads the path, and the path is ambiguous.
     #[error("the path can be read in two ways")]
     AmbiguousPath,
-    /// A part contains bytes that are not UTF-8, or an invalid escape.
+    /// A field contains bytes that are not UTF-8, or an invalid escape.
     #[error("a part of the request that the policy reads is not text")]
     NotText,
-    /// The parts exceed the size limits.
+    /// The fields exceed the size limits.
     #[error("the parts of the request that the policy reads are too large")]
     TooLarge,
 }
@@ -46,16 +46,16 @@ pub enum InvalidInput {
 /// Makes inputs for one policy. Their keys are allocated once.
 #[derive(Debug)]
 pub(crate) struct InputMaker {
-    parts: Vec<(Part, Vec<Value>)>,
+    fields: Vec<(InputField, Vec<Value>)>,
     headers: Option<Vec<(String, Value)>>,
 }
 
 impl InputMaker {
-    pub(crate) fn of(plan: &Plan) -> InputMaker {
-        let parts = Part::ALL.into_iter().filter(|part| plan.parts.has(*part));
+    pub(crate) fn new(plan: &Plan) -> InputMaker {
+        let fields = InputField::ALL.into_iter().filter(|field| plan.fields.has(*field));
         let key = |key: &&str| Value::from(*key);
         InputMaker {
-            parts: parts.map(|part| (part, part.keys().iter().map(key).collect())).collect(),
+            fields: fields.map(|field| (field, field.keys().iter().map(key).collect())).collect(),
             headers: plan
                 .headers
                 .as_ref()
@@ -64,22 +64,22 @@ impl InputMaker {
     }
 
     pub(crate) fn reads_headers(&self) -> bool {
-        self.parts.iter().any(|(part, _)| *part == Part::Headers)
+        self.fields.iter().any(|(field, _)| *field == InputField::Headers)
     }
 
     pub(crate) fn make(&self, input: &Input<'_>) -> Result<Value, InvalidInput> {
         let mut budget = Budget { left: limits::INPUT_BYTES };
         let mut root = Branch::default();
-        for (part, keys) in &self.parts {
-            let value = match part {
-                Part::Method => Some(budget.text(input.method)?),
-                Part::Scheme => Some(budget.text(input.scheme)?),
-                Part::Host => Some(budget.text(input.host)?),
-                Part::Principal => input.principal.map(|name| budget.text(name)).transpose()?,
-                Part::Path => Some(path(input, &mut budget)?),
-                Part::ParsedPath => Some(parsed_path(input, &mut budget)?),
-                Part::ParsedQuery => Some(parsed_query(input, &mut budget)?),
-                Part::Headers => Some(self.headers(input, &mut budget)?),
+        for (field, keys) in &self.fields {
+            let value = match field {
+                InputField::Method => Some(budget.text(input.method)?),
+                InputField::Scheme => Some(budget.text(input.scheme)?),
+                InputField::Host => Some(budget.text(input.host)?),
+                InputField::Principal => input.principal.map(|name| budget.text(name)).transpose()?,
+                InputField::Path => Some(path(input, &mut budget)?),
+                InputField::ParsedPath => Some(parsed_path(input, &mut budget)?),
+                InputField::ParsedQuery => Some(parsed_query(input, &mut budget)?),
+                InputField::Headers => Some(self.headers(input, &mut budget)?),
             };
             if let Some(value) = value {
                 root.insert(keys, value);

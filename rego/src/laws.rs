@@ -54,15 +54,15 @@ fn analyse(bundle: &Bundle) -> analysis::Analysis {
 fn plan(bundle: &Bundle, analysis: &analysis::Analysis, engine: Engine) -> Plan {
     let mut plan = Plan {
         engine,
-        parts: analysis.parts,
+        fields: analysis.fields,
         headers: analysis.headers.clone(),
         query: bundle.query.clone(),
         data: bundle.data.clone(),
-        keyed: analysis.keyed.clone(),
+        indexed_lists: analysis.indexed_lists.clone(),
         modules: bundle.modules.clone(),
     };
     let mut rewrites = analysis.rewrites.clone();
-    rewrites.retain(|rewrite| engine == Engine::Fast || !rewrite.guards);
+    rewrites.retain(|rewrite| engine == Engine::Vm || !rewrite.guards);
     crate::check::rewrite(&mut plan, rewrites);
     plan
 }
@@ -77,12 +77,12 @@ fn agree(one: &Result<Value, EvaluationError>, other: &Result<Value, EvaluationE
 fn assert_answers_as_written(text: &str, engine: Engine) -> Result<(), TestCaseError> {
     let bundle = bundle(text);
     let analysis = analyse(&bundle);
-    let trusted = engine == Engine::Slow || analysis.slow.is_none();
+    let trusted = engine == Engine::Interpreter || analysis.interpreter_reason.is_none();
     if !analysis.faults.is_empty() || !trusted {
         return Ok(());
     }
-    let written = Plan { modules: bundle.modules.clone(), ..plan(&bundle, &analysis, Engine::Slow) };
-    let written = Program::load_into(&written, Engine::Slow);
+    let written = Plan { modules: bundle.modules.clone(), ..plan(&bundle, &analysis, Engine::Interpreter) };
+    let written = Program::load_into(&written, Engine::Interpreter);
     let used = Program::load_into(&plan(&bundle, &analysis, engine), engine);
     let (Ok(written), Ok(used)) = (written, used) else { return Ok(()) };
     for request in requests() {
@@ -103,7 +103,7 @@ fn a_panic_of_the_engine_is_an_error_and_the_program_is_not_asked_again() {
     let bundle = bundle(PANICS);
     let analysis = analyse(&bundle);
     assert!(!analysis.faults.is_empty());
-    for engine in [Engine::Fast, Engine::Slow] {
+    for engine in [Engine::Vm, Engine::Interpreter] {
         let program = Program::load_into(&plan(&bundle, &analysis, engine), engine).unwrap();
         for request in requests().iter().take(2) {
             assert_eq!(program.evaluate(request), Err(EvaluationError::Panicked), "{engine:?}");
@@ -115,7 +115,8 @@ fn a_panic_of_the_engine_is_an_error_and_the_program_is_not_asked_again() {
 fn a_panic_of_the_engine_is_a_fault_with_its_place() {
     let bundle = bundle(PANICS);
     let analysis = analyse(&bundle);
-    let program = Program::load_into(&plan(&bundle, &analysis, Engine::Slow), Engine::Slow).unwrap();
+    let program =
+        Program::load_into(&plan(&bundle, &analysis, Engine::Interpreter), Engine::Interpreter).unwrap();
     let faults = agreement::faults(&bundle, analysis.query.as_ref(), &[&program]);
     let [fault] = faults.as_slice() else { panic!("{faults:?}") };
     assert!(fault.message.contains("a fault of its own"), "{fault}");
@@ -127,20 +128,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_the_fast_engine_is_trusted_with_it_answers_as_the_interpreter(text in policy(Family::Plain)) {
-        assert_answers_as_written(&text, Engine::Fast)?;
+    fn a_policy_that_the_vm_is_trusted_with_has_the_interpreters_answers(text in policy(Family::Plain)) {
+        assert_answers_as_written(&text, Engine::Vm)?;
     }
 
     #[test]
     fn the_cheaper_form_of_a_policy_means_the_same(text in policy(Family::Any)) {
-        assert_answers_as_written(&text, Engine::Slow)?;
+        assert_answers_as_written(&text, Engine::Interpreter)?;
     }
 
     #[test]
     fn only_true_allows(text in policy(Family::Any)) {
         let bundle = bundle(&text);
         let analysis = analyse(&bundle);
-        let Ok(program) = Program::load(&plan(&bundle, &analysis, Engine::Slow)) else { return Ok(()) };
+        let Ok(program) = Program::load(&plan(&bundle, &analysis, Engine::Interpreter)) else { return Ok(()) };
         for request in requests() {
             let allowed = program.evaluate(&request).is_ok_and(|answer| answer.allowed);
             let value = program.value(&request);

@@ -37,7 +37,7 @@
 //!
 //! # Two engines
 //!
-//! `regorus` has a virtual machine and an interpreter. The virtual machine takes a third of the time, but evaluates
+//! `regorus` has a virtual machine (VM) and an interpreter. The VM takes a third of the time, but evaluates
 //! some policies wrongly without an error: `not` over an object that rules build, or two values of one rule. It
 //! evaluates policies of a form that it handles correctly, and the interpreter evaluates all others. `check` compares
 //! both.
@@ -50,7 +50,7 @@
 mod agreement;
 #[allow(
     clippy::wildcard_enum_match_arm,
-    reason = "what a match does not name is walked into by `children`, which names every kind of expression"
+    reason = "an unlisted kind of expression is visited through `children`, which lists every kind"
 )]
 mod analysis;
 mod answer;
@@ -60,11 +60,11 @@ mod containment;
 mod engine_error;
 mod fault;
 mod input;
+mod input_fields;
 #[cfg(test)]
 mod laws;
 pub mod limits;
 mod meter;
-mod parts;
 mod plan;
 mod program;
 mod ruling;

@@ -18,11 +18,11 @@ pub const EXPRESSION_DEPTH: usize = 100;
 pub const COLLECTION_DEPTH: usize = 12;
 /// The nesting of calls of rules and functions, including the query. Each call takes its share of a small stack.
 pub const CALL_DEPTH: usize = 24;
-/// Steps of one evaluation: instructions of the fast engine, statements and expressions of the other.
+/// Steps of one evaluation: instructions of the VM, statements and expressions of the other.
 pub const STEPS: usize = 20_000;
 /// Bytes that one evaluation may hold, where they are counted.
 pub const MEMORY_BYTES: usize = 16 * 1024 * 1024;
-/// Steps of the fast engine between two checks of the memory.
+/// Steps of the VM between two checks of the memory.
 pub(crate) const STEPS_BETWEEN_LOOKS: u32 = 32;
 /// Bytes of a request that a policy reads.
 pub const INPUT_BYTES: usize = 16 * 1024;

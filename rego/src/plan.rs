@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::bundle::Module;
-use crate::parts::Parts;
+use crate::input_fields::InputFields;
 
 /// The magic bytes of a plan. Each layout has a number of its own.
 const MAGIC: &[u8; 8] = b"WEIRREG1";
@@ -12,9 +12,9 @@ const MAGIC: &[u8; 8] = b"WEIRREG1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// Regorus' virtual machine, for policies that it evaluates without a known fault.
-    Fast,
+    Vm,
     /// Regorus' interpreter.
-    Slow,
+    Interpreter,
 }
 
 impl Engine {
@@ -22,8 +22,8 @@ impl Engine {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Engine::Fast => "fast",
-            Engine::Slow => "slow",
+            Engine::Vm => "fast",
+            Engine::Interpreter => "slow",
         }
     }
 }
@@ -32,12 +32,12 @@ impl Engine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub(crate) engine: Engine,
-    pub(crate) parts: Parts,
+    pub(crate) fields: InputFields,
     pub(crate) headers: Option<BTreeSet<String>>,
     pub(crate) query: String,
     pub(crate) data: String,
     /// Lists of the data that are loaded as sets.
-    pub(crate) keyed: BTreeSet<Vec<String>>,
+    pub(crate) indexed_lists: BTreeSet<Vec<String>>,
     pub(crate) modules: Vec<Module>,
 }
 
@@ -56,17 +56,17 @@ impl Plan {
     /// The plan's bytes. Equal plans have equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Plan { engine, parts, headers, query, data, keyed, modules } = self;
+        let Plan { engine, fields, headers, query, data, indexed_lists, modules } = self;
         let mut bytes = MAGIC.to_vec();
-        bytes.push(u8::from(*engine == Engine::Slow));
-        bytes.push(parts.bits());
+        bytes.push(u8::from(*engine == Engine::Interpreter));
+        bytes.push(fields.bits());
         bytes.push(u8::from(headers.is_some()));
         let headers: Vec<&String> = headers.iter().flatten().collect();
         texts(&mut bytes, &headers);
         text(&mut bytes, query);
         text(&mut bytes, data);
-        number(&mut bytes, keyed.len());
-        for path in keyed {
+        number(&mut bytes, indexed_lists.len());
+        for path in indexed_lists {
             texts(&mut bytes, path);
         }
         number(&mut bytes, modules.len());
@@ -84,23 +84,23 @@ impl Plan {
     pub fn from_bytes(bytes: &[u8]) -> Result<Plan, InvalidPlanBytes> {
         let mut reader = Reader { rest: bytes.strip_prefix(MAGIC).ok_or(InvalidPlanBytes)? };
         let engine = match reader.byte()? {
-            0 => Engine::Fast,
-            1 => Engine::Slow,
+            0 => Engine::Vm,
+            1 => Engine::Interpreter,
             _ => return Err(InvalidPlanBytes),
         };
-        let parts = Parts::from_bits(reader.byte()?);
+        let fields = InputFields::from_bits(reader.byte()?);
         let headers = match (reader.byte()?, reader.texts()?) {
             (0, names) if names.is_empty() => None,
             (1, names) => Some(names.into_iter().collect()),
             _ => return Err(InvalidPlanBytes),
         };
         let (query, data) = (reader.text()?, reader.text()?);
-        let keyed = reader.many(Reader::texts)?.into_iter().collect();
+        let indexed_lists = reader.many(Reader::texts)?.into_iter().collect();
         let modules = reader.many(|reader| Ok(Module { name: reader.text()?, text: reader.text()? }))?;
         if !reader.rest.is_empty() {
             return Err(InvalidPlanBytes);
         }
-        Ok(Plan { engine, parts, headers, query, data, keyed, modules })
+        Ok(Plan { engine, fields, headers, query, data, indexed_lists, modules })
     }
 }
 

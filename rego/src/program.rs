@@ -30,8 +30,8 @@ pub struct Program {
 }
 
 enum Machine {
-    Fast(Box<RegoVM>),
-    Slow(Box<regorus::Engine>),
+    Vm(Box<RegoVM>),
+    Interpreter(Box<regorus::Engine>),
     /// The engine panicked, and its state is unknown.
     Broken,
 }
@@ -44,7 +44,7 @@ pub struct LoadError(String);
 /// The reason why a request has no answer. The request is denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
-    /// A part of the request that the policy reads cannot be given to it.
+    /// A field of the input that the policy reads is invalid.
     #[error(transparent)]
     Input(#[from] InvalidInput),
     /// The policy's value is not an answer.
@@ -71,19 +71,23 @@ impl Program {
         Self::load_into(plan, plan.engine)
     }
 
-    /// Loads the plan into the interpreter as well, if the fast engine evaluates it, so that a caller can compare
+    /// Loads the plan into the interpreter as well, if the VM evaluates it, so that a caller can compare
     /// both.
     ///
     /// # Errors
     /// When the interpreter rejects the plan. [`crate::check()`] would have reported that.
     pub fn load_beside(plan: &Plan) -> Result<Option<Program>, LoadError> {
-        (plan.engine == Engine::Fast).then(|| Self::load_into(plan, Engine::Slow)).transpose()
+        (plan.engine == Engine::Vm).then(|| Self::load_into(plan, Engine::Interpreter)).transpose()
     }
 
     pub(crate) fn load_into(plan: &Plan, engine: Engine) -> Result<Program, LoadError> {
         let machine = contain(|| machine(plan, engine).map_err(|error| LoadError(error.to_string())))
             .unwrap_or_else(|_| Err(LoadError(ENGINE_FAULT.to_owned())))?;
-        Ok(Program { input: InputMaker::of(plan), query: plan.query.clone(), machine: RefCell::new(machine) })
+        Ok(Program {
+            input: InputMaker::new(plan),
+            query: plan.query.clone(),
+            machine: RefCell::new(machine),
+        })
     }
 
     /// Returns whether the policy reads any header.
@@ -98,7 +102,7 @@ impl Program {
     /// When the result is not an answer. Equal requests have equal results on every machine, except for the memory
     /// limit, which applies only where memory is counted ([`crate::count_memory`]).
     pub fn evaluate(&self, input: &Input<'_>) -> Result<Answer, EvaluationError> {
-        Ok(Answer::of(&self.value(input)?)?)
+        Ok(Answer::from_value(&self.value(input)?)?)
     }
 
     /// Returns the engine's value, before it is read as an answer.
@@ -127,14 +131,14 @@ impl Machine {
     /// Returns the value, or the engine's error.
     fn evaluate(&mut self, input: Value) -> Result<Result<Value, String>, EvaluationError> {
         match self {
-            Machine::Fast(vm) => {
+            Machine::Vm(vm) => {
                 vm.set_input(input);
                 match vm.execute_entry_point_by_index(0) {
                     Err(VmError::InstructionLimitExceeded { .. }) => Err(EvaluationError::Exhausted),
                     result => Ok(result.map_err(|error| error.to_string())),
                 }
             }
-            Machine::Slow(engine) => {
+            Machine::Interpreter(engine) => {
                 engine.set_input(input);
                 Ok(engine.eval_rule(ANSWER.to_owned()).map_err(|error| error.to_string()))
             }
@@ -162,11 +166,11 @@ fn machine(plan: &Plan, engine: Engine) -> Result<Machine, Box<dyn core::error::
         loaded.add_policy(module.name.clone(), module.text.clone())?;
     }
     let mut data = Value::from_json_str(&plan.data)?;
-    for path in &plan.keyed {
-        key(&mut data, path);
+    for path in &plan.indexed_lists {
+        index_list(&mut data, path);
     }
     loaded.set_strict_builtin_errors(false);
-    if engine == Engine::Slow {
+    if engine == Engine::Interpreter {
         let asks = format!("package {ASKS}\n\nanswer := {}\n", plan.query);
         loaded.add_policy(ASKS.to_owned(), asks)?;
         loaded.add_data(data)?;
@@ -175,7 +179,7 @@ fn machine(plan: &Plan, engine: Engine) -> Result<Machine, Box<dyn core::error::
         loaded.set_input(Value::new_object());
         meter::start();
         let _ = loaded.eval_rule(ANSWER.to_owned());
-        return Ok(Machine::Slow(Box::new(loaded)));
+        return Ok(Machine::Interpreter(Box::new(loaded)));
     }
     loaded.add_data(data.clone())?;
     let query: Rc<str> = plan.query.as_str().into();
@@ -187,11 +191,11 @@ fn machine(plan: &Plan, engine: Engine) -> Result<Machine, Box<dyn core::error::
     vm.set_max_instructions(limits::STEPS);
     vm.set_strict_builtin_errors(false);
     vm.set_execution_timer_config(Some(meter::timer(limits::STEPS_BETWEEN_LOOKS)));
-    Ok(Machine::Fast(Box::new(vm)))
+    Ok(Machine::Vm(Box::new(vm)))
 }
 
 /// Turns the list of texts at the path into a set. Membership tests give equal results, and take constant time.
-fn key(data: &mut Value, path: &[String]) {
+fn index_list(data: &mut Value, path: &[String]) {
     let mut place = data;
     for name in path {
         let Ok(object) = place.as_object_mut() else { return };

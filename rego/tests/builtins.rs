@@ -6,24 +6,12 @@ mod calls;
 
 use std::collections::BTreeSet;
 
-use weir_rego::{Bundle, Engine, Fault, Input, Module, Program, check, limits};
+use calls::request;
+use weir_rego::{Bundle, Engine, Fault, Module, Program, check, limits};
 
 fn bundle(text: String, data: String, query: &str) -> Bundle {
     let modules = vec![Module { name: "policy.rego".to_owned(), text }];
     Bundle { modules, data, query: query.to_owned() }
-}
-
-fn request<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Input<'a> {
-    Input {
-        method: "GET",
-        scheme: "https",
-        host: "a.example",
-        principal: Some("a.example"),
-        path: Some("/"),
-        decoded_path: Some(b"/"),
-        query: None,
-        headers,
-    }
 }
 
 #[test]
@@ -37,7 +25,7 @@ fn every_builtin_of_the_documentation_is_called() {
 #[test]
 fn no_builtin_panics_in_the_interpreter() {
     let checked = check(&bundle(calls::policy(), calls::data(), calls::QUERY)).expect("no fault");
-    assert_eq!(checked.plan.engine(), Engine::Slow);
+    assert_eq!(checked.plan.engine(), Engine::Interpreter);
     let program = Program::load(&checked.plan).expect("it loads");
     for (name, letters) in calls::BUILTINS {
         let mut calls = 0;
@@ -57,11 +45,11 @@ fn no_builtin_panics_in_the_interpreter() {
     }
 }
 
-/// In the fast engine a call is a rule of its own, without a loop.
+/// For the VM, each call is a rule of its own, without a loop.
 #[test]
-fn no_builtin_panics_in_the_fast_engine() {
+fn no_builtin_panics_in_the_vm() {
     let mut text = String::from("package p\n\ndefault allow := false\n");
-    // A format is a literal, and what is read out of JSON is for the interpreter.
+    // A format is a literal, and the interpreter evaluates policies that parse JSON.
     let called = calls::BUILTINS.iter().filter(|(name, _)| !["sprintf", "json.unmarshal"].contains(name));
     for (name, letters) in called.clone() {
         let arguments: Vec<String> = letters
@@ -79,7 +67,7 @@ fn no_builtin_panics_in_the_fast_engine() {
     }
     let found = check(&bundle(text, keyed_data(), "data.p.allow"));
     let checked = found.unwrap_or_else(|faults| panic!("{faults:#?}"));
-    assert_eq!(checked.plan.engine(), Engine::Fast, "{:?}", checked.slow);
+    assert_eq!(checked.plan.engine(), Engine::Vm, "{:?}", checked.interpreter_reason);
     let program = Program::load(&checked.plan).expect("it loads");
     for (name, letters) in called {
         let mut values = 0;
@@ -99,12 +87,12 @@ fn no_builtin_panics_in_the_fast_engine() {
                 values += usize::from(answer.allowed);
             }
         }
-        // No set is in JSON.
+        // JSON has no sets.
         assert!(values > 0 || ["union", "intersection"].contains(name), "{name} never gave a value");
     }
 }
 
-/// The lists of the data as objects, whose keys are the positions: a header is one as it is.
+/// Returns the lists of the data as objects with positions as keys, so that a header selects an entry directly.
 fn keyed_data() -> String {
     let data: regorus::Value = regorus::Value::from_json_str(&calls::data()).expect("JSON");
     let mut lists = Vec::new();

@@ -126,8 +126,8 @@ pub(crate) fn report(files: &[FaultyFile], style: Style) -> String {
 
 /// Describes the engine that evaluates a Rego policy, and the reason.
 #[must_use]
-pub(crate) fn engine(Checked { plan, slow }: &Checked) -> String {
-    let why = slow.as_ref().map(|(place, why)| {
+pub(crate) fn engine(Checked { plan, interpreter_reason }: &Checked) -> String {
+    let why = interpreter_reason.as_ref().map(|(place, why)| {
         let line = place.as_ref().map(|place| format!(" in line {}", place.line)).unwrap_or_default();
         format!(" because of {}{line}", report::sentence(why))
     });

@@ -103,13 +103,13 @@ pub(super) fn instead(name: &str) -> &'static str {
         return "write the whole as one pattern for `regex.match`: `^/users/[0-9]+$`";
     }
     match name.split('.').next().unwrap_or_default() {
-        "http" => "a policy asks nobody while a request waits: bring what it needs as data",
+        "http" => "a policy makes no calls while a request waits: put the values into the data",
         "time" | "rand" | "uuid" | "opa" => "a decision depends on the request and the data alone",
-        "io" | "crypto" => "tokens and signatures are not checked here: let the real host check them",
-        "print" | "trace" => "remove it: `weir explain` shows what was decided, and why",
+        "io" | "crypto" => "a policy cannot check tokens and signatures: let the upstream check them",
+        "print" | "trace" => "remove it: `weir explain` shows the decision and its reason",
         "net" => "compare hosts by name: addresses are for `addresses` of a rule",
-        "numbers" | "bits" => "its result can be far larger than what it is given",
-        _ => "`docs/rego.md` lists the builtins that there are",
+        "numbers" | "bits" => "its result can be far larger than its arguments",
+        _ => "`docs/rego.md` lists the allowed builtins",
     }
 }
 

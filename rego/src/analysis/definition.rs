@@ -18,7 +18,7 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    pub(super) fn of(
+    pub(super) fn new(
         value: Option<&Ref<Expr>>,
         bodies: &[RuleBody],
         locals: &BTreeSet<String>,

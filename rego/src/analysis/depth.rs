@@ -28,7 +28,7 @@ pub(super) fn too_deep(source: &Source) -> Option<TooDeep> {
         // The parser reports a text that cannot be tokenised.
         let Ok(Token(kind, span)) = lexer.next_token() else { return None };
         let text = span.text();
-        let role = match Role::of(&kind, text)? {
+        let role = match Role::from_token(&kind, text)? {
             // After a dot, this word is an ordinary name.
             Role::Operand if before.ends && BETWEEN.contains(&text) => Role::Separator,
             role => role,
@@ -92,7 +92,7 @@ enum Role {
 
 impl Role {
     /// Returns the token's role, or `None` at the end of the text.
-    fn of(kind: &TokenKind, text: &str) -> Option<Role> {
+    fn from_token(kind: &TokenKind, text: &str) -> Option<Role> {
         Some(match (kind, text) {
             (TokenKind::Eof, _) => return None,
             (TokenKind::Ident, "in") => Role::Link,

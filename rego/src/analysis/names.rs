@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regorus::unstable::{AssignOp, Expr, Literal, Module as Ast, Query, Ref, Rule, RuleHead};
 
-use super::{Parsed, Rules, place};
+use super::syntax::{Step, children, place};
 use crate::fault::Fault;
+
+/// All rules by their path below `data`, each with its module and its first definition.
+pub(super) type Rules<'a> = BTreeMap<Vec<String>, (usize, &'a Ref<Rule>)>;
 
 /// The rules of all modules, and the imports of each module.
 pub(super) struct Names<'a> {
     pub(super) rules: Rules<'a>,
-    /// Rules that only rename a part of the input, with the path of that part below `input`.
+    /// Rules that only rename a value of the input, with its path below `input`.
     pub(super) aliases: BTreeMap<Vec<String>, Vec<Step>>,
     /// The imported names of each module, with their paths.
     pub(super) imports: Vec<BTreeMap<String, Vec<String>>>,
@@ -19,23 +22,15 @@ pub(super) struct Names<'a> {
     pub(super) packages: Vec<Vec<String>>,
 }
 
-/// One step of a reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Key(String),
-    /// A key that is unknown before evaluation.
-    Unknown,
-}
-
 impl<'a> Names<'a> {
-    pub(super) fn of(modules: &'a [Parsed], faults: &mut Vec<Fault>) -> Names<'a> {
+    pub(super) fn new(modules: &'a [Ast], faults: &mut Vec<Fault>) -> Names<'a> {
         let mut names = Names {
             rules: BTreeMap::new(),
             aliases: BTreeMap::new(),
             imports: Vec::new(),
             packages: Vec::new(),
         };
-        for (index, Parsed { ast }) in modules.iter().enumerate() {
+        for (index, ast) in modules.iter().enumerate() {
             let package = keys(&ast.package.refr).unwrap_or_default();
             names.imports.push(imports(index, ast, faults));
             for rule in &ast.policy {
@@ -139,7 +134,7 @@ pub(super) fn builds_a_set(rule: &Ref<Rule>) -> bool {
     }
 }
 
-/// Returns the part of the input that an unconditional rule names, if it names one.
+/// Returns the path below `input` that an unconditional rule names, if it names one.
 fn alias(rule: &Ref<Rule>) -> Option<Vec<Step>> {
     let Rule::Spec { head: RuleHead::Compr { refr, assign: Some(assign), .. }, bodies, .. } = rule.as_ref()
     else {
@@ -243,7 +238,7 @@ fn inside(expr: &Ref<Expr>, found: &mut BTreeSet<String>) {
         Expr::ArrayCompr { query, .. } | Expr::SetCompr { query, .. } | Expr::ObjectCompr { query, .. } => {
             declared(query, found);
         }
-        _ => super::syntax::children(expr).into_iter().for_each(|child| inside(&child, found)),
+        _ => children(expr).into_iter().for_each(|child| inside(&child, found)),
     }
 }
 
@@ -253,6 +248,6 @@ fn variables(pattern: &Ref<Expr>, found: &mut BTreeSet<String>) {
         Expr::Var { span, .. } => {
             found.insert(span.text().to_owned());
         }
-        _ => super::syntax::children(pattern).into_iter().for_each(|child| variables(&child, found)),
+        _ => children(pattern).into_iter().for_each(|child| variables(&child, found)),
     }
 }

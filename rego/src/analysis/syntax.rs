@@ -4,7 +4,15 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::{Expr, Literal, Query, Ref, Span};
 
-use super::names::Step;
+use crate::fault::Place;
+
+/// One step of a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    /// A key that is unknown before evaluation.
+    Unknown,
+}
 
 /// Returns the keys before the first unknown one.
 pub(super) fn known(steps: &[Step]) -> Vec<String> {
@@ -129,5 +137,16 @@ pub(super) fn children(expr: &Ref<Expr>) -> Vec<Ref<Expr>> {
         Expr::Membership { key, value, collection, .. } => {
             key.iter().chain([value, collection]).cloned().collect()
         }
+    }
+}
+
+/// Converts a span to a place.
+pub(super) fn place(module: usize, span: &Span) -> Place {
+    let number = |value: u32| usize::try_from(value).unwrap_or(0);
+    Place {
+        module,
+        span: number(span.start)..number(span.end),
+        line: number(span.line),
+        column: number(span.col),
     }
 }

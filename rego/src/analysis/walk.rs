@@ -13,12 +13,14 @@ use regorus::unstable::{
 };
 
 use super::definition::Definition;
-use super::names::{self, Names, Step};
-use super::syntax::{children, is_literal, is_self_contained, known, literal, looked_through, mentions};
-use super::{Analysis, Rewrite, place};
+use super::findings::{Analysis, Rewrite};
+use super::names::{self, Names};
+use super::syntax::{
+    Step, children, is_literal, is_self_contained, known, literal, looked_through, mentions, place,
+};
 use crate::fault::Fault;
+use crate::input_fields::InputFields;
 use crate::limits;
-use crate::parts::Parts;
 
 /// The findings after all modules were visited.
 #[derive(Debug, Default)]
@@ -45,7 +47,7 @@ pub(super) struct Walk<'w, 'a> {
     locals: BTreeSet<String>,
     /// Locals that do not depend on the request, with the expressions that each is taken from.
     constants: BTreeMap<String, Sources>,
-    /// Locals that are assigned a part of the input.
+    /// Locals that are assigned a value of the input.
     requests: BTreeSet<String>,
     /// Locals that depend on the request somewhere in the body.
     varying: BTreeSet<String>,
@@ -114,7 +116,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                     }
                 }
                 match head {
-                    // The parts that an alias reads are recorded where the alias is used.
+                    // The input that an alias reads is recorded where the alias is used.
                     RuleHead::Compr { .. } if self.names.aliases.contains_key(&self.rule) => {}
                     RuleHead::Compr { refr, assign, .. } | RuleHead::Func { refr, assign, .. } => {
                         self.indexes(refr);
@@ -130,8 +132,8 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     fn distrust(&mut self, span: &Span, why: &'static str) {
-        if self.analysis.slow.is_none() {
-            self.analysis.slow = Some((place(self.module, span), why));
+        if self.analysis.interpreter_reason.is_none() {
+            self.analysis.interpreter_reason = Some((place(self.module, span), why));
         }
     }
 
@@ -179,7 +181,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.refuse_mock(&with.span, &with.refr);
             self.expression(&with.r#as);
             // The replacement may be read anywhere in the input.
-            self.analysis.parts = Parts::ALL;
+            self.analysis.fields = InputFields::ALL;
             self.analysis.headers = None;
             if names::chain(&with.refr).is_some_and(|(root, _)| root == "data") {
                 self.found.otherwise.insert(Vec::new());
@@ -306,7 +308,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 children(expr).iter().for_each(|child| self.expression(child));
             }
             Expr::ArithExpr { span, .. } | Expr::BinExpr { span, .. } => {
-                self.distrust(span, "an operator that may be given what it is not for");
+                self.distrust(span, "an operator whose operands may have the wrong type");
                 children(expr).iter().for_each(|child| self.expression(child));
             }
             _ => children(expr).iter().for_each(|child| self.expression(child)),
@@ -353,7 +355,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             (AssignOp::ColEq, Expr::Var { span: name, .. }) => {
                 self.bind(lhs, rhs);
-                // The fast engine continues even if the assigned value is undefined, so the rewrite tests it.
+                // The VM continues even if the assigned value is undefined, so the rewrite tests it.
                 let end = place(self.module, span).span.end;
                 let text = format!("; {0} == {0}", name.text());
                 self.analysis.rewrites.push(Rewrite {

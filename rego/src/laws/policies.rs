@@ -50,7 +50,7 @@ const COMPARISONS: [&str; 7] = ["==", "!=", "<", "<=", ">", ">=", "=="];
 /// The family of generated forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
-    /// Forms that the fast engine may be trusted with.
+    /// Forms that the VM may be trusted with.
     Plain,
     /// All forms.
     Any,
@@ -362,7 +362,7 @@ impl Scope {
     }
 }
 
-/// One definition, or sometimes several. Definitions that contradict each other need the slow engine.
+/// One definition, or sometimes several. Definitions that contradict each other need the interpreter.
 fn definitions<T: core::fmt::Debug>(one: impl Strategy<Value = T> + Clone) -> impl Strategy<Value = Vec<T>> {
     prop_oneof![9 => vec(one.clone(), 1), 1 => vec(one, 2..4)]
 }

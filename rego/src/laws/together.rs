@@ -39,7 +39,7 @@ fn endless() -> Program {
         numbers.join(", ")
     );
     let bundle = bundle(&text);
-    Program::load(&plan(&bundle, &analyse(&bundle), Engine::Slow)).unwrap()
+    Program::load(&plan(&bundle, &analyse(&bundle), Engine::Interpreter)).unwrap()
 }
 
 /// A rule, without its id.
@@ -228,7 +228,7 @@ proptest! {
         text in policy(Family::Any), rules in rules(), asked in vec(asked(), 24),
     ) {
         let bundle = bundle(&text);
-        let Ok(program) = Program::load(&plan(&bundle, &analyse(&bundle), Engine::Slow)) else { return Ok(()) };
+        let Ok(program) = Program::load(&plan(&bundle, &analyse(&bundle), Engine::Interpreter)) else { return Ok(()) };
         let (together, alone) = rules.policies();
         for asked in &asked {
             let request = asked.request();

@@ -1,9 +1,11 @@
-//! A policy that calls every builtin with every combination of edge values, for tests in both places where it runs.
+//! Policies that call every builtin with edge values, shared by the tests of every combination and the fuzz target.
 
 use std::fmt::Write;
 
-/// Every builtin with what it is given, a letter an argument: `v` any value, `w` one of a few, `c` a constant, and those
-/// that demands are made on: `f` a format, `t` a text, `r` a pattern, `g` a glob, `d` delimiters, `p` paths, `a` a collection.
+use weir_rego::Input;
+
+/// Every builtin with a letter for each argument: `v` any value, `w` one of a few, `c` a constant, and the arguments with
+/// a required form: `f` a format, `t` a text, `r` a pattern, `g` a glob, `d` delimiters, `p` paths, `a` a collection.
 pub(crate) const BUILTINS: &[(&str, &str)] = &[
     ("sprintf", "fv"),
     ("replace", "wwc"),
@@ -148,7 +150,7 @@ const MORE: [&str; 32] = [
     "[0.1, -3, 7]",
 ];
 
-/// What the lists of the data hold for the letters that demands are made on.
+/// The lists of the data for the letters of arguments with a required form.
 const CONSTANTS: [(char, &[&str]); 7] = [
     (
         'c',
@@ -188,7 +190,7 @@ const CONSTANTS: [(char, &[&str]); 7] = [
     ('a', &["null", "1", r#""a""#, r#"["a"]"#, "{}", r#"{"a": {"b": ["c"]}}"#, r#"{"a": 1}"#]),
 ];
 
-/// How a set is written in the data: as the value of this key. With the second key it is a set of sets.
+/// Sets in the data: the key `set` holds the elements of a set, the key `sets` those of a set of sets.
 const SETS: [&str; 6] = [
     r#"{"set": []}"#,
     r#"{"set": [1, "a", null]}"#,
@@ -198,7 +200,7 @@ const SETS: [&str; 6] = [
     r#"{"sets": [["a", 1], ["a"]]}"#,
 ];
 
-/// How many values a client chooses the first ones from, by the letter.
+/// Returns the number of values for a letter.
 pub(crate) fn values(letter: char) -> usize {
     match letter {
         'v' => FEW.len() + MORE.len() + SETS.len(),
@@ -219,11 +221,26 @@ pub(crate) fn data() -> String {
     format!("{{{}}}", lists.join(", "))
 }
 
+/// Returns a request with these headers, and no other property that the policies read.
+pub(crate) fn request<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Input<'a> {
+    Input {
+        method: "GET",
+        scheme: "https",
+        host: "a.example",
+        principal: Some("a.example"),
+        path: Some("/"),
+        decoded_path: Some(b"/"),
+        query: None,
+        headers,
+    }
+}
+
 /// The query of the policy.
 pub(crate) const QUERY: &str = "data.builtins.answer";
 
-/// A policy that never allows. The header `x-builtin` names what is called, `x-first` and `x-second` choose all arguments
-/// but the last, which takes every value in turn. The reason of the denial says how many calls gave a value.
+/// Returns a policy that never allows. The header `x-builtin` names the builtin to call. `x-first` and `x-second` choose
+/// all arguments except the last, which takes every value in turn. The reason of the denial is the number of calls with a
+/// value.
 pub(crate) fn policy() -> String {
     let mut text = String::from(
         r#"package builtins
@@ -278,7 +295,7 @@ make(x) := {{z | some z in y} | some y in x.sets} if x.sets
     text
 }
 
-/// Every choice of the first arguments of a builtin.
+/// Returns every choice of the first arguments of a builtin.
 pub(crate) fn choices(letters: &str) -> Vec<(usize, usize)> {
     let mut before: Vec<usize> = letters.chars().map(values).collect();
     before.pop();
@@ -286,8 +303,8 @@ pub(crate) fn choices(letters: &str) -> Vec<(usize, usize)> {
     (0..count(0)).flat_map(|first| (0..count(1)).map(move |second| (first, second))).collect()
 }
 
-/// A policy that never allows and calls what the header `x-builtin` names, with the arguments that are a JSON list in the
-/// header `x-arguments`: for a fuzzer.
+/// Returns a policy that never allows, for a fuzzer. It calls the builtin that the header `x-builtin` names, with the
+/// arguments in the JSON list of the header `x-arguments`.
 pub(crate) fn policy_of_arguments() -> String {
     let mut text = String::from(
         r#"package builtins

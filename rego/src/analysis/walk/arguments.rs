@@ -7,8 +7,8 @@ use regorus::unstable::{Expr, Ref};
 
 use super::Walk;
 use crate::analysis::builtins::Demand;
-use crate::analysis::names::{self, Step};
-use crate::analysis::syntax::{known, verbs};
+use crate::analysis::names;
+use crate::analysis::syntax::{Step, known, verbs};
 use crate::analysis::{glob, pattern};
 use crate::limits;
 
@@ -44,7 +44,7 @@ impl Walk<'_, '_> {
             Demand::Constant => (
                 self.is_constant(param),
                 format!("this argument of `{name}` may not depend on the request"),
-                "write it as text, or take it from `data`: what a client sends must not choose the cost",
+                "write it as text, or take it from `data`: a client must not choose the cost",
             ),
             Demand::Format => return format_refusal(name, param, params),
             Demand::Pattern => {
@@ -72,7 +72,7 @@ impl Walk<'_, '_> {
                     limits::GLOB_BYTES,
                     limits::GLOB_GROUPS
                 ),
-                "write it where it is used, or take it from `data`: what a client sends must not choose the cost",
+                "write it where it is used, or take it from `data`: a client must not choose the cost",
             ),
             Demand::Delimiters => (
                 self.every_piece(param, &|piece| match piece {
@@ -119,7 +119,7 @@ impl Walk<'_, '_> {
             Some(part) => (format!("the pattern of `{name}` may not have `{part}`"), help),
             None => (
                 format!("the pattern of `{name}` must be text or data"),
-                "write it where it is used, or take it from `data`: what a client sends must not choose the cost",
+                "write it where it is used, or take it from `data`: a client must not choose the cost",
             ),
         })
     }

@@ -4,10 +4,10 @@ use regorus::unstable::{Expr, Ref, Span};
 
 use super::Walk;
 use crate::analysis::builtins;
-use crate::analysis::names::{self, Step};
-use crate::analysis::syntax::{known, literal};
+use crate::analysis::names;
+use crate::analysis::syntax::{Step, known, literal};
 
-/// The fast engine drops the arguments after this number.
+/// The VM drops the arguments after this number.
 const ARGUMENTS: usize = 8;
 
 impl Walk<'_, '_> {

@@ -1,11 +1,11 @@
-//! Finds the parts of the input and the data that a policy reads.
+//! Finds the fields of the input and the values of the data that a policy reads.
 
 use regorus::unstable::{Expr, Ref, Span};
 
 use super::Walk;
-use crate::analysis::names::{self, Step};
-use crate::analysis::syntax::known;
-use crate::parts::Part;
+use crate::analysis::names;
+use crate::analysis::syntax::{Step, known};
+use crate::input_fields::InputField;
 
 impl Walk<'_, '_> {
     pub(super) fn reference(&mut self, expr: &Ref<Expr>) {
@@ -33,7 +33,7 @@ impl Walk<'_, '_> {
             self.fault(
                 span,
                 format!("`{}` may be any rule of a package", span.text()),
-                "name the rule: what is called must be known before a request comes",
+                "name the rule: the called rule must be known before a request arrives",
             );
         } else {
             self.found.otherwise.insert(path);
@@ -48,12 +48,12 @@ impl Walk<'_, '_> {
         let path = known(steps);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let mut any = false;
-        for part in Part::ALL {
-            let keys = part.keys();
+        for field in InputField::ALL {
+            let keys = field.keys();
             if keys.iter().zip(&path).all(|(a, b)| a == b) {
                 any = true;
-                self.analysis.parts.add(part);
-                if part == Part::Headers {
+                self.analysis.fields.add(field);
+                if field == InputField::Headers {
                     if path.len() == keys.len() {
                         self.refuse_headers(span);
                     }
@@ -87,26 +87,26 @@ impl Walk<'_, '_> {
         } else if root != "input" {
             return false;
         }
-        let headers = Part::Headers.keys();
+        let headers = InputField::Headers.keys();
         if path.len() < headers.len() || !headers.iter().zip(&path).all(|(a, b)| a == b) {
             return false;
         }
         if path.len() == headers.len() {
             self.refuse_headers(key.span());
         }
-        self.analysis.parts.add(Part::Headers);
+        self.analysis.fields.add(InputField::Headers);
         self.header(key.span(), path.get(headers.len()).map(String::as_str));
         self.expression(default);
         true
     }
 
-    /// Whether an expression names a part of the input, if need be by way of a rule.
+    /// Returns whether an expression names a value of the input, directly or through a rule.
     pub(super) fn is_input(&self, expr: &Ref<Expr>) -> bool {
         let Some((root, steps)) = self.names.resolve(self.module, &self.locals, expr) else { return false };
         root == "input" || (root == "data" && self.alias_of(&known(&steps)).is_some())
     }
 
-    /// The rule that begins a path and only renames a part of the input, and the path below `input`.
+    /// Returns the rule that begins a path and only renames a value of the input, and the path below `input`.
     fn alias_of(&self, path: &[String]) -> Option<(Vec<String>, Vec<String>)> {
         let rule = (1..=path.len()).find_map(|end| path.get(..end).filter(|rule| self.is_rule(rule)))?;
         let steps = known(self.names.aliases.get(rule)?);
@@ -114,7 +114,7 @@ impl Walk<'_, '_> {
         Some((rule.to_vec(), steps.into_iter().chain(below.iter().cloned()).collect()))
     }
 
-    /// Refuses `x.headers[":path"]` where `x` is a local name for a part of the request.
+    /// Refuses `x.headers[":path"]` where `x` is a local name for a value of the input.
     fn refuse_header_below_a_name(&mut self, expr: &Ref<Expr>) {
         let Some((root, steps)) = names::chain(expr) else { return };
         if self.constants.contains_key(&root) {

@@ -1,16 +1,16 @@
-//! Finds the forms that the fast engine cannot be trusted with.
+//! Finds the forms that the VM cannot be trusted with.
 
 use regorus::Value;
 use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, RuleBody, RuleHead, Span};
 
 use super::Walk;
 use crate::analysis::definition::Definition;
-use crate::analysis::names::{self, Step};
-use crate::analysis::syntax::{children, is_literal, iterates, known};
-use crate::parts::Part;
+use crate::analysis::names;
+use crate::analysis::syntax::{Step, children, is_literal, iterates, known};
+use crate::input_fields::InputField;
 
 impl Walk<'_, '_> {
-    /// Checks a rule's head. The fast engine builds objects wrongly, and also objects of sets. It treats two
+    /// Checks a rule's head. The VM builds objects wrongly, and also objects of sets. It treats two
     /// different values of one rule as undefined, where Rego requires an error.
     pub(super) fn trust_head(&mut self, span: &Span, head: &RuleHead, bodies: &[RuleBody]) {
         let (RuleHead::Compr { refr, .. } | RuleHead::Func { refr, .. } | RuleHead::Set { refr, .. }) = head;
@@ -28,7 +28,7 @@ impl Walk<'_, '_> {
             RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => assign,
         };
         let mut definition =
-            Definition::of(assign.as_ref().map(|assign| &assign.value), bodies, &self.locals);
+            Definition::new(assign.as_ref().map(|assign| &assign.value), bodies, &self.locals);
         if let Some(value) = assign.as_ref().map(|assign| &assign.value)
             && self.is_of_input(value)
         {
@@ -50,7 +50,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Checks `else`. The fast engine skips `else` after a body that held without a value, or that it evaluated in a
+    /// Checks `else`. The VM skips `else` after a body that held without a value, or that it evaluated in a
     /// loop.
     pub(super) fn trust_else(&mut self, head: &RuleHead, bodies: &[RuleBody]) {
         let first = match head {
@@ -99,7 +99,7 @@ impl Walk<'_, '_> {
         itself || children(expr).iter().any(|child| self.asks_a_rule(child))
     }
 
-    /// Returns whether the value is a part of the input, or an alias of one.
+    /// Returns whether the value is one of the input, or an alias of one.
     fn is_of_input(&self, value: &Ref<Expr>) -> bool {
         match self.names.resolve(self.module, &self.locals, value) {
             Some((root, _)) if root == "input" => true,
@@ -108,15 +108,15 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Checks a loop's collection. The interpreter fails for a value that is no collection, and the fast engine
+    /// Checks a loop's collection. The interpreter fails for a value that is no collection, and the VM
     /// treats it as empty.
     pub(super) fn trust_loop(&mut self, collection: &Ref<Expr>) {
         let known = match collection.as_ref() {
             Expr::Array { .. } | Expr::Set { .. } | Expr::Object { .. } => true,
             _ => match self.names.resolve(self.module, &self.locals, collection) {
                 Some((root, steps)) if root == "input" => {
-                    let collections = [Part::Headers, Part::ParsedPath, Part::ParsedQuery];
-                    collections.iter().any(|part| is_part(*part, &steps))
+                    let collections = [InputField::Headers, InputField::ParsedPath, InputField::ParsedQuery];
+                    collections.iter().any(|field| is_field(*field, &steps))
                 }
                 Some((root, steps)) if root == "data" => match self.own_data(&steps) {
                     Some(Value::Array(_) | Value::Object(_) | Value::Undefined) => true,
@@ -129,7 +129,7 @@ impl Walk<'_, '_> {
             },
         };
         if !known {
-            self.distrust(collection.span(), "a loop over what may be no collection");
+            self.distrust(collection.span(), "a loop over a value that may not be a collection");
         }
     }
 
@@ -145,7 +145,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Checks `in`. The fast engine ignores a key, and returns `false` if an operand is undefined.
+    /// Checks `in`. The VM ignores a key, and returns `false` if an operand is undefined.
     pub(super) fn trust_membership(
         &mut self,
         span: &Span,
@@ -156,7 +156,7 @@ impl Walk<'_, '_> {
         if key.is_some() {
             self.distrust(span, "`in` with a key");
         } else if !(self.is_defined(value) && self.is_defined(collection)) {
-            self.distrust(span, "`in` as a value, of what may be undefined");
+            self.distrust(span, "`in` as a value, with an operand that may be undefined");
         }
     }
 
@@ -166,9 +166,9 @@ impl Walk<'_, '_> {
             return true;
         }
         match self.names.resolve(self.module, &self.locals, expr) {
-            Some((root, steps)) if root == "input" => {
-                Part::ALL.into_iter().any(|part| part != Part::Principal && is_part(part, &steps))
-            }
+            Some((root, steps)) if root == "input" => InputField::ALL
+                .into_iter()
+                .any(|field| field != InputField::Principal && is_field(field, &steps)),
             Some((root, steps)) if root == "data" => {
                 self.own_data(&steps).is_some_and(|value| *value != Value::Undefined)
             }
@@ -208,7 +208,7 @@ impl Walk<'_, '_> {
 }
 
 /// Returns whether the steps lead exactly to this part, rather than into it.
-fn is_part(part: Part, steps: &[Step]) -> bool {
+fn is_field(field: InputField, steps: &[Step]) -> bool {
     known(steps).len() == steps.len()
-        && known(steps).iter().map(String::as_str).eq(part.keys().iter().copied())
+        && known(steps).iter().map(String::as_str).eq(field.keys().iter().copied())
 }
