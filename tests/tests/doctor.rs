@@ -7,7 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    ALPHA, BETA, EnvoyBinary, IMPOSTOR, INWARD, ServerCertificate, ServerOptions, UNLISTED, UpstreamHosts,
+    ALPHA, BETA, EnvoyBinary, IMPOSTOR, INWARD, OpensslAuthority, ServerCertificate, ServerOptions, UNLISTED,
+    UpstreamHosts,
 };
 use tempfile::TempDir;
 
@@ -125,6 +126,25 @@ fn what_will_not_work_is_a_problem_and_the_exit_code_says_so() -> Result<()> {
     diagnosis.says("gone.weir.test:443", "problem", "does not exist");
     diagnosis.says("*.wide.weir.test", "ok", "not looked at");
     assert_eq!(diagnosis.code, Some(1));
+    Ok(())
+}
+
+#[test]
+fn a_server_with_odd_tls_is_told_apart_from_one_that_lies() -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let authority = OpensslAuthority::new()?;
+    hosts.write_roots(&authority.pem()?)?;
+    let san = format!("DNS:{ALPHA}");
+    let cbc = authority.serve(&san, &["rsa:2048"], &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA"])?;
+    let p384 = authority.serve(&san, &["ed25519"], &["-groups", "P-384"])?;
+    let rules = format!(
+        "rules: [{{id: odd, effect: allow, hosts: [{ALPHA}], ports: [{}, {}], addresses: [127.0.0.1]}}]",
+        cbc.port(),
+        p384.port(),
+    );
+    let diagnosis = Diagnosis::of(&EnvoyBinary::newest()?, &hosts, &rules, &[])?;
+    diagnosis.says(&format!("{ALPHA}:{}", cbc.port()), "problem", "no version, cipher or curve of TLS");
+    diagnosis.says(&format!("{ALPHA}:{}", p384.port()), "ok", "verified");
     Ok(())
 }
 

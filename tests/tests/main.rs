@@ -56,6 +56,7 @@ mod silent_names;
 mod smuggling;
 mod start_errors;
 mod streams;
+mod tls_breadth;
 mod tls_matrix;
 mod transparent;
 mod trap;

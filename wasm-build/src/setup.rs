@@ -14,6 +14,7 @@ use wasm_target::WasmTarget;
 
 const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const CURL: Program = Program { name: "curl", package: "curl" };
+const OPENSSL: Program = Program { name: "openssl", package: "openssl" };
 const GIT: Program = Program { name: "git", package: "git" };
 
 /// Servers that read paths in their own way.
@@ -33,7 +34,7 @@ pub(crate) fn everything() -> Result<WasmTarget> {
     step("set-up", || {
         let target = wasm_target::ensure()?;
         envoy::ensure_all_pinned()?;
-        debian_package::ensure(&[NGINX, CURL, GIT, NFT, IP])?;
+        debian_package::ensure(&[NGINX, CURL, OPENSSL, GIT, NFT, IP])?;
         debian_package::ensure(&SERVERS)?;
         opa::ensure()?;
         Ok(target)

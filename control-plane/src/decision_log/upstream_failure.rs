@@ -18,6 +18,8 @@ pub(crate) struct UpstreamFailure {
     pub reason: Reason,
     /// A description of the failure, without control characters, quotes or backslashes.
     pub cause: &'static str,
+    /// What to do about it, where that is more than what the reason suggests.
+    hint: Option<&'static str>,
 }
 
 /// The sign that identifies a failure.
@@ -79,12 +81,25 @@ impl Flag {
 }
 
 const fn failure(sign: Sign, reason: Reason, cause: &'static str) -> UpstreamFailure {
-    UpstreamFailure { sign, reason, cause }
+    UpstreamFailure { sign, reason, cause, hint: None }
+}
+
+/// A server that ends the handshake because it has no version, cipher or curve of Envoy's offer.
+const fn narrow_tls(sign: &'static str) -> UpstreamFailure {
+    UpstreamFailure {
+        sign: Sign::Transport(sign),
+        reason: Reason::UpstreamUnreachable,
+        cause: "it offers no version, cipher or curve of TLS that Weir accepts",
+        hint: Some(
+            "Weir accepts TLS 1.2 and 1.3 with forward secrecy and AES-GCM or ChaCha20. A rule with `tls: passthrough` \
+             lets this host negotiate with the client itself",
+        ),
+    }
 }
 
 impl UpstreamFailure {
     /// Every failure. The first one whose sign is present applies.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 26] = [
         failure(Sign::Details(names::OVERLOADED), Reason::Overloaded, "the proxy is short of memory"),
         failure(Sign::Details("dns_cache_overflow"), Reason::Overloaded, "too many names are in use"),
         failure(
@@ -133,6 +148,11 @@ impl UpstreamFailure {
             Reason::UpstreamUnreachable,
             "it asks for a client certificate",
         ),
+        // BoringSSL's term for the alert that directly follows the ClientHello.
+        narrow_tls("HANDSHAKE_FAILURE_ON_CLIENT_HELLO"),
+        narrow_tls("ALERT_PROTOCOL_VERSION"),
+        narrow_tls("ALERT_INSUFFICIENT_SECURITY"),
+        narrow_tls("UNSUPPORTED_PROTOCOL"),
         failure(
             Sign::Transport("TLS_error"),
             Reason::UpstreamUnreachable,
@@ -180,6 +200,11 @@ impl UpstreamFailure {
             "the way to it is still being made ready",
         ),
     ];
+
+    /// Advice for the person who reads the answer.
+    pub(crate) fn hint(&self) -> &'static str {
+        self.hint.unwrap_or_else(|| self.reason.hint())
+    }
 
     /// Returns the failure that a request's log entry shows, if any.
     pub(crate) fn find(flags: &ResponseFlags, details: &str, transport: &str) -> Option<&'static Self> {

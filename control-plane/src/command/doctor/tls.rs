@@ -8,7 +8,10 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -88,6 +91,16 @@ fn add(store: &mut RootCertStore, path: &Path) -> anyhow::Result<()> {
 /// Describes an error in plain words.
 fn words(error: &std::io::Error) -> String {
     let cause = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    let narrow = [
+        AlertDescription::HandshakeFailure,
+        AlertDescription::ProtocolVersion,
+        AlertDescription::InsufficientSecurity,
+    ];
+    if matches!(cause, Some(Error::AlertReceived(alert)) if narrow.contains(alert)) {
+        return "it offers no version, cipher or curve of TLS that doctor knows. Envoy knows one curve more, P-521; else \
+                only a rule with `tls: passthrough` reaches it"
+            .to_owned();
+    }
     let Some(Error::InvalidCertificate(cause)) = cause else { return error.to_string() };
     #[expect(
         clippy::wildcard_enum_match_arm,

@@ -80,7 +80,7 @@ fn failed(failure: &UpstreamFailure) -> ResponseMapper {
     let request =
         if failure.sign == Sign::Details(names::OVERLOADED) { UNJUDGED_REQUEST } else { JUDGED_REQUEST };
     let request = format!("\"cause\":\"{}\",{request}", failure.cause);
-    mapper(filter, FAILED, &request, failure.reason)
+    reply(filter, FAILED, &request, failure.reason, failure.hint())
 }
 
 /// Maps an answer to bytes that are not a request for the filter.

@@ -17,6 +17,25 @@ pub(super) const SESSIONS: u32 = 1024;
 /// Sessions of one host.
 pub(super) const SESSIONS_OF_A_HOST: u32 = 64;
 
+/// The groups for the key exchange, in the order of preference. Envoy's default ends at P-256; some servers have only
+/// P-384 or P-521, and curl connects to them. The hybrid of ML-KEM is sent first, beside a share for X25519.
+const CURVES: [&str; 5] = ["X25519MLKEM768", "X25519", "P-256", "P-384", "P-521"];
+
+/// The signatures that a server may prove its key with, in the names of BoringSSL. BoringSSL's default lacks P-521 and
+/// Ed25519, and has PKCS #1 with SHA-1, which TLS 1.3 forbids and current servers no longer need (RFC 9155).
+const SIGNATURES: [&str; 10] = [
+    "ecdsa_secp256r1_sha256",
+    "rsa_pss_rsae_sha256",
+    "rsa_pkcs1_sha256",
+    "ecdsa_secp384r1_sha384",
+    "rsa_pss_rsae_sha384",
+    "rsa_pkcs1_sha384",
+    "rsa_pss_rsae_sha512",
+    "rsa_pkcs1_sha512",
+    "ecdsa_secp521r1_sha512",
+    "ed25519",
+];
+
 /// Builds the context that all hosts share.
 pub(super) fn shared(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> TransportSocket {
     usual(
@@ -46,6 +65,8 @@ pub(super) fn transport(trust: &str, identity: Option<&str>, sessions: u32) -> T
             tls_minimum_protocol_version: tls_parameters::TlsProtocol::TlSv12 as i32,
             // Envoy's default maximum for upstreams is TLS 1.2.
             tls_maximum_protocol_version: tls_parameters::TlsProtocol::TlSv13 as i32,
+            ecdh_curves: CURVES.map(str::to_owned).into(),
+            signature_algorithms: SIGNATURES.map(str::to_owned).into(),
             ..TlsParameters::default()
         }),
         validation_context_type: Some(ValidationContextType::ValidationContextSdsSecretConfig(
