@@ -4,7 +4,6 @@
 //! Clients trust the root, so its key is the most important secret. Its file is readable only by its owner, and the
 //! key never leaves this process. Envoy gets only leaf keys, each good for one name and a few hours.
 
-pub mod authority;
 pub mod certificate;
 mod external;
 pub mod intermediate;
@@ -14,6 +13,7 @@ pub mod name_constraints;
 mod parameters;
 pub mod private_key;
 pub mod root;
+pub mod signing_ca;
 mod token_bucket;
 pub mod validity;
 
@@ -24,11 +24,11 @@ use std::time::{Duration, SystemTime};
 use weir_policy::Host;
 
 use crate::folder::state::{Lock, StateFolder, StateFolderError};
-use authority::Authority;
 pub use external::CaFiles;
 use intermediate::Intermediate;
 use leaf::Leaf;
 use name_constraints::NameConstraints;
+use signing_ca::SigningCa;
 
 /// The lifetimes of certificates. A leaf never outlives its intermediate, and an intermediate never outlives the
 /// root.
@@ -49,21 +49,21 @@ impl Default for Lifetimes {
 /// Mints certificates that chain to the root. It is shared between threads.
 #[derive(Debug)]
 pub struct Ca {
-    place: Place,
+    source: CaSource,
     lifetimes: Lifetimes,
     signing: Mutex<Signing>,
 }
 
 /// The place of the CA's key and certificate.
 #[derive(Debug)]
-enum Place {
+enum CaSource {
     Folder(StateFolder),
     Files(CaFiles),
 }
 
 #[derive(Debug)]
 struct Signing {
-    authority: Arc<Authority>,
+    signing_ca: Arc<SigningCa>,
     intermediate: Arc<Intermediate>,
 }
 
@@ -195,7 +195,7 @@ impl Ca {
     /// # Errors
     /// When other users may read the folder or its files, or when their content is not a CA that is valid at `now`.
     pub fn open(folder: &StateFolder, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
-        Self::new(Place::Folder(folder.clone()), lifetimes, now)
+        Self::new(CaSource::Folder(folder.clone()), lifetimes, now)
     }
 
     /// Opens an external CA.
@@ -204,18 +204,18 @@ impl Ca {
     /// When other users may read the key, or when the files are not a CA that is valid at `now` and may sign an
     /// intermediate.
     pub fn open_external(files: CaFiles, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
-        Self::new(Place::Files(files), lifetimes, now)
+        Self::new(CaSource::Files(files), lifetimes, now)
     }
 
-    fn new(place: Place, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
-        let signing = Mutex::new(Signing::load(&place, None, lifetimes, now)?);
-        Ok(Self { place, lifetimes, signing })
+    fn new(source: CaSource, lifetimes: Lifetimes, now: SystemTime) -> Result<Self, CaError> {
+        let signing = Mutex::new(Signing::load(&source, None, lifetimes, now)?);
+        Ok(Self { source, lifetimes, signing })
     }
 
     /// The current signing CA, with the roots that clients must trust.
     #[must_use]
-    pub fn authority(&self) -> Arc<Authority> {
-        Arc::clone(&self.signing().authority)
+    pub fn signing_ca(&self) -> Arc<SigningCa> {
+        Arc::clone(&self.signing().signing_ca)
     }
 
     /// Reads the CA again. Returns whether it has changed, so that leaves and trust files must be made anew.
@@ -223,7 +223,7 @@ impl Ca {
     /// # Errors
     /// The errors of [`Self::open`]. The CA then remains unchanged.
     pub fn reload(&self, now: SystemTime) -> Result<bool, CaError> {
-        Ok(self.replace(Signing::load(&self.place, None, self.lifetimes, now)?))
+        Ok(self.replace(Signing::load(&self.source, None, self.lifetimes, now)?))
     }
 
     /// Reads the CA again as [`Self::reload`] does, while the state folder is locked. Until the lock ends, the CA equals
@@ -232,12 +232,12 @@ impl Ca {
     /// # Errors
     /// The errors of [`Self::open`]. The CA then remains unchanged.
     pub fn reload_locked(&self, lock: &Lock, now: SystemTime) -> Result<bool, CaError> {
-        Ok(self.replace(Signing::load(&self.place, Some(lock), self.lifetimes, now)?))
+        Ok(self.replace(Signing::load(&self.source, Some(lock), self.lifetimes, now)?))
     }
 
     fn replace(&self, loaded: Signing) -> bool {
         let mut signing = self.signing();
-        let changed = *loaded.authority != *signing.authority;
+        let changed = *loaded.signing_ca != *signing.signing_ca;
         if changed {
             *signing = loaded;
         }
@@ -252,7 +252,7 @@ impl Ca {
         let intermediate = {
             let mut signing = self.signing();
             if now >= signing.intermediate.renew_at() {
-                let renewed = Intermediate::make(&signing.authority, self.lifetimes.intermediate, now)?;
+                let renewed = Intermediate::make(&signing.signing_ca, self.lifetimes.intermediate, now)?;
                 signing.intermediate = Arc::new(renewed);
             }
             Arc::clone(&signing.intermediate)
@@ -280,18 +280,18 @@ impl Ca {
 
 impl Signing {
     fn load(
-        place: &Place,
+        source: &CaSource,
         lock: Option<&Lock>,
         lifetimes: Lifetimes,
         now: SystemTime,
     ) -> Result<Self, CaError> {
-        let authority = match (place, lock) {
-            (Place::Folder(folder), Some(lock)) => root::open_locked(folder, lock, now)?,
-            (Place::Folder(folder), None) => root::open(folder, now)?,
-            (Place::Files(files), _) => files.open(now)?,
+        let signing_ca = match (source, lock) {
+            (CaSource::Folder(folder), Some(lock)) => root::open_locked(folder, lock, now)?,
+            (CaSource::Folder(folder), None) => root::open(folder, now)?,
+            (CaSource::Files(files), _) => files.open(now)?,
         };
-        let intermediate = Intermediate::make(&authority, lifetimes.intermediate, now)?;
-        Ok(Self { authority: Arc::new(authority), intermediate: Arc::new(intermediate) })
+        let intermediate = Intermediate::make(&signing_ca, lifetimes.intermediate, now)?;
+        Ok(Self { signing_ca: Arc::new(signing_ca), intermediate: Arc::new(intermediate) })
     }
 }
 
@@ -306,7 +306,7 @@ pub fn rotate(
     keep: Duration,
     constraints: &NameConstraints,
     now: SystemTime,
-) -> Result<Authority, CaError> {
+) -> Result<SigningCa, CaError> {
     root::rotate(folder, keep, constraints, now)
 }
 
@@ -336,8 +336,8 @@ pub(crate) mod tests {
 
     /// Verifies as a TLS client does: chain to the root, purpose, time, name.
     fn verify(ca: &Ca, leaf: &Leaf, name: &str, at: SystemTime) -> Result<(), String> {
-        let authority = ca.authority();
-        verify_by(authority.roots()[0].certificate.der(), leaf, name, at)
+        let signing_ca = ca.signing_ca();
+        verify_by(signing_ca.roots()[0].certificate.der(), leaf, name, at)
     }
 
     pub(super) fn verify_by(root: &[u8], leaf: &Leaf, name: &str, at: SystemTime) -> Result<(), String> {
@@ -441,7 +441,7 @@ pub(crate) mod tests {
     }
 
     fn end(ca: &Ca) -> SystemTime {
-        ca.authority().roots()[0].until
+        ca.signing_ca().roots()[0].until
     }
 
     const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -457,8 +457,8 @@ pub(crate) mod tests {
         assert!(ca.is_current(&before, now()));
         assert!(ca.reload(now()).unwrap() && !ca.reload(now()).unwrap());
         assert!(!ca.is_current(&before, now()));
-        let authority = ca.authority();
-        let roots: Vec<&[u8]> = authority.roots().iter().map(|root| root.certificate.der()).collect();
+        let signing_ca = ca.signing_ca();
+        let roots: Vec<&[u8]> = signing_ca.roots().iter().map(|root| root.certificate.der()).collect();
         assert_eq!(roots.len(), 3);
         let verified = |at| {
             let leaf = ca.mint(&host("a.example"), at).unwrap();
@@ -477,7 +477,7 @@ pub(crate) mod tests {
         let constraints = NameConstraints::permitting(&[host("a.example"), host("b.example")]);
         rotate(&folder, Duration::ZERO, &constraints, now()).unwrap();
         let ca = Ca::open(&folder, Lifetimes::default(), now()).unwrap();
-        assert!(ca.authority().is_constrained());
+        assert!(ca.signing_ca().is_constrained());
         for (name, verifies) in [
             ("a.example", true),
             ("x.b.example", true),
@@ -488,7 +488,7 @@ pub(crate) mod tests {
             let leaf = ca.mint(&host(name), now()).unwrap();
             assert_eq!(verify(&ca, &leaf, name, now()).is_ok(), verifies, "{name}");
             if !host(name).is_address() {
-                assert_eq!(ca.authority().permits(&host(name)), verifies, "{name}");
+                assert_eq!(ca.signing_ca().permits(&host(name)), verifies, "{name}");
             }
         }
     }

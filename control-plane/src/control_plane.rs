@@ -12,7 +12,7 @@ use weir_policy::Policy;
 
 use crate::address::own::OwnAddresses;
 use crate::ca::Ca;
-use crate::ca::leaves::{Leaves, Limits};
+use crate::ca::leaves::{LeafLimits, Leaves};
 use crate::decision_log::server::DecisionLog;
 use crate::envoy::resources::{Gateway, RegoPolicy};
 use crate::input::proxy_credentials::AcceptedCredentials;
@@ -20,6 +20,7 @@ use crate::input::upstream_files::UpstreamFiles;
 use crate::nodes::leaf_secrets::LeafSecrets;
 use crate::nodes::registry::NodeRegistry;
 use crate::nodes::server::{BeforeListeners, DiscoveryServer};
+use crate::nodes::service::DiscoveryService;
 use crate::nodes::snapshot_cache::SnapshotCache;
 
 /// A policy document that allows no request.
@@ -46,11 +47,11 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Makes a control plane for a gateway, with leaves of this CA.
     pub fn new(gateway: Gateway, ca: Arc<Ca>) -> Self {
-        Self::with_limits(gateway, ca, Limits::default())
+        Self::with_limits(gateway, ca, LeafLimits::default())
     }
 
     /// Makes a control plane for a gateway, with leaves of this CA within these limits.
-    pub fn with_limits(gateway: Gateway, ca: Arc<Ca>, limits: Limits) -> Self {
+    pub fn with_limits(gateway: Gateway, ca: Arc<Ca>, limits: LeafLimits) -> Self {
         let policy = watch::Sender::new(Arc::clone(&gateway.policy));
         let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, limits), policy.subscribe()));
         Self {
@@ -114,8 +115,8 @@ impl ControlPlane {
     }
 
     /// Renews the leaves that every connected Envoy holds. It must be called when the CA has changed.
-    pub fn authority_changed(&self) {
-        self.secrets.authority_changed();
+    pub fn signing_ca_changed(&self) {
+        self.secrets.signing_ca_changed();
     }
 
     /// Returns the policy in force.
@@ -155,7 +156,7 @@ impl ControlPlane {
             // connection's window, so that streams do not wait for each other.
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .add_service(discovery.into_service())
+            .add_service(DiscoveryService::new(discovery))
             .add_service(self.decisions.clone().into_service())
             .serve_with_incoming(UnixListenerStream::new(socket));
         let (secrets, decisions) = (Arc::clone(&self.secrets), self.decisions.subscribe());

@@ -149,7 +149,7 @@ async fn answer(
 ) -> Answer {
     let host = question.name().and_then(|name| Host::parse(name.as_bytes()).ok());
     let Some(host) = host.filter(|host| !host.is_address()) else { return Answer::Refused };
-    if Admitted::of(&policy.borrow(), &host).is_none() {
+    if Admitted::new(&policy.borrow(), &host).is_none() {
         return Answer::Refused;
     }
     let Some(family) = question.family() else { return Answer::addresses(Vec::new(), Duration::ZERO) };
@@ -157,7 +157,7 @@ async fn answer(
         Found::Addresses { addresses, until } => {
             // The newest policy decides, however old the lookup is.
             let policy = policy.borrow();
-            let Some(admitted) = Admitted::of(&policy, &host) else { return Answer::Refused };
+            let Some(admitted) = Admitted::new(&policy, &host) else { return Answer::Refused };
             let given = admitted.filter(addresses, &own.borrow());
             if given != *addresses {
                 tracing::info!(%host, ?addresses, ?given, "some addresses of the name are withheld from Envoy");

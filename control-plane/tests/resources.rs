@@ -12,7 +12,7 @@ use weir::envoy::capacity::Capacity;
 use weir::envoy::resources::timeouts::Timeouts;
 use weir::envoy::resources::{self, Gateway};
 use weir::input::upstream_files::UpstreamFiles;
-use weir::nodes::host_contexts::Limits;
+use weir::nodes::host_contexts::ContextLimits;
 use weir_xds::{Resource, ResourceType, Snapshot};
 
 const POLICY: &str = "
@@ -56,14 +56,14 @@ fn gateway() -> Gateway {
         resolver: Some("127.0.0.1:5353".parse().unwrap()),
         own_addresses: OwnAddresses::default(),
         upstream_tls: UpstreamTlsChoice::Auto,
-        host_contexts: Limits::DEFAULT,
+        host_contexts: ContextLimits::DEFAULT,
         timeouts: Timeouts::DEFAULT,
         capacity: Capacity::FULL,
     }
 }
 
 fn delta(version: &str) -> Capabilities {
-    Capabilities::of(Some(version.parse().unwrap()), Protocol::Delta, UpstreamTlsChoice::Auto)
+    Capabilities::new(Some(version.parse().unwrap()), Protocol::Delta, UpstreamTlsChoice::Auto)
 }
 
 fn resources(version: &str) -> BTreeMap<String, serde_json::Value> {
@@ -121,7 +121,7 @@ fn an_envoy_without_certificates_on_demand_is_given_the_exact_names_in_advance()
 #[test]
 fn the_same_gateway_has_the_same_versions() {
     let versions = || {
-        let capabilities = Capabilities::of(None, Protocol::StateOfTheWorld, UpstreamTlsChoice::Auto);
+        let capabilities = Capabilities::new(None, Protocol::StateOfTheWorld, UpstreamTlsChoice::Auto);
         let snapshot = resources::build(&gateway(), capabilities).unwrap();
         let all =
             ResourceType::ALL.into_iter().flat_map(|kind| snapshot.all(kind).cloned().collect::<Vec<_>>());

@@ -118,7 +118,7 @@ fn resolve_document<'s>(source: &'s str, faults: &mut Collector) -> Resolved<'s>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HostPattern, Outcome, Port, Reason, Request, Scheme, Target};
+    use crate::{HostPattern, Port, Reason, Request, RuleOutcome, Scheme, Target};
 
     fn policy(source: &str) -> Policy {
         compile(source).unwrap_or_else(|faults| panic!("{faults}"))
@@ -261,8 +261,8 @@ mod tests {
             ..Target::parse("https://a.example/%61").expect("a URL").request("POST")
         };
         let (_, trace) = policy.explain(&request);
-        let outcomes: Vec<Outcome> = trace.steps.iter().map(|step| step.outcome).collect();
-        assert_eq!(outcomes, [Outcome::MethodDiffers, Outcome::PathDiffers]);
+        let outcomes: Vec<RuleOutcome> = trace.steps.iter().map(|step| step.outcome).collect();
+        assert_eq!(outcomes, [RuleOutcome::MethodDiffers, RuleOutcome::PathDiffers]);
         assert_eq!(trace.path.as_deref(), Some("/a"));
     }
 

@@ -141,7 +141,7 @@ pub use host_pattern::HostPattern;
 pub use method::{InvalidMethod, Method};
 pub use mode::Mode;
 pub use path::{InvalidPath, Path};
-pub use policy::{Canonical, Outcome, Policy, PolicyVersion, Port, Step, Trace};
+pub use policy::{Canonical, Policy, PolicyVersion, Port, RuleOutcome, Step, Trace};
 pub use reason::Reason;
 pub use request::{Connection, Request, Tunnel};
 pub use rule::Rule;

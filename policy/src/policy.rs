@@ -25,7 +25,7 @@ mod pass;
 mod seen_path;
 mod trace;
 
-pub use judge::Outcome;
+pub use judge::RuleOutcome;
 pub use trace::{Step, Trace};
 
 /// A compiled policy. It owns its wire form and nothing else: the bytes are the policy.

@@ -24,7 +24,7 @@ pub struct Flood {
 impl Flood {
     /// Connects through the gateway with `x0.weir.invalid` and so on, one name for each number, and meanwhile uses a
     /// listed host.
-    pub fn of(numbers: Range<usize>, gateway: &Gateway, hosts: &UpstreamHosts) -> Result<Self> {
+    pub fn new(numbers: Range<usize>, gateway: &Gateway, hosts: &UpstreamHosts) -> Result<Self> {
         let dialler = Dialler::new(gateway.address()?, gateway.authority())?;
         let (next, over) = (AtomicUsize::new(numbers.start), AtomicBool::new(false));
         let dial = || -> Result<Self> {

@@ -100,9 +100,9 @@ fn a_rotation_that_keeps_nothing_ends_the_trust_in_the_old_root() -> Result<()> 
 fn a_flood_of_unlisted_names_costs_no_memory_and_stops_no_listed_host() -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let gateway = Run::new(&EnvoyBinary::newest()?, &hosts, &hosts.policy())?.start()?;
-    Flood::of(0..500, &gateway, &hosts)?;
+    Flood::new(0..500, &gateway, &hosts)?;
     let before = (gateway.envoy_heap()?, gateway.id().resident()?);
-    let flood = Flood::of(500..5_000, &gateway, &hosts)?;
+    let flood = Flood::new(500..5_000, &gateway, &hosts)?;
     let after = (gateway.envoy_heap()?, gateway.id().resident()?);
     assert_eq!(flood.denied + flood.refused, 4_500);
     assert!(flood.refused > flood.denied, "{flood:?}");

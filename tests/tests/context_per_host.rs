@@ -10,7 +10,7 @@ use e2e::{
     ALPHA, BETA, Client, Deadline, EnvoyBinary, Front, Head, Origin, ServerOptions, TlsVersions,
     UpstreamHosts, Wire,
 };
-use weir::nodes::host_contexts::Limits;
+use weir::nodes::host_contexts::ContextLimits;
 
 use crate::served_envoy::{Options, ServedEnvoy};
 
@@ -92,10 +92,10 @@ fn an_open_stream_outlives_its_context(envoy: &EnvoyBinary) -> Result<()> {
             wire.write("data: second\n\n")?;
             wire.end()
         })?;
-        let host_contexts = Limits {
+        let host_contexts = ContextLimits {
             forgotten: Duration::from_secs(2),
             drain: Duration::from_millis(100),
-            ..Limits::DEFAULT
+            ..ContextLimits::DEFAULT
         };
         let policy = format!("rules:\n{}", origin.rule());
         let options = Options { policy, host_contexts, ..Options::new(&hosts)? };

@@ -19,7 +19,7 @@ struct Diagnosis {
 }
 
 impl Diagnosis {
-    fn of(envoy: &EnvoyBinary, hosts: &UpstreamHosts, policy: &str, more: &[&str]) -> Result<Self> {
+    fn new(envoy: &EnvoyBinary, hosts: &UpstreamHosts, policy: &str, more: &[&str]) -> Result<Self> {
         let folder = TempDir::new()?;
         let file = folder.path().join("policy.yaml");
         fs::write(&file, policy)?;
@@ -80,7 +80,7 @@ fn hosts_that_share_an_address_mean_another_thing_on_each_envoy() -> Result<()> 
         let envoy = EnvoyBinary::version(version)?;
         let choice = choice.map(|choice| ["--upstream-tls", choice]);
         let diagnosis =
-            Diagnosis::of(&envoy, &hosts, &policy, choice.as_ref().map_or(&[], |choice| &choice[..]))?;
+            Diagnosis::new(&envoy, &hosts, &policy, choice.as_ref().map_or(&[], |choice| &choice[..]))?;
         diagnosis.says("Envoy", fixed, version);
         diagnosis.says("TLS sessions", severity, strategy);
         diagnosis.says(&together, severity, "share 127.0.0.1 and present different certificates");
@@ -112,7 +112,7 @@ fn what_will_not_work_is_a_problem_and_the_exit_code_says_so() -> Result<()> {
         hosts.plain_port()
     );
     let policy = policy(&hosts, &[ALPHA, BETA, IMPOSTOR, INWARD, UNLISTED], &more);
-    let diagnosis = Diagnosis::of(&EnvoyBinary::newest()?, &hosts, &policy, &[])?;
+    let diagnosis = Diagnosis::new(&EnvoyBinary::newest()?, &hosts, &policy, &[])?;
     let at = |host: &str| format!("{host}:{}", hosts.port());
     diagnosis.says(&at(ALPHA), "problem", "expired");
     diagnosis.says(&at(BETA), "ok", "verified");
@@ -178,7 +178,7 @@ fn an_envoy_that_cannot_run_the_filter_is_a_problem() -> Result<()> {
     fs::write(&path, "#!/bin/sh\necho 'envoy  version: 0a1b/1.38.3/Clean/RELEASE/BoringSSL'\n")?;
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let envoy = EnvoyBinary { path, ..EnvoyBinary::newest()? };
-    let diagnosis = Diagnosis::of(&envoy, &hosts, &policy(&hosts, &[ALPHA], ""), &[])?;
+    let diagnosis = Diagnosis::new(&envoy, &hosts, &policy(&hosts, &[ALPHA], ""), &[])?;
     diagnosis.says("Envoy", "warning", "1.38.3 lacks security fixes");
     diagnosis.says("Envoy", "problem", "no wasm runtime");
     assert_eq!(diagnosis.code, Some(1));

@@ -28,7 +28,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 use weir::address::own::OwnAddresses;
-use weir::ca::leaves::{Limit, Limits};
+use weir::ca::leaves::{LeafLimits, Limit};
 use weir::ca::{Ca, Lifetimes};
 use weir::control_plane::ControlPlane;
 use weir::envoy::capabilities::UpstreamTlsChoice;
@@ -107,16 +107,16 @@ fn control_plane(folder: &Path) -> Result<ControlPlane> {
         resolver: None,
         own_addresses: OwnAddresses::default(),
         upstream_tls: UpstreamTlsChoice::Auto,
-        host_contexts: host_contexts::Limits::DEFAULT,
+        host_contexts: host_contexts::ContextLimits::DEFAULT,
         timeouts: Timeouts::DEFAULT,
         capacity: Capacity::FULL,
     };
     let state = StateFolder::open(&folder.join("state"))?;
     let ca = Ca::open(&state, Lifetimes::default(), SystemTime::now())?;
-    let limits = Limits {
+    let limits = LeafLimits {
         listed: Limit { live: HELD + 1, replaced_per_second: 1 },
         renewed_per_second: RATE,
-        ..Limits::default()
+        ..LeafLimits::default()
     };
     Ok(ControlPlane::with_limits(gateway, Arc::new(ca), limits))
 }

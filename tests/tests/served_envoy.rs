@@ -22,7 +22,7 @@ use weir::envoy::resources::Gateway;
 use weir::envoy::resources::timeouts::Timeouts;
 use weir::folder::state::StateFolder;
 use weir::input::upstream_files::UpstreamFiles;
-use weir::nodes::host_contexts::Limits;
+use weir::nodes::host_contexts::ContextLimits;
 use weir::nodes::server::BeforeListeners;
 use weir_policy::Policy;
 
@@ -32,7 +32,7 @@ pub(crate) struct ServedEnvoy {
     process: Process,
     control_plane: Option<(ControlPlane, Runtime)>,
     gateway: Gateway,
-    leaves: leaves::Limits,
+    leaves: leaves::LeafLimits,
     lifetimes: Lifetimes,
     directory: TempDir,
 }
@@ -42,8 +42,8 @@ pub(crate) struct Options {
     pub(crate) policy: String,
     pub(crate) filter: Vec<u8>,
     pub(crate) upstream_tls: UpstreamTlsChoice,
-    pub(crate) host_contexts: Limits,
-    pub(crate) leaves: leaves::Limits,
+    pub(crate) host_contexts: ContextLimits,
+    pub(crate) leaves: leaves::LeafLimits,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) protocol: Protocol,
     pub(crate) timeouts: Timeouts,
@@ -56,8 +56,8 @@ impl Options {
             policy: hosts.policy(),
             filter: weirs_filter()?,
             upstream_tls: UpstreamTlsChoice::Auto,
-            host_contexts: Limits::DEFAULT,
-            leaves: leaves::Limits::default(),
+            host_contexts: ContextLimits::DEFAULT,
+            leaves: leaves::LeafLimits::default(),
             lifetimes: Lifetimes::default(),
             protocol: Protocol::Delta,
             timeouts: Timeouts::DEFAULT,
@@ -178,7 +178,7 @@ impl ServedEnvoy {
 
 fn serve(
     gateway: &Gateway,
-    leaves: leaves::Limits,
+    leaves: leaves::LeafLimits,
     lifetimes: Lifetimes,
     directory: &Path,
 ) -> Result<(ControlPlane, Runtime)> {

@@ -180,7 +180,7 @@ fn sixty_four_mebibytes_come_down_byte_for_byte(envoy: &EnvoyBinary) -> Result<(
     let (_hosts, origins, gateway) = start(envoy, &OVER_TLS, || {
         |_: &Head, wire: &mut Wire| {
             wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 64 * MIB))?;
-            Pattern::of(64 * MIB).try_for_each(|block| wire.write(block))
+            Pattern::new(64 * MIB).try_for_each(|block| wire.write(block))
         }
     })?;
     let folder = TempDir::new()?;
@@ -190,7 +190,7 @@ fn sixty_four_mebibytes_come_down_byte_for_byte(envoy: &EnvoyBinary) -> Result<(
         Curl::new(&gateway)?.args(arguments).start(&origin.url("/"))?.succeed()?;
         let content = fs::read(&file)?;
         assert_eq!(content.len() as u64, 64 * MIB);
-        assert!(content.chunks(pattern::BLOCK).eq(Pattern::of(64 * MIB)), "{version}: other bytes");
+        assert!(content.chunks(pattern::BLOCK).eq(Pattern::new(64 * MIB)), "{version}: other bytes");
     }
     Ok(())
 }
@@ -200,14 +200,14 @@ fn sixty_four_mebibytes_go_up_byte_for_byte(envoy: &EnvoyBinary) -> Result<()> {
         |head: &Head, wire: &mut Wire| {
             let mut content = Vec::new();
             wire.read_content(head, |piece| content.extend_from_slice(piece))?;
-            let same = content.chunks(pattern::BLOCK).eq(Pattern::of(64 * MIB));
+            let same = content.chunks(pattern::BLOCK).eq(Pattern::new(64 * MIB));
             let said = format!("{} bytes, {}\n", content.len(), if same { "the same" } else { "others" });
             wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{said}", said.len()))
         }
     })?;
     let folder = TempDir::new()?;
     let file = folder.path().join("content");
-    fs::write(&file, Pattern::of(64 * MIB).flatten().collect::<Vec<u8>>())?;
+    fs::write(&file, Pattern::new(64 * MIB).flatten().collect::<Vec<u8>>())?;
     for (origin, version) in pairs(&origins) {
         let arguments = [version, "--upload-file", file.to_str().context("the path is not UTF-8")?];
         let mut curl = Curl::new(&gateway)?.args(arguments).start(&origin.url("/"))?;
@@ -228,7 +228,7 @@ fn a_gibibyte_each_way_takes_little_memory(envoy: &EnvoyBinary) -> Result<()> {
                 return wire.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
             }
             wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n"))?;
-            Pattern::of(LENGTH).try_for_each(|block| wire.write(block))
+            Pattern::new(LENGTH).try_for_each(|block| wire.write(block))
         }
     })?;
     let folder = TempDir::new()?;

@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as WireResource,
 };
 
-use crate::{Acknowledgement, Outcome, RenewedSecret, Resource, ResourceType, Source, StreamState};
+use crate::{Acknowledgement, RenewedSecret, RequestOutcome, Resource, ResourceType, Source, StreamState};
 
 /// The name that subscribes to everything of a type.
 const WILDCARD: &str = "*";
@@ -76,8 +76,8 @@ impl StreamState for DeltaStream {
         &mut self,
         request: DeltaDiscoveryRequest,
         source: &Source,
-    ) -> Outcome<DeltaDiscoveryResponse> {
-        let Some(kind) = Self::kind(&request) else { return Outcome::nothing() };
+    ) -> RequestOutcome<DeltaDiscoveryResponse> {
+        let Some(kind) = Self::kind(&request) else { return RequestOutcome::nothing() };
         let first = !self.subscriptions.contains_key(&kind);
         let subscription = self.subscriptions.entry(kind).or_default();
         if first {
@@ -122,7 +122,7 @@ impl StreamState for DeltaStream {
             nonce: request.response_nonce,
             rejection: request.error_detail.map(|status| status.message),
         });
-        Outcome { response, acknowledgement }
+        RequestOutcome { response, acknowledgement }
     }
 
     fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<DeltaDiscoveryResponse> {

@@ -30,6 +30,6 @@ pub use session::{Event, Output, ServedNode, Session};
 pub use snapshot::{InconsistentSnapshot, References, Snapshot};
 pub use source::Source;
 pub use state_of_the_world::StateOfTheWorldStream;
-pub use stream::{Outcome, StreamState};
+pub use stream::{RequestOutcome, StreamState};
 pub use stream_status::{Acknowledgement, StreamStatus};
 pub use wire_request::decode_delta_request;

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{Acknowledgement, Outcome, Resource, ResourceType, Source, StreamState};
+use crate::{Acknowledgement, RequestOutcome, Resource, ResourceType, Source, StreamState};
 
 /// One stream's subscriptions.
 #[derive(Debug, Default)]
@@ -50,14 +50,18 @@ impl StreamState for StateOfTheWorldStream {
     }
 
     /// Handles a request. A request that answers an older response than the last one is stale and gets no response.
-    fn on_request(&mut self, request: DiscoveryRequest, source: &Source) -> Outcome<DiscoveryResponse> {
-        let Some(kind) = Self::kind(&request) else { return Outcome::nothing() };
+    fn on_request(
+        &mut self,
+        request: DiscoveryRequest,
+        source: &Source,
+    ) -> RequestOutcome<DiscoveryResponse> {
+        let Some(kind) = Self::kind(&request) else { return RequestOutcome::nothing() };
         let first = !self.subscriptions.contains_key(&kind);
         let subscription = self.subscriptions.entry(kind).or_default();
         let last_nonce = subscription.last.as_ref().map(|(_, nonce)| nonce.as_str());
         if !request.response_nonce.is_empty() && !first && last_nonce != Some(request.response_nonce.as_str())
         {
-            return Outcome::nothing();
+            return RequestOutcome::nothing();
         }
         let acknowledgement = (!request.response_nonce.is_empty() && !first).then(|| Acknowledgement {
             kind,
@@ -72,7 +76,7 @@ impl StreamState for StateOfTheWorldStream {
         } else {
             None
         };
-        Outcome { response, acknowledgement }
+        RequestOutcome { response, acknowledgement }
     }
 
     /// Returns all subscribed resources of a type, if any has changed since the last response.

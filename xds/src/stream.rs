@@ -27,7 +27,7 @@ pub trait StreamState: Default + Send + Sync + 'static {
     fn clusters_held(request: &Self::Request) -> Vec<&str>;
 
     /// Handles a request. A request for a type that Weir does not serve has no effect.
-    fn on_request(&mut self, request: Self::Request, source: &Source) -> Outcome<Self::Response>;
+    fn on_request(&mut self, request: Self::Request, source: &Source) -> RequestOutcome<Self::Response>;
 
     /// Returns the resources of a type that have changed since they were last sent.
     fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response>;
@@ -48,14 +48,14 @@ pub trait StreamState: Default + Send + Sync + 'static {
 
 /// The outcome of a request.
 #[derive(Debug)]
-pub struct Outcome<R> {
+pub struct RequestOutcome<R> {
     /// The response to send.
     pub response: Option<R>,
     /// The request's ACK or NACK of an earlier response.
     pub acknowledgement: Option<Acknowledgement>,
 }
 
-impl<R> Outcome<R> {
+impl<R> RequestOutcome<R> {
     /// The outcome of a request that gets no response and acknowledges nothing.
     pub fn nothing() -> Self {
         Self { response: None, acknowledgement: None }

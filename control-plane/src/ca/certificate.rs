@@ -45,7 +45,7 @@ impl CaCertificate {
                 not_after: seconds(x509.validity().not_after.timestamp()),
             },
             path_length: constraints.value.path_len_constraint,
-            constraints: NameConstraints::of(&x509)?,
+            constraints: NameConstraints::from_certificate(&x509)?,
             der: Vec::new(),
         };
         Ok(Self { der, ..certificate })

@@ -10,8 +10,8 @@ use rcgen::{KeyPair, PublicKeyData};
 use zeroize::Zeroizing;
 
 use super::CaError;
-use super::authority::{Authority, Origin, TrustedRoot};
 use super::certificate::CaCertificate;
+use super::signing_ca::{Origin, SigningCa, TrustedRoot};
 use crate::folder::state;
 
 /// The files of an external CA.
@@ -25,7 +25,7 @@ pub struct CaFiles {
 
 impl CaFiles {
     /// Reads both files and checks that key, chain and validity fit together.
-    pub(super) fn open(&self, now: SystemTime) -> Result<Authority, CaError> {
+    pub(super) fn open(&self, now: SystemTime) -> Result<SigningCa, CaError> {
         let mut chain = self.chain()?.into_iter();
         let Some(certificate) = chain.next() else {
             return Err(self.fault("it holds no certificate", "name a file with the CA's certificate in PEM"));
@@ -74,10 +74,10 @@ impl CaFiles {
         above.pop();
         let roots = vec![TrustedRoot { until: root.validity().not_after, certificate: root }];
         let origin = Origin::External { certificate: self.certificate.clone() };
-        let authority = Authority::new(certificate, key, above, roots, origin)
+        let signing_ca = SigningCa::new(certificate, key, above, roots, origin)
             .map_err(|cause| self.fault(cause.to_string(), "bring another CA"))?;
-        authority.assert_valid(now)?;
-        Ok(authority)
+        signing_ca.assert_valid(now)?;
+        Ok(signing_ca)
     }
 
     fn chain(&self) -> Result<Vec<CaCertificate>, CaError> {
@@ -190,7 +190,7 @@ mod tests {
             let ca = open(&folder, &chain, &key.issuer.key().serialize_pem()).unwrap();
             let leaf = ca.mint(&host("a.example"), now()).unwrap();
             verify_by(&root.der, &leaf, "a.example", now()).unwrap();
-            assert_eq!(ca.authority().roots_pem(), root.pem.replace("\r\n", "\n"));
+            assert_eq!(ca.signing_ca().roots_pem(), root.pem.replace("\r\n", "\n"));
         }
     }
 

@@ -10,9 +10,9 @@ use rcgen::{
     BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 
-use super::authority::{Authority, ChainIdentity};
 use super::parameters::parameters;
 use super::root::distinguished_name;
+use super::signing_ca::{ChainIdentity, SigningCa};
 use super::validity::Validity;
 use super::{CaError, cannot_sign};
 
@@ -28,21 +28,21 @@ pub struct Intermediate {
 impl Intermediate {
     /// Makes a new key and a certificate for it, signed by the CA. The certificate may sign leaves for TLS servers
     /// and nothing else.
-    pub(super) fn make(authority: &Authority, lifetime: Duration, now: SystemTime) -> Result<Self, CaError> {
+    pub(super) fn make(signing_ca: &SigningCa, lifetime: Duration, now: SystemTime) -> Result<Self, CaError> {
         let failed = || cannot_sign("an intermediate");
-        authority.assert_valid(now)?;
+        signing_ca.assert_valid(now)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed())?;
-        let validity = Validity::new(now, lifetime, Some(authority.validity()));
+        let validity = Validity::new(now, lifetime, Some(signing_ca.validity()));
         let mut parameters = parameters(validity);
         parameters.distinguished_name =
             distinguished_name("Weir intermediate", &parameters.key_identifier(&key));
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let chain =
-            parameters.signed_by(&key, authority.issuer()).map_err(failed())?.pem() + &authority.chain_pem();
+        let chain = parameters.signed_by(&key, signing_ca.issuer()).map_err(failed())?.pem()
+            + &signing_ca.chain_pem();
         let issuer = Issuer::new(parameters, key);
-        let (chain_identity, renew_at) = (authority.chain_identity(), validity.renew_at(now));
+        let (chain_identity, renew_at) = (signing_ca.chain_identity(), validity.renew_at(now));
         Ok(Self { chain, chain_identity, validity, renew_at, issuer })
     }
 

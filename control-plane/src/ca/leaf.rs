@@ -9,10 +9,10 @@ use rcgen::{
 };
 use weir_policy::Host;
 
-use super::authority::ChainIdentity;
 use super::intermediate::Intermediate;
 use super::parameters::parameters;
 use super::private_key::PrivateKey;
+use super::signing_ca::ChainIdentity;
 use super::validity::Validity;
 use super::{CaError, cannot_sign};
 

@@ -5,8 +5,8 @@
 //! name may displace an old one is bounded too. Names outside the policy get a leaf only so that the client can read
 //! its denial. They have small limits of their own and never displace a name of the policy.
 
+mod eviction_queues;
 mod limits;
-mod places;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,14 +17,14 @@ use weir_policy::Host;
 use super::leaf::Leaf;
 use super::token_bucket::TokenBucket;
 use super::{Ca, CaError};
-pub use limits::{LISTED, Limit, Limits, Standing};
-use places::{Place, Places, Queue};
+use eviction_queues::{EvictionKey, EvictionQueues, Queue};
+pub use limits::{LISTED, LeafLimits, Limit, NameClass};
 
 /// The leaves in use, shared between threads.
 #[derive(Debug)]
 pub struct Leaves {
     ca: Arc<Ca>,
-    limits: Limits,
+    limits: LeafLimits,
     state: Mutex<State>,
 }
 
@@ -51,7 +51,7 @@ pub enum Renewal {
 #[derive(Debug)]
 struct State {
     entries: HashMap<Arc<str>, Entry>,
-    places: Places,
+    queues: EvictionQueues,
     renewals: TokenBucket,
     /// Counts requests and uses, to order them.
     clock: u64,
@@ -59,8 +59,8 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    standing: Standing,
-    place: Place,
+    class: NameClass,
+    key: EvictionKey,
     used_at: SystemTime,
     leaf: Slot,
 }
@@ -72,10 +72,10 @@ type Slot = Arc<Mutex<Option<Arc<Leaf>>>>;
 impl Leaves {
     /// Creates an empty set of leaves.
     #[must_use]
-    pub fn new(ca: Arc<Ca>, limits: Limits) -> Self {
+    pub fn new(ca: Arc<Ca>, limits: LeafLimits) -> Self {
         let state = State {
             entries: HashMap::new(),
-            places: Places { listed: Queue::new(limits.listed), other: Queue::new(limits.other) },
+            queues: EvictionQueues { listed: Queue::new(limits.listed), other: Queue::new(limits.other) },
             renewals: TokenBucket::new(limits.renewed_per_second / 10, limits.renewed_per_second),
             clock: 0,
         };
@@ -98,18 +98,18 @@ impl Leaves {
         &self,
         name: &str,
         host: &Host,
-        standing: Standing,
+        class: NameClass,
         now: SystemTime,
     ) -> Result<Option<Issued>, CaError> {
-        let Some((slot, withdrawn)) = self.state().admit(name, standing, now) else { return Ok(None) };
+        let Some((slot, withdrawn)) = self.state().admit(name, class, now) else { return Ok(None) };
         Ok(Some(Issued { leaf: self.current(&slot, host, now)?, withdrawn }))
     }
 
     /// Adds a name whose leaf an Envoy already holds, if there is room. [`Self::renewed`] mints its leaf.
-    pub fn readmit(&self, name: &str, standing: Standing, now: SystemTime) {
+    pub fn readmit(&self, name: &str, class: NameClass, now: SystemTime) {
         let mut state = self.state();
-        if !state.places.of(standing).is_full() && !state.entries.contains_key(name) {
-            state.insert(name, standing, now);
+        if !state.queues.of_class(class).is_full() && !state.entries.contains_key(name) {
+            state.insert(name, class, now);
         }
     }
 
@@ -143,18 +143,18 @@ impl Leaves {
     /// A number that orders names by their last use: higher is later, and zero means never used.
     pub fn last_use(&self, name: &str) -> u64 {
         let state = self.state();
-        state.entries.get(name).map_or(0, |entry| if entry.place.used { entry.place.at } else { 0 })
+        state.entries.get(name).map_or(0, |entry| if entry.key.used { entry.key.at } else { 0 })
     }
 
     /// Assigns every name to its class again after the policy has changed.
-    pub fn reclassify(&self, standing: impl Fn(&str) -> Standing) {
+    pub fn reclassify(&self, class: impl Fn(&str) -> NameClass) {
         let mut state = self.state();
-        let State { entries, places, .. } = &mut *state;
-        places.listed.order.clear();
-        places.other.order.clear();
+        let State { entries, queues, .. } = &mut *state;
+        queues.listed.order.clear();
+        queues.other.order.clear();
         for (name, entry) in entries {
-            entry.standing = standing(name);
-            places.of(entry.standing).order.insert(entry.place, Arc::clone(name));
+            entry.class = class(name);
+            queues.of_class(entry.class).order.insert(entry.key, Arc::clone(name));
         }
     }
 
@@ -162,20 +162,21 @@ impl Leaves {
     /// Envoys that hold it.
     pub fn reap(&self, now: SystemTime) -> Option<Arc<str>> {
         let mut state = self.state();
-        let State { entries, places, .. } = &mut *state;
+        let State { entries, queues, .. } = &mut *state;
         let is_idle = |name: &&Arc<str>| {
             let entry = entries.get(*name);
             entry.is_some_and(|entry| {
                 now.duration_since(entry.used_at).is_ok_and(|idle| idle >= self.limits.idle)
             })
         };
-        let found = [&places.other, &places.listed].into_iter().find_map(|queue| {
+        let found = [&queues.other, &queues.listed].into_iter().find_map(|queue| {
             if queue.order.len() > queue.live {
                 return queue.order.values().next();
             }
             // The queue holds never-used names first. The longest idle name is the first of them, or the first of the
             // used names.
-            let first_used = queue.order.range(Place { used: true, at: 0 }..).map(|(_, name)| name).next();
+            let first_used =
+                queue.order.range(EvictionKey { used: true, at: 0 }..).map(|(_, name)| name).next();
             queue.order.values().next().filter(is_idle).or(first_used.filter(is_idle))
         });
         let name = Arc::clone(found?);
@@ -199,13 +200,13 @@ impl Leaves {
 
 impl State {
     /// Returns the slot of a name, and the name that was evicted for it. `None` means that there is no room.
-    fn admit(&mut self, name: &str, standing: Standing, now: SystemTime) -> Option<(Slot, Option<Arc<str>>)> {
+    fn admit(&mut self, name: &str, class: NameClass, now: SystemTime) -> Option<(Slot, Option<Arc<str>>)> {
         if let Some((name, entry)) = self.entries.get_key_value(name) {
-            let (name, slot, used) = (Arc::clone(name), Arc::clone(&entry.leaf), entry.place.used);
+            let (name, slot, used) = (Arc::clone(name), Arc::clone(&entry.leaf), entry.key.used);
             self.touch(&name, used, now);
             return Some((slot, None));
         }
-        let queue = self.places.of(standing);
+        let queue = self.queues.of_class(class);
         let full = queue.is_full();
         if full && !queue.replacing.take(now) {
             return None;
@@ -214,38 +215,38 @@ impl State {
         if let Some(name) = &withdrawn {
             self.entries.remove(name);
         }
-        Some((self.insert(name, standing, now), withdrawn))
+        Some((self.insert(name, class, now), withdrawn))
     }
 
-    fn insert(&mut self, name: &str, standing: Standing, now: SystemTime) -> Slot {
+    fn insert(&mut self, name: &str, class: NameClass, now: SystemTime) -> Slot {
         let name: Arc<str> = name.into();
-        let place = self.next_place(false);
+        let key = self.next_key(false);
         let leaf = Slot::default();
-        let entry = Entry { standing, place, used_at: now, leaf: Arc::clone(&leaf) };
-        self.places.of(standing).order.insert(place, Arc::clone(&name));
+        let entry = Entry { class, key, used_at: now, leaf: Arc::clone(&leaf) };
+        self.queues.of_class(class).order.insert(key, Arc::clone(&name));
         self.entries.insert(name, entry);
         leaf
     }
 
     fn touch(&mut self, name: &Arc<str>, used: bool, now: SystemTime) {
-        let place = self.next_place(used);
+        let key = self.next_key(used);
         let Some(entry) = self.entries.get_mut(name) else { return };
-        let before = std::mem::replace(&mut entry.place, place);
+        let before = std::mem::replace(&mut entry.key, key);
         entry.used_at = now;
-        let order = &mut self.places.of(entry.standing).order;
+        let order = &mut self.queues.of_class(entry.class).order;
         order.remove(&before);
-        order.insert(place, Arc::clone(name));
+        order.insert(key, Arc::clone(name));
     }
 
     fn remove(&mut self, name: &str) {
         if let Some(entry) = self.entries.remove(name) {
-            self.places.of(entry.standing).order.remove(&entry.place);
+            self.queues.of_class(entry.class).order.remove(&entry.key);
         }
     }
 
-    fn next_place(&mut self, used: bool) -> Place {
+    fn next_key(&mut self, used: bool) -> EvictionKey {
         self.clock += 1;
-        Place { used, at: self.clock }
+        EvictionKey { used, at: self.clock }
     }
 }
 
@@ -270,16 +271,16 @@ mod tests {
 
     fn leaves(listed: Limit, other: Limit) -> (tempfile::TempDir, Leaves) {
         let (folder, ca) = ca();
-        (folder, Leaves::new(Arc::new(ca), Limits { listed, other, ..Limits::default() }))
+        (folder, Leaves::new(Arc::new(ca), LeafLimits { listed, other, ..LeafLimits::default() }))
     }
 
-    fn admitted(leaves: &Leaves, name: &str, standing: Standing, at: SystemTime) -> Option<Issued> {
-        leaves.leaf_for(name, &host(name), standing, at).unwrap()
+    fn admitted(leaves: &Leaves, name: &str, class: NameClass, at: SystemTime) -> Option<Issued> {
+        leaves.leaf_for(name, &host(name), class, at).unwrap()
     }
 
     /// Asks for a leaf and returns the evicted name.
-    fn ask(leaves: &Leaves, name: &str, standing: Standing) -> Option<String> {
-        admitted(leaves, name, standing, now()).unwrap().withdrawn.map(|name| (*name).to_owned())
+    fn ask(leaves: &Leaves, name: &str, class: NameClass) -> Option<String> {
+        admitted(leaves, name, class, now()).unwrap().withdrawn.map(|name| (*name).to_owned())
     }
 
     fn renewed(leaves: &Leaves, name: &str, at: SystemTime) -> Renewal {
@@ -294,16 +295,16 @@ mod tests {
             "a name without a leaf gets none"
         );
         for name in ["a.example", "b.example"] {
-            ask(&leaves, name, Standing::Listed);
+            ask(&leaves, name, NameClass::Listed);
         }
         assert!(matches!(renewed(&leaves, "a.example", now()), Renewal::Leaf(_)));
-        assert_eq!(ask(&leaves, "c.example", Standing::Listed).as_deref(), Some("a.example"));
+        assert_eq!(ask(&leaves, "c.example", NameClass::Listed).as_deref(), Some("a.example"));
     }
 
     #[test]
     fn concurrent_asks_for_one_name_make_one_leaf() {
         let (_folder, leaves) = leaves(limit(2), NONE);
-        let leaf = || admitted(&leaves, "a.example", Standing::Listed, now()).unwrap().leaf;
+        let leaf = || admitted(&leaves, "a.example", NameClass::Listed, now()).unwrap().leaf;
         let made: Vec<Arc<Leaf>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(leaf)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -314,7 +315,7 @@ mod tests {
     #[test]
     fn a_leaf_is_replaced_when_it_is_due_and_not_before() {
         let (_folder, leaves) = leaves(limit(2), NONE);
-        let ask = |at| admitted(&leaves, "a.example", Standing::Listed, at).unwrap().leaf;
+        let ask = |at| admitted(&leaves, "a.example", NameClass::Listed, at).unwrap().leaf;
         let first = ask(now());
         let due = first.renew_at();
         assert!(Arc::ptr_eq(&first, &ask(due - Duration::from_secs(1))));
@@ -326,11 +327,11 @@ mod tests {
     #[test]
     fn leaves_that_are_due_together_are_renewed_at_a_bounded_rate_and_asks_do_not_wait() {
         let (_folder, ca) = ca();
-        let limits = Limits { listed: limit(30), renewed_per_second: 100, ..Limits::default() };
+        let limits = LeafLimits { listed: limit(30), renewed_per_second: 100, ..LeafLimits::default() };
         let leaves = Leaves::new(Arc::new(ca), limits);
         let names: Vec<String> = (0..30).map(|number| format!("{number}.a.example")).collect();
         for name in &names {
-            admitted(&leaves, name, Standing::Listed, now());
+            admitted(&leaves, name, NameClass::Listed, now());
         }
         let due = now() + Duration::from_hours(17);
         let waiting = |at| {
@@ -339,7 +340,7 @@ mod tests {
         };
         let rest = waiting(due);
         assert_eq!(rest.len(), 20);
-        let asked = admitted(&leaves, &rest[0], Standing::Listed, due).unwrap().leaf;
+        let asked = admitted(&leaves, &rest[0], NameClass::Listed, due).unwrap().leaf;
         assert!(asked.renew_at() > due);
         assert_eq!(waiting(due).len(), 19);
         assert_eq!(waiting(due + Duration::from_millis(100)).len(), 9);
@@ -349,19 +350,19 @@ mod tests {
     #[test]
     fn names_outside_the_policy_never_push_out_a_name_of_the_policy() {
         let (_folder, leaves) = leaves(limit(2), limit(1));
-        assert_eq!(ask(&leaves, "a.example", Standing::Listed), None);
-        assert_eq!(ask(&leaves, "x.example", Standing::Other), None);
-        assert_eq!(ask(&leaves, "y.example", Standing::Other).as_deref(), Some("x.example"));
-        assert_eq!(ask(&leaves, "b.example", Standing::Listed), None);
-        assert_eq!(ask(&leaves, "a.example", Standing::Listed), None);
-        assert_eq!(ask(&leaves, "c.example", Standing::Listed).as_deref(), Some("b.example"));
+        assert_eq!(ask(&leaves, "a.example", NameClass::Listed), None);
+        assert_eq!(ask(&leaves, "x.example", NameClass::Other), None);
+        assert_eq!(ask(&leaves, "y.example", NameClass::Other).as_deref(), Some("x.example"));
+        assert_eq!(ask(&leaves, "b.example", NameClass::Listed), None);
+        assert_eq!(ask(&leaves, "a.example", NameClass::Listed), None);
+        assert_eq!(ask(&leaves, "c.example", NameClass::Listed).as_deref(), Some("b.example"));
     }
 
     #[test]
     fn names_replace_each_other_at_a_bounded_rate() {
         let (_folder, leaves) = leaves(limit(2), limit(2));
         let admitted = |number: usize, at| {
-            admitted(&leaves, &format!("x{number}.example"), Standing::Other, at).is_some()
+            admitted(&leaves, &format!("x{number}.example"), NameClass::Other, at).is_some()
         };
         let flood =
             |numbers: std::ops::Range<usize>, at| numbers.filter(|number| admitted(*number, at)).count();
@@ -369,9 +370,9 @@ mod tests {
         assert_eq!(flood(0..100, now()), 4);
         assert_eq!(flood(100..200, now() + Duration::from_secs(1)), 1);
         assert_eq!(
-            ask(&leaves, "a.example", Standing::Listed),
+            ask(&leaves, "a.example", NameClass::Listed),
             None,
-            "the policy's names have places of their own"
+            "the policy's names have queues of their own"
         );
     }
 
@@ -379,14 +380,14 @@ mod tests {
     fn names_that_were_only_asked_for_go_before_those_that_are_used() {
         let (_folder, leaves) = leaves(limit(3), NONE);
         for name in ["busy.example", "a.example", "b.example"] {
-            ask(&leaves, name, Standing::Listed);
+            ask(&leaves, name, NameClass::Listed);
         }
         leaves.used("busy.example", now());
         leaves.used("never-asked.example", now());
         for (name, gone) in
             [("c.example", "a.example"), ("d.example", "b.example"), ("e.example", "c.example")]
         {
-            assert_eq!(ask(&leaves, name, Standing::Listed).as_deref(), Some(gone));
+            assert_eq!(ask(&leaves, name, NameClass::Listed).as_deref(), Some(gone));
         }
         assert!(leaves.last_use("busy.example") > 0);
         assert_eq!(leaves.last_use("e.example"), 0);
@@ -396,11 +397,11 @@ mod tests {
     fn idle_names_are_reaped_and_busy_ones_stay() {
         let (_folder, leaves) = leaves(limit(5), limit(5));
         for name in ["idle.example", "busy.example", "used-once.example"] {
-            ask(&leaves, name, Standing::Listed);
+            ask(&leaves, name, NameClass::Listed);
         }
         leaves.used("used-once.example", now());
-        ask(&leaves, "x.example", Standing::Other);
-        let later = now() + Limits::default().idle;
+        ask(&leaves, "x.example", NameClass::Other);
+        let later = now() + LeafLimits::default().idle;
         leaves.used("busy.example", later - Duration::from_secs(1));
         assert!(leaves.reap(later - Duration::from_secs(1)).is_none());
         let reaped: Vec<_> = std::iter::from_fn(|| leaves.reap(later)).collect();
@@ -412,12 +413,12 @@ mod tests {
     fn a_change_of_policy_moves_names_and_what_is_beyond_a_limit_is_reaped() {
         let (_folder, leaves) = leaves(limit(3), limit(1));
         for name in ["a.example", "b.example", "c.example"] {
-            ask(&leaves, name, Standing::Listed);
+            ask(&leaves, name, NameClass::Listed);
         }
-        leaves.reclassify(|name| if name == "c.example" { Standing::Listed } else { Standing::Other });
+        leaves.reclassify(|name| if name == "c.example" { NameClass::Listed } else { NameClass::Other });
         assert_eq!(leaves.reap(now()).as_deref(), Some("a.example"));
         assert_eq!(leaves.reap(now()), None);
-        assert_eq!(ask(&leaves, "x.example", Standing::Other).as_deref(), Some("b.example"));
+        assert_eq!(ask(&leaves, "x.example", NameClass::Other).as_deref(), Some("b.example"));
     }
 
     #[test]
@@ -425,7 +426,7 @@ mod tests {
     {
         let (_folder, leaves) = leaves(limit(2), NONE);
         for name in ["a.example", "b.example", "c.example"] {
-            leaves.readmit(name, Standing::Listed, now());
+            leaves.readmit(name, NameClass::Listed, now());
         }
         assert!(matches!(renewed(&leaves, "a.example", now()), Renewal::Leaf(_)));
         assert!(matches!(renewed(&leaves, "c.example", now()), Renewal::Gone));

@@ -27,7 +27,7 @@ impl NameConstraints {
     }
 
     /// Reads the name constraints of a certificate. The error names a constraint that Weir's leaves cannot satisfy.
-    pub(super) fn of(certificate: &X509Certificate<'_>) -> Result<Self, String> {
+    pub(super) fn from_certificate(certificate: &X509Certificate<'_>) -> Result<Self, String> {
         let mut constraints = Self::default();
         for extension in certificate.extensions() {
             let ParsedExtension::NameConstraints(found) = extension.parsed_extension() else { continue };

@@ -11,11 +11,11 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
 
-use super::authority::{Authority, Origin, TrustedRoot};
 use super::certificate::CaCertificate;
 use super::name_constraints::NameConstraints;
 use super::parameters::parameters;
 use super::private_key::PrivateKey;
+use super::signing_ca::{Origin, SigningCa, TrustedRoot};
 use super::validity::Validity;
 use super::{CaError, cannot_sign};
 use crate::folder::state::{Lock, StateFolder};
@@ -33,12 +33,12 @@ const LIFETIME: Duration = Duration::from_hours(5 * 365 * 24);
 
 /// Loads the root, or makes it if the folder holds none. A key without its certificate gets a new one. Either no
 /// client trusts the key yet (the key is written first), or somebody removed the certificate to renew it.
-pub(super) fn open(folder: &StateFolder, now: SystemTime) -> Result<Authority, CaError> {
+pub(super) fn open(folder: &StateFolder, now: SystemTime) -> Result<SigningCa, CaError> {
     open_locked(folder, &folder.lock()?, now)
 }
 
 /// Loads the root as [`open`] does, while the folder is locked.
-pub(super) fn open_locked(folder: &StateFolder, lock: &Lock, now: SystemTime) -> Result<Authority, CaError> {
+pub(super) fn open_locked(folder: &StateFolder, lock: &Lock, now: SystemTime) -> Result<SigningCa, CaError> {
     let key = match (load_key(folder)?, folder.read_public(CERTIFICATE_FILE)?) {
         (Some(key), Some(pem)) => return load(folder, &pem, key, now),
         (None, Some(_)) => {
@@ -58,7 +58,7 @@ pub(super) fn rotate(
     keep: Duration,
     constraints: &NameConstraints,
     now: SystemTime,
-) -> Result<Authority, CaError> {
+) -> Result<SigningCa, CaError> {
     let lock = folder.lock()?;
     let old = open_locked(folder, &lock, now)?;
     let new = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(cannot_sign("the root"))?;
@@ -101,14 +101,14 @@ fn make_certificate(
     key: KeyPair,
     constraints: &NameConstraints,
     now: SystemTime,
-) -> Result<Authority, CaError> {
+) -> Result<SigningCa, CaError> {
     let parameters = root_parameters(&key, constraints, Validity::new(now, LIFETIME, None));
     let pem = parameters.self_signed(&key).map_err(cannot_sign("the root"))?.pem();
     folder.write_public(CERTIFICATE_FILE, pem.as_bytes())?;
     load(folder, &pem, key, now)
 }
 
-fn load(folder: &StateFolder, pem: &str, key: KeyPair, now: SystemTime) -> Result<Authority, CaError> {
+fn load(folder: &StateFolder, pem: &str, key: KeyPair, now: SystemTime) -> Result<SigningCa, CaError> {
     let not_a_ca = |why: String| CaError::NotACaCertificate {
         path: folder.file(CERTIFICATE_FILE),
         other: folder.file(KEY_FILE),
@@ -142,10 +142,10 @@ fn load(folder: &StateFolder, pem: &str, key: KeyPair, now: SystemTime) -> Resul
     }
     let above = above.into_iter().map(|(cross, _)| cross).collect();
     let origin = Origin::Made { certificate: folder.file(CERTIFICATE_FILE), key: folder.file(KEY_FILE) };
-    let authority = Authority::new(certificate, key, above, roots, origin)
+    let signing_ca = SigningCa::new(certificate, key, above, roots, origin)
         .map_err(|cause| not_a_ca(cause.to_string()))?;
-    authority.assert_valid(now)?;
-    Ok(authority)
+    signing_ca.assert_valid(now)?;
+    Ok(signing_ca)
 }
 
 /// Returns older roots with their cross certificates, the newest first.
@@ -289,7 +289,7 @@ mod tests {
         now() + Duration::from_hours(24 * number)
     }
 
-    fn rotated(folder: &StateFolder, keep: u64, at: u64) -> Authority {
+    fn rotated(folder: &StateFolder, keep: u64, at: u64) -> SigningCa {
         rotate(folder, Duration::from_hours(24 * keep), &NameConstraints::default(), day(at)).unwrap()
     }
 

@@ -9,8 +9,8 @@ use serde_json::json;
 use weir_policy::Host;
 
 use super::{duration, streams};
-use crate::ca::authority::{Authority, TrustedRoot};
 use crate::ca::name_constraints::NameConstraints;
+use crate::ca::signing_ca::{SigningCa, TrustedRoot};
 use crate::ca::validity::date;
 use crate::ca::{self, Ca, Lifetimes};
 use crate::command::exit_code::ExitCode;
@@ -39,7 +39,7 @@ enum Action {
     /// Show the CA, and how to trust it
     Show {
         #[command(flatten)]
-        place: Place,
+        folder: CaFolder,
         /// Write a JSON object to stdout
         #[arg(long)]
         json: bool,
@@ -47,7 +47,7 @@ enum Action {
     /// Write the certificates that clients must trust to stdout
     Export {
         #[command(flatten)]
-        place: Place,
+        folder: CaFolder,
         /// The form of the certificates
         #[arg(long, value_enum, default_value_t = Format::Pem)]
         format: Format,
@@ -55,7 +55,7 @@ enum Action {
     /// Make a new root; a running `weir run` starts to use it
     Rotate {
         #[command(flatten)]
-        place: Place,
+        folder: CaFolder,
         /// How long the old root stays trusted; `0` ends its trust at once, as after a theft of its key
         #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::parse)]
         keep: Duration,
@@ -66,7 +66,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
-struct Place {
+struct CaFolder {
     /// The folder of the CA [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -95,43 +95,43 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn act(action: &Action, now: SystemTime, out: &mut dyn Write) -> anyhow::Result<()> {
     match action {
-        Action::Show { place, json } => {
-            let (folder, authority) = place.open(now)?;
+        Action::Show { folder, json } => {
+            let (folder, signing_ca) = folder.open(now)?;
             if *json {
-                writeln!(out, "{:#}", object(folder.path(), &authority))?;
+                writeln!(out, "{:#}", object(folder.path(), &signing_ca))?;
             } else {
-                write!(out, "{}\n{HOW_TO_TRUST}", text(folder.path(), &authority))?;
+                write!(out, "{}\n{HOW_TO_TRUST}", text(folder.path(), &signing_ca))?;
             }
         }
-        Action::Export { place, format } => {
-            let (_, authority) = place.open(now)?;
+        Action::Export { folder, format } => {
+            let (_, signing_ca) = folder.open(now)?;
             out.write_all(&match format {
-                Format::Pem => authority.roots_pem().into_bytes(),
-                Format::Bundle => bundle(&authority, &SystemRoots::load()).into_bytes(),
-                Format::Jks => java_truststore(&authority, &SystemRoots::load()),
-                Format::Pkcs12 => pkcs12_truststore(&authority, &SystemRoots::load()),
+                Format::Pem => signing_ca.roots_pem().into_bytes(),
+                Format::Bundle => bundle(&signing_ca, &SystemRoots::load()).into_bytes(),
+                Format::Jks => java_truststore(&signing_ca, &SystemRoots::load()),
+                Format::Pkcs12 => pkcs12_truststore(&signing_ca, &SystemRoots::load()),
             })?;
         }
-        Action::Rotate { place, keep, permit } => {
-            let folder = place.folder()?;
-            let authority = ca::rotate(&folder, *keep, &NameConstraints::permitting(permit), now)?;
-            write!(out, "{}", text(folder.path(), &authority))?;
+        Action::Rotate { folder, keep, permit } => {
+            let folder = folder.folder()?;
+            let signing_ca = ca::rotate(&folder, *keep, &NameConstraints::permitting(permit), now)?;
+            write!(out, "{}", text(folder.path(), &signing_ca))?;
         }
     }
     out.flush()?;
     Ok(())
 }
 
-impl Place {
+impl CaFolder {
     fn folder(&self) -> anyhow::Result<StateFolder> {
         let path = StateFolder::locate(self.state.as_deref(), |name| std::env::var_os(name))?;
         Ok(StateFolder::open(&path)?)
     }
 
-    fn open(&self, now: SystemTime) -> anyhow::Result<(StateFolder, std::sync::Arc<Authority>)> {
+    fn open(&self, now: SystemTime) -> anyhow::Result<(StateFolder, std::sync::Arc<SigningCa>)> {
         let folder = self.folder()?;
-        let authority = Ca::open(&folder, Lifetimes::default(), now)?.authority();
-        Ok((folder, authority))
+        let signing_ca = Ca::open(&folder, Lifetimes::default(), now)?.signing_ca();
+        Ok((folder, signing_ca))
     }
 }
 
@@ -140,8 +140,8 @@ fn host(text: &str) -> Result<Host, String> {
     if host.is_address() { Err("a root vouches for names, not for addresses".to_owned()) } else { Ok(host) }
 }
 
-fn text(folder: &Path, authority: &Authority) -> String {
-    let (certificate, validity) = (authority.certificate(), authority.certificate().validity());
+fn text(folder: &Path, signing_ca: &SigningCa) -> String {
+    let (certificate, validity) = (signing_ca.certificate(), signing_ca.certificate().validity());
     let mut text = format!(
         "{}\n  kept in      {}\n  fingerprint  {} (SHA-256)\n  valid        {} to {}\n  vouches for  {}\n",
         certificate.name(),
@@ -149,13 +149,13 @@ fn text(folder: &Path, authority: &Authority) -> String {
         certificate.fingerprint(),
         date(validity.not_before),
         date(validity.not_after),
-        if authority.is_constrained() {
+        if signing_ca.is_constrained() {
             certificate.constraints().to_string()
         } else {
             "any name".to_owned()
         },
     );
-    for TrustedRoot { certificate, until } in authority.roots().iter().skip(1) {
+    for TrustedRoot { certificate, until } in signing_ca.roots().iter().skip(1) {
         text.push_str(&format!(
             "also trusted, until {}:\n{}\n  fingerprint  {} (SHA-256)\n",
             date(*until),
@@ -166,8 +166,8 @@ fn text(folder: &Path, authority: &Authority) -> String {
     text
 }
 
-fn object(folder: &Path, authority: &Authority) -> serde_json::Value {
-    let roots = authority.roots().iter().map(|TrustedRoot { certificate, until }| {
+fn object(folder: &Path, signing_ca: &SigningCa) -> serde_json::Value {
+    let roots = signing_ca.roots().iter().map(|TrustedRoot { certificate, until }| {
         json!({
             "name": certificate.name(),
             "fingerprint": certificate.fingerprint(),

@@ -80,10 +80,10 @@ fn hosts(policy: &Policy) -> usize {
     policy.hosts().chain(policy.passthrough_hosts()).count()
 }
 
-type Outcome<'a> =
+type CheckOutcome<'a> =
     Result<(&'a PolicyDocument, Result<LoadedPolicy, Vec<FaultyFile>>), &'a PolicyDocumentError>;
 
-fn object(path: &Path, outcome: &Outcome<'_>) -> serde_json::Value {
+fn object(path: &Path, outcome: &CheckOutcome<'_>) -> serde_json::Value {
     let path = path.to_string_lossy();
     match outcome {
         Ok((_, Ok(enforced))) => {

@@ -32,7 +32,7 @@ use crate::output::inert_json;
 use crate::output::report::{self, Style};
 use finding::{Finding, Severity};
 use probe::{Probe, Prober};
-use target::{Target, Targets};
+use target::{ProbeTarget, ProbeTargets};
 
 /// The maximum number of hosts that are probed at a time.
 const AT_ONCE: usize = 32;
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let policy = match document.parse(weir_policy::compile) {
         Ok(policy) => Arc::new(policy),
         Err(faults) => {
-            let report = report::faults(document.name(), document.text(), &faults, Style::of_stderr());
+            let report = report::faults(document.name(), document.text(), &faults, Style::for_stderr());
             streams::stderr().write_all(report.as_bytes())?;
             return Ok(ExitCode::Invalid);
         }
@@ -86,7 +86,7 @@ async fn examine(
     document: &PolicyDocument,
 ) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let targets = Targets::of(policy, document.folder());
+    let targets = ProbeTargets::new(policy, document.folder());
     let envoy =
         envoy::examine(arguments.shared.envoy.as_deref(), arguments.shared.upstream_tls, &targets).await;
     findings.extend(envoy.findings);
@@ -94,7 +94,7 @@ async fn examine(
     findings.extend(rego::examine(document, policy, envoy.leaf_delivery));
     let system = SystemRoots::load();
     let authority = authority::examine(arguments.shared.state.as_deref(), SystemTime::now());
-    let system: Vec<&[u8]> = match &authority.authority {
+    let system: Vec<&[u8]> = match &authority.signing_ca {
         Some(authority) => system.others(authority).collect(),
         None => system.certificates.iter().map(Vec::as_slice).collect(),
     };
@@ -124,7 +124,7 @@ async fn examine(
 }
 
 /// Probes every host. Returns the probes in the targets' order, and the number of hosts that were not done in time.
-async fn probe_all(prober: Prober, targets: Vec<Target>) -> (Vec<Probe>, usize) {
+async fn probe_all(prober: Prober, targets: Vec<ProbeTarget>) -> (Vec<Probe>, usize) {
     let (prober, permits) = (Arc::new(prober), Arc::new(Semaphore::new(AT_ONCE)));
     let (mut asked, all) = (JoinSet::new(), targets.len());
     for (place, target) in targets.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use weir_policy::{Decision, Effect, Mode, Outcome, PolicyVersion, Reason, Request, Target, Tls, Trace};
+use weir_policy::{Decision, Effect, Mode, PolicyVersion, Reason, Request, RuleOutcome, Target, Tls, Trace};
 use weir_rego::{Answer, EvaluationError, Program, Ruling};
 
 use crate::command::exit_code::ExitCode;
@@ -254,29 +254,31 @@ fn is_resolved_on_the_way(path: &[u8]) -> bool {
     path.contains('\\') || path.split('/').filter_map(name).any(|name| name == "." || name == "..")
 }
 
-fn word(outcome: Outcome) -> &'static str {
+fn word(outcome: RuleOutcome) -> &'static str {
     match outcome {
-        Outcome::TlsDiffers => "tls_differs",
-        Outcome::SchemeDiffers => "scheme_differs",
-        Outcome::PortDiffers => "port_differs",
-        Outcome::MethodDiffers => "method_differs",
-        Outcome::PathDiffers => "path_differs",
-        Outcome::PathAmbiguous => "path_ambiguous",
-        Outcome::Matched => "matched",
+        RuleOutcome::TlsDiffers => "tls_differs",
+        RuleOutcome::SchemeDiffers => "scheme_differs",
+        RuleOutcome::PortDiffers => "port_differs",
+        RuleOutcome::MethodDiffers => "method_differs",
+        RuleOutcome::PathDiffers => "path_differs",
+        RuleOutcome::PathAmbiguous => "path_ambiguous",
+        RuleOutcome::Matched => "matched",
     }
 }
 
-fn in_words(outcome: Outcome) -> &'static str {
+fn in_words(outcome: RuleOutcome) -> &'static str {
     match outcome {
-        Outcome::TlsDiffers => "no match: it is about connections that are passed through, or this one is",
-        Outcome::SchemeDiffers => "no match: the scheme differs",
-        Outcome::PortDiffers => "no match: the port differs",
-        Outcome::MethodDiffers => "no match: the method differs",
-        Outcome::PathDiffers => "no match: the path differs",
-        Outcome::PathAmbiguous => {
+        RuleOutcome::TlsDiffers => {
+            "no match: it is about connections that are passed through, or this one is"
+        }
+        RuleOutcome::SchemeDiffers => "no match: the scheme differs",
+        RuleOutcome::PortDiffers => "no match: the port differs",
+        RuleOutcome::MethodDiffers => "no match: the method differs",
+        RuleOutcome::PathDiffers => "no match: the path differs",
+        RuleOutcome::PathAmbiguous => {
             "undecided: servers read the path in several ways, and this rule means some of them"
         }
-        Outcome::Matched => "matches",
+        RuleOutcome::Matched => "matches",
     }
 }
 

@@ -44,11 +44,11 @@ use crate::local_gateway::envoy::{self, Envoy, LogFile};
 use crate::local_gateway::error::RunError;
 use crate::local_gateway::listening::Listening;
 use crate::local_gateway::policy_file::PolicyFile;
-use crate::local_gateway::readiness::{Outcome, Readiness};
+use crate::local_gateway::readiness::{Readiness, StartOutcome};
 use crate::local_gateway::upstream_roots::UpstreamRoots;
 use crate::local_gateway::watched_files::{self, Change, Source};
 use crate::local_gateway::{refusals, settings};
-use crate::nodes::host_contexts::Limits;
+use crate::nodes::host_contexts::ContextLimits;
 use crate::nodes::registry::Nodes;
 use crate::process::parent_death::{self, ParentDeathSignal};
 use crate::process::{ChildProcess, exit_code};
@@ -123,7 +123,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         resolver: Some(resolver.address()),
         own_addresses: own_addresses.borrow_and_update().clone(),
         upstream_tls: arguments.shared.upstream_tls,
-        host_contexts: Limits { most: arguments.host_contexts, ..Limits::DEFAULT },
+        host_contexts: ContextLimits { most: arguments.host_contexts, ..ContextLimits::DEFAULT },
         timeouts: Timeouts::DEFAULT,
         capacity,
     };
@@ -148,8 +148,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let lost = tokio::select! {
             outcome = tokio::time::timeout(READY_WITHIN, readiness.wait()) => match outcome {
                 Ok(outcome) => match outcome? {
-                    Outcome::Ready { host } => break (envoy, host),
-                    Outcome::Lost(door) => door,
+                    StartOutcome::Ready { host } => break (envoy, host),
+                    StartOutcome::Lost(door) => door,
                 },
                 Err(_elapsed) => return Err(RunError::NotReady { log: envoy.last_words() }.into()),
             },
@@ -229,7 +229,7 @@ fn apply(control_plane: &ControlPlane, modules: FilterModules, change: Change) {
         }
         Change::UpstreamRoots(roots) => control_plane.replace_upstream_roots(roots),
         Change::ProxyCredentials(accepted) => control_plane.replace_proxy_credentials(accepted),
-        Change::Authority => control_plane.authority_changed(),
+        Change::SigningCa => control_plane.signing_ca_changed(),
     }
 }
 

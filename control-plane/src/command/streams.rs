@@ -21,7 +21,7 @@ pub(super) fn run(
     command: impl FnOnce(&mut dyn Write, &mut dyn Write, Style) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
     let (mut out, mut err) = (stdout(), stderr());
-    let code = command(&mut out, &mut err, Style::of_stderr())?;
+    let code = command(&mut out, &mut err, Style::for_stderr())?;
     out.flush()?;
     Ok(code)
 }

@@ -115,7 +115,7 @@ fn run_file(
     let name = printable(written.name());
     let mut failed = 0;
     for case in &cases {
-        let outcome = Outcome::of(case, &policy, engines.as_ref());
+        let outcome = CaseOutcome::new(case, &policy, engines.as_ref());
         if json {
             writeln!(out, "{}", inert_json::to_string(&object(written.name(), case, &outcome))?)?;
         } else if let Some(mismatch) = &outcome.mismatch {
@@ -140,7 +140,7 @@ fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
 }
 
 /// The decision on a case's request, and its difference from the expected one.
-struct Outcome<'p> {
+struct CaseOutcome<'p> {
     decision: Decision<'p>,
     tls: Tls,
     mismatch: Option<String>,
@@ -158,8 +158,8 @@ impl Engines {
     }
 }
 
-impl<'p> Outcome<'p> {
-    fn of(case: &Case, policy: &'p Policy, engines: Option<&Engines>) -> Self {
+impl<'p> CaseOutcome<'p> {
+    fn new(case: &Case, policy: &'p Policy, engines: Option<&Engines>) -> Self {
         let mut apart = None;
         let (decision, tls) = case.decide_with(policy, |request| {
             let Some(Engines { used, beside }) = engines else { return policy.decide(request) };
@@ -174,8 +174,8 @@ impl<'p> Outcome<'p> {
     }
 }
 
-fn object(file: &str, case: &Case, outcome: &Outcome<'_>) -> serde_json::Value {
-    let Outcome { decision, tls, mismatch } = outcome;
+fn object(file: &str, case: &Case, outcome: &CaseOutcome<'_>) -> serde_json::Value {
+    let CaseOutcome { decision, tls, mismatch } = outcome;
     json!({
         "file": file,
         "line": case.line,
@@ -249,7 +249,7 @@ mod tests {
                 .unwrap();
         for (other, fails) in [("allow := true", false), ("allow := false", true)] {
             let engines = Engines { used: program("allow := true"), beside: Some(program(other)) };
-            let outcome = Outcome::of(&cases[0], &policy, Some(&engines));
+            let outcome = CaseOutcome::new(&cases[0], &policy, Some(&engines));
             assert_eq!(outcome.mismatch.is_some(), fails, "{other}");
         }
     }

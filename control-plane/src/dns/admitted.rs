@@ -20,7 +20,7 @@ pub(crate) struct Admitted {
 
 impl Admitted {
     /// Returns `None` for a name to which the policy allows no request.
-    pub(crate) fn of(policy: &Policy, host: &Host) -> Option<Self> {
+    pub(crate) fn new(policy: &Policy, host: &Host) -> Option<Self> {
         let sends = |rule: &weir_policy::Rule<'_>| rule.effect() == Effect::Allow;
         let mut rules: Vec<_> = policy.rules_for(host).into_iter().filter(sends).collect();
         if policy.upstreams().any(|upstream| upstream.host() == Some(host.as_str())) {
@@ -91,7 +91,7 @@ rules:
         let own = OwnAddresses::new(["9.9.9.9/32", "2620:fe::9/128"].map(|own| own.parse().unwrap()));
         let host = Host::parse(host.as_bytes()).unwrap();
         let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let given = Admitted::of(policy, &host)?.filter(&addresses, &own);
+        let given = Admitted::new(policy, &host)?.filter(&addresses, &own);
         Some(given.iter().map(ToString::to_string).collect())
     }
 

@@ -148,7 +148,7 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// The capabilities of a node of this version on a stream of this protocol.
-    pub fn of(version: Option<EnvoyVersion>, protocol: Protocol, choice: UpstreamTlsChoice) -> Self {
+    pub fn new(version: Option<EnvoyVersion>, protocol: Protocol, choice: UpstreamTlsChoice) -> Self {
         let since_1_37 = version.is_some_and(|version| version >= EnvoyVersion::new(1, 37, 0));
         let leaf_delivery = match protocol {
             Protocol::Delta if since_1_37 => LeafDelivery::OnDemand,
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn delta(version: &str) -> Capabilities {
-        Capabilities::of(Some(version.parse().unwrap()), Protocol::Delta, UpstreamTlsChoice::Auto)
+        Capabilities::new(Some(version.parse().unwrap()), Protocol::Delta, UpstreamTlsChoice::Auto)
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let refused = |choice: UpstreamTlsChoice, version: Option<&str>, protocol| {
             let version = version.map(|version| version.parse().unwrap());
             let instead = choice.strategy(version, protocol).unwrap_err().instead;
-            assert_eq!(Capabilities::of(version, protocol, choice).upstream_tls, instead);
+            assert_eq!(Capabilities::new(version, protocol, choice).upstream_tls, instead);
             instead
         };
         for version in [None, Some("1.39.3")] {
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_unknown_build_gets_what_is_right_everywhere() {
-        let unknown = Capabilities::of(None, Protocol::Delta, UpstreamTlsChoice::Auto);
+        let unknown = Capabilities::new(None, Protocol::Delta, UpstreamTlsChoice::Auto);
         assert_eq!(unknown.upstream_tls, UpstreamTlsStrategy::NoSessions);
         assert_eq!(unknown.leaf_delivery, LeafDelivery::InAdvance);
     }
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(delta("1.36.4").leaf_delivery, LeafDelivery::InAdvance);
         assert_eq!(delta("1.37.0").leaf_delivery, LeafDelivery::OnDemand);
         let version = Some(EnvoyVersion::new(1, 40, 0));
-        let sotw = Capabilities::of(version, Protocol::StateOfTheWorld, UpstreamTlsChoice::Auto);
+        let sotw = Capabilities::new(version, Protocol::StateOfTheWorld, UpstreamTlsChoice::Auto);
         assert_eq!(sotw.leaf_delivery, LeafDelivery::InAdvance);
     }
 }

@@ -75,7 +75,7 @@ pub struct Gateway {
     pub upstream_tls: UpstreamTlsChoice,
     /// The limits on hosts with a context of their own, with
     /// [`UpstreamTlsStrategy::ContextPerHost`](crate::envoy::capabilities::UpstreamTlsStrategy).
-    pub host_contexts: host_contexts::Limits,
+    pub host_contexts: host_contexts::ContextLimits,
     /// The idle limits of connections and streams.
     pub timeouts: Timeouts,
     /// The limits of Envoy's open files and heap.

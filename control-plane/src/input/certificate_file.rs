@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_is_between_the_certificates_is_left_out() {
         let (_folder, ca) = ca();
-        let root = ca.authority().roots_pem();
+        let root = ca.signing_ca().roots_pem();
         let read = read_text(format!("# Root \u{fc}\n{root}\n# again\n{root}").as_bytes()).unwrap();
         assert_eq!(pem::parse_many(&read).unwrap().len(), 2);
         assert!(!read.contains('#'));

@@ -83,16 +83,16 @@ impl Source for Certificates {
                 return Reload::Done(None);
             }
         }
-        let authority = self.ca.authority();
+        let signing_ca = self.ca.signing_ca();
         tracing::warn!(
-            ca = authority.certificate().name(),
-            trusted = authority.roots().len(),
+            ca = signing_ca.certificate().name(),
+            trusted = signing_ca.roots().len(),
             "the CA changed"
         );
         if let Err(error) = write(&self.ca, self.kept.as_ref(), &self.folder, &self.system) {
             tracing::error!(%error, "clients started from now on will not trust the new CA");
         }
-        Reload::Done(Some(Change::Authority))
+        Reload::Done(Some(Change::SigningCa))
     }
 }
 
@@ -108,5 +108,5 @@ fn write(
     if let Some(lock) = &lock {
         ca.reload_locked(lock, SystemTime::now())?;
     }
-    Ok(TrustFiles::write(folder, &ca.authority(), system)?)
+    Ok(TrustFiles::write(folder, &ca.signing_ca(), system)?)
 }

@@ -109,7 +109,7 @@ fn named(reading: &LoadOutcome) -> Vec<PathBuf> {
 
 fn reported(outcome: Result<LoadedPolicy, Vec<FaultyFile>>) -> Option<LoadedPolicy> {
     let report = |files: &Vec<FaultyFile>| {
-        stream::stderr().write(loaded_policy::report(files, Style::of_stderr()));
+        stream::stderr().write(loaded_policy::report(files, Style::for_stderr()));
     };
     outcome.inspect_err(report).ok()
 }

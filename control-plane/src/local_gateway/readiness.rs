@@ -36,7 +36,7 @@ const CANNOT_LISTEN: &str = "cannot listen()";
 const LONGEST_HEAD: usize = 16 * 1024;
 
 /// The result of a start.
-pub(crate) enum Outcome {
+pub(crate) enum StartOutcome {
     /// The run's own Envoy answers at every address.
     Ready {
         /// The probes' host. Decisions about it are not the user's.
@@ -70,9 +70,9 @@ impl<'a> Readiness<'a> {
     }
 
     /// Waits until the start succeeds or fails.
-    pub(crate) async fn wait(self) -> Result<Outcome, RunError> {
+    pub(crate) async fn wait(self) -> Result<StartOutcome, RunError> {
         if let Some(door) = self.accepted().await? {
-            return Ok(Outcome::Lost(door));
+            return Ok(StartOutcome::Lost(door));
         }
         let mut proofs: JoinSet<()> = JoinSet::new();
         for door in self.listening.doors() {
@@ -80,8 +80,8 @@ impl<'a> Readiness<'a> {
             proofs.spawn(prove(door, self.host.clone(), decisions));
         }
         tokio::select! {
-            _ = proofs.join_all() => Ok(Outcome::Ready { host: self.host }),
-            door = self.lost() => Ok(Outcome::Lost(door)),
+            _ = proofs.join_all() => Ok(StartOutcome::Ready { host: self.host }),
+            door = self.lost() => Ok(StartOutcome::Lost(door)),
         }
     }
 

@@ -21,8 +21,8 @@ impl UpstreamRoots {
         for problem in &certificates.system.problems {
             tracing::warn!(problem, "not all of the system's roots could be read");
         }
-        let authority = certificates.ca.authority();
-        let roots = certificates.system.others(&authority);
+        let signing_ca = certificates.ca.signing_ca();
+        let roots = certificates.system.others(&signing_ca);
         let blocks: Vec<_> = roots.map(|certificate| pem::Pem::new("CERTIFICATE", certificate)).collect();
         let mut roots = Self { system: pem::encode_many(&blocks), added, all: Arc::default() };
         roots.all = roots.read().map_err(RunError::UpstreamRoots)?;

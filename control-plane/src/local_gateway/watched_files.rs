@@ -37,7 +37,7 @@ pub(crate) enum Change {
     Policy(Box<LoadedPolicy>),
     UpstreamRoots(Arc<str>),
     ProxyCredentials(AcceptedCredentials),
-    Authority,
+    SigningCa,
 }
 
 /// The result of a reload.

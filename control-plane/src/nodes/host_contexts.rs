@@ -20,7 +20,7 @@ use crate::envoy::resources::names;
 
 /// How many hosts have a context on one node, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ContextLimits {
     /// The maximum number of contexts at a time. Each context costs Envoy a trust store, about 9 KB for each root,
     /// and 1.2 KB for each name in the DNS cache. A new context also costs Envoy time for each of them.
     pub most: usize,
@@ -32,7 +32,7 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-impl Limits {
+impl ContextLimits {
     /// Limits for a node that gets no contexts.
     pub const NONE: Self = Self { most: 0, ..Self::DEFAULT };
 
@@ -46,7 +46,7 @@ impl Limits {
     };
 }
 
-impl Default for Limits {
+impl Default for ContextLimits {
     fn default() -> Self {
         Self::DEFAULT
     }
@@ -55,7 +55,7 @@ impl Default for Limits {
 /// The hosts that have a context, and the node's progress with each.
 #[derive(Debug)]
 pub struct HostContexts {
-    limits: Limits,
+    limits: ContextLimits,
     hosts: HashMap<Host, HostContext>,
 }
 
@@ -79,7 +79,7 @@ enum Stage {
 
 impl HostContexts {
     /// Creates a state without contexts.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: ContextLimits) -> Self {
         Self { limits, hosts: HashMap::new() }
     }
 
@@ -202,9 +202,9 @@ mod tests {
 
     const A: &str = "a.example";
     const B: &str = "b.example";
-    const IDLE: Duration = Limits::DEFAULT.idle;
-    const FORGOTTEN: Duration = Limits::DEFAULT.forgotten;
-    const DRAIN: Duration = Limits::DEFAULT.drain;
+    const IDLE: Duration = ContextLimits::DEFAULT.idle;
+    const FORGOTTEN: Duration = ContextLimits::DEFAULT.forgotten;
+    const DRAIN: Duration = ContextLimits::DEFAULT.drain;
 
     struct Node {
         contexts: HostContexts,
@@ -213,7 +213,10 @@ mod tests {
 
     impl Node {
         fn new(most: usize) -> Self {
-            Self { contexts: HostContexts::new(Limits { most, ..Limits::DEFAULT }), now: Instant::now() }
+            Self {
+                contexts: HostContexts::new(ContextLimits { most, ..ContextLimits::DEFAULT }),
+                now: Instant::now(),
+            }
         }
 
         fn uses(&mut self, host: &str) -> bool {

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_policy::{Effect, Host, Policy, Scheme, Tunnel};
 use weir_xds::{RenewedSecret, Resource, Secrets};
 
-use crate::ca::leaves::{Leaves, Renewal, Standing};
+use crate::ca::leaves::{Leaves, NameClass, Renewal};
 use crate::decision_log::Decision;
 use crate::envoy::resources::secret;
 
@@ -43,12 +43,12 @@ impl LeafSecrets {
     pub fn policy_changed(&self) {
         let policy = Arc::clone(&self.policy.borrow());
         self.leaves.reclassify(|name| {
-            Host::parse(name.as_bytes()).map_or(Standing::Other, |host| standing(&policy, name, &host))
+            Host::parse(name.as_bytes()).map_or(NameClass::Other, |host| class(&policy, name, &host))
         });
     }
 
     /// Makes every node check each leaf that it holds. To be called after the CA has changed.
-    pub fn authority_changed(&self) {
+    pub fn signing_ca_changed(&self) {
         self.tell(SecretEvent::Renewal);
     }
 
@@ -104,12 +104,12 @@ impl LeafSecrets {
     /// Returns the host that a server name spells, if the CA can sign a certificate for it.
     fn certifiable(&self, name: &str) -> Option<Host> {
         let host = Host::parse(name.as_bytes()).ok().filter(|host| !host.is_address())?;
-        self.leaves.ca().authority().permits(&host).then_some(host)
+        self.leaves.ca().signing_ca().permits(&host).then_some(host)
     }
 
-    fn standing(&self, name: &str, host: &Host) -> Standing {
+    fn class(&self, name: &str, host: &Host) -> NameClass {
         let policy = Arc::clone(&self.policy.borrow());
-        standing(&policy, name, host)
+        class(&policy, name, host)
     }
 }
 
@@ -128,7 +128,7 @@ impl Secrets for LeafSecrets {
         };
         let issued = self
             .leaves
-            .leaf_for(name, &host, self.standing(name, &host), SystemTime::now())
+            .leaf_for(name, &host, self.class(name, &host), SystemTime::now())
             .inspect_err(|error| tracing::error!(name, %error, "cannot make a certificate"))
             .ok()?;
         let Some(issued) = issued else {
@@ -143,7 +143,7 @@ impl Secrets for LeafSecrets {
 
     fn readmit(&self, name: &str) {
         if let Some(host) = self.certifiable(name) {
-            self.leaves.readmit(name, self.standing(name, &host), SystemTime::now());
+            self.leaves.readmit(name, self.class(name, &host), SystemTime::now());
         }
     }
 
@@ -175,7 +175,7 @@ pub enum SecretEvent {
 }
 
 /// Returns `Listed` if the name has its canonical spelling and a rule allows TLS requests on some port of the host.
-fn standing(policy: &Policy, name: &str, host: &Host) -> Standing {
+fn class(policy: &Policy, name: &str, host: &Host) -> NameClass {
     let mut ports = policy.ports().filter(|port| port.scheme == Scheme::Https);
     let listed = name == host.as_str()
         && ports.any(|port| {
@@ -183,16 +183,16 @@ fn standing(policy: &Policy, name: &str, host: &Host) -> Standing {
             policy.admit(&Tunnel { authority: authority.as_bytes(), judge_host: true }).effect
                 == Effect::Allow
         });
-    if listed { Standing::Listed } else { Standing::Other }
+    if listed { NameClass::Listed } else { NameClass::Other }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ca::leaves::{Limit, Limits};
+    use crate::ca::leaves::{LeafLimits, Limit};
     use crate::ca::tests::ca;
 
-    fn secrets(limits: Limits) -> (tempfile::TempDir, watch::Sender<Arc<Policy>>, LeafSecrets) {
+    fn secrets(limits: LeafLimits) -> (tempfile::TempDir, watch::Sender<Arc<Policy>>, LeafSecrets) {
         let (folder, ca) = ca();
         let policy = watch::Sender::new(policy("allowed_domains: [a.example, b.example]"));
         let secrets = LeafSecrets::new(Leaves::new(Arc::new(ca), limits), policy.subscribe());
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_no_host_has_no_secret() {
-        let (_folder, _policy, secrets) = secrets(Limits::default());
+        let (_folder, _policy, secrets) = secrets(LeafLimits::default());
         for name in ["", "127.0.0.1", "*.a.example", "a..example", "a.example:443", "\u{fc}.example"] {
             assert!(secrets.secret(name).is_none(), "{name}");
         }
@@ -214,14 +214,14 @@ mod tests {
 
     #[test]
     fn a_secret_is_the_same_until_it_is_renewed() {
-        let (_folder, _policy, secrets) = secrets(Limits::default());
+        let (_folder, _policy, secrets) = secrets(LeafLimits::default());
         let version = || secrets.secret("a.example").unwrap().version.clone();
         assert_eq!(version(), version());
     }
 
-    fn few(listed: usize, other: usize) -> Limits {
+    fn few(listed: usize, other: usize) -> LeafLimits {
         let limit = |live| Limit { live, replaced_per_second: 0 };
-        Limits { listed: limit(listed), other: limit(other), ..Limits::default() }
+        LeafLimits { listed: limit(listed), other: limit(other), ..LeafLimits::default() }
     }
 
     fn gone_is(name: &str) -> SecretEvent {

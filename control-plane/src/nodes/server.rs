@@ -17,10 +17,9 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 use weir_xds::{DeltaStream, Event, ResourceType, Secrets, Session, StateOfTheWorldStream, StreamState};
 
-use super::host_contexts::{HostContexts, Limits};
+use super::host_contexts::{ContextLimits, HostContexts};
 use super::registry::{ConnectedNode, NodeRegistry, NodeStatus};
 use super::served_gateway::ServedGateway;
-use super::service::DiscoveryService;
 use super::snapshot_cache::SnapshotCache;
 use crate::ca::leaves::LISTED;
 use crate::decision_log::hosts_in_use::HostsInUse;
@@ -78,11 +77,6 @@ impl DiscoveryServer {
         before_listeners: BeforeListeners,
     ) -> Self {
         Self { cache, secrets, registry, hosts_in_use, before_listeners }
-    }
-
-    /// Wraps the server as a gRPC service.
-    pub fn into_service(self) -> DiscoveryService {
-        DiscoveryService::new(self)
     }
 
     fn serve<S: StreamState>(
@@ -181,14 +175,14 @@ impl DiscoveryServer {
         let version = EnvoyVersion::of_node(node);
         let cache = Arc::clone(&self.cache.borrow_and_update());
         let choice = cache.gateway().upstream_tls;
-        let capabilities = Capabilities::of(version, protocol, choice);
+        let capabilities = Capabilities::new(version, protocol, choice);
         announce(node, version, capabilities);
         if let Err(refused) = choice.strategy(version, protocol) {
             tracing::error!(node = node.id, "{refused}");
         }
         let hosts = HostContexts::new(match capabilities.upstream_tls {
             UpstreamTlsStrategy::ContextPerHost => cache.gateway().host_contexts,
-            UpstreamTlsStrategy::SniScopedSessions | UpstreamTlsStrategy::NoSessions => Limits::NONE,
+            UpstreamTlsStrategy::SniScopedSessions | UpstreamTlsStrategy::NoSessions => ContextLimits::NONE,
         });
         let served = ServedGateway { cache, capabilities, hosts };
         let session = Session::new(served, Arc::clone(&self.secrets) as Arc<dyn Secrets>)

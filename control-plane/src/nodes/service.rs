@@ -19,14 +19,14 @@ const DELTA: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/Delt
 
 /// Serves a [`DiscoveryServer`].
 #[derive(Clone, Debug)]
-pub struct DiscoveryService {
+pub(crate) struct DiscoveryService {
     server: DiscoveryServer,
     generated: AggregatedDiscoveryServiceServer<DiscoveryServer>,
 }
 
 impl DiscoveryService {
     /// Creates the service of a server.
-    pub fn new(server: DiscoveryServer) -> Self {
+    pub(crate) fn new(server: DiscoveryServer) -> Self {
         Self { generated: AggregatedDiscoveryServiceServer::new(server.clone()), server }
     }
 }

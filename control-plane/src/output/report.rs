@@ -17,7 +17,7 @@ pub enum Style {
 impl Style {
     /// Coloured if stderr is a terminal and `NO_COLOR` is not set (<https://no-color.org>).
     #[must_use]
-    pub fn of_stderr() -> Self {
+    pub fn for_stderr() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         if wanted && std::io::stderr().is_terminal() { Self::Coloured } else { Self::Plain }
     }
@@ -50,7 +50,7 @@ pub fn faults(name: &str, text: &str, faults: &Faults, style: Style) -> String {
 fn group<'a>(name: &'a str, text: &str, fault: &Fault) -> Group<'a> {
     let at = visible(&fault.at);
     let group = Group::with_title(Level::ERROR.primary_title(visible(&fault.message)));
-    let group = match Excerpt::of(text, fault) {
+    let group = match Excerpt::new(text, fault) {
         Some(Excerpt { line, span }) => group.element(
             Snippet::source(line)
                 .path(name)
@@ -78,7 +78,7 @@ struct Excerpt {
 }
 
 impl Excerpt {
-    fn of(text: &str, fault: &Fault) -> Option<Self> {
+    fn new(text: &str, fault: &Fault) -> Option<Self> {
         let (before, rest) = text.split_at_checked(fault.span.start)?;
         let start = before.rfind('\n').map_or(0, |end| end + 1);
         let end = rest.find('\n').map_or(text.len(), |end| fault.span.start + end);

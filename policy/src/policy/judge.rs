@@ -19,7 +19,7 @@ use crate::wire::{Image, Ports, RuleRecord};
 /// The outcome of a rule for the host: the first property that differed, or a match. A greater outcome is nearer to a
 /// match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
+pub enum RuleOutcome {
     /// The rule is for passed-through connections and the facts are a request, or the reverse.
     TlsDiffers,
     /// The rule is for another scheme.
@@ -36,16 +36,16 @@ pub enum Outcome {
     Matched,
 }
 
-impl Outcome {
+impl RuleOutcome {
     fn reason_of_miss(self) -> Option<Reason> {
         match self {
-            Outcome::TlsDiffers => Some(Reason::TlsNotAllowed),
-            Outcome::SchemeDiffers => Some(Reason::SchemeNotAllowed),
-            Outcome::PortDiffers => Some(Reason::PortNotAllowed),
-            Outcome::MethodDiffers => Some(Reason::MethodNotAllowed),
-            Outcome::PathDiffers => Some(Reason::PathNotAllowed),
-            Outcome::PathAmbiguous => Some(Reason::AmbiguousPath),
-            Outcome::Matched => None,
+            RuleOutcome::TlsDiffers => Some(Reason::TlsNotAllowed),
+            RuleOutcome::SchemeDiffers => Some(Reason::SchemeNotAllowed),
+            RuleOutcome::PortDiffers => Some(Reason::PortNotAllowed),
+            RuleOutcome::MethodDiffers => Some(Reason::MethodNotAllowed),
+            RuleOutcome::PathDiffers => Some(Reason::PathNotAllowed),
+            RuleOutcome::PathAmbiguous => Some(Reason::AmbiguousPath),
+            RuleOutcome::Matched => None,
         }
     }
 }
@@ -55,12 +55,12 @@ pub(super) trait Observer<'p> {
     /// Receives the path of a well-formed request. It is not called if the path is ambiguous.
     fn path(&mut self, path: &Path<'_>);
     /// Receives a rule for the host, with its outcome.
-    fn rule(&mut self, rule: Rule<'p>, outcome: Outcome);
+    fn rule(&mut self, rule: Rule<'p>, outcome: RuleOutcome);
 }
 
 impl<'p> Observer<'p> for () {
     fn path(&mut self, _: &Path<'_>) {}
-    fn rule(&mut self, _: Rule<'p>, _: Outcome) {}
+    fn rule(&mut self, _: Rule<'p>, _: RuleOutcome) {}
 }
 
 /// The canonical facts that rules are compared with.
@@ -87,14 +87,14 @@ pub(super) struct SeenRequest<'a> {
 }
 
 impl Facts<'_> {
-    fn ask(&self, image: &Image, rule: &RuleRecord) -> Outcome {
+    fn ask(&self, image: &Image, rule: &RuleRecord) -> RuleOutcome {
         match (rule.effect, rule.tls, &self.seen) {
             (Effect::Allow, Tls::Passthrough, Seen::Request(_))
-            | (Effect::Allow, Tls::Intercept, Seen::Connection) => return Outcome::TlsDiffers,
+            | (Effect::Allow, Tls::Intercept, Seen::Connection) => return RuleOutcome::TlsDiffers,
             (Effect::Deny, _, _) | (Effect::Allow, _, _) => {}
         }
         if rule.schemes & self.scheme.bit() == 0 {
-            return Outcome::SchemeDiffers;
+            return RuleOutcome::SchemeDiffers;
         }
         let port = match rule.ports {
             Ports::Default => self.port == self.scheme.default_port(),
@@ -102,26 +102,26 @@ impl Facts<'_> {
             Ports::Any => true,
         };
         if !port {
-            return Outcome::PortDiffers;
+            return RuleOutcome::PortDiffers;
         }
         match &self.seen {
             Seen::Request(request) => request.ask(image, rule),
             // A deny rule's conditions on requests could match a request inside the connection.
-            Seen::Connection => Outcome::Matched,
+            Seen::Connection => RuleOutcome::Matched,
         }
     }
 }
 
 impl SeenRequest<'_> {
-    fn ask(&self, image: &Image, rule: &RuleRecord) -> Outcome {
+    fn ask(&self, image: &Image, rule: &RuleRecord) -> RuleOutcome {
         if rule.methods != 0 && self.method.is_none_or(|bit| rule.methods & bit == 0) {
-            return Outcome::MethodDiffers;
+            return RuleOutcome::MethodDiffers;
         }
         let path = if rule.paths.count == 0 { Some(true) } else { self.path.fits(image, rule) };
         match (path, rule.git.covers(self.git, || self.path.writes_elsewhere())) {
-            (Some(true), Some(true)) => Outcome::Matched,
-            (Some(false), _) | (_, Some(false)) => Outcome::PathDiffers,
-            (None, _) | (_, None) => Outcome::PathAmbiguous,
+            (Some(true), Some(true)) => RuleOutcome::Matched,
+            (Some(false), _) | (_, Some(false)) => RuleOutcome::PathDiffers,
+            (None, _) | (_, None) => RuleOutcome::PathAmbiguous,
         }
     }
 }
@@ -138,17 +138,17 @@ pub(super) fn judge<'p>(
 ) -> Decision<'p> {
     let image = policy.image();
     // The furthest outcome among enforcing deny rules, and the first rule that reached it.
-    let mut denied: Option<(Outcome, u16)> = None;
+    let mut denied: Option<(RuleOutcome, u16)> = None;
     // The furthest outcome among deny rules in report mode, and the first rule that reached it.
-    let mut reported: Option<(Outcome, u16)> = None;
+    let mut reported: Option<(RuleOutcome, u16)> = None;
     // The furthest outcome among allow rules, and the first rule that reached it.
-    let mut nearest: Option<(Outcome, u16)> = None;
+    let mut nearest: Option<(RuleOutcome, u16)> = None;
     candidates::for_each(image, &authority.host, |index| {
         let Some(rule) = image.rule(index) else { return };
         let outcome = facts.ask(image, &rule);
         observer.rule(Rule::new(image, index), outcome);
         match rule.effect {
-            Effect::Deny if outcome >= Outcome::PathAmbiguous => match rule.mode {
+            Effect::Deny if outcome >= RuleOutcome::PathAmbiguous => match rule.mode {
                 Mode::Report => keep_furthest(&mut reported, outcome, index),
                 Mode::Enforce | Mode::Open => keep_furthest(&mut denied, outcome, index),
             },
@@ -157,7 +157,7 @@ pub(super) fn judge<'p>(
         }
     });
     let rule = |index| Rule::new(image, index);
-    let reason_of_deny = |outcome: Outcome| outcome.reason_of_miss().unwrap_or(Reason::DeniedByRule);
+    let reason_of_deny = |outcome: RuleOutcome| outcome.reason_of_miss().unwrap_or(Reason::DeniedByRule);
     if let Some((outcome, index)) = denied {
         return Decision::deny(reason_of_deny(outcome), Some(rule(index)), Some(*authority));
     }
@@ -165,11 +165,11 @@ pub(super) fn judge<'p>(
     let mode = match (nearest, &facts.seen) {
         // Every mode keeps passed-through hosts from being intercepted, and intercepted or unknown hosts from being
         // passed through.
-        (Some((Outcome::TlsDiffers, _)), _) | (None, Seen::Connection) => Mode::Enforce,
+        (Some((RuleOutcome::TlsDiffers, _)), _) | (None, Seen::Connection) => Mode::Enforce,
         (nearest, _) => nearest.map_or(image.mode(), |(_, index)| rule(index).mode()),
     };
     let miss = match nearest {
-        Some((Outcome::Matched, _)) => agree().err(),
+        Some((RuleOutcome::Matched, _)) => agree().err(),
         Some((outcome, _)) => outcome.reason_of_miss(),
         None if authority.host.is_address() => Some(Reason::AddressLiteral),
         None => Some(Reason::HostNotAllowed),
@@ -194,7 +194,7 @@ pub(super) fn judge<'p>(
 }
 
 /// Keeps the furthest outcome. Among equal outcomes it keeps the first rule.
-fn keep_furthest(kept: &mut Option<(Outcome, u16)>, outcome: Outcome, index: u16) {
+fn keep_furthest(kept: &mut Option<(RuleOutcome, u16)>, outcome: RuleOutcome, index: u16) {
     let nearer =
         kept.is_none_or(|(furthest, first)| outcome > furthest || (outcome == furthest && index < first));
     if nearer {

@@ -1,6 +1,6 @@
 //! The trace of an evaluation, for people.
 
-use super::judge::{Observer, Outcome};
+use super::judge::{Observer, RuleOutcome};
 use super::{Policy, candidates};
 use crate::authority::Authority;
 use crate::host::Host;
@@ -14,7 +14,7 @@ pub struct Step<'p> {
     /// The rule.
     pub rule: Rule<'p>,
     /// The first property that differed, or a match.
-    pub outcome: Outcome,
+    pub outcome: RuleOutcome,
 }
 
 /// The evaluated rules and further hints.
@@ -36,7 +36,7 @@ impl<'p> Observer<'p> for Trace<'p> {
         self.path = Some(path.to_string());
     }
 
-    fn rule(&mut self, rule: Rule<'p>, outcome: Outcome) {
+    fn rule(&mut self, rule: Rule<'p>, outcome: RuleOutcome) {
         let place = self.steps.binary_search_by_key(&rule.index(), |step| step.rule.index());
         if let Err(place) = place {
             self.steps.insert(place, Step { rule, outcome });

@@ -12,7 +12,7 @@ pub(super) struct Pattern {
 
 impl Pattern {
     /// A pattern of so many bytes, a multiple of [`BLOCK`].
-    pub(super) fn of(length: u64) -> Self {
+    pub(super) fn new(length: u64) -> Self {
         // Noise, so that a byte moved within a block is noticed too (xorshift64).
         let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
         let words = (0..BLOCK / 8).flat_map(|_| {

@@ -75,7 +75,7 @@ fn a_websocket_carries_messages_both_ways(envoy: &EnvoyBinary) -> Result<()> {
             assert_eq!(wire.read(text.len())?, text.as_bytes());
         }
         // Binary, and larger than any buffer on the way.
-        let large: Vec<u8> = Pattern::of(8 * MIB).flatten().collect();
+        let large: Vec<u8> = Pattern::new(8 * MIB).flatten().collect();
         wire.write(message(0x82, &large))?;
         assert_eq!(wire.read(10)?, frame_head(0x82, large.len()));
         assert!(wire.read(large.len())? == large, "{front:?}: other bytes");

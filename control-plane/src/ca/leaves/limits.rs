@@ -7,7 +7,7 @@ pub const LISTED: usize = 2_000;
 
 /// The class of a name under the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum NameClass {
     /// A rule allows requests to this host, and the name has its canonical spelling.
     Listed,
     /// The policy denies every request to this host, or the name is another spelling of a host (`EXAMPLE.com`,
@@ -26,7 +26,7 @@ pub struct Limit {
 
 /// The limits on all leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct LeafLimits {
     /// The limit for names of the policy.
     pub listed: Limit,
     /// The limit for all other names.
@@ -37,7 +37,7 @@ pub struct Limits {
     pub renewed_per_second: u32,
 }
 
-impl Default for Limits {
+impl Default for LeafLimits {
     fn default() -> Self {
         Self {
             listed: Limit { live: LISTED, replaced_per_second: 1_000 },

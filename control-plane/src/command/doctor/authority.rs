@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::finding::Finding;
-use crate::ca::authority::Authority;
+use crate::ca::signing_ca::SigningCa;
 use crate::ca::validity::date;
 use crate::ca::{Ca, Lifetimes};
 use crate::folder::state::StateFolder;
@@ -16,22 +16,22 @@ const ABOUT: &str = "Weir's CA";
 
 pub(super) struct Examined {
     pub(super) findings: Vec<Finding>,
-    pub(super) authority: Option<Arc<Authority>>,
+    pub(super) signing_ca: Option<Arc<SigningCa>>,
 }
 
 /// Examines the CA if there is one. It does not make one.
 pub(super) fn examine(state: Option<&Path>, now: SystemTime) -> Examined {
-    let open = || -> anyhow::Result<Option<Arc<Authority>>> {
+    let open = || -> anyhow::Result<Option<Arc<SigningCa>>> {
         let path = StateFolder::locate(state, |name| std::env::var_os(name))?;
         if !path.join("root.key").exists() {
             return Ok(None);
         }
-        Ok(Some(Ca::open(&StateFolder::open(&path)?, Lifetimes::default(), now)?.authority()))
+        Ok(Some(Ca::open(&StateFolder::open(&path)?, Lifetimes::default(), now)?.signing_ca()))
     };
-    let (finding, authority) = match open() {
+    let (finding, signing_ca) = match open() {
         Ok(None) => (Finding::ok(ABOUT, "there is none yet; the first run makes it"), None),
-        Ok(Some(authority)) => {
-            let validity = authority.certificate().validity();
+        Ok(Some(signing_ca)) => {
+            let validity = signing_ca.certificate().validity();
             let until = date(validity.not_after);
             let finding = if validity.left(now) < SOON {
                 let help = "replace it with `weir ca rotate`, which keeps the old one trusted for a while";
@@ -39,7 +39,7 @@ pub(super) fn examine(state: Option<&Path>, now: SystemTime) -> Examined {
             } else {
                 Finding::ok(ABOUT, format!("it is valid until {until}"))
             };
-            (finding, Some(authority))
+            (finding, Some(signing_ca))
         }
         Err(error) => {
             let said = format!("{error:#}");
@@ -47,7 +47,7 @@ pub(super) fn examine(state: Option<&Path>, now: SystemTime) -> Examined {
             (Finding::problem(ABOUT, what, help), None)
         }
     };
-    Examined { findings: vec![finding], authority }
+    Examined { findings: vec![finding], signing_ca }
 }
 
 #[cfg(test)]
@@ -64,13 +64,13 @@ mod tests {
         let state = folder.path().join("state");
         let now = SystemTime::now();
         let said = |now: SystemTime| {
-            let Examined { findings, authority } = examine(Some(&state), now);
+            let Examined { findings, signing_ca } = examine(Some(&state), now);
             let [finding] = &findings[..] else { panic!("{findings:?}") };
-            (finding.severity, finding.what.clone(), authority.is_some())
+            (finding.severity, finding.what.clone(), signing_ca.is_some())
         };
         assert_eq!(said(now), (Severity::Ok, "there is none yet; the first run makes it".to_owned(), false));
         let ca = Ca::open(&StateFolder::open(&state).unwrap(), Lifetimes::default(), now).unwrap();
-        let end = ca.authority().certificate().validity().not_after;
+        let end = ca.signing_ca().certificate().validity().not_after;
         let (severity, what, _) = said(now);
         assert_eq!((severity, what.starts_with("it is valid until")), (Severity::Ok, true), "{what}");
         let (severity, what, known) = said(end - SOON + Duration::from_secs(1));

@@ -7,13 +7,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::finding::Finding;
-use super::target::Targets;
+use super::target::ProbeTargets;
 use crate::envoy::capabilities::{
     Capabilities, LeafDelivery, Protocol, UpstreamTlsChoice, UpstreamTlsStrategy,
 };
 use crate::envoy::version::EnvoyVersion;
 use crate::local_gateway::envoy;
-use crate::nodes::host_contexts::Limits;
+use crate::nodes::host_contexts::ContextLimits;
 
 /// The oldest version that is tested.
 const OLDEST: EnvoyVersion = EnvoyVersion::new(1, 36, 0);
@@ -31,7 +31,11 @@ pub(super) struct Examined {
     pub(super) leaf_delivery: Option<LeafDelivery>,
 }
 
-pub(super) async fn examine(named: Option<&Path>, choice: UpstreamTlsChoice, targets: &Targets) -> Examined {
+pub(super) async fn examine(
+    named: Option<&Path>,
+    choice: UpstreamTlsChoice,
+    targets: &ProbeTargets,
+) -> Examined {
     let variable = std::env::var_os("WEIR_ENVOY");
     let found = envoy::find(named, variable.as_deref(), std::env::var_os("PATH").as_deref());
     let binary = match found {
@@ -70,7 +74,7 @@ pub(super) async fn examine(named: Option<&Path>, choice: UpstreamTlsChoice, tar
         findings.push(Finding::problem("Envoy", what, "use another build: some leave it out"));
     }
     let strategy = sessions(release, choice, &mut findings);
-    let delivery = Capabilities::of(release, Protocol::Delta, choice).leaf_delivery;
+    let delivery = Capabilities::new(release, Protocol::Delta, choice).leaf_delivery;
     if delivery == LeafDelivery::InAdvance && !targets.wildcards.is_empty() {
         let patterns: Vec<_> = targets.wildcards.iter().map(String::as_str).collect();
         let what = format!("it cannot intercept https to {}", patterns.join(", "));
@@ -101,7 +105,7 @@ fn sessions(
             format!(
                 "{name}: this Envoy mixes them up, so each host in use has a TLS context of its own; beyond {} hosts \
                  at a time none is resumed",
-                Limits::DEFAULT.most
+                ContextLimits::DEFAULT.most
             ),
         ),
         UpstreamTlsStrategy::NoSessions => Finding::warning(

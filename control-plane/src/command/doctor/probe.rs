@@ -9,7 +9,7 @@ use weir_policy::{Host, Policy};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::finding::Finding;
-use super::target::Target;
+use super::target::ProbeTarget;
 use super::tls::{Handshake, Roots};
 use crate::address::own::OwnAddresses;
 use crate::dns::admitted::Admitted;
@@ -32,18 +32,18 @@ pub(super) struct Prober {
 /// The result of a probe.
 #[derive(Debug)]
 pub(super) struct Probe {
-    pub(super) target: Target,
+    pub(super) target: ProbeTarget,
     /// The addresses to which Envoy may connect.
     pub(super) addresses: Vec<IpAddr>,
     /// The addresses that Envoy does not get.
     refused: Vec<IpAddr>,
     /// Whether one of the refused addresses is a public address of this machine.
     leads_here: bool,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ProbeOutcome,
 }
 
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum ProbeOutcome {
     /// The name could not be resolved.
     Unresolved(String),
     /// No address answered.
@@ -56,14 +56,14 @@ pub(super) enum Outcome {
 
 impl Probe {
     /// Makes the result for a host without an address.
-    fn unresolved(target: Target, error: String) -> Self {
-        let outcome = Outcome::Unresolved(error);
+    fn unresolved(target: ProbeTarget, error: String) -> Self {
+        let outcome = ProbeOutcome::Unresolved(error);
         Self { target, addresses: Vec::new(), refused: Vec::new(), leads_here: false, outcome }
     }
 }
 
 impl Prober {
-    pub(super) async fn ask(&self, target: Target) -> Probe {
+    pub(super) async fn ask(&self, target: ProbeTarget) -> Probe {
         let found = match (target.address(), Host::parse(target.host.as_bytes())) {
             (Some(address), _) => Ok(vec![address]),
             (None, Ok(host)) => self.servers.addresses(&host).await.map(|found| found.0),
@@ -74,7 +74,7 @@ impl Prober {
             Err(error) => return Probe::unresolved(target, error.to_string()),
         };
         let host = Host::parse(target.host.as_bytes()).ok();
-        let admitted = host.and_then(|host| Admitted::of(&self.policy, &host));
+        let admitted = host.and_then(|host| Admitted::new(&self.policy, &host));
         let given = admitted.map(|admitted| admitted.filter(&found, &self.own_addresses)).unwrap_or_default();
         let (addresses, refused): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|address| given.contains(address));
@@ -84,7 +84,7 @@ impl Prober {
     }
 
     /// Tries one address after the other, as Envoy does.
-    async fn connect(&self, target: &Target, addresses: &[IpAddr]) -> Outcome {
+    async fn connect(&self, target: &ProbeTarget, addresses: &[IpAddr]) -> ProbeOutcome {
         let mut failure = "it has no address that may be reached".to_owned();
         for address in addresses {
             let address = SocketAddr::new(*address, target.port);
@@ -94,14 +94,14 @@ impl Prober {
                 Err(_elapsed) => failure = format!("{address}: no answer within {} s", CONNECT.as_secs()),
             }
         }
-        Outcome::Unreachable(failure)
+        ProbeOutcome::Unreachable(failure)
     }
 
-    async fn shake(&self, target: &Target, stream: TcpStream) -> Outcome {
-        let Some(verified) = &target.tls else { return Outcome::Connected };
+    async fn shake(&self, target: &ProbeTarget, stream: TcpStream) -> ProbeOutcome {
+        let Some(verified) = &target.tls else { return ProbeOutcome::Connected };
         match tokio::time::timeout(SHAKE, self.roots.shake(stream, verified)).await {
-            Ok(handshake) => Outcome::Shaken(handshake),
-            Err(_elapsed) => Outcome::Unreachable(format!("no handshake within {} s", SHAKE.as_secs())),
+            Ok(handshake) => ProbeOutcome::Shaken(handshake),
+            Err(_elapsed) => ProbeOutcome::Unreachable(format!("no handshake within {} s", SHAKE.as_secs())),
         }
     }
 }
@@ -119,23 +119,23 @@ impl Probe {
             return vec![Finding::problem(about, what, help)];
         }
         let mut findings = vec![match &self.outcome {
-            Outcome::Unresolved(why) => Finding::problem(
+            ProbeOutcome::Unresolved(why) => Finding::problem(
                 about,
                 format!("`{}`: {why}", self.target.host),
                 "check the name and `--dns`",
             ),
-            Outcome::Unreachable(why) => Finding::problem(
+            ProbeOutcome::Unreachable(why) => Finding::problem(
                 about,
                 format!("no connection: {why}"),
                 "check the port, the network's firewall, and the host",
             ),
-            Outcome::Connected => Finding::ok(about, "it takes connections"),
-            Outcome::Shaken(Handshake { fault: Some(fault), .. }) => Finding::problem(
+            ProbeOutcome::Connected => Finding::ok(about, "it takes connections"),
+            ProbeOutcome::Shaken(Handshake { fault: Some(fault), .. }) => Finding::problem(
                 about,
                 fault,
                 "requests get `certificate_not_verified`; for a CA of your own there is `--upstream-ca`",
             ),
-            Outcome::Shaken(Handshake { certificate, fault: None }) => {
+            ProbeOutcome::Shaken(Handshake { certificate, fault: None }) => {
                 certificate.as_deref().and_then(|der| ending(about, der, now)).unwrap_or_else(|| {
                     Finding::ok(about, format!("its certificate is verified, at {}", listed(&self.addresses)))
                 })
@@ -152,8 +152,8 @@ impl Probe {
     /// Returns the certificate that the host presented.
     pub(super) fn certificate(&self) -> Option<&[u8]> {
         match &self.outcome {
-            Outcome::Shaken(handshake) => handshake.certificate.as_deref(),
-            Outcome::Unresolved(_) | Outcome::Unreachable(_) | Outcome::Connected => None,
+            ProbeOutcome::Shaken(handshake) => handshake.certificate.as_deref(),
+            ProbeOutcome::Unresolved(_) | ProbeOutcome::Unreachable(_) | ProbeOutcome::Connected => None,
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use weir_policy::{Authority, Effect, HostPattern, Outcome, Policy, Request, Scheme, Tls, Upstream};
+use weir_policy::{Authority, Effect, HostPattern, Policy, Request, RuleOutcome, Scheme, Tls, Upstream};
 
 /// One host and port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Target {
+pub(super) struct ProbeTarget {
     /// `host:port`, in the form in which a request would name it.
     pub(super) name: String,
     /// The host to connect to: the host of the rule's upstream, or the requested one.
@@ -29,15 +29,15 @@ pub(super) struct Verified {
 
 /// All targets of a policy.
 #[derive(Debug, Default)]
-pub(super) struct Targets {
-    pub(super) hosts: Vec<Target>,
+pub(super) struct ProbeTargets {
+    pub(super) hosts: Vec<ProbeTarget>,
     /// Patterns, whose matching names are unknown.
     pub(super) wildcards: BTreeSet<String>,
 }
 
-impl Targets {
+impl ProbeTargets {
     /// Collects the targets of a policy. The files that it names are relative to `folder`.
-    pub(super) fn of(policy: &Policy, folder: &Path) -> Self {
+    pub(super) fn new(policy: &Policy, folder: &Path) -> Self {
         let mut hosts = BTreeSet::new();
         let mut wildcards = BTreeSet::new();
         for pattern in policy.hosts().chain(policy.passthrough_hosts()) {
@@ -50,7 +50,7 @@ impl Targets {
     }
 }
 
-fn of_host(policy: &Policy, folder: &Path, host: &str) -> Vec<Target> {
+fn of_host(policy: &Policy, folder: &Path, host: &str) -> Vec<ProbeTarget> {
     let mut targets = Vec::new();
     for port in policy.ports() {
         let name = format!("{host}:{}", port.number);
@@ -63,7 +63,7 @@ fn of_host(policy: &Policy, folder: &Path, host: &str) -> Vec<Target> {
             tunnel: None,
         };
         // Scheme and port match. Methods and paths depend on the request.
-        let fits = |outcome: Outcome| outcome >= Outcome::MethodDiffers;
+        let fits = |outcome: RuleOutcome| outcome >= RuleOutcome::MethodDiffers;
         let (_, trace) = match policy.passed_through(&request) {
             Some(connection) => policy.explain_pass(&connection),
             None => policy.explain(&request),
@@ -74,7 +74,7 @@ fn of_host(policy: &Policy, folder: &Path, host: &str) -> Vec<Target> {
             let upstream = step.rule.upstream();
             let to = upstream.and_then(|upstream| upstream.host()).unwrap_or(host).to_owned();
             let opened = port.scheme == Scheme::Https && step.rule.tls() == Tls::Intercept;
-            Target {
+            ProbeTarget {
                 name: name.clone(),
                 tls: opened.then(|| verified(host, folder, upstream)),
                 host: to,
@@ -95,7 +95,7 @@ fn verified(host: &str, folder: &Path, upstream: Option<Upstream<'_>>) -> Verifi
     Verified { sni, names, ca: upstream.and_then(|upstream| upstream.ca()).map(|file| folder.join(file)) }
 }
 
-impl Target {
+impl ProbeTarget {
     /// Returns the address if the host is one. An address is not looked up.
     pub(super) fn address(&self) -> Option<std::net::IpAddr> {
         let host = Authority::parse(self.host.as_bytes(), self.port).ok()?.host;
@@ -121,11 +121,11 @@ rules:
   - {id: elsewhere, effect: allow, hosts: [j.example], upstream: {host: k.example}}
 ",
         );
-        let targets = Targets::of(&policy.unwrap_or_else(|faults| panic!("{faults}")), Path::new("/"));
+        let targets = ProbeTargets::new(&policy.unwrap_or_else(|faults| panic!("{faults}")), Path::new("/"));
         let said: Vec<String> = targets
             .hosts
             .iter()
-            .map(|Target { name, host, port, tls }| {
+            .map(|ProbeTarget { name, host, port, tls }| {
                 let tls = tls.as_ref().map(|tls| format!(" {} {}", tls.sni, tls.names.join(",")));
                 format!("{name} {host}:{port}{}", tls.unwrap_or_default())
             })

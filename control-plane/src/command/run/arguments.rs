@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::command::shared_arguments::SharedArguments;
 use crate::command::{byte_size, duration};
 use crate::envoy::capacity::memory;
-use crate::nodes::host_contexts::Limits;
+use crate::nodes::host_contexts::ContextLimits;
 
 /// The arguments of `weir run`, as typed.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDR")]
     pub(super) transparent: Vec<SocketAddr>,
     /// With `context_per_host`, the maximum number of hosts with a context of their own
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::DEFAULT.most)]
+    #[arg(long, value_name = "COUNT", default_value_t = ContextLimits::DEFAULT.most)]
     pub(super) host_contexts: usize,
     /// A CA of your own in place of Weir's: a file with its certificate, then those above it up to the root (PEM)
     #[arg(long, value_name = "FILE", requires = "ca_key", conflicts_with = "state")]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::java_truststore::jks;
 use super::pkcs12::pkcs12;
-use crate::ca::authority::Authority;
+use crate::ca::signing_ca::SigningCa;
 use crate::folder::state::{StateFolder, StateFolderError};
 
 const ROOTS_FILE: &str = "roots.pem";
@@ -51,9 +51,10 @@ impl SystemRoots {
 
     /// The system's roots without Weir's. A system may already trust Weir's roots, for example inside another `weir
     /// run`.
-    pub fn others(&self, authority: &Authority) -> impl Iterator<Item = &[u8]> {
-        let is_ours =
-            |certificate: &&[u8]| authority.roots().iter().any(|root| root.certificate.der() == *certificate);
+    pub fn others(&self, signing_ca: &SigningCa) -> impl Iterator<Item = &[u8]> {
+        let is_ours = |certificate: &&[u8]| {
+            signing_ca.roots().iter().any(|root| root.certificate.der() == *certificate)
+        };
         self.certificates.iter().map(Vec::as_slice).filter(move |certificate| !is_ours(certificate))
     }
 }
@@ -65,12 +66,12 @@ impl TrustFiles {
     /// When they cannot be written.
     pub fn write(
         folder: &StateFolder,
-        authority: &Authority,
+        signing_ca: &SigningCa,
         system: &SystemRoots,
     ) -> Result<Self, StateFolderError> {
-        let (pem, jks) = (bundle(authority, system), java_truststore(authority, system));
+        let (pem, jks) = (bundle(signing_ca, system), java_truststore(signing_ca, system));
         let mut files = Self {
-            root: replace(folder, ROOTS_FILE, authority.roots_pem().as_bytes())?,
+            root: replace(folder, ROOTS_FILE, signing_ca.roots_pem().as_bytes())?,
             bundle: replace(folder, BUNDLE_FILE, pem.as_bytes())?,
             java_truststore: replace(folder, JAVA_TRUSTSTORE_FILE, &jks)?,
         };
@@ -93,32 +94,32 @@ fn named(variable: impl Fn(&str) -> Option<OsString>) -> Option<u64> {
 
 /// Weir's roots and the system's, in PEM.
 #[must_use]
-pub fn bundle(authority: &Authority, system: &SystemRoots) -> String {
-    let blocks = system.others(authority).map(|certificate| pem::Pem::new("CERTIFICATE", certificate));
+pub fn bundle(signing_ca: &SigningCa, system: &SystemRoots) -> String {
+    let blocks = system.others(signing_ca).map(|certificate| pem::Pem::new("CERTIFICATE", certificate));
     let line_feeds = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    authority.roots_pem() + &pem::encode_many_config(&blocks.collect::<Vec<_>>(), line_feeds)
+    signing_ca.roots_pem() + &pem::encode_many_config(&blocks.collect::<Vec<_>>(), line_feeds)
 }
 
 /// Weir's roots and the system's, for Java (JKS).
 #[must_use]
-pub fn java_truststore(authority: &Authority, system: &SystemRoots) -> Vec<u8> {
-    jks(aliased(authority, system))
+pub fn java_truststore(signing_ca: &SigningCa, system: &SystemRoots) -> Vec<u8> {
+    jks(aliased(signing_ca, system))
 }
 
 /// Weir's roots and the system's, as PKCS #12.
 #[must_use]
-pub fn pkcs12_truststore(authority: &Authority, system: &SystemRoots) -> Vec<u8> {
-    pkcs12(aliased(authority, system))
+pub fn pkcs12_truststore(signing_ca: &SigningCa, system: &SystemRoots) -> Vec<u8> {
+    pkcs12(aliased(signing_ca, system))
 }
 
 /// Iterates over Weir's roots, named `weir-1` and so on, and the system's, named `system-1` and so on.
 fn aliased<'a>(
-    authority: &'a Authority,
+    signing_ca: &'a SigningCa,
     system: &'a SystemRoots,
 ) -> impl Iterator<Item = (String, &'a [u8])> {
-    let ours = authority.roots().iter().map(|root| root.certificate.der());
+    let ours = signing_ca.roots().iter().map(|root| root.certificate.der());
     let ours = ours.enumerate().map(|(index, certificate)| (format!("weir-{}", index + 1), certificate));
-    let others = system.others(authority).enumerate();
+    let others = system.others(signing_ca).enumerate();
     ours.chain(others.map(|(index, certificate)| (format!("system-{}", index + 1), certificate)))
 }
 
@@ -143,16 +144,16 @@ mod tests {
     fn the_bundle_holds_our_root_once_and_then_the_systems_roots() {
         let (_parent, folder) = temporary();
         let ca = Ca::open(&folder, Lifetimes::default(), SystemTime::now()).unwrap();
-        let root = ca.authority().certificate().der().to_vec();
+        let root = ca.signing_ca().certificate().der().to_vec();
         let system = SystemRoots {
             certificates: vec![b"a".to_vec(), root.clone(), b"b".to_vec()],
             ..SystemRoots::default()
         };
-        let files = TrustFiles::write(&folder, &ca.authority(), &system).unwrap();
+        let files = TrustFiles::write(&folder, &ca.signing_ca(), &system).unwrap();
         let bundle = pem::parse_many(std::fs::read(&files.bundle).unwrap()).unwrap();
         let certificates: Vec<&[u8]> = bundle.iter().map(pem::Pem::contents).collect();
         assert_eq!(certificates, [root.as_slice(), b"a", b"b"]);
-        assert_eq!(std::fs::read_to_string(&files.root).unwrap(), ca.authority().roots_pem());
+        assert_eq!(std::fs::read_to_string(&files.root).unwrap(), ca.signing_ca().roots_pem());
     }
 
     #[test]
@@ -164,7 +165,7 @@ mod tests {
             named: named(|name| file.filter(|_| name == "SSL_CERT_FILE").map(OsString::from)),
             ..SystemRoots::default()
         };
-        let write = |system: &SystemRoots| TrustFiles::write(&folder, &ca.authority(), system).unwrap();
+        let write = |system: &SystemRoots| TrustFiles::write(&folder, &ca.signing_ca(), system).unwrap();
         let one = write(&roots(b"one", Some("/one")));
         let kept = std::fs::read(&one.bundle).unwrap();
         let (two, machines) = (write(&roots(b"two", Some("/two"))), write(&roots(b"three", None)));
@@ -180,7 +181,7 @@ mod tests {
     fn files_that_would_not_change_are_left_alone() {
         let (_parent, folder) = temporary();
         let ca = Ca::open(&folder, Lifetimes::default(), SystemTime::now()).unwrap();
-        let write = |system: &SystemRoots| TrustFiles::write(&folder, &ca.authority(), system).unwrap();
+        let write = |system: &SystemRoots| TrustFiles::write(&folder, &ca.signing_ca(), system).unwrap();
         let inode = |files: &TrustFiles| {
             [&files.bundle, &files.java_truststore].map(|path| path.metadata().unwrap().ino())
         };

@@ -179,7 +179,7 @@ mod tests {
                 return Reload::Unsettled;
             }
             self.read.lock().unwrap().push(text);
-            Reload::Done(Some(Change::Authority))
+            Reload::Done(Some(Change::SigningCa))
         }
     }
 

@@ -48,7 +48,7 @@ pub(super) fn measure_flood(names: usize) -> Result<()> {
     for part in 0..=10 {
         let end = names * part / 10;
         if part > 0 {
-            let flood = Flood::of(names * (part - 1) / 10..end, &gateway, &hosts)?;
+            let flood = Flood::new(names * (part - 1) / 10..end, &gateway, &hosts)?;
             all = Flood {
                 denied: all.denied + flood.denied,
                 refused: all.refused + flood.refused,

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::token_bucket::TokenBucket;
-use super::limits::{Limit, Standing};
+use super::limits::{Limit, NameClass};
 
 /// One eviction queue for each class of names.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct EvictionQueues {
     pub(super) listed: Queue,
     pub(super) other: Queue,
 }
@@ -16,7 +16,7 @@ pub(super) struct Places {
 /// The names of one class in eviction order.
 #[derive(Debug)]
 pub(super) struct Queue {
-    pub(super) order: BTreeMap<Place, Arc<str>>,
+    pub(super) order: BTreeMap<EvictionKey, Arc<str>>,
     pub(super) live: usize,
     pub(super) replacing: TokenBucket,
 }
@@ -24,16 +24,16 @@ pub(super) struct Queue {
 /// A name's position in the eviction order. Names that were requested and never used come first, because a client
 /// that connects to random names leaves those behind. The other names follow by their last use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct EvictionKey {
     pub(super) used: bool,
     pub(super) at: u64,
 }
 
-impl Places {
-    pub(super) fn of(&mut self, standing: Standing) -> &mut Queue {
-        match standing {
-            Standing::Listed => &mut self.listed,
-            Standing::Other => &mut self.other,
+impl EvictionQueues {
+    pub(super) fn of_class(&mut self, class: NameClass) -> &mut Queue {
+        match class {
+            NameClass::Listed => &mut self.listed,
+            NameClass::Other => &mut self.other,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::validity::Validity;
 
 /// The CA that signs Weir's intermediate. Its first root is the one that clients need; the others are older roots
 /// that clients may still trust.
-pub struct Authority {
+pub struct SigningCa {
     certificate: CaCertificate,
     issuer: Issuer<'static, KeyPair>,
     above: Vec<CaCertificate>,
@@ -45,7 +45,7 @@ pub(super) enum Origin {
 /// different leaves.
 pub(super) type ChainIdentity = [u8; 32];
 
-impl Authority {
+impl SigningCa {
     /// Creates an authority. `above` holds the certificates that a client needs, beside its root, to build a chain
     /// from `certificate` to any of `roots`.
     pub(super) fn new(
@@ -153,17 +153,17 @@ impl Authority {
     }
 }
 
-impl PartialEq for Authority {
+impl PartialEq for SigningCa {
     /// Returns whether both sign with one key under one chain and share their trusted roots.
     fn eq(&self, other: &Self) -> bool {
         (&self.certificate, &self.above, &self.roots) == (&other.certificate, &other.above, &other.roots)
     }
 }
 
-impl fmt::Debug for Authority {
+impl fmt::Debug for SigningCa {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Authority")
+            .debug_struct("SigningCa")
             .field("certificate", &self.certificate.name())
             .finish_non_exhaustive()
     }
