@@ -20,11 +20,13 @@ pub(crate) fn all(target: WasmTarget) -> Result<()> {
     step("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
     })?;
-    step("clippy of the filter's wasm side", || match target {
+    step("clippy of what Envoy loads", || match target {
         WasmTarget::Toolchain => run(&mut cargo([
             "clippy",
             "--package",
             "weir-filter",
+            "--package",
+            "bench-plugin",
             "--target",
             TARGET,
             "--",

@@ -25,5 +25,9 @@ impl Filter for Plugin {
         Action::Continue
     }
 
+    fn response_trailers() -> bool {
+        true
+    }
+
     fn deleted(_: u32) {}
 }
