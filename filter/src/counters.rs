@@ -1,73 +1,155 @@
-//! One counter for each effect and reason, and one for tunnels, for the host's own metrics.
+//! The counters of the host's own metrics: one for each effect and reason, and one for tunnels.
 
 use crate::hostcalls::{CounterId, Hostcalls};
-use std::cell::{Cell, OnceCell};
 use weir_policy::{Effect, Reason};
 
-/// The counters of one filter instance; each is defined when its first decision falls.
-#[derive(Default)]
+const REASONS: usize = Reason::ALL.len();
+
+/// The counters of the filter, defined once and shared by its workers.
+///
+/// A counter without a handle counts nothing: a decision stands whether or not the host can count it.
+#[derive(Clone, Debug)]
 pub struct Counters {
-    /// Reasons are few, and the common ones come first by themselves: a scan beats a table.
-    defined: Cell<Vec<(Effect, Reason, Option<CounterId>)>>,
-    tunnels: OnceCell<Option<CounterId>>,
+    /// Reasons are in the order of their declaration.
+    allowed: [Option<CounterId>; REASONS],
+    denied: [Option<CounterId>; REASONS],
+    tunnels: Option<CounterId>,
+}
+
+/// Counters that count nothing, for requests that precede every configuration.
+impl Default for Counters {
+    fn default() -> Self {
+        Self { allowed: [None; REASONS], denied: [None; REASONS], tunnels: None }
+    }
 }
 
 impl Counters {
-    /// Counts a decision as `weir_decisions.effect.<effect>.reason.<reason>`.
+    /// Defines every counter that the filter can increment: `weir_decisions.effect.<effect>.reason.<reason>` and
+    /// `weir_tunnels`.
     ///
-    /// Failures are not errors: a decision stands whether or not it could be counted. A counter that could not be
-    /// defined is not tried again.
-    pub fn count(&self, host: &impl Hostcalls, effect: Effect, reason: Reason) {
-        let mut defined = self.defined.take();
-        let known = defined.iter().find(|(e, r, _)| (*e, *r) == (effect, reason)).map(|(_, _, id)| *id);
-        let id = known.unwrap_or_else(|| {
-            let name = format!("weir_decisions.effect.{}.reason.{}", effect.as_str(), reason.as_str());
-            let id = host.define_counter(&name).ok();
-            defined.push((effect, reason, id));
-            id
-        });
-        self.defined.set(defined);
-        increment(host, id);
+    /// `define` returns the host's handle, or none if the host cannot define the counter.
+    pub fn define(mut define: impl FnMut(&str) -> Option<CounterId>) -> Self {
+        let mut defined = Self { tunnels: define("weir_tunnels"), ..Self::default() };
+        for (effect, counters) in [(Effect::Allow, &mut defined.allowed), (Effect::Deny, &mut defined.denied)]
+        {
+            for (counter, reason) in counters.iter_mut().zip(Reason::ALL) {
+                if is_possible(effect, reason) {
+                    let (effect, reason) = (effect.as_str(), reason.as_str());
+                    *counter = define(&format!("weir_decisions.effect.{effect}.reason.{reason}"));
+                }
+            }
+        }
+        defined
     }
 
-    /// Counts a tunnel that was let in, as `weir_tunnels`. It is no decision: what comes out of it is judged by itself.
+    /// Counts a decision.
+    pub fn count(&self, host: &impl Hostcalls, effect: Effect, reason: Reason) {
+        let counters = match effect {
+            Effect::Allow => &self.allowed,
+            Effect::Deny => &self.denied,
+        };
+        increment(host, counters.get(reason as usize).copied().flatten());
+    }
+
+    /// Counts an admitted CONNECT. A CONNECT is no decision: the filter judges each request inside the tunnel.
     pub fn count_tunnel(&self, host: &impl Hostcalls) {
-        increment(host, *self.tunnels.get_or_init(|| host.define_counter("weir_tunnels").ok()));
+        increment(host, self.tunnels);
     }
 }
 
-fn increment(host: &impl Hostcalls, id: Option<CounterId>) {
-    if let Some(id) = id {
-        // Without the stream that was just counted there is nobody left to tell.
-        let _ = host.increment_counter(id);
+fn increment(host: &impl Hostcalls, counter: Option<CounterId>) {
+    if let Some(counter) = counter {
+        // A failure changes nothing about the decision, and is of interest to nobody else.
+        let _ = host.increment_counter(counter);
+    }
+}
+
+/// Returns whether the filter can make a decision with this effect and reason. Envoy makes the others, and reports them
+/// in its access log.
+fn is_possible(effect: Effect, reason: Reason) -> bool {
+    match reason {
+        Reason::Allowed | Reason::OpenMode => effect == Effect::Allow,
+        // A mode of the policy may allow these requests all the same.
+        Reason::HostNotAllowed
+        | Reason::TlsNotAllowed
+        | Reason::SchemeNotAllowed
+        | Reason::PortNotAllowed
+        | Reason::MethodNotAllowed
+        | Reason::PathNotAllowed
+        | Reason::DeniedByRule
+        | Reason::DeniedByRego
+        | Reason::RegoError
+        | Reason::InvalidHost
+        | Reason::AddressLiteral
+        | Reason::InvalidMethod
+        | Reason::AmbiguousPath
+        | Reason::MissingSni
+        | Reason::SniMismatch
+        | Reason::TunnelMismatch => true,
+        Reason::ProxyCredentialsRequired
+        | Reason::PolicyMissing
+        | Reason::FilterFailure
+        | Reason::MalformedRequest => effect == Effect::Deny,
+        Reason::AddressNotAllowed
+        | Reason::DnsFailure
+        | Reason::CertificateNotVerified
+        | Reason::UpstreamUnreachable
+        | Reason::RequestTooLarge
+        | Reason::UnsupportedRequest
+        | Reason::Overloaded => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hostcalls::in_memory::InMemory;
+    use crate::hostcalls::in_memory::{self, InMemory};
+    use std::collections::HashSet;
 
     #[test]
-    fn a_counter_is_defined_once_and_counts_every_decision() {
+    fn each_decision_has_a_counter_of_its_own() {
         let host = InMemory::default();
-        let counters = Counters::default();
+        let counters = in_memory::counters();
         for _ in 0..3 {
             counters.count(&host, Effect::Deny, Reason::HostNotAllowed);
         }
         counters.count(&host, Effect::Allow, Reason::Allowed);
+        counters.count_tunnel(&host);
         assert_eq!(host.counter("weir_decisions.effect.deny.reason.host_not_allowed"), 3);
         assert_eq!(host.counter("weir_decisions.effect.allow.reason.allowed"), 1);
-        assert_eq!(host.calls_of("define_metric"), 2);
+        assert_eq!(host.counter("weir_tunnels"), 1);
+        assert_eq!(host.counted(), 5);
     }
 
     #[test]
-    fn a_counter_that_cannot_be_defined_is_not_tried_again() {
-        let host = InMemory::default().broken("define_metric");
-        let counters = Counters::default();
+    fn each_reason_is_counted_under_its_own_name() {
+        for effect in [Effect::Allow, Effect::Deny] {
+            for reason in Reason::ALL.into_iter().filter(|reason| is_possible(effect, *reason)) {
+                let host = InMemory::default();
+                in_memory::counters().count(&host, effect, reason);
+                let name = format!("weir_decisions.effect.{}.reason.{}", effect.as_str(), reason.as_str());
+                assert_eq!(host.counter(&name), 1, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_counter_is_defined_once() {
+        let mut names = HashSet::new();
+        Counters::define(|name| {
+            assert!(names.insert(name.to_owned()), "{name}");
+            None
+        });
+        assert!(names.contains("weir_tunnels"));
+        assert!(!names.contains("weir_decisions.effect.deny.reason.allowed"));
+    }
+
+    #[test]
+    fn a_counter_that_cannot_be_defined_is_not_incremented() {
+        let host = InMemory::default();
+        let counters = Counters::define(|_| None);
         counters.count(&host, Effect::Deny, Reason::HostNotAllowed);
-        counters.count(&host, Effect::Deny, Reason::HostNotAllowed);
-        assert_eq!(host.calls_of("define_metric"), 1);
-        assert_eq!(host.calls_of("increment_metric"), 0);
+        counters.count_tunnel(&host);
+        assert_eq!(host.calls(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The answer to a denied request: what happened, and what a person or an agent can do about it.
+//! The response to a denied request, which tells a person or an agent the reason and the next step.
 
 use crate::hostcalls::LocalResponse;
 use crate::json::Object;
@@ -8,13 +8,13 @@ use std::fmt::Write;
 use weir_contract::header;
 use weir_policy::{Authority, Reason, Rule};
 
-/// What a proxy that asks for credentials must say (RFC 9110, 11.7.1).
+/// The header that a 407 must have (RFC 9110, 11.7.1).
 const CHALLENGE: (&str, &str) = ("proxy-authenticate", "Basic realm=\"weir\"");
 
-/// Answers a denied request in the upstream's place.
+/// Composes the response to a denied request.
 pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
     let reason = ruling.decision.reason;
-    let words = ruling.words();
+    let rego_denial = ruling.rego_denial();
     let own = [
         ("content-type", "application/json"),
         ("cache-control", "no-store"),
@@ -23,10 +23,10 @@ pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
     let challenge = (reason == Reason::ProxyCredentialsRequired).then_some(CHALLENGE);
     let own = own.into_iter().chain(challenge);
     let own = own.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
-    let said = words.iter().flat_map(|words| words.headers.clone());
+    let from_rego = rego_denial.iter().flat_map(|denial| denial.headers.clone());
     LocalResponse {
-        status: words.and_then(|words| words.status).unwrap_or(reason.status()),
-        headers: own.chain(said.map(|(name, value)| (name.into(), value.into()))).collect(),
+        status: rego_denial.and_then(|denial| denial.status).unwrap_or(reason.status()),
+        headers: own.chain(from_rego.map(|(name, value)| (name.into(), value.into()))).collect(),
         body: body(ruling),
     }
 }
@@ -44,10 +44,10 @@ fn body(ruling: &Ruling<'_>) -> Vec<u8> {
         .bytes("path", ruling.path(), PATH_LIMIT)
         .text("decision_id", ruling.id.text().as_str())
         .sentence("hint", &hint(ruling));
-    if let Some(words) = ruling.words() {
-        for (key, said) in [("rego_reason", &words.reason), ("rego_body", &words.body)] {
-            if let Some(said) = said {
-                body.text(key, said);
+    if let Some(denial) = ruling.rego_denial() {
+        for (key, text) in [("rego_reason", &denial.reason), ("rego_body", &denial.body)] {
+            if let Some(text) = text {
+                body.text(key, text);
             }
         }
     }
@@ -56,8 +56,8 @@ fn body(ruling: &Ruling<'_>) -> Vec<u8> {
     body
 }
 
-/// The reason's hint after what it is about in this request, in text that is safe to show: a canonical host, a rule's
-/// id, a method of letters, digits and few marks: no single quote is in them.
+/// Composes the hint: the part of the request that it is about, the reason's hint, and the rule. The text is safe to show,
+/// because a canonical host, a rule's id and a valid method contain no single quote.
 fn hint(ruling: &Ruling<'_>) -> String {
     let decision = &ruling.decision;
     let mut hint = String::with_capacity(256);

@@ -1,37 +1,38 @@
-//! What the filter may ask of its host, so that everything but one file runs and is tested without an SDK.
+//! The filter's calls to its host, so that a proxy-wasm module, a native module and a test can each be one.
 //!
-//! Bytes go in and out: a header value, an SNI or a path is whatever a client sent, and a conversion to text here
-//! would be the place where one request takes the filter down for all others.
+//! Names and values are bytes. A header value, a server name or a path holds any bytes that a client sent, and a
+//! conversion to text that fails would take the filter down for every other request.
 
 #[cfg(test)]
 pub(crate) mod in_memory;
 
-use crate::header_map::HeaderMap;
 use std::borrow::Cow;
 use thiserror::Error;
 
-/// The host of one request: Envoy, through proxy-wasm or later through a dynamic module.
+/// The host of one request.
+///
+/// A failed call leads to a denial, whatever its cause.
 pub trait Hostcalls {
-    /// All request headers, pseudo-headers (`:authority`) included.
-    fn request_headers(&self) -> Result<HeaderMap, FailedCall>;
+    /// The headers of a request, in a form that suits the host.
+    type RequestHeaders: RequestHeaders;
 
-    /// Sets a request header to one value, whatever it was before.
+    /// Returns all request headers, pseudo-headers (`:authority`) included.
+    fn request_headers(&self) -> Result<Self::RequestHeaders, FailedCall>;
+
+    /// Sets a request header to one value, and removes its earlier values.
     fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), FailedCall>;
 
     /// Removes every value of a request header.
     fn remove_request_header(&self, name: &[u8]) -> Result<(), FailedCall>;
 
-    /// Stores `value` in the request's filter state under `wasm.<key>`.
-    fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall>;
+    /// Sets a filter state of the request, under the key that Envoy's configuration reads it by.
+    ///
+    /// The state must live as long as the request's own filter chain: a state with a longer life leaks over internal
+    /// redirects, or to other requests of the connection.
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), FailedCall>;
 
-    /// Calls a function that the host offers beyond the ABI.
-    fn call_foreign_function(&self, name: &str, argument: &[u8]) -> Result<(), FailedCall>;
-
-    /// Answers the request in the upstream's place.
+    /// Responds to the request in the upstream's place.
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall>;
-
-    /// Defines a counter, or finds the one of this name.
-    fn define_counter(&self, name: &str) -> Result<CounterId, FailedCall>;
 
     /// Adds one to a counter.
     fn increment_counter(&self, counter: CounterId) -> Result<(), FailedCall>;
@@ -40,12 +41,26 @@ pub trait Hostcalls {
     fn warn(&self, message: &str);
 }
 
-/// An answer that no upstream gave.
+/// The headers of a request. Names are in lower case; values hold any bytes.
+pub trait RequestHeaders {
+    /// Returns every header in its order. An error ends the headers.
+    fn pairs(&self) -> impl Iterator<Item = Result<Header<'_>, MalformedHeaders>>;
+}
+
+/// The name and the value of a header.
+pub type Header<'h> = (&'h [u8], &'h [u8]);
+
+/// An error for bytes of a host that are not headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the host's headers are malformed")]
+pub struct MalformedHeaders;
+
+/// A response that the filter composes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalResponse {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// Name and value pairs.
+    /// Pairs of name and value.
     pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// The whole body.
     pub body: Vec<u8>,
@@ -56,56 +71,11 @@ pub struct LocalResponse {
 pub struct CounterId(pub u32);
 
 /// A call that the host did not carry out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("host call `{call}` failed: {status}")]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("host call `{call}` failed: {cause}")]
 pub struct FailedCall {
-    /// The ABI's name for it.
+    /// The host's name of the call.
     pub call: &'static str,
-    /// What the host said.
-    pub status: Status,
-}
-
-/// The statuses of the proxy-wasm ABI 0.2.1 that are not a success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Status {
-    /// The key, function or stream does not exist.
-    #[error("not found")]
-    NotFound,
-    /// An argument that the host does not accept.
-    #[error("bad argument")]
-    BadArgument,
-    /// The host could not encode its answer.
-    #[error("serialization failure")]
-    SerializationFailure,
-    /// The host could not read an argument.
-    #[error("parse failure")]
-    ParseFailure,
-    /// Nothing there.
-    #[error("empty")]
-    Empty,
-    /// Somebody else wrote first.
-    #[error("compare-and-swap mismatch")]
-    CasMismatch,
-    /// The host failed.
-    #[error("internal failure")]
-    InternalFailure,
-    /// A status that the ABI does not name.
-    #[error("unknown status {0}")]
-    Unknown(u32),
-}
-
-/// A number of the ABI's. It is a failure whatever it is: 0 is none of the host's to call one.
-impl From<u32> for Status {
-    fn from(number: u32) -> Self {
-        match number {
-            1 => Status::NotFound,
-            2 => Status::BadArgument,
-            3 => Status::SerializationFailure,
-            4 => Status::ParseFailure,
-            7 => Status::Empty,
-            8 => Status::CasMismatch,
-            10 => Status::InternalFailure,
-            other => Status::Unknown(other),
-        }
-    }
+    /// The host's word for the cause.
+    pub cause: Cow<'static, str>,
 }

@@ -1,7 +1,9 @@
-//! The HTTP filter: facts of a request in, a denial or the upstream's name out.
+//! The HTTP filter as a library: it reads the facts of a request, decides, and then denies the request or prepares it for
+//! its upstream.
 //!
-//! It trusts what Envoy says of a connection and nothing that a client says of itself. Its logic is generic over
-//! [`hostcalls::Hostcalls`]; `plugin` alone binds it to proxy-wasm.
+//! The filter trusts Envoy's statements about a connection, and no statement of a client about itself. The library knows
+//! no ABI: it is generic over [`hostcalls::Hostcalls`], and a module of a thin crate implements the calls
+//! (`filter/proxy-wasm`).
 #![cfg_attr(
     not(test),
     deny(
@@ -22,12 +24,9 @@ pub mod decision_id;
 pub mod denial;
 pub mod facts;
 pub mod filter_state;
-pub mod header_map;
 pub mod hostcalls;
 pub mod json;
 pub mod judge;
-#[cfg(target_family = "wasm")]
-mod plugin;
 pub mod proxy_credentials;
 pub mod record;
 pub mod rego;

@@ -3,12 +3,12 @@
 use crate::hostcalls::{FailedCall, Hostcalls};
 use crate::json::Object;
 use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
-use weir_contract::filter_state::RECORD_PROPERTY;
+use weir_contract::filter_state::RECORD;
 use weir_policy::{Decision, Rule};
 
 /// Leaves the record of a ruling with its request.
 pub fn export(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), FailedCall> {
-    host.set_property(RECORD_PROPERTY, &encode(ruling))
+    host.set_filter_state(RECORD, &encode(ruling))
 }
 
 /// The record: a JSON object with these keys in this order, `upstream` only where the rule has one, `rego_reason` only
@@ -33,7 +33,7 @@ fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
             (upstream.host().unwrap_or(authority.host.as_str()), upstream.port().unwrap_or(authority.port));
         record.text("upstream", &format!("{host}:{port}"));
     }
-    if let Some(reason) = ruling.words().and_then(|words| words.reason.as_ref()) {
+    if let Some(reason) = ruling.rego_denial().and_then(|denial| denial.reason.as_ref()) {
         record.bytes("rego_reason", reason.as_bytes(), PATH_LIMIT);
     }
     if *would_deny {

@@ -1,7 +1,7 @@
-//! The Rego policy, in the filter that has an engine for one.
+//! The Rego policy, in the filter that has an engine for it.
 //!
-//! Two filters are built of this code: a small one without the feature `rego`, which refuses a configuration that
-//! brings a Rego policy, and one with it. Neither decides what the other would decide otherwise.
+//! This code makes two filters. The small one lacks the feature `rego`, and rejects a configuration with a Rego policy.
+//! The other one has an engine. Under a configuration that both accept, both decide alike.
 
 use crate::facts::Facts;
 use thiserror::Error;
@@ -16,47 +16,47 @@ pub use engine::Rego;
 #[cfg(not(feature = "rego"))]
 pub use none::Rego;
 
-/// Why a Rego policy cannot be used.
+/// An error for a Rego policy that the filter cannot use.
 #[derive(Debug, Error)]
 pub enum InvalidRego {
-    /// This is the filter without an engine.
+    /// This filter has no engine.
     #[error("this filter has no engine for Rego")]
     NoEngine,
-    /// The bytes are no plan, or the engine refuses it.
+    /// The bytes are not a plan, or the engine rejects the plan.
     #[error("{0}")]
     Refused(String),
 }
 
-/// What both policies say.
+/// The decision of the policy and the Rego policy together.
 #[derive(Debug)]
-pub struct Opinion<'p> {
-    /// Their decision.
+pub struct CombinedDecision<'p> {
+    /// The decision.
     pub decision: Decision<'p>,
-    /// What the Rego policy said to its denial.
-    pub words: Option<Words>,
-    /// Why it gave no answer; for the operator's log.
+    /// The Rego policy's denial, if it denies the request.
+    pub rego_denial: Option<RegoDenial>,
+    /// The reason why the Rego policy gave no answer, for the operator's log.
     pub failure: Option<String>,
 }
 
-/// What a Rego policy says to a denial.
+/// A Rego policy's denial, as the policy words it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words {
-    /// Why.
+pub struct RegoDenial {
+    /// The reason.
     pub reason: Option<String>,
     /// The status, 400 to 599.
     pub status: Option<u16>,
-    /// More to say.
+    /// A text for the response's body.
     pub body: Option<String>,
-    /// Headers that are safe to give.
+    /// Headers for the response, all of them harmless.
     pub headers: Vec<(String, String)>,
 }
 
-/// The two kinds of filter answer alike.
+/// The engine of a filter; one without an engine has the same interface.
 pub(crate) trait Engine: Sized {
-    /// Takes a plan's bytes.
+    /// Loads a plan's bytes.
     fn load(bytes: &[u8]) -> Result<Self, InvalidRego>;
-    /// Whether the policy reads headers.
+    /// Returns whether the policy reads headers.
     fn reads_headers(&self) -> bool;
     /// Decides by both policies.
-    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> Opinion<'p>;
+    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> CombinedDecision<'p>;
 }

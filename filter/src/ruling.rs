@@ -1,49 +1,49 @@
-//! A decision together with what it was made on: the source of the answer, the record and the count.
+//! A decision together with the request that it is about: the source of the response, the record and the count.
 
 use crate::decision_id::DecisionId;
 use crate::facts::Facts;
-use crate::rego::Words;
+use crate::rego::RegoDenial;
 use weir_policy::{Decision, Reason, Upstream};
 
-/// Longest method that is shown.
+/// The longest method in a response or a record, in bytes.
 pub(crate) const METHOD_LIMIT: usize = 32;
-/// Longest host that is shown, in bytes of the authority as it was sent.
+/// The longest host in a response or a record, in bytes of the sent authority.
 pub(crate) const HOST_LIMIT: usize = 256;
-/// Longest path that is shown.
+/// The longest path in a response or a record, in bytes.
 pub(crate) const PATH_LIMIT: usize = 256;
 
-/// What was decided on a request.
+/// A request and the decision on it.
 #[derive(Debug)]
 pub struct Ruling<'a> {
-    /// Names it.
+    /// The name of the decision.
     pub id: DecisionId,
-    /// The policy that decided; none if there is none.
+    /// The version of the deciding policy; `None` if the filter has no policy.
     pub policy_version: Option<&'a str>,
     /// The request.
     pub facts: &'a Facts<'a>,
-    /// Effect, reason and rule.
+    /// The effect, the reason and the rule.
     pub decision: Decision<'a>,
-    /// What the Rego policy said to its denial.
-    pub words: Option<Words>,
+    /// The Rego policy's own denial, which counts only if the request is denied for it.
+    pub rego_denial: Option<RegoDenial>,
 }
 
 impl<'a> Ruling<'a> {
-    /// Where its rule sends it instead of to its host.
+    /// Returns the rule's own upstream, to which the request is forwarded in place of its host.
     pub fn upstream(&self) -> Option<Upstream<'a>> {
         self.decision.upstream.and(self.decision.rule?.upstream())
     }
 
-    /// The canonical host; where the authority names none, the authority as it was sent.
+    /// Returns the canonical host; if the authority names no host, the authority as it was sent.
     pub fn host(&self) -> &[u8] {
         self.decision.authority.as_ref().map_or(&self.facts.authority, |authority| authority.host.as_bytes())
     }
 
-    /// What the Rego policy said, if that is why the request is denied.
-    pub fn words(&self) -> Option<&Words> {
-        self.words.as_ref().filter(|_| self.decision.reason == Reason::DeniedByRego)
+    /// Returns the Rego policy's denial, if the request is denied for it.
+    pub fn rego_denial(&self) -> Option<&RegoDenial> {
+        self.rego_denial.as_ref().filter(|_| self.decision.reason == Reason::DeniedByRego)
     }
 
-    /// The path as it was sent, without its query: queries carry secrets.
+    /// Returns the path as it was sent, without its query: queries carry secrets.
     pub fn path(&self) -> &[u8] {
         self.facts.path.split(|byte| *byte == b'?').next().unwrap_or_default()
     }

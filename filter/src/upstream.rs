@@ -1,38 +1,38 @@
-//! What an allowed request needs before it goes out: the name to ask for, the name to verify, and nothing of the
-//! client's that could speak for Weir or Envoy.
+//! The preparation of an allowed request: its destination, the server name to send, the names to verify, and the removal
+//! of headers in which a client could speak for Weir or Envoy.
 //!
-//! Over TLS both names are those of the canonical authority, which Envoy takes itself, for each request, in every cluster
-//! that resolves names (it refuses one without `auto_sni` and `auto_san_validation`); of an address there is no SNI. So
-//! they are set here only where a rule sends its requests elsewhere: two calls for what comes to the same took 0.24 of the
-//! processor time that a request costs an Envoy without a filter.
+//! Over TLS, Envoy itself takes both names from each request's canonical authority: `auto_sni` and `auto_san_validation`
+//! are on in every cluster that resolves names. An upstream with an address has no server name. The filter sets the names
+//! only for a rule with its own upstream: two calls with the same result cost 0.24 of the processor time of a request in
+//! an Envoy without a filter.
 
 use crate::facts::Facts;
 use crate::filter_state;
 use crate::hostcalls::{FailedCall, Hostcalls};
 use weir_contract::cluster::UpstreamCluster;
-use weir_contract::filter_state::ADDRESS_SET_PROPERTY;
+use weir_contract::filter_state::ADDRESS_SET;
 use weir_contract::header;
 use weir_policy::{Authority, Scheme, Upstream};
 
-/// Where an allowed request goes.
+/// The destination of an allowed request.
 #[derive(Debug)]
 pub struct Destination<'a> {
-    /// The host and port that it names.
+    /// The host and port that the request names.
     pub authority: &'a Authority,
-    /// What its rule sends it to instead.
+    /// The upstream of the rule, which replaces the named host.
     pub upstream: Option<Upstream<'a>>,
-    /// The number of the addresses that its rule lists.
+    /// The number of the address list that the rule has.
     pub address_set: Option<u16>,
 }
 
-/// Makes the request of `facts` go to its destination and to nobody else, over the scheme that it came in on.
+/// Prepares the request of `facts` for its destination alone, over the scheme that it arrived on.
 ///
-/// Any error leaves the request half prepared: it must not go on then.
+/// An error leaves the request half prepared, so the caller must deny it.
 pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -> Result<(), FailedCall> {
     let Destination { authority, upstream, address_set } = to;
-    // Before any header is set here that a client might have set as well.
+    // First, because a client may have sent a header that is set below.
     strip(host, facts)?;
-    // The names in certificates have no brackets around an IPv6 address.
+    // Certificates write an IPv6 address without brackets.
     let own_name = authority.host.as_str().trim_start_matches('[').trim_end_matches(']');
     if let Some(upstream) = upstream {
         let named = upstream.host().unwrap_or(authority.host.as_str());
@@ -43,13 +43,13 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -
         name_upstream(host, upstream, upstream.server_name().unwrap_or(own_name))?;
     }
     if let Some(set) = address_set {
-        host.set_property(ADDRESS_SET_PROPERTY, set.to_string().as_bytes())?;
+        host.set_filter_state(ADDRESS_SET, set.to_string().as_bytes())?;
     }
-    // Every spelling of a name would get a connection pool and an answer from DNS of its own.
+    // Envoy would resolve each spelling of a name by itself, and pool its connections apart.
     if !is_canonical(&facts.authority, authority, facts.scheme()) {
         host.set_request_header(":authority", canonical_text(authority, facts.scheme()).as_bytes())?;
     }
-    // An HTTP/2 upstream reads `:scheme`; the client's word for it may differ from what was judged.
+    // An HTTP/2 upstream reads `:scheme`, and the client's may differ from the judged scheme.
     let scheme = facts.scheme().as_str();
     if facts.claimed_scheme != scheme.as_bytes() {
         host.set_request_header(":scheme", scheme.as_bytes())?;
@@ -57,8 +57,8 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -
     Ok(())
 }
 
-/// The name of the cluster that leads to a rule's own upstream. An h2 connection carries no WebSocket through Envoy, so
-/// there is another for these.
+/// Returns the name of the cluster of a rule's own upstream. Envoy forwards no WebSocket over an h2 connection, so
+/// WebSockets have a cluster of their own.
 fn cluster_of(upstream: &Upstream<'_>, facts: &Facts<'_>) -> String {
     let way = match facts.scheme() {
         Scheme::Http => UpstreamCluster::Http,
@@ -68,12 +68,12 @@ fn cluster_of(upstream: &Upstream<'_>, facts: &Facts<'_>) -> String {
     way.name(upstream.key())
 }
 
-/// `host`, or `host:port` where the port is not the scheme's own.
+/// Formats an authority as `host`, or as `host:port` if the port is not the scheme's default.
 fn canonical_text(authority: &Authority, scheme: Scheme) -> String {
     if authority.port == scheme.default_port() { authority.host.to_string() } else { authority.to_string() }
 }
 
-/// Whether it is that already, as it mostly is.
+/// Returns whether the sent authority is already canonical, as most are.
 fn is_canonical(sent: &[u8], authority: &Authority, scheme: Scheme) -> bool {
     if authority.port == scheme.default_port() {
         sent == authority.host.as_bytes()
@@ -82,11 +82,11 @@ fn is_canonical(sent: &[u8], authority: &Authority, scheme: Scheme) -> bool {
     }
 }
 
-/// Makes the CONNECT of `facts` reach an inner connection of its own.
+/// Prepares the CONNECT of `facts` for an inner connection of its own.
 ///
-/// Envoy pools connections to the inner listener without regard to the filter state that they carry inward: while one
-/// CONNECT is open, a second one would be handed the first one's authority (measured on 1.36 to 1.40). The server name
-/// is part of the pool's key, and nothing else reads it where there is no TLS.
+/// Envoy pools connections to the inner listener, whatever filter state they carry inward: while one CONNECT is open, a
+/// second one would get the first one's authority (measured on 1.36 to 1.40). The server name is part of the pool's key,
+/// and has no other reader on a connection without TLS.
 pub fn prepare_tunnel(
     host: &impl Hostcalls,
     facts: &Facts<'_>,
@@ -96,9 +96,9 @@ pub fn prepare_tunnel(
     strip(host, facts)
 }
 
-/// Makes the CONNECT of `facts`, which stands for a connection that is not opened, go to the host that was judged, or to
-/// where its rule sends it. Nothing but the resolver reads its authority.
-pub fn prepare_unopened(
+/// Prepares the CONNECT of `facts`, which Envoy made for a passed-through connection, for the judged host or the rule's own
+/// upstream. Only the resolver reads its authority.
+pub fn prepare_passthrough(
     host: &impl Hostcalls,
     facts: &Facts<'_>,
     to: &Destination<'_>,
@@ -106,19 +106,19 @@ pub fn prepare_unopened(
     let Destination { authority, upstream, address_set } = to;
     strip(host, facts)?;
     if let Some(set) = address_set {
-        host.set_property(ADDRESS_SET_PROPERTY, set.to_string().as_bytes())?;
+        host.set_filter_state(ADDRESS_SET, set.to_string().as_bytes())?;
     }
     let name = upstream.as_ref().and_then(Upstream::host).unwrap_or(authority.host.as_str());
     let port = upstream.as_ref().and_then(Upstream::port).unwrap_or(authority.port);
     host.set_request_header(":authority", format!("{name}:{port}").as_bytes())
 }
 
-/// Removes the headers that no upstream may see.
+/// Removes the headers that an upstream must not see.
 fn strip(host: &impl Hostcalls, facts: &Facts<'_>) -> Result<(), FailedCall> {
     facts.unwanted_headers.iter().try_for_each(|name| host.remove_request_header(name))
 }
 
-/// Sets SNI and subject names, always both: Envoy takes what is not set from the authority.
+/// Sets the server name and the names to verify. Envoy would take a name that is not set from the authority.
 fn name_upstream(
     host: &impl Hostcalls,
     upstream: &Upstream<'_>,

@@ -24,7 +24,7 @@ pub(crate) fn all(target: WasmTarget) -> Result<()> {
         WasmTarget::Toolchain => run(&mut cargo([
             "clippy",
             "--package",
-            "weir-filter",
+            "weir-proxy-wasm",
             "--package",
             "bench-plugin",
             "--target",

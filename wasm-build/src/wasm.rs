@@ -28,12 +28,12 @@ fn build_one(target: &WasmTarget, profile: &str, features: &[&str], name: &str) 
     let own = target_directory.join("filter");
     let mut cargo = target.cargo_build();
     cargo
-        .args(["--package", "weir-filter", "--profile", profile])
+        .args(["--package", "weir-proxy-wasm", "--profile", profile])
         .args(features)
         .arg("--target-dir")
         .arg(&own);
     run(&mut cargo)?;
-    let built = own.join(TARGET).join(profile).join("weir_filter.wasm");
+    let built = own.join(TARGET).join(profile).join("weir_proxy_wasm.wasm");
     let filter = target_directory.join("wasm").join(name);
     let content = fs::read(&built).with_context(|| built.display().to_string())?;
     let changed = put(&content, &filter).with_context(|| filter.display().to_string())?;

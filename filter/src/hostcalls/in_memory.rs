@@ -1,13 +1,14 @@
-//! A host for tests: a request in memory that answers, stores and refuses as Envoy does, and counts the calls.
+//! A host for tests: a request in memory that stores and rejects as Envoy does, and counts the calls.
 
-use super::{CounterId, FailedCall, Hostcalls, LocalResponse, Status};
-use crate::header_map::{self, HeaderMap};
+use super::{CounterId, FailedCall, Header, Hostcalls, LocalResponse, MalformedHeaders, RequestHeaders};
+use crate::counters::Counters;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use weir_contract::filter_state::WASM_PREFIX;
 use weir_contract::header;
 
-/// What Envoy's `set_envoy_filter_state` accepts among its own keys.
-const FILTER_STATE_FACTORIES: [&str; 4] = [
+/// Envoy's own filter states that a filter may set.
+const ENVOYS_FILTER_STATES: [&str; 4] = [
     "envoy.network.upstream_server_name",
     "envoy.network.upstream_subject_alt_names",
     "envoy.upstream.dynamic_host",
@@ -17,17 +18,35 @@ const FILTER_STATE_FACTORIES: [&str; 4] = [
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {
     headers: RefCell<Vec<(String, Vec<u8>)>>,
-    /// What the filter chain composed; a header behind all others.
+    /// The connection line, which the host adds behind all other headers.
     pub(crate) connection: Option<Vec<u8>>,
+    /// Whether the headers end with an error.
+    pub(crate) malformed: bool,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     responses: RefCell<Vec<LocalResponse>>,
-    counters: RefCell<Vec<(String, u64)>>,
+    counted: RefCell<BTreeMap<u32, u64>>,
     warnings: RefCell<Vec<String>>,
     calls: RefCell<Vec<&'static str>>,
     /// A call that always fails.
     broken: Option<&'static str>,
     /// The position, from 0, of a call that fails.
     fails_at: Option<usize>,
+}
+
+/// Returns the counters of every host in memory.
+pub(crate) fn counters() -> Counters {
+    let mut next = 0..;
+    Counters::define(|_| next.next().map(CounterId))
+}
+
+/// Returns the name of each counter, in the order of their handles.
+fn counter_names() -> Vec<String> {
+    let mut names = Vec::new();
+    Counters::define(|name| {
+        names.push(name.to_owned());
+        None
+    });
+    names
 }
 
 impl InMemory {
@@ -40,26 +59,26 @@ impl InMemory {
             .with_header(":scheme", b"http")
     }
 
-    /// The same asked of the explicit proxy.
+    /// `GET http://a.example/ HTTP/1.1` to the explicit proxy.
     pub(crate) fn to_proxy() -> Self {
         Self { connection: Some(b"explicit".to_vec()), ..Self::plain() }
     }
 
-    /// The same over TLS.
+    /// `GET / HTTP/1.1` for `a.example` on a connection whose TLS Envoy terminates.
     pub(crate) fn tls(sni: Option<&[u8]>) -> Self {
         let connection = [b"tls/", sni.unwrap_or_default(), b"/"].concat();
         Self { connection: Some(connection), ..Self::plain() }.with_header(":scheme", b"https")
     }
 
-    /// The CONNECT that Envoy makes of a connection that is not opened.
-    pub(crate) fn unopened(server_name: &[u8], authority: &[u8]) -> Self {
+    /// The CONNECT that Envoy makes for a passed-through connection.
+    pub(crate) fn passthrough(server_name: &[u8], authority: &[u8]) -> Self {
         Self { connection: Some(b"passthrough".to_vec()), ..Self::default() }
             .with_header(":method", b"CONNECT")
             .with_header(":authority", authority)
             .with_header("x-weir-server-name", server_name)
     }
 
-    /// The same out of a CONNECT.
+    /// Puts the connection into a tunnel with this authority.
     pub(crate) fn in_tunnel(mut self, authority: &[u8]) -> Self {
         self.connection.get_or_insert_default().extend_from_slice(authority);
         self
@@ -88,7 +107,7 @@ impl InMemory {
         Self { fails_at: Some(position), ..self }
     }
 
-    /// How many calls there were.
+    /// The number of calls so far.
     pub(crate) fn calls(&self) -> usize {
         self.calls.borrow().len()
     }
@@ -115,16 +134,22 @@ impl InMemory {
 
     pub(crate) fn response(&self) -> Option<LocalResponse> {
         let responses = self.responses.borrow();
-        assert!(responses.len() <= 1, "a request is answered once");
+        assert!(responses.len() <= 1, "a request has one response");
         responses.first().cloned()
     }
 
+    /// The response's body, which must be JSON.
+    pub(crate) fn body(&self) -> Option<serde_json::Value> {
+        self.response().map(|response| serde_json::from_slice(&response.body).expect("a body of JSON"))
+    }
+
     pub(crate) fn counter(&self, name: &str) -> u64 {
-        self.counters.borrow().iter().find(|(defined, _)| defined == name).map_or(0, |(_, value)| *value)
+        let id = counter_names().iter().position(|known| known == name).expect("a known counter");
+        self.counted.borrow().get(&u32::try_from(id).unwrap()).copied().unwrap_or(0)
     }
 
     pub(crate) fn counted(&self) -> u64 {
-        self.counters.borrow().iter().map(|(_, value)| value).sum()
+        self.counted.borrow().values().sum()
     }
 
     pub(crate) fn warnings(&self) -> Vec<String> {
@@ -135,24 +160,25 @@ impl InMemory {
         let position = self.calls();
         self.calls.borrow_mut().push(call);
         if self.broken == Some(call) || self.fails_at == Some(position) {
-            return Err(FailedCall { call, status: Status::InternalFailure });
+            return Err(FailedCall { call, cause: "internal failure".into() });
         }
         Ok(())
     }
 }
 
 impl Hostcalls for InMemory {
-    fn request_headers(&self) -> Result<HeaderMap, FailedCall> {
-        self.call("get_header_map_pairs")?;
+    type RequestHeaders = Headers;
+
+    fn request_headers(&self) -> Result<Headers, FailedCall> {
+        self.call("request_headers")?;
         let headers = self.headers.borrow();
-        let own = self.connection.iter().map(|line| (header::CONNECTION.as_bytes(), line.as_slice()));
-        let pairs: Vec<_> =
-            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).chain(own).collect();
-        Ok(HeaderMap::from(header_map::encode(&pairs)))
+        let pairs = headers.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone()));
+        let line = self.connection.iter().map(|line| (header::CONNECTION.as_bytes().to_vec(), line.clone()));
+        Ok(Headers { pairs: pairs.chain(line).collect(), malformed: self.malformed })
     }
 
     fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), FailedCall> {
-        self.call("replace_header_map_value")?;
+        self.call("set_request_header")?;
         let mut headers = self.headers.borrow_mut();
         headers.retain(|(known, _)| known != name);
         headers.push((name.to_owned(), value.to_vec()));
@@ -160,31 +186,18 @@ impl Hostcalls for InMemory {
     }
 
     fn remove_request_header(&self, name: &[u8]) -> Result<(), FailedCall> {
-        self.call("remove_header_map_value")?;
+        self.call("remove_request_header")?;
         self.headers.borrow_mut().retain(|(known, _)| known.as_bytes() != name);
         Ok(())
     }
 
-    fn set_property(&self, key: &str, value: &[u8]) -> Result<(), FailedCall> {
-        self.call("set_property")?;
-        self.filter_state.borrow_mut().insert(format!("wasm.{key}"), value.to_vec());
-        Ok(())
-    }
-
-    fn call_foreign_function(&self, name: &str, argument: &[u8]) -> Result<(), FailedCall> {
-        let call = "call_foreign_function";
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), FailedCall> {
+        let call = "set_filter_state";
         self.call(call)?;
-        if name != "set_envoy_filter_state" {
-            return Err(FailedCall { call, status: Status::NotFound });
+        if !key.starts_with(WASM_PREFIX) && !ENVOYS_FILTER_STATES.contains(&key) {
+            return Err(FailedCall { call, cause: "not found".into() });
         }
-        let (key, rest) =
-            string_field(argument, 1).ok_or(FailedCall { call, status: Status::BadArgument })?;
-        let (value, rest) = string_field(rest, 2).ok_or(FailedCall { call, status: Status::BadArgument })?;
-        assert!(rest.is_empty(), "the life span must be the filter chain's, the default");
-        if !FILTER_STATE_FACTORIES.contains(&key.as_str()) {
-            return Err(FailedCall { call, status: Status::NotFound });
-        }
-        self.filter_state.borrow_mut().insert(key, value.into_bytes());
+        self.filter_state.borrow_mut().insert(key.to_owned(), value.to_vec());
         Ok(())
     }
 
@@ -194,19 +207,9 @@ impl Hostcalls for InMemory {
         Ok(())
     }
 
-    fn define_counter(&self, name: &str) -> Result<CounterId, FailedCall> {
-        self.call("define_metric")?;
-        let mut counters = self.counters.borrow_mut();
-        counters.push((name.to_owned(), 0));
-        Ok(CounterId(u32::try_from(counters.len() - 1).unwrap()))
-    }
-
     fn increment_counter(&self, CounterId(id): CounterId) -> Result<(), FailedCall> {
-        let call = "increment_metric";
-        self.call(call)?;
-        let mut counters = self.counters.borrow_mut();
-        let counter = counters.get_mut(id as usize).ok_or(FailedCall { call, status: Status::NotFound })?;
-        counter.1 += 1;
+        self.call("increment_counter")?;
+        *self.counted.borrow_mut().entry(id).or_default() += 1;
         Ok(())
     }
 
@@ -215,22 +218,15 @@ impl Hostcalls for InMemory {
     }
 }
 
-/// A protobuf string field with this number at the start of `bytes`, and what follows it.
-fn string_field(bytes: &[u8], number: u8) -> Option<(String, &[u8])> {
-    let (tag, mut rest) = bytes.split_first()?;
-    if *tag != number << 3 | 2 {
-        return None;
+/// The headers of a request in memory.
+pub(crate) struct Headers {
+    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+    malformed: bool,
+}
+
+impl RequestHeaders for Headers {
+    fn pairs(&self) -> impl Iterator<Item = Result<Header<'_>, MalformedHeaders>> {
+        let pairs = self.pairs.iter().map(|(name, value)| Ok((name.as_slice(), value.as_slice())));
+        pairs.chain(self.malformed.then_some(Err(MalformedHeaders)))
     }
-    let (mut length, mut shift) = (0, 0);
-    loop {
-        let (byte, after) = rest.split_first()?;
-        rest = after;
-        length |= usize::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    let (text, rest) = rest.split_at_checked(length)?;
-    Some((String::from_utf8(text.to_vec()).ok()?, rest))
 }

@@ -1,11 +1,11 @@
 //! The engine of `weir-rego`.
 
-use super::{Engine, InvalidRego, Opinion, Words};
+use super::{CombinedDecision, Engine, InvalidRego, RegoDenial};
 use crate::facts::Facts;
 use weir_policy::{Policy, Reason};
 use weir_rego::{Plan, Program, Ruling};
 
-/// A Rego policy that is loaded.
+/// A loaded Rego policy.
 #[derive(Debug)]
 pub struct Rego(Program);
 
@@ -19,20 +19,20 @@ impl Engine for Rego {
         self.0.reads_headers()
     }
 
-    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> Opinion<'p> {
+    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> CombinedDecision<'p> {
         let Ruling { decision, answer } =
             weir_rego::decide(policy, &self.0, &facts.request(), &facts.headers);
-        let (words, failure) = match answer {
+        let (denial, failure) = match answer {
             Some(Ok(answer)) if decision.reason == Reason::DeniedByRego => (Some(answer), None),
             Some(Err(error)) => (None, Some(error.to_string())),
             Some(Ok(_)) | None => (None, None),
         };
-        let words = words.map(|answer| Words {
+        let rego_denial = denial.map(|answer| RegoDenial {
             reason: answer.reason,
             status: answer.status,
             body: answer.body,
             headers: answer.headers,
         });
-        Opinion { decision, words, failure }
+        CombinedDecision { decision, rego_denial, failure }
     }
 }

@@ -1,10 +1,10 @@
-//! No engine: there is never a Rego policy here.
+//! The filter without an engine, which has no Rego policy.
 
-use super::{Engine, InvalidRego, Opinion};
+use super::{CombinedDecision, Engine, InvalidRego};
 use crate::facts::Facts;
 use weir_policy::Policy;
 
-/// A Rego policy that cannot be.
+/// A Rego policy that does not exist.
 #[derive(Debug)]
 pub enum Rego {}
 
@@ -17,7 +17,7 @@ impl Engine for Rego {
         match *self {}
     }
 
-    fn decide<'p>(&self, _: &'p Policy, _: &Facts<'_>) -> Opinion<'p> {
+    fn decide<'p>(&self, _: &'p Policy, _: &Facts<'_>) -> CombinedDecision<'p> {
         match *self {}
     }
 }

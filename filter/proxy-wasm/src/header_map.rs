@@ -1,23 +1,15 @@
-//! Headers as proxy-wasm carries them: in one run of bytes, read in place.
+//! Headers in the form of proxy-wasm: one run of bytes, read in place.
 //!
-//! `count`, then `count` times the sizes of a name and its value, then each name and value with a byte of zero after it;
-//! numbers are of four bytes, little-endian.
+//! The bytes are the number of headers, then the sizes of each name and value, then each name and value with a zero byte
+//! after it. Numbers have four bytes, little-endian.
 
-use thiserror::Error;
+use weir_filter::hostcalls::{Header, MalformedHeaders, RequestHeaders};
 
-/// All headers of a request, as the host gave them. Names are in lower case; values are anything.
+/// All headers of a request, as the host returned them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeaderMap {
     bytes: Vec<u8>,
 }
-
-/// Bytes that are no headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("malformed headers")]
-pub struct Malformed;
-
-/// A name and its value.
-pub type Pair<'h> = (&'h [u8], &'h [u8]);
 
 impl From<Vec<u8>> for HeaderMap {
     fn from(bytes: Vec<u8>) -> Self {
@@ -25,10 +17,9 @@ impl From<Vec<u8>> for HeaderMap {
     }
 }
 
-impl HeaderMap {
-    /// Every header in its order. A fault is told where it is met, and ends them.
-    pub fn pairs(&self) -> impl Iterator<Item = Result<Pair<'_>, Malformed>> {
-        // No bytes at all are how a host gives no headers.
+impl RequestHeaders for HeaderMap {
+    fn pairs(&self) -> impl Iterator<Item = Result<Header<'_>, MalformedHeaders>> {
+        // A host returns no bytes for no headers.
         let (count, rest) = take_number(&self.bytes).unwrap_or((0, &[]));
         let cut = count.checked_mul(8).and_then(|size| rest.split_at_checked(size));
         let fault = cut.is_none() || !(self.bytes.is_empty() || self.bytes.len() >= 4);
@@ -44,7 +35,7 @@ struct Pairs<'h> {
 }
 
 impl<'h> Pairs<'h> {
-    fn take(&mut self) -> Option<Pair<'h>> {
+    fn take(&mut self) -> Option<Header<'h>> {
         let (name, sizes) = take_number(self.sizes)?;
         let (value, sizes) = take_number(sizes)?;
         self.sizes = sizes;
@@ -59,7 +50,7 @@ impl<'h> Pairs<'h> {
 }
 
 impl<'h> Iterator for Pairs<'h> {
-    type Item = Result<Pair<'h>, Malformed>;
+    type Item = Result<Header<'h>, MalformedHeaders>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if !self.fault {
@@ -71,7 +62,7 @@ impl<'h> Iterator for Pairs<'h> {
             }
         }
         *self = Self { sizes: &[], texts: &[], fault: false };
-        Some(Err(Malformed))
+        Some(Err(MalformedHeaders))
     }
 }
 
@@ -80,8 +71,8 @@ fn take_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
 }
 
-/// The bytes of these headers.
-pub fn encode(pairs: &[Pair<'_>]) -> Vec<u8> {
+/// Encodes headers.
+pub fn encode(pairs: &[Header<'_>]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     push_number(&mut bytes, pairs.len());
     for (name, value) in pairs {
@@ -95,7 +86,7 @@ pub fn encode(pairs: &[Pair<'_>]) -> Vec<u8> {
     bytes
 }
 
-/// A size above four bytes' worth has no memory to be in.
+/// Adds a number. A larger number than the largest of four bytes would be the size of a text that fits no Wasm memory.
 fn push_number(bytes: &mut Vec<u8>, number: usize) {
     bytes.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
 }
@@ -107,7 +98,7 @@ mod tests {
 
     type Owned = (Vec<u8>, Vec<u8>);
 
-    fn read(bytes: &[u8]) -> Result<Vec<Owned>, Malformed> {
+    fn read(bytes: &[u8]) -> Result<Vec<Owned>, MalformedHeaders> {
         let map = HeaderMap::from(bytes.to_vec());
         map.pairs().map(|pair| pair.map(|(name, value)| (name.to_vec(), value.to_vec()))).collect()
     }
@@ -125,14 +116,14 @@ mod tests {
     fn a_map_that_is_cut_is_malformed_wherever_it_is_cut() {
         let whole = encode(&[(b":authority", b"a.example"), (b"x", b"")]);
         for end in 1..whole.len() {
-            assert_eq!(read(&whole[..end]), Err(Malformed), "{end} bytes");
+            assert_eq!(read(&whole[..end]), Err(MalformedHeaders), "{end} bytes");
         }
     }
 
     proptest! {
         #[test]
         fn any_headers_come_out_as_they_went_in(pairs: Vec<Owned>) {
-            let slices: Vec<Pair<'_>> =
+            let slices: Vec<Header<'_>> =
                 pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
             prop_assert_eq!(read(&encode(&slices)), Ok(pairs));
         }

@@ -1,0 +1,57 @@
+//! The host of the stream that Envoy is calling the module for.
+
+use crate::filter_state;
+use crate::header_map::{self, HeaderMap};
+use crate::status;
+use weir_contract::filter_state::WASM_PREFIX;
+use weir_filter::hostcalls::{CounterId, FailedCall, Hostcalls, LocalResponse};
+
+pub(crate) struct Envoy;
+
+impl Hostcalls for Envoy {
+    type RequestHeaders = HeaderMap;
+
+    fn request_headers(&self) -> Result<HeaderMap, FailedCall> {
+        weir_abi::request_headers().map(HeaderMap::from).map_err(failed("get_header_map_pairs"))
+    }
+
+    fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), FailedCall> {
+        weir_abi::set_request_header(name.as_bytes(), value).map_err(failed("replace_header_map_value"))
+    }
+
+    fn remove_request_header(&self, name: &[u8]) -> Result<(), FailedCall> {
+        weir_abi::remove_request_header(name).map_err(failed("remove_header_map_value"))
+    }
+
+    /// Envoy stores a property as a filter state, and puts a prefix before its name. Its own filter states hold objects,
+    /// and a foreign function makes one from the value.
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), FailedCall> {
+        if let Some(property) = key.strip_prefix(WASM_PREFIX) {
+            return weir_abi::set_property(property.as_bytes(), value).map_err(failed("set_property"));
+        }
+        let argument = filter_state::encode(key, value);
+        weir_abi::call_foreign_function(filter_state::FUNCTION.as_bytes(), &argument)
+            .map_err(failed("call_foreign_function"))?;
+        Ok(())
+    }
+
+    fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {
+        let LocalResponse { status, headers, body } = response;
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        weir_abi::send_local_response(u32::from(*status), &header_map::encode(&headers), body)
+            .map_err(failed("send_local_response"))
+    }
+
+    fn increment_counter(&self, CounterId(id): CounterId) -> Result<(), FailedCall> {
+        weir_abi::increment_counter(id).map_err(failed("increment_metric"))
+    }
+
+    fn warn(&self, message: &str) {
+        weir_abi::warn(message);
+    }
+}
+
+fn failed(call: &'static str) -> impl FnOnce(weir_abi::Status) -> FailedCall {
+    move |status| FailedCall { call, cause: status::text(status) }
+}
