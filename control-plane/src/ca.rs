@@ -84,7 +84,7 @@ pub enum CaError {
         path: PathBuf,
         /// The certificate file.
         other: PathBuf,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
     /// The root's certificate file holds no certificate that can sign others.
@@ -98,7 +98,7 @@ pub enum CaError {
         path: PathBuf,
         /// The key file.
         other: PathBuf,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
     /// The certificate exists, but its key is missing.
@@ -159,7 +159,7 @@ pub enum CaError {
     OldRoots {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
     /// A file of an external CA is unusable.
@@ -167,7 +167,7 @@ pub enum CaError {
     External {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         why: String,
         /// Advice to the operator.
         help: String,

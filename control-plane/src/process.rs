@@ -1,7 +1,7 @@
 //! Child processes that end when `weir` ends, however it ends.
 //!
 //! A child that outlived `weir` would keep a port, a proxy and its keys. An orderly end drops the handle, which ends
-//! the child. If `weir` is killed, the kernel ends the child, because each child is bound to its parent to its parent.
+//! the child. If `weir` is killed, the kernel ends the child, because each child is bound to its parent.
 
 pub mod listening;
 pub mod parent_death;

@@ -32,7 +32,7 @@ pub struct TrustedRoot {
     pub until: SystemTime,
 }
 
-/// Where the CA's key and certificate came from. An error message uses it to say what to do.
+/// The source of the CA's key and certificate, for the advice in error messages.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
     /// Weir made the key and the certificate.

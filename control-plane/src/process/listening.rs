@@ -1,5 +1,5 @@
-//! Which program listens on an address, as Linux tells it in /proc. It serves messages and decides nothing that may not be
-//! known: a process of another user keeps its sockets to itself.
+//! Finds the program that listens on an address, from Linux's /proc. The result serves error messages only, because it
+//! is often unknown: a process of another user hides its sockets.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 /// The state of a listening socket in /proc/net/tcp (`TCP_LISTEN` of the kernel's tcp_states.h).
 const LISTENING: &str = "0A";
 
-/// A socket that takes connections to an address.
+/// A socket that accepts connections to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListeningSocket {
     inode: u64,
@@ -33,24 +33,25 @@ impl fmt::Display for Holder {
 }
 
 impl ListeningSocket {
-    /// The process that holds the socket.
+    /// Returns the process that holds the socket.
     pub fn holder(self) -> Holder {
         Holder { user: self.user, process: process_of(self.inode) }
     }
 
-    /// Whether the process holds the socket. `None` where that cannot be known.
+    /// Returns whether the process holds the socket, or `None` if that cannot be known.
     pub fn is_of(self, process: u32) -> Option<bool> {
         sockets_of(process).map(|sockets| sockets.contains(&self.inode))
     }
 }
 
-/// Who listens on the address, or may.
+/// Returns the program that listens on the address, or whose listener may overlap with it.
 pub fn holder(address: SocketAddr) -> Option<Holder> {
     let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()));
     sockets(address).into_iter().chain(sockets(any)).next().map(ListeningSocket::holder)
 }
 
-/// The sockets that take connections to this address in this network namespace. None where there is no /proc.
+/// Returns the sockets that accept connections to this address in this network namespace. The list is empty without a
+/// /proc.
 pub fn sockets(address: SocketAddr) -> Vec<ListeningSocket> {
     let tables =
         ["tcp", "tcp6"].into_iter().filter_map(|table| fs::read_to_string(format!("/proc/net/{table}")).ok());
@@ -69,8 +70,8 @@ fn listening(line: &str, address: SocketAddr) -> Option<ListeningSocket> {
     takes_it.then_some(ListeningSocket { inode: inode.parse().ok()?, user: user.parse().ok()? })
 }
 
-/// Whether a listener on `local` is in the way of one on `address`. One on `[::]` may take IPv4 connections too, which its
-/// line does not tell.
+/// Returns whether a listener on `local` prevents one on `address`. A listener on `[::]` may accept IPv4 connections
+/// too; its line in /proc does not show this.
 fn takes(local: SocketAddr, address: SocketAddr) -> bool {
     let (one, other) = (local.ip().to_canonical(), address.ip().to_canonical());
     let same_family = one.is_ipv4() == other.is_ipv4();
@@ -78,7 +79,7 @@ fn takes(local: SocketAddr, address: SocketAddr) -> bool {
     local.port() == address.port() && overlapping
 }
 
-/// 32-bit words in the machine's order, and a port, in hexadecimal.
+/// Parses 32-bit words in the machine's order, and a port, in hexadecimal.
 fn socket_address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let words = (0..address.len())
@@ -92,7 +93,8 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// A socket may be in several processes, as of a server and its children: the first one made it.
+/// Returns the first process that has the socket. Several may have it, such as a server and its children; the first one
+/// made it.
 fn process_of(inode: u64) -> Option<(u32, String)> {
     let processes =
         fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -74,7 +74,7 @@ pub(super) fn read(path: &Path, certificates: Option<&str>) -> Result<PrivateKey
         Some(Ok((_, certificate))) => Some(&certificate.tbs_certificate.subject_pki),
         Some(Err(_)) | None => None,
     };
-    // The certificate tells the curve if the key's own form does not.
+    // The certificate names the curve if the key's own form does not.
     let pkcs8 = match block.tag() {
         "RSA PRIVATE KEY" => der::pkcs8(&der::RSA, block.contents()),
         "EC PRIVATE KEY" => {
