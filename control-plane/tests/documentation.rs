@@ -1,4 +1,4 @@
-//! What the documentation lists is what there is.
+//! The documentation lists exactly the reasons, options, variables and tests that exist.
 
 use std::collections::BTreeSet;
 use std::fs::{read_dir, read_to_string};
@@ -14,7 +14,7 @@ fn document(path: &str) -> String {
     read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The first cells of the tables' rows, without their backticks; several names in one cell count one by one.
+/// Returns the first cells of the tables' rows, without their backticks. A cell with several names gives each of them.
 fn first_cells(text: &str) -> BTreeSet<&str> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.filter_map(|row| row.split_once(" |")).flat_map(|(cell, _)| cell.split(", ")).map(unquoted).collect()
@@ -73,7 +73,7 @@ fn every_policy_in_the_documentation_compiles() {
     assert!(policies >= 3, "the README alone has three: {policies}");
 }
 
-/// Words of a test's name: a name with fewer is an option of Envoy's or a reason.
+/// The minimum number of words in a test's name. A name with fewer is an option of Envoy's or a reason.
 const WORDS_OF_A_TEST: usize = 4;
 
 #[test]
@@ -96,7 +96,7 @@ fn is_name_of_a_test(quoted: &str) -> bool {
     quoted.split('_').count() >= WORDS_OF_A_TEST && quoted.split('_').all(is_word)
 }
 
-/// Appends every Rust source of the checkout, and of nothing that was built or fetched.
+/// Appends every Rust source of the checkout, without built and fetched files.
 fn read_sources(folder: &Path, sources: &mut String) {
     let entries = read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

@@ -1,7 +1,8 @@
-//! ChildProcess children, seen from outside: this program starts itself as a parent, kills it, and looks what is left.
+//! Tests of `ChildProcess` from outside: this program starts itself as a parent, kills the parent, and looks for
+//! children.
 //!
-//! It has its own `main` because the wrapper runs the program it is in once more, and libtest's `main` would not
-//! know what to do then.
+//! The program has its own `main`, because the parent-death wrapper runs the program again with arguments that
+//! libtest's `main` does not know.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -40,7 +41,7 @@ fn main() {
     }
 }
 
-/// Starts a child that holds our stdout open and says so, and waits for it.
+/// Starts a child that holds this process's stdout open, reports it, and waits for the child.
 async fn parent(parent_death: ParentDeathSignal) {
     let mut command = parent_death::command("sh", parent_death, OPEN_FILES);
     command.args(["-c", "echo ready; exec sleep 1000"]);
@@ -56,7 +57,7 @@ fn a_child_ends_when_its_parent_is_killed(parent: &str) {
     assert_eq!(line, "ready\n");
     parent.kill().unwrap();
     parent.wait().unwrap();
-    // The pipe ends when nobody holds it any more: neither the parent nor its child.
+    // The pipe ends when neither the parent nor its child holds it.
     let (ended, end) = mpsc::channel();
     std::thread::spawn(move || ended.send(output.read_to_end(&mut Vec::new())));
     end.recv_timeout(DEADLINE).expect("the child outlived its parent").unwrap();

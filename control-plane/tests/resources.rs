@@ -1,4 +1,5 @@
-//! Every resource as Envoy would print it, for each kind of node. A change here is a change of what Envoy runs.
+//! Snapshots of every resource in Envoy's JSON form, for each kind of node. A changed snapshot changes Envoy's
+//! configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,7 +80,7 @@ fn json(resource: &Resource) -> serde_json::Value {
     serde_json::to_value(&message).unwrap()
 }
 
-/// One snapshot for each resource, so that a reader finds the listener or the cluster that a change concerns.
+/// Checks one snapshot for each resource, so that a reader finds the listener or cluster that has changed.
 #[test]
 fn resources_of_an_envoy_that_scopes_sessions_by_sni() {
     let resources = resources("1.40.0");
@@ -184,7 +185,8 @@ fn a_routed_host_is_led_to_its_cluster_and_its_upgrades_to_the_one_that_speaks_h
     insta::with_settings!({ sort_maps => true }, { insta::assert_yaml_snapshot!(table) });
 }
 
-/// The filter names an upstream only where a rule sends its requests elsewhere.
+/// The clusters must verify the authority, because the filter names an upstream only for a rule with its own
+/// `upstream`.
 #[test]
 fn every_cluster_over_tls_sends_and_verifies_the_authority() {
     let policy =

@@ -117,14 +117,14 @@ fn what_will_not_work_is_a_problem_and_the_exit_code_says_so() -> Result<()> {
     diagnosis.says(&at(ALPHA), "problem", "expired");
     diagnosis.says(&at(BETA), "ok", "verified");
     diagnosis.says(&at(IMPOSTOR), "problem", "for other names");
-    diagnosis.says(&at(UNLISTED), "problem", "nobody that is trusted");
-    diagnosis.says(&at(INWARD), "problem", "leads inward, to 10.0.0.1");
+    diagnosis.says(&at(UNLISTED), "problem", "no trusted root signed its certificate");
+    diagnosis.says(&at(INWARD), "problem", "resolves to a non-public address: 10.0.0.1");
     let mixed = format!("mixed.weir.test:{}", hosts.plain_port());
     diagnosis.says(&mixed, "ok", "takes connections");
-    diagnosis.says(&mixed, "warning", "kept from Envoy: 127.0.0.9");
+    diagnosis.says(&mixed, "warning", "some of its addresses from Envoy: 127.0.0.9");
     diagnosis.says(&format!("closed.weir.test:{closed}"), "problem", "no connection");
     diagnosis.says("gone.weir.test:443", "problem", "does not exist");
-    diagnosis.says("*.wide.weir.test", "ok", "not looked at");
+    diagnosis.says("*.wide.weir.test", "ok", "not probed");
     assert_eq!(diagnosis.code, Some(1));
     Ok(())
 }
@@ -166,7 +166,7 @@ fn the_upstream_of_a_rule_is_looked_at_as_the_rule_has_it() -> Result<()> {
     let diagnosis = Diagnosis::of_file(&EnvoyBinary::newest()?, &hosts, &file, &[])?;
     diagnosis.says("nowhere.weir.test:443", "ok", "verified, at 127.0.0.1");
     diagnosis.says(&hosts.authority(IMPOSTOR), "ok", "verified, at 127.0.0.1");
-    diagnosis.says(&hosts.authority(ALPHA), "problem", "nobody that is trusted");
+    diagnosis.says(&hosts.authority(ALPHA), "problem", "no trusted root signed its certificate");
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use e2e::{
 const EXPIRED: &str = "expired.weir.test";
 const SELF_SIGNED: &str = "self-signed.weir.test";
 const UNKNOWN_ISSUER: &str = "unknown-issuer.weir.test";
-const BROKEN_ANSWER: &str = "its answer is no valid HTTP, or not all of it";
+const BROKEN_ANSWER: &str = "its answer is incomplete or not valid HTTP";
 
 /// The hosts' policy and a rule for these names on any of these ports.
 fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, names: &[&str], ports: &[u16]) -> Result<Gateway> {
@@ -71,8 +71,8 @@ fn a_certificate_that_does_not_verify_is_told_with_its_fault(envoy: &EnvoyBinary
     let gateway = start(envoy, &hosts, &[EXPIRED, SELF_SIGNED, UNKNOWN_ISSUER], &[hosts.port()])?;
     let causes = [
         (EXPIRED, "its certificate has expired"),
-        (SELF_SIGNED, "its certificate is signed by nobody that is trusted here"),
-        (UNKNOWN_ISSUER, "its certificate is signed by nobody that is trusted here"),
+        (SELF_SIGNED, "no trusted root signed its certificate"),
+        (UNKNOWN_ISSUER, "no trusted root signed its certificate"),
         (IMPOSTOR, "its certificate is for other names"),
     ];
     let expected = causes.map(|(name, cause)| {

@@ -64,7 +64,7 @@ impl CaFiles {
                     certificate.path_length().unwrap_or_default(),
                     below + 1
                 );
-                return Err(self.fault(why, "bring a CA whose path length leaves room for one more"));
+                return Err(self.fault(why, "supply a CA whose path length leaves room for one more"));
             }
         }
         let last = path.last().filter(|last| last.is_self_issued() && last.signed(last));
@@ -75,7 +75,7 @@ impl CaFiles {
         let roots = vec![TrustedRoot { until: root.validity().not_after, certificate: root }];
         let origin = Origin::External { certificate: self.certificate.clone() };
         let signing_ca = SigningCa::new(certificate, key, above, roots, origin)
-            .map_err(|cause| self.fault(cause.to_string(), "bring another CA"))?;
+            .map_err(|cause| self.fault(cause.to_string(), "supply another CA"))?;
         signing_ca.assert_valid(now)?;
         Ok(signing_ca)
     }
@@ -107,7 +107,7 @@ impl CaFiles {
         file.read_to_string(&mut text).map_err(io)?;
         KeyPair::from_pem(&text).map_err(|_| {
             fault(
-                "it is no private key of a kind that Weir signs with".to_owned(),
+                "it is not a private key of a kind with which Weir signs".to_owned(),
                 "P-256, P-384, Ed25519 and RSA keys are, in PKCS #8: `openssl pkcs8 -topk8 -nodes -in KEY` makes it of other forms",
             )
         })
@@ -227,7 +227,7 @@ mod tests {
             (
                 vec![&egress, &root],
                 "nothing".to_owned(),
-                "it is no private key of a kind that Weir signs with",
+                "it is not a private key of a kind with which Weir signs",
             ),
         ] {
             let fault = fault(&chain, &key);

@@ -141,7 +141,7 @@ impl SigningCa {
                 Origin::External { certificate } => CaError::external(
                     &certificate,
                     format!("a certificate in it ended on {}", super::validity::date(not_after)),
-                    "bring one that is valid",
+                    "supply one that is valid",
                 ),
             });
         }

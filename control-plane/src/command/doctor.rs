@@ -101,7 +101,7 @@ async fn examine(
     let roots = tls::Roots::new(&system, arguments.shared.upstream_ca.as_deref())?;
     findings.extend(authority.findings);
     let own_addresses = OwnAddresses::read().await.unwrap_or_else(|error| {
-        let help = "allow netlink sockets, so that names which lead to this machine are refused";
+        let help = "allow netlink sockets, so that names that resolve to this machine are denied";
         findings.push(Finding::warning("own addresses", error.to_string(), help));
         OwnAddresses::default()
     });
@@ -113,11 +113,11 @@ async fn examine(
         findings.extend(shared::findings(&probes, strategy));
     }
     if unfinished > 0 {
-        let what = format!("{unfinished} hosts were not looked at within {} s", WITHIN.as_secs());
-        findings.push(Finding::warning("time", what, "look at a part of the policy at a time"));
+        let what = format!("{unfinished} hosts were not probed within {} s", WITHIN.as_secs());
+        findings.push(Finding::warning("time", what, "probe a part of the policy at a time"));
     }
     for pattern in targets.wildcards {
-        let what = "not looked at: which names are below it is not known".to_owned();
+        let what = "not probed: the names below it are unknown".to_owned();
         findings.push(Finding::ok(&pattern, what));
     }
     Ok(findings)

@@ -269,14 +269,14 @@ fn word(outcome: RuleOutcome) -> &'static str {
 fn in_words(outcome: RuleOutcome) -> &'static str {
     match outcome {
         RuleOutcome::TlsDiffers => {
-            "no match: it is about connections that are passed through, or this one is"
+            "no match: either the rule or the connection is passed through, but not both"
         }
         RuleOutcome::SchemeDiffers => "no match: the scheme differs",
         RuleOutcome::PortDiffers => "no match: the port differs",
         RuleOutcome::MethodDiffers => "no match: the method differs",
         RuleOutcome::PathDiffers => "no match: the path differs",
         RuleOutcome::PathAmbiguous => {
-            "undecided: servers read the path in several ways, and this rule means some of them"
+            "undecided: servers read the path in several ways, and this rule matches only some of them"
         }
         RuleOutcome::Matched => "matches",
     }

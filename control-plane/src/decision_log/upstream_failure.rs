@@ -131,12 +131,12 @@ impl UpstreamFailure {
         failure(
             Sign::Transport("unable to get"),
             Reason::CertificateNotVerified,
-            "its certificate is signed by nobody that is trusted here",
+            "no trusted root signed its certificate",
         ),
         failure(
             Sign::Transport("self signed certificate"),
             Reason::CertificateNotVerified,
-            "its certificate is signed by nobody that is trusted here",
+            "no trusted root signed its certificate",
         ),
         failure(
             Sign::Transport("CERTIFICATE_VERIFY_FAILED"),
@@ -146,7 +146,7 @@ impl UpstreamFailure {
         failure(
             Sign::Transport("CERTIFICATE_REQUIRED"),
             Reason::UpstreamUnreachable,
-            "it asks for a client certificate",
+            "it requires a client certificate",
         ),
         // BoringSSL's term for the alert that directly follows the ClientHello.
         narrow_tls("HANDSHAKE_FAILURE_ON_CLIENT_HELLO"),
@@ -166,17 +166,17 @@ impl UpstreamFailure {
         failure(
             Sign::Details("connection_timeout"),
             Reason::UpstreamUnreachable,
-            "it did not take the connection in time",
+            "it did not accept the connection in time",
         ),
         failure(
             Sign::Details("stream_idle_timeout"),
             Reason::UpstreamUnreachable,
-            "neither it nor the client said anything for too long",
+            "neither it nor the client sent anything for too long",
         ),
         failure(
             Sign::Flag(Flag::ConnectionFailure),
             Reason::UpstreamUnreachable,
-            "there is no connection to it",
+            "no connection to it could be made",
         ),
         failure(
             Sign::Flag(Flag::ConnectionTermination),
@@ -186,18 +186,18 @@ impl UpstreamFailure {
         failure(
             Sign::Flag(Flag::ProtocolError),
             Reason::UpstreamUnreachable,
-            "its answer is no valid HTTP, or not all of it",
+            "its answer is incomplete or not valid HTTP",
         ),
         failure(
             Sign::Flag(Flag::RemoteReset),
             Reason::UpstreamUnreachable,
-            "it broke off before its answer was whole",
+            "it reset the request before its answer was whole",
         ),
         failure(Sign::Flag(Flag::Overflow), Reason::Overloaded, "too many connections to upstreams are open"),
         failure(
             Sign::Flag(Flag::NoCluster),
             Reason::UpstreamUnreachable,
-            "the way to it is still being made ready",
+            "its configuration is not in force yet",
         ),
     ];
 
@@ -237,7 +237,7 @@ mod tests {
             ("verify SAN list, expected SANs: [a.example]", "its certificate is for other names"),
             (
                 "X509_verify_cert: certificate verification error at depth 0: unable to get local issuer certificate",
-                "its certificate is signed by nobody that is trusted here",
+                "no trusted root signed its certificate",
             ),
             ("something new", "its certificate is not valid"),
         ] {
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(transport(reset), ("upstream_unreachable", "the TLS handshake with it failed"));
         let refused = "delayed connect error: Connection refused";
         assert_eq!(transport(refused), ("upstream_unreachable", "it refused the connection"));
-        assert_eq!(transport(""), ("upstream_unreachable", "there is no connection to it"));
+        assert_eq!(transport(""), ("upstream_unreachable", "no connection to it could be made"));
     }
 
     #[test]

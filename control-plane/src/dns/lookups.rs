@@ -18,7 +18,7 @@ use super::turns::Turns;
 
 /// The maximum number of names: the same as in Envoy's own cache.
 const MOST_NAMES: usize = 16_384;
-/// The minimum time for which a result is kept, so that Envoy's two questions for a name get the same one.
+/// The minimum time for which a result is kept, so that Envoy's two questions for a name get the same result.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(5);
 /// The maximum time for which a result is kept, so that an edit of the policy soon reaches Envoy's cache.
 const KEPT_AT_MOST: Duration = Duration::from_secs(60);

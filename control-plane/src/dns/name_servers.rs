@@ -36,7 +36,7 @@ pub(crate) enum LookupError {
     #[error("no name server answered within {} s", WITHIN.as_secs_f32())]
     Timeout,
     /// The lookup gave its place to a waiting one.
-    #[error("no name server answered before others had to be asked, because many are silent")]
+    #[error("the lookup gave way to others, because many name servers do not answer")]
     Busy,
     /// The system's settings cannot be read.
     #[error("{SYSTEM} cannot be read: {0}")]

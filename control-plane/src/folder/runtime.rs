@@ -43,7 +43,7 @@ enum Unusable {
     Untrusted(#[from] UntrustedFolder),
     #[error("`{}` is too long a path for a Unix socket", .0.display())]
     TooLong(PathBuf),
-    #[error("`{}` is no text, and Envoy's configuration is", .0.display())]
+    #[error("`{}` is not UTF-8, as Envoy's configuration must be", .0.display())]
     NoText(PathBuf),
     #[error("no folder can be made in `{}`: {}", .0.display(), .1)]
     NotMade(PathBuf, io::Error),

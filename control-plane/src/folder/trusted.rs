@@ -32,7 +32,7 @@ pub(crate) struct TrustedFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum UntrustedFolder {
     /// Another user owns it, and could replace it.
-    #[error("`{}` belongs to user {owner}, who could replace what is in it", path.display())]
+    #[error("`{}` belongs to user {owner}, who could replace its content", path.display())]
     ForeignOwner {
         /// The folder or link.
         path: PathBuf,

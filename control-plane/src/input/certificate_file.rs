@@ -32,7 +32,7 @@ pub(crate) enum CertificateFileError {
         path: PathBuf,
     },
     /// A block of the file is not a certificate.
-    #[error("`{}`: block {number} is no X.509 certificate", path.display())]
+    #[error("`{}`: block {number} is not an X.509 certificate", path.display())]
     NotACertificate {
         /// The file.
         path: PathBuf,
@@ -114,11 +114,11 @@ mod tests {
             ("certificates\n", "`ca.pem` has no certificate in it"),
             (
                 "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-                "`ca.pem`: block 1 is no X.509 certificate",
+                "`ca.pem`: block 1 is not an X.509 certificate",
             ),
             (
                 "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-                "`ca.pem`: block 1 is no X.509 certificate",
+                "`ca.pem`: block 1 is not an X.509 certificate",
             ),
         ] {
             assert_eq!(read_text(text.as_bytes()).unwrap_err(), error);

@@ -231,7 +231,7 @@ fn merged(files: &[Module]) -> Result<String, FaultyFile> {
             Ok(Value::Object(object)) => {
                 for (key, value) in object {
                     if all.insert(key.clone(), value).is_some() {
-                        return Err(wrong(0, format!("`{key}` is in another file as well")));
+                        return Err(wrong(0, format!("`{key}` is in another file too")));
                     }
                 }
             }

@@ -88,7 +88,7 @@ pub(crate) enum ProxyCredentialsError {
     #[error(transparent)]
     Open(#[from] StateFolderError),
     /// A line is not `USER:PASSWORD`.
-    #[error("`{}`: line {line}: {fault}\nhelp: write a line `USER:PASSWORD` for each user; what begins with `#` is left out", path.display())]
+    #[error("`{}`: line {line}: {fault}\nhelp: write a line `USER:PASSWORD` for each user; lines that begin with `#` are skipped", path.display())]
     Line {
         /// The file.
         path: PathBuf,

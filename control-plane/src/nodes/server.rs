@@ -246,7 +246,7 @@ fn announce(node: &Node, version: Option<EnvoyVersion>, capabilities: Capabiliti
         None => tracing::warn!(
             node = node.id,
             strategy,
-            "envoy connected without a version that can be trusted; it gets what is right on every version"
+            "envoy connected without a trustworthy version; it gets the configuration that is right on every version"
         ),
     }
     if capabilities.upstream_tls == UpstreamTlsStrategy::NoSessions {

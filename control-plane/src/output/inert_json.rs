@@ -1,5 +1,5 @@
-//! JSON that is inert in a shell, a terminal and HTML: only plain printable ASCII is written as it is, and every other
-//! character as a numeric escape. Clients, upstreams and policies choose the texts in it.
+//! JSON that is inert in a shell, a terminal and HTML: letters, digits and harmless marks of ASCII are written as they
+//! are, and every other character as a numeric escape. Clients, upstreams and policies choose the texts in it.
 
 use std::io;
 

@@ -98,7 +98,7 @@ fn exec(arguments: &[OsString]) -> (i32, String) {
     if getppid() != Some(parent) {
         return (
             NOT_RUNNABLE,
-            format!("not running `{program_name}`: the process that asked for it has ended"),
+            format!("not running `{program_name}`: the process that started it has ended"),
         );
     }
     if let Err(error) = crate::envoy::capacity::open_files::set_soft(open_files) {

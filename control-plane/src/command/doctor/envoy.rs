@@ -65,7 +65,7 @@ pub(super) async fn examine(
         },
         None => Finding::warning(
             "Envoy",
-            format!("it is no release that is known ({said})"),
+            format!("it is not a known release ({said})"),
             "it gets the resources that are right on every version",
         ),
     }];

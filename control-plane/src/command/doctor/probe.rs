@@ -113,9 +113,9 @@ impl Probe {
         let listed =
             |addresses: &[IpAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         if self.addresses.is_empty() && !self.refused.is_empty() {
-            let inward = if self.leads_here { "to this machine itself" } else { "inward" };
-            let what = format!("`{}` leads {inward}, to {}", self.target.host, listed(&self.refused));
-            let help = "requests get `address_not_allowed`; if that is meant, list the range in `addresses` of the rule";
+            let inward = if self.leads_here { "to this machine itself" } else { "to a non-public address" };
+            let what = format!("`{}` resolves {inward}: {}", self.target.host, listed(&self.refused));
+            let help = "requests get `address_not_allowed`; if the rule should allow it, list the range in `addresses` of the rule";
             return vec![Finding::problem(about, what, help)];
         }
         let mut findings = vec![match &self.outcome {
@@ -142,8 +142,9 @@ impl Probe {
             }
         }];
         if !self.refused.is_empty() {
-            let what = format!("some of its addresses are kept from Envoy: {}", listed(&self.refused));
-            let help = "if they are meant, list their range in `addresses` of every rule for the host";
+            let what = format!("Weir withholds some of its addresses from Envoy: {}", listed(&self.refused));
+            let help =
+                "if the rules should allow them, list their range in `addresses` of every rule for the host";
             findings.push(Finding::warning(about, what, help));
         }
         findings

@@ -110,7 +110,7 @@ fn words(error: &std::io::Error) -> String {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "its certificate has expired".to_owned()
         }
-        CertificateError::UnknownIssuer => "nobody that is trusted vouches for its certificate".to_owned(),
+        CertificateError::UnknownIssuer => "no trusted root signed its certificate".to_owned(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for other names".to_owned()
         }

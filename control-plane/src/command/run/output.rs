@@ -45,7 +45,7 @@ impl Output {
             let file = printable(&file.display().to_string());
             writeln!(
                 lines,
-                "# the proxy asks for credentials: write `USER:PASSWORD@` of `{file}` before its address"
+                "# the proxy requires credentials: write `USER:PASSWORD@` of `{file}` before its address"
             )?;
         }
         writeln!(lines, "# ready in {} ms", after.as_millis())?;

@@ -37,10 +37,10 @@ pub(super) fn connection(kind: ConnectionKind) -> Filter {
     network_filter(vec![value(names::CONNECTION, STRING, &line, true)])
 }
 
-/// Gives the policy filter the description of [`connection`], in a header after all headers of the client. Envoy
-/// appends it, and the filter ignores earlier headers of the same name: to search for them, Envoy would make a table of
-/// all headers. If the description is missing, the header is still appended and empty, so that a client's header does
-/// not count.
+/// Gives the policy filter the description of [`connection`], in a header after all headers of the client. The filter
+/// reads only the last header of that name. Envoy does not remove the client's, because it would have to make a table of
+/// all headers for that. If the description is missing, Envoy appends an empty header, so that a client's does not
+/// count.
 pub(super) fn connection_header() -> TypedExtensionConfig {
     let connection = HeaderValue {
         key: header::CONNECTION.to_owned(),
