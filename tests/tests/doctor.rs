@@ -142,7 +142,7 @@ fn a_server_with_odd_tls_is_told_apart_from_one_that_lies() -> Result<()> {
         cbc.port(),
         p384.port(),
     );
-    let diagnosis = Diagnosis::of(&EnvoyBinary::newest()?, &hosts, &rules, &[])?;
+    let diagnosis = Diagnosis::new(&EnvoyBinary::newest()?, &hosts, &rules, &[])?;
     diagnosis.says(&format!("{ALPHA}:{}", cbc.port()), "problem", "no version, cipher or curve of TLS");
     diagnosis.says(&format!("{ALPHA}:{}", p384.port()), "ok", "verified");
     Ok(())
