@@ -266,7 +266,7 @@ impl Ca {
         now < leaf.renew_at() && leaf.chain_identity() == self.signing().intermediate.chain_identity()
     }
 
-    /// How often the caller should check for leaves that are due, so that none comes close to its end.
+    /// Returns the interval at which the caller should check for due leaves, so that every leaf is renewed in time.
     #[must_use]
     pub fn renewal_interval(&self) -> Duration {
         (self.lifetimes.leaf / 20).min(Duration::from_mins(1))

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     let weir = match Weir::try_parse() {
         Ok(weir) => weir,
         Err(error) => {
-            // A closed stream can take no report.
+            // The stream may be closed. There is no other place for the message.
             let _ = error.print();
             return if error.use_stderr() { Outcome::Invalid } else { Outcome::Ok }.into();
         }

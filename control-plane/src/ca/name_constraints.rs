@@ -1,7 +1,7 @@
 //! Name constraints (RFC 5280, 4.2.1.10): the names that a CA may sign for.
 //!
 //! Clients check name constraints, so the constraints bind everybody who holds the CA's key. They belong on the root,
-//! whose key is on disk. On Weir's intermediate they would bind nobody, because its key shares the memory of the
+//! whose key is on disk. On Weir's intermediate they would have no effect, because its key shares the memory of the
 //! process with the root's key.
 
 use std::fmt;

@@ -18,7 +18,7 @@ use weir_policy::Host;
 
 use crate::envoy::resources::names;
 
-/// How many hosts have a context on one node, and for how long.
+/// The limits on the hosts with a context on one node, and on their times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContextLimits {
     /// The maximum number of contexts at a time. Each context costs Envoy a trust store, about 9 KB for each root,

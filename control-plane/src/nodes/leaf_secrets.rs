@@ -17,9 +17,9 @@ use crate::ca::leaves::{Leaves, NameClass, Renewal};
 use crate::decision_log::Decision;
 use crate::envoy::resources::secret;
 
-/// How many events a slow stream may fall behind.
+/// The maximum number of events that a slow stream may fall behind.
 const PENDING_EVENTS: usize = 256;
-/// How often idle names are looked for.
+/// The interval at which idle names are sought.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 /// The time between two withdrawals of idle names. Many at once would stall Envoy.
 const BETWEEN_WITHDRAWALS: Duration = Duration::from_millis(5);
@@ -73,7 +73,7 @@ impl LeafSecrets {
         }
     }
 
-    /// How often nodes should check for secrets that are due for renewal.
+    /// Returns the interval at which nodes should check for secrets that are due for renewal.
     pub fn renewal_interval(&self) -> Duration {
         self.leaves.ca().renewal_interval()
     }

@@ -27,7 +27,7 @@ use crate::envoy::capabilities::{Capabilities, LeafDelivery, Protocol, UpstreamT
 use crate::envoy::version::EnvoyVersion;
 use crate::nodes::leaf_secrets::{LeafSecrets, SecretEvent};
 
-/// How many responses may wait for a slow node before its requests wait too.
+/// The maximum number of responses that wait for a slow node before its requests wait too.
 const PENDING_RESPONSES: usize = 16;
 /// The interval between renewals, if more secrets are due than may be renewed at once.
 const RENEWAL_STEP: Duration = Duration::from_millis(20);
@@ -95,7 +95,7 @@ impl DiscoveryServer {
                 } else {
                     tracing::debug!(?code, message, "xds stream ended");
                 }
-                // If the node is gone, there is nobody to inform.
+                // The node may be gone already.
                 let _ = responses.send(Err(status)).await;
             }
         });

@@ -133,7 +133,7 @@ impl Probe {
             ProbeOutcome::Shaken(Handshake { fault: Some(fault), .. }) => Finding::problem(
                 about,
                 fault,
-                "requests get `certificate_not_verified`; for a CA of your own there is `--upstream-ca`",
+                "requests get `certificate_not_verified`; to trust a CA of your own, use `--upstream-ca`",
             ),
             ProbeOutcome::Shaken(Handshake { certificate, fault: None }) => {
                 certificate.as_deref().and_then(|der| ending(about, der, now)).unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! Envoy's overload manager: what it gives up first when its heap grows or its clients are too many.
+//! Envoy's overload manager: the work that Envoy refuses first when its heap grows or its clients are too many.
 //!
 //! ```text
 //!  heap  70 %  resets the streams that hold most, and closes idle connections sooner; the more, the nearer to 90 %

@@ -22,7 +22,8 @@ For each row, a fresh Weir forwards these requests, each over a connection of it
 
 1. six requests to two hosts in turns (*a b a b a b*);
 2. requests to fifty hosts at once, and with them one for a path of the first host, whose rule sets a second server name;
-3. the same requests one by one, until every host and the second name have resumed a session;
+3. except with `no_sessions`, the same requests one by one, until every host and the second name have resumed a
+   session;
 4. the same requests one by one, twice. These are the counted ones.
 
 Weir then starts again and forwards them in the reverse order of the hosts. A row is right when
