@@ -5,6 +5,7 @@
 //! key never leaves this process. Envoy gets only leaf keys, each good for one name and a few hours.
 
 pub mod certificate;
+mod error;
 mod external;
 pub mod intermediate;
 pub mod leaf;
@@ -17,13 +18,13 @@ pub mod signing_ca;
 mod token_bucket;
 pub mod validity;
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use weir_policy::Host;
 
-use crate::folder::state::{Lock, StateFolder, StateFolderError};
+use crate::folder::state::{Lock, StateFolder};
+pub use error::CaError;
 pub use external::CaFiles;
 use intermediate::Intermediate;
 use leaf::Leaf;
@@ -65,127 +66,6 @@ enum CaSource {
 struct Signing {
     signing_ca: Arc<SigningCa>,
     intermediate: Arc<Intermediate>,
-}
-
-/// The reason why no certificate can be made. Every message says what to do next.
-#[derive(Debug, thiserror::Error)]
-pub enum CaError {
-    /// The state folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] StateFolderError),
-    /// The root's key file holds no key.
-    #[error(
-        "`{}` is not a private key in PEM (PKCS #8): {why}\n\
-         help: restore the file, or remove it and `{}` to get a new CA, which clients must be told to trust",
-        path.display(), other.display()
-    )]
-    NotAKey {
-        /// The key file.
-        path: PathBuf,
-        /// The certificate file.
-        other: PathBuf,
-        /// The fault.
-        why: String,
-    },
-    /// The root's certificate file holds no certificate that can sign others.
-    #[error(
-        "`{}` is not the certificate of a CA in PEM: {why}\n\
-         help: restore the file, or remove it: it is made again from `{}`, and clients must be told to trust it",
-        path.display(), other.display()
-    )]
-    NotACaCertificate {
-        /// The certificate file.
-        path: PathBuf,
-        /// The key file.
-        other: PathBuf,
-        /// The fault.
-        why: String,
-    },
-    /// The certificate exists, but its key is missing.
-    #[error(
-        "`{}` has no private key: `{}` is missing\n\
-         help: restore it, or remove `{}` to get a new CA, which clients must be told to trust",
-        path.display(), missing.display(), path.display()
-    )]
-    KeyMissing {
-        /// The certificate file.
-        path: PathBuf,
-        /// The key file.
-        missing: PathBuf,
-    },
-    /// The key does not belong to the certificate.
-    #[error(
-        "the key in `{}` is not the key of the certificate in `{}`\n\
-         help: restore the pair, or remove both to get a new CA, which clients must be told to trust",
-        key.display(), certificate.display()
-    )]
-    KeyMismatch {
-        /// The key file.
-        key: PathBuf,
-        /// The certificate file.
-        certificate: PathBuf,
-    },
-    /// The root has expired.
-    #[error(
-        "the CA certificate in `{}` ended on {}\n\
-         help: remove it and `{}` to get a new CA, which clients must be told to trust",
-        path.display(), validity::date(*not_after), key.display()
-    )]
-    Expired {
-        /// The certificate file.
-        path: PathBuf,
-        /// The key file.
-        key: PathBuf,
-        /// The end of its validity.
-        not_after: SystemTime,
-    },
-    /// The root is not valid yet, which means that the clock is wrong.
-    #[error(
-        "the CA certificate in `{}` is valid from {} only\n\
-         help: set this machine's clock",
-        path.display(), validity::date(*not_before)
-    )]
-    NotYetValid {
-        /// The certificate file.
-        path: PathBuf,
-        /// The start of its validity.
-        not_before: SystemTime,
-    },
-    /// The file of older roots is damaged.
-    #[error(
-        "`{}` does not hold older roots: {why}\n\
-         help: remove it; clients that trust an older root alone must then be told to trust the new one", path.display()
-    )]
-    OldRoots {
-        /// The file.
-        path: PathBuf,
-        /// The fault.
-        why: String,
-    },
-    /// A file of an external CA is unusable.
-    #[error("`{}`: {why}\nhelp: {help}", path.display())]
-    External {
-        /// The file.
-        path: PathBuf,
-        /// The fault.
-        why: String,
-        /// Advice to the operator.
-        help: String,
-    },
-    /// A key or a signature could not be made.
-    #[error("cannot make a certificate for `{subject}`: {cause}")]
-    Sign {
-        /// The subject of the certificate.
-        subject: String,
-        /// The signing library's error.
-        cause: rcgen::Error,
-    },
-}
-
-impl CaError {
-    fn external(path: &Path, why: String, help: &str) -> Self {
-        Self::External { path: path.to_owned(), why, help: help.to_owned() }
-    }
 }
 
 impl Ca {
@@ -308,10 +188,6 @@ pub fn rotate(
     now: SystemTime,
 ) -> Result<SigningCa, CaError> {
     root::rotate(folder, keep, constraints, now)
-}
-
-fn cannot_sign(subject: &str) -> impl FnOnce(rcgen::Error) -> CaError {
-    move |cause| CaError::Sign { subject: subject.to_owned(), cause }
 }
 
 #[cfg(test)]

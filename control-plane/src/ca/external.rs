@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use rcgen::{KeyPair, PublicKeyData};
 use zeroize::Zeroizing;
 
-use super::CaError;
 use super::certificate::CaCertificate;
+use super::error::CaError;
 use super::signing_ca::{Origin, SigningCa, TrustedRoot};
 use crate::folder::state;
 

@@ -10,11 +10,11 @@ use rcgen::{
     BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 
+use super::error::{CaError, cannot_sign};
 use super::parameters::parameters;
 use super::root::distinguished_name;
 use super::signing_ca::{ChainIdentity, SigningCa};
 use super::validity::Validity;
-use super::{CaError, cannot_sign};
 
 /// An intermediate CA certificate with its key.
 pub struct Intermediate {

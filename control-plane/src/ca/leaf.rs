@@ -9,12 +9,12 @@ use rcgen::{
 };
 use weir_policy::Host;
 
+use super::error::{CaError, cannot_sign};
 use super::intermediate::Intermediate;
 use super::parameters::parameters;
 use super::private_key::PrivateKey;
 use super::signing_ca::ChainIdentity;
 use super::validity::Validity;
-use super::{CaError, cannot_sign};
 
 // RFC 5280, appendix A.1, bounds a common name (ub-common-name); a longer one makes the certificate malformed.
 const LONGEST_COMMON_NAME: usize = 64;

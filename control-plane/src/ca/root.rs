@@ -12,12 +12,12 @@ use rcgen::{
 };
 
 use super::certificate::CaCertificate;
+use super::error::{CaError, cannot_sign};
 use super::name_constraints::NameConstraints;
 use super::parameters::parameters;
 use super::private_key::PrivateKey;
 use super::signing_ca::{Origin, SigningCa, TrustedRoot};
 use super::validity::Validity;
-use super::{CaError, cannot_sign};
 use crate::folder::state::{Lock, StateFolder};
 
 /// The file of the root's certificate in the state folder (PEM).

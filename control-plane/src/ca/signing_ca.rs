@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use rcgen::{Issuer, KeyPair};
 use ring::digest::{SHA256, digest};
 
-use super::CaError;
 use super::certificate::CaCertificate;
+use super::error::CaError;
 use super::name_constraints::NameConstraints;
 use super::validity::Validity;
 

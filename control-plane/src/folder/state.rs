@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use zeroize::Zeroizing;
 
 use crate::folder::trusted::{TrustedFolder, UntrustedFolder};
+use crate::output::advice::Advice;
 
 const FOLDER_MODE: u32 = 0o700;
 const SECRET_MODE: u32 = 0o600;
@@ -36,15 +37,11 @@ pub struct Lock {
 
 /// An error for an unusable state folder. Every message says how to correct it.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum StateFolderError {
     /// No option names a folder, and the environment names no home.
-    #[error(
-        "no place for the state folder: neither `XDG_STATE_HOME` nor `HOME` is set\n\
-         help: name a folder with `--state DIR`"
-    )]
     NoPlace,
     /// Another user can replace the folder or a part of its path.
-    #[error("the state folder `{}` is not safe: {cause}\nhelp: {}", path.display(), untrusted_help(cause))]
     Untrusted {
         /// The state folder.
         path: PathBuf,
@@ -52,10 +49,6 @@ pub enum StateFolderError {
         cause: UntrustedFolder,
     },
     /// Other users can read or write a private file or folder.
-    #[error(
-        "`{}` is open to other users (mode {mode:04o}), and it guards a secret\n\
-         help: run `chmod {wanted:03o} {}`", path.display(), quoted(path)
-    )]
     OpenToOthers {
         /// The folder or file.
         path: PathBuf,
@@ -65,10 +58,6 @@ pub enum StateFolderError {
         wanted: u32,
     },
     /// Another user owns the file or folder, and could change it at any time.
-    #[error(
-        "`{}` belongs to user {owner}, not to user {user} who runs this\n\
-         help: name another, or run `chown {user} {}`", path.display(), quoted(path)
-    )]
     ForeignOwner {
         /// The folder or file.
         path: PathBuf,
@@ -78,7 +67,6 @@ pub enum StateFolderError {
         user: u32,
     },
     /// The operating system refused.
-    #[error("cannot {action} `{}`: {cause}", path.display())]
     Io {
         /// The action, as a verb.
         action: &'static str,
@@ -87,6 +75,41 @@ pub enum StateFolderError {
         /// The operating system's error.
         cause: io::Error,
     },
+}
+
+impl Advice for StateFolderError {
+    fn message(&self) -> String {
+        match self {
+            Self::NoPlace => {
+                "no place for the state folder: neither `XDG_STATE_HOME` nor `HOME` is set".to_owned()
+            }
+            Self::Untrusted { path, cause } => {
+                format!("the state folder `{}` is not safe: {cause}", path.display())
+            }
+            Self::OpenToOthers { path, mode, .. } => {
+                format!(
+                    "`{}` is open to other users (mode {mode:04o}), and it guards a secret",
+                    path.display()
+                )
+            }
+            Self::ForeignOwner { path, owner, user } => {
+                format!("`{}` belongs to user {owner}, not to user {user} who runs this", path.display())
+            }
+            Self::Io { action, path, cause } => format!("cannot {action} `{}`: {cause}", path.display()),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoPlace => "name a folder with `--state DIR`".to_owned(),
+            Self::Untrusted { cause, .. } => untrusted_help(cause),
+            Self::OpenToOthers { path, wanted, .. } => format!("run `chmod {wanted:03o} {}`", quoted(path)),
+            Self::ForeignOwner { path, user, .. } => {
+                format!("name another, or run `chown {user} {}`", quoted(path))
+            }
+            Self::Io { .. } => return None,
+        })
+    }
 }
 
 impl StateFolder {

@@ -10,6 +10,7 @@ use weir_policy::{FileFault, Policy, Upstream};
 
 use crate::ca::private_key::PrivateKey;
 use crate::input::{certificate_file, regular_file};
+use crate::output::advice::Advice;
 
 /// The contents of the files, one entry for each of [`Policy::upstreams`], in that order. An upstream without an
 /// entry would get no cluster.
@@ -87,8 +88,8 @@ impl FilesOfUpstream {
         let private_key = upstream.client_key().and_then(|file| {
             let read = client_key::read(&folder.join(file), chain.as_deref());
             let faulty = read.map_err(|error| {
-                let help = error.help().to_owned();
-                let message = error.to_string();
+                let help = error.help().unwrap_or_default();
+                let message = error.message();
                 faults.push(FileFault { key: "client_key", file: file.to_owned(), message, help });
             });
             faulty.ok()

@@ -9,19 +9,18 @@ mod entries;
 mod events;
 mod group;
 mod sighting;
+mod source;
 mod tracked_file;
 
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::RunError;
-use crate::input::loaded_policy::LoadedPolicy;
-use crate::input::proxy_credentials::AcceptedCredentials;
 use events::{Event, Events};
 use group::Group;
+pub(crate) use source::{Change, Reload, Source};
 
 /// The interval between looks if no event reports a change. A look costs some system calls for each file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -30,47 +29,6 @@ const REST: Duration = Duration::from_millis(10);
 /// The duration of a look after which Weir reports it: a file server does not answer, or a policy takes long to
 /// compile.
 const SLOW: Duration = Duration::from_secs(10);
-
-/// A change to put into force.
-#[derive(Debug)]
-pub(crate) enum Change {
-    Policy(Box<LoadedPolicy>),
-    UpstreamRoots(Arc<str>),
-    ProxyCredentials(AcceptedCredentials),
-    SigningCa,
-}
-
-/// The result of a reload.
-#[derive(Debug)]
-pub(crate) enum Reload {
-    /// The files changed while they were read, so the result must be discarded.
-    Unsettled,
-    /// The files were read. The result may be a change.
-    Done(Option<Change>),
-}
-
-/// Files that are loaded together, and the code that makes one change of them.
-pub(crate) trait Source: Send {
-    /// Returns the files, including missing ones. A reload may add files.
-    fn files(&self) -> Vec<PathBuf>;
-
-    /// Reads the files again. It logs and keeps nothing unless `settled` confirms, after the read, that these files
-    /// have not changed.
-    fn reload(&mut self, settled: &dyn Fn(&[PathBuf]) -> bool) -> Reload;
-
-    /// Returns the text that was last read from a file, if the source keeps it.
-    fn text_of(&self, _file: &Path) -> Option<&str> {
-        None
-    }
-
-    /// Names what stays in force while the files cannot be read.
-    fn what_stays(&self) -> &'static str;
-
-    /// Returns the interval at which the files are read again without a change.
-    fn interval(&self) -> Option<Duration> {
-        None
-    }
-}
 
 /// Watches the files of these sources for as long as the process lives, and applies each change. The sources were
 /// loaded from `loading` on. It must be called within a runtime.

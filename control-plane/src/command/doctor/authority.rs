@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::finding::Finding;
 use crate::ca::signing_ca::SigningCa;
 use crate::ca::validity::date;
-use crate::ca::{Ca, Lifetimes};
+use crate::ca::{Ca, CaError, Lifetimes};
 use crate::folder::state::StateFolder;
+use crate::output::advice::Advice;
 
 /// The remaining life below which a root should be replaced: clients need time to trust another one.
 const SOON: Duration = Duration::from_hours(24 * 60);
@@ -21,7 +22,7 @@ pub(super) struct Examined {
 
 /// Examines the CA if there is one. It does not make one.
 pub(super) fn examine(state: Option<&Path>, now: SystemTime) -> Examined {
-    let open = || -> anyhow::Result<Option<Arc<SigningCa>>> {
+    let open = || -> Result<Option<Arc<SigningCa>>, CaError> {
         let path = StateFolder::locate(state, |name| std::env::var_os(name))?;
         if !path.join("root.key").exists() {
             return Ok(None);
@@ -42,9 +43,8 @@ pub(super) fn examine(state: Option<&Path>, now: SystemTime) -> Examined {
             (finding, Some(signing_ca))
         }
         Err(error) => {
-            let said = format!("{error:#}");
-            let (what, help) = said.split_once("\nhelp: ").unwrap_or((&said, "see `weir ca show`"));
-            (Finding::problem(ABOUT, what, help), None)
+            let help = error.help().unwrap_or_else(|| "see `weir ca show`".to_owned());
+            (Finding::problem(ABOUT, error.message(), help), None)
         }
     };
     Examined { findings: vec![finding], signing_ca }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::ca::private_key::PrivateKey;
 use crate::input::certificate_file::{self, MOST_BYTES};
 use crate::input::regular_file;
+use crate::output::advice::Advice;
 
 /// An error for an unusable key.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +30,13 @@ pub(super) enum ClientKeyError {
     AnotherKey { path: PathBuf },
 }
 
-impl ClientKeyError {
-    pub(super) fn help(&self) -> &'static str {
-        match self {
+impl Advice for ClientKeyError {
+    fn message(&self) -> String {
+        self.to_string()
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
             Self::Unreadable { .. } | Self::NoKey { .. } => {
                 "name a file with the private key in PEM form, relative to the policy's"
             }
@@ -43,7 +48,8 @@ impl ClientKeyError {
             Self::AnotherKey { .. } => {
                 "name the key of the first certificate in `client_certificate`, or put that one first"
             }
-        }
+        };
+        Some(help.to_owned())
     }
 }
 

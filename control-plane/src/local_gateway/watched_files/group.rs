@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::events::Event;
+use super::source::{Change, Reload, Source};
 use super::tracked_file::{Notice, TrackedFile};
-use super::{Change, Reload, Source};
 
 /// The time for which files may keep changing before Weir reports it.
 const RESTLESS: Duration = Duration::from_secs(15);
