@@ -17,7 +17,7 @@ pub enum ConnectionKind {
     Plain,
     /// Requests to the explicit proxy.
     Explicit,
-    /// TLS that passes through unopened; Envoy makes a CONNECT for each connection.
+    /// TLS that is passed through; Envoy makes a CONNECT for each connection.
     Passthrough,
 }
 

@@ -13,5 +13,5 @@ pub const CONNECTION: &str = "x-weir-connection";
 /// Request header in which the filter names the cluster of a rule's own upstream. The route follows and removes it.
 pub const UPSTREAM: &str = "x-weir-upstream";
 
-/// Header of the CONNECT that Envoy makes for a connection which passes through unopened: the connection's TLS server name.
+/// Header of the CONNECT that Envoy makes for a connection which is passed through: the connection's TLS server name.
 pub const SERVER_NAME: &str = "x-weir-server-name";

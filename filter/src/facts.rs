@@ -12,7 +12,7 @@ use weir_contract::connection::{self, ConnectionKind};
 use weir_contract::header;
 use weir_policy::{Authority, Connection, Request, Scheme};
 
-/// The header with the TLS server name of a connection that passes through unopened.
+/// The header with the TLS server name of a connection that is passed through.
 const SERVER_NAME_HEADER: &[u8] = header::SERVER_NAME.as_bytes();
 /// The header with a client's credentials for a proxy.
 const CREDENTIALS_HEADER: &[u8] = b"proxy-authorization";
@@ -41,7 +41,7 @@ pub struct Facts<'h> {
     /// Whether Envoy terminated this connection's TLS, or passes it through.
     pub tls: bool,
     /// The server name of the TLS handshake.
-    pub sni: Option<Cow<'h, [u8]>>,
+    pub server_name: Option<Cow<'h, [u8]>>,
     /// The authority of the CONNECT that carried this connection.
     pub tunnel: Option<&'h [u8]>,
     /// Whether the client sent the request to the explicit proxy itself, and not through a CONNECT or a redirection.
@@ -50,8 +50,8 @@ pub struct Facts<'h> {
     pub upgrades_to_websocket: bool,
     /// Whether servers may read the request's length in two ways.
     pub ambiguous_length: bool,
-    /// Whether Envoy made this CONNECT for a TLS connection that passes through unopened. Its authority is the client's
-    /// destination, and `sni` is the connection's server name.
+    /// Whether Envoy made this CONNECT for a TLS connection that is passed through. Its authority is the client's
+    /// destination, and `server_name` is the connection's server name.
     pub passthrough: bool,
     /// `Proxy-Authorization`; empty if there is none.
     pub proxy_authorization: Secret<'h>,
@@ -115,7 +115,7 @@ impl<'h> Facts<'h> {
             }
         }
         let info = line.and_then(connection::read).ok_or(InvalidFacts::Connection)?;
-        facts.sni = info.server_name.map(Cow::Borrowed);
+        facts.server_name = info.server_name.map(Cow::Borrowed);
         facts.tunnel = info.tunnel;
         match info.kind {
             ConnectionKind::Tls => facts.tls = true,
@@ -124,7 +124,7 @@ impl<'h> Facts<'h> {
             ConnectionKind::Passthrough => {
                 facts.passthrough = true;
                 facts.tls = true;
-                facts.sni = Some(std::mem::take(&mut facts.claimed_server_name));
+                facts.server_name = Some(std::mem::take(&mut facts.claimed_server_name));
             }
         }
         Ok(facts)
@@ -153,7 +153,7 @@ impl<'h> Facts<'h> {
             authority: &self.authority,
             method: &self.method,
             path: &self.path,
-            sni: self.sni.as_deref(),
+            server_name: self.server_name.as_deref(),
             tunnel: self.tunnel,
         }
     }
@@ -162,7 +162,7 @@ impl<'h> Facts<'h> {
     pub fn connection(&self) -> Connection<'_> {
         // No rule lists port 0.
         let port = Authority::parse_with_port(&self.authority).map_or(0, |authority| authority.port);
-        Connection { server_name: self.sni.as_deref(), port, tunnel: Some(&self.authority) }
+        Connection { server_name: self.server_name.as_deref(), port, tunnel: Some(&self.authority) }
     }
 
     fn take(

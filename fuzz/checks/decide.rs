@@ -34,18 +34,20 @@ fn parts(input: &[u8]) -> Option<Parts<'_>> {
 
 /// Checks one input.
 pub(crate) fn check(input: &[u8]) {
-    let Some(([scheme, authority, sni, method, path], tunnel)) = parts(input) else { return };
+    let Some(([scheme, authority, server_name, method, path], tunnel)) = parts(input) else { return };
     let https = scheme == b"https";
     let scheme = if https { Scheme::Https } else { Scheme::Http };
     let host = authority.split(|byte| *byte == b':').next().unwrap_or_default();
-    let sni = if sni == b"=" { Some(host) } else { Some(sni) };
-    let request = Request { scheme, authority, method, path, sni, tunnel };
+    let server_name = if server_name == b"=" { Some(host) } else { Some(server_name) };
+    let request = Request { scheme, authority, method, path, server_name, tunnel };
     let decision = POLICY.decide(&request);
     let (explained, trace) = POLICY.explain(&request);
     assert_eq!((decision.effect, decision.reason), (explained.effect, explained.reason));
-    let connection = Connection { server_name: sni, port: 443, tunnel };
+    let connection = Connection { server_name, port: 443, tunnel };
     if POLICY.pass(&connection).effect == Effect::Allow {
-        let host = sni.and_then(|sni| Host::parse(sni).ok()).expect("what is passed through has a name");
+        let host = server_name
+            .and_then(|server_name| Host::parse(server_name).ok())
+            .expect("what is passed through has a name");
         assert_eq!(host.as_str(), "pinned.example");
     }
     assert_eq!(
@@ -74,7 +76,11 @@ pub(crate) fn check(input: &[u8]) {
                     || [".below.example", ".githubusercontent.com"].iter().any(|end| named.ends_with(end)),
                 "{named}"
             );
-            assert!(!https || sni.and_then(|sni| Host::parse(sni).ok()) == Some(authority.host));
+            assert!(
+                !https
+                    || server_name.and_then(|server_name| Host::parse(server_name).ok())
+                        == Some(authority.host)
+            );
             assert!(Path::parse(path).err().is_none_or(InvalidPath::is_undecided));
             assert!(trace.steps.iter().any(|step| Some(step.rule) == decision.rule));
             assert_eq!(decision.would_deny, decision.reason != Reason::Allowed);

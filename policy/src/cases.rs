@@ -175,7 +175,9 @@ impl Case {
         let nothing = Target { scheme: Scheme::Https, authority: "", path: "/" };
         let request = Target::parse(&self.url).unwrap_or(nothing).request(&self.method);
         match &self.sni {
-            Some(sni) => Request { sni: Some(sni.as_bytes()).filter(|sni| !sni.is_empty()), ..request },
+            Some(sni) => {
+                Request { server_name: Some(sni.as_bytes()).filter(|sni| !sni.is_empty()), ..request }
+            }
             None => request,
         }
     }

@@ -116,12 +116,18 @@ fn resolve_document<'s>(source: &'s str, faults: &mut Collector) -> Resolved<'s>
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{HostPattern, Port, Reason, Request, RuleOutcome, Scheme, Target};
 
     fn policy(source: &str) -> Policy {
         compile(source).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    /// Returns each fault of a document as `at: message`.
+    pub(super) fn faults(rules: &str) -> Vec<String> {
+        let faults = compile(rules).err().into_iter().flat_map(|faults| faults.list);
+        faults.map(|fault| format!("{}: {}", fault.at, fault.message)).collect()
     }
 
     fn reason(policy: &Policy, method: &str, url: &str) -> Reason {
@@ -257,7 +263,7 @@ mod tests {
             "allowed_domains: [a.example]\nrules: [{id: b, effect: allow, hosts: [a.example], paths: [/b]}]",
         );
         let request = Request {
-            sni: Some(b"a.example"),
+            server_name: Some(b"a.example"),
             ..Target::parse("https://a.example/%61").expect("a URL").request("POST")
         };
         let (_, trace) = policy.explain(&request);

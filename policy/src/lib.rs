@@ -22,7 +22,7 @@
 //!     authority: b"Index.Crates.IO:443",
 //!     method: b"GET",
 //!     path: b"/se/rd/serde",
-//!     sni: Some(b"index.crates.io"),
+//!     server_name: Some(b"index.crates.io"),
 //!     tunnel: None,
 //! };
 //! assert_eq!(policy.decide(&request).effect, Effect::Allow);

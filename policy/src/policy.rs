@@ -166,11 +166,13 @@ impl Policy {
     /// judge the requests inside.
     #[must_use]
     pub fn passed_through<'a>(&self, request: &Request<'a>) -> Option<Connection<'a>> {
-        let Request { scheme, authority, method: _, path: _, sni, tunnel } = *request;
-        let host = sni.filter(|_| scheme == Scheme::Https).and_then(|sni| Host::parse(sni).ok())?;
+        let Request { scheme, authority, method: _, path: _, server_name, tunnel } = *request;
+        let host = server_name
+            .filter(|_| scheme == Scheme::Https)
+            .and_then(|server_name| Host::parse(server_name).ok())?;
         let Authority { host: _, port } = Authority::parse(authority, scheme.default_port()).ok()?;
         self.passes_through(&host).then_some(Connection {
-            server_name: sni,
+            server_name,
             port,
             tunnel: tunnel.or(Some(authority)),
         })

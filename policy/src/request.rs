@@ -14,7 +14,7 @@ pub struct Request<'a> {
     /// The `:path`, with its query.
     pub path: &'a [u8],
     /// The TLS connection's server name. `None` and empty are equivalent.
-    pub sni: Option<&'a [u8]>,
+    pub server_name: Option<&'a [u8]>,
     /// The authority of the CONNECT that carries this connection, if any.
     pub tunnel: Option<&'a [u8]>,
 }

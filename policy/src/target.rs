@@ -68,7 +68,7 @@ impl<'a> Target<'a> {
             authority: self.authority.as_bytes(),
             method: method.as_bytes(),
             path: self.path.as_bytes(),
-            sni: match self.scheme {
+            server_name: match self.scheme {
                 Scheme::Https => Some(self.host().as_bytes()),
                 Scheme::Http => None,
             },

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use weir_policy::{Decision, Effect, Mode, PolicyVersion, Reason, Request, RuleOutcome, Target, Tls, Trace};
-use weir_rego::{Answer, EvaluationError, Program, Ruling};
+use weir_rego::{Answer, DecisionWithAnswer, EvaluationError, Program};
 
 use crate::command::exit_code::ExitCode;
 use crate::command::streams;
@@ -78,17 +78,17 @@ fn explain(
     };
     let mut request = target.request(&arguments.method);
     if let Some(sni) = &arguments.sni {
-        request.sni = Some(sni.as_bytes()).filter(|sni| !sni.is_empty());
+        request.server_name = Some(sni.as_bytes()).filter(|sni| !sni.is_empty());
     }
     let headers: Vec<(&str, &[u8])> =
         arguments.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    let alone = |(decision, trace)| (Ruling { decision, answer: None }, trace);
+    let alone = |(decision, trace)| (DecisionWithAnswer { decision, answer: None }, trace);
     let (tls, (ruling, trace)) = match (policy.passed_through(&request), &program) {
         (Some(connection), _) => (Tls::Passthrough, alone(policy.explain_pass(&connection))),
         (None, Some(program)) => (Tls::Intercept, weir_rego::explain(&policy, program, &request, &headers)),
         (None, None) => (Tls::Intercept, alone(policy.explain(&request))),
     };
-    let Ruling { decision, answer } = ruling;
+    let DecisionWithAnswer { decision, answer } = ruling;
     let explanation = Explanation { arguments, version, request, tls, decision, answer, trace };
     if arguments.json {
         writeln!(out, "{}", inert_json::to_string(&explanation.object())?)?;
@@ -137,7 +137,7 @@ impl Explanation<'_> {
         if self.tls == Tls::Passthrough {
             writeln!(out, "  tls      passed through: judged by server name and port alone")?;
         }
-        if let Some(sni) = self.request.sni.filter(|_| self.arguments.sni.is_some()) {
+        if let Some(sni) = self.request.server_name.filter(|_| self.arguments.sni.is_some()) {
             writeln!(out, "  sni      {}", printable(&String::from_utf8_lossy(sni)))?;
         }
         match (rule, reason) {

@@ -13,7 +13,7 @@ fn with_facts<T>(host: &InMemory, look: impl FnOnce(&Facts<'_>) -> T) -> T {
 fn tls_without_sni_is_https_and_not_http() {
     with_facts(&InMemory::tls(None).with_header(":scheme", b"http"), |facts| {
         assert_eq!(facts.scheme(), Scheme::Https);
-        assert_eq!(facts.sni, None);
+        assert_eq!(facts.server_name, None);
     });
 }
 
@@ -31,7 +31,7 @@ fn no_client_can_say_what_its_connection_is() {
         let host = InMemory::tls(Some(b"a.example")).also_header("x-weir-connection", forged);
         with_facts(&host, |facts| {
             assert_eq!((facts.tls, facts.to_proxy, facts.passthrough), (true, false, false));
-            assert_eq!(facts.sni.as_deref(), Some(b"a.example".as_slice()));
+            assert_eq!(facts.server_name.as_deref(), Some(b"a.example".as_slice()));
             assert_eq!(facts.unwanted_headers, [] as [&[u8]; 0], "the route removes all of that name");
         });
     }

@@ -65,8 +65,8 @@ impl InMemory {
     }
 
     /// `GET / HTTP/1.1` for `a.example` on a connection whose TLS Envoy terminates.
-    pub(crate) fn tls(sni: Option<&[u8]>) -> Self {
-        let connection = [b"tls/", sni.unwrap_or_default(), b"/"].concat();
+    pub(crate) fn tls(server_name: Option<&[u8]>) -> Self {
+        let connection = [b"tls/", server_name.unwrap_or_default(), b"/"].concat();
         Self { connection: Some(connection), ..Self::plain() }.with_header(":scheme", b"https")
     }
 

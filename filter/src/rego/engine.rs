@@ -3,7 +3,7 @@
 use super::{CombinedDecision, Engine, InvalidRego, RegoDenial};
 use crate::facts::Facts;
 use weir_policy::{Policy, Reason};
-use weir_rego::{Plan, Program, Ruling};
+use weir_rego::{DecisionWithAnswer, Plan, Program};
 
 /// A loaded Rego policy.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Engine for Rego {
     }
 
     fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> CombinedDecision<'p> {
-        let Ruling { decision, answer } =
+        let DecisionWithAnswer { decision, answer } =
             weir_rego::decide(policy, &self.0, &facts.request(), &facts.headers);
         let (denial, failure) = match answer {
             Some(Ok(answer)) if decision.reason == Reason::DeniedByRego => (Some(answer), None),

@@ -49,10 +49,7 @@ pub(crate) fn find<'r>(rules: &'r [ResolvedRule<'r>]) -> Vec<Overlap<'r>> {
 
 #[cfg(test)]
 mod tests {
-    fn faults(rules: &str) -> Vec<String> {
-        let faults = crate::compile(rules).err().into_iter().flat_map(|faults| faults.list);
-        faults.map(|fault| format!("{}: {}", fault.at, fault.message)).collect()
-    }
+    use crate::compile::tests::faults;
 
     #[test]
     fn a_host_is_opened_or_passed_through_and_not_both() {

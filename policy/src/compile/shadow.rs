@@ -44,15 +44,10 @@ fn by_one(rules: &[ResolvedRule<'_>], first: usize, index: &Index<'_>, work: &mu
 mod tests {
     use super::*;
     use crate::compile::resolve;
+    use crate::compile::tests::faults;
     use crate::document::{PolicyDocument, yaml};
     use crate::fault::Collector;
     use crate::mode::Mode;
-
-    /// Each fault as `at: message`.
-    fn faults(rules: &str) -> Vec<String> {
-        let faults = crate::compile(rules).err().into_iter().flat_map(|faults| faults.list);
-        faults.map(|fault| format!("{}: {}", fault.at, fault.message)).collect()
-    }
 
     #[test]
     fn a_rule_that_can_never_decide_is_a_fault_with_both_places() {

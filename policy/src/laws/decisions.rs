@@ -227,7 +227,7 @@ proptest! {
         let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[24..], 4);
         bytes[16..24].copy_from_slice(&checksum.to_le_bytes());
         let policy = Policy::from_bytes(bytes).expect("a policy");
-        let request = Request { path: raw.as_bytes(), authority: b"a.example", sni: Some(b"a.example"), ..HONEST };
+        let request = Request { path: raw.as_bytes(), authority: b"a.example", server_name: Some(b"a.example"), ..HONEST };
         let mut asked = Vec::new();
         let decision = policy.decide_with_rego(&request, |canonical| {
             asked.push(canonical.path.map(|path| path.as_bytes().to_vec()));
@@ -297,7 +297,7 @@ proptest! {
         let policy = policy(&rules);
         let request = request.as_request();
         let _ = policy.explain(&request);
-        let passed = policy.pass(&Connection { server_name: request.sni, port: 443, tunnel: request.tunnel });
+        let passed = policy.pass(&Connection { server_name: request.server_name, port: 443, tunnel: request.tunnel });
         prop_assert!(is_sound(&passed), "{:?}", passed);
         let decision = policy.decide(&request);
         prop_assert!(is_sound(&decision), "{:?}", decision);

@@ -23,9 +23,11 @@ pub(super) fn decide(rules: &[ResolvedRule<'_>], mode: Mode, request: &Request<'
         return refused(Reason::InvalidHost);
     };
     if request.scheme == Scheme::Https {
-        match request.sni {
+        match request.server_name {
             None | Some(b"") => return refused(Reason::MissingSni),
-            Some(sni) if Host::parse(sni) != Ok(authority.host) => return refused(Reason::SniMismatch),
+            Some(server_name) if Host::parse(server_name) != Ok(authority.host) => {
+                return refused(Reason::SniMismatch);
+            }
             Some(_) => {}
         }
     }

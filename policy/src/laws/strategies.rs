@@ -173,14 +173,14 @@ pub(super) struct OwnedRequest {
     authority: Vec<u8>,
     method: Vec<u8>,
     path: Vec<u8>,
-    sni: Option<Vec<u8>>,
+    server_name: Option<Vec<u8>>,
     tunnel: Option<Vec<u8>>,
 }
 
 impl OwnedRequest {
     /// The request's TLS connection, as a passthrough would see it.
     pub(super) fn as_connection(&self, port: u16) -> crate::Connection<'_> {
-        crate::Connection { server_name: self.sni.as_deref(), port, tunnel: self.tunnel.as_deref() }
+        crate::Connection { server_name: self.server_name.as_deref(), port, tunnel: self.tunnel.as_deref() }
     }
 
     pub(super) fn as_request(&self) -> crate::Request<'_> {
@@ -189,7 +189,7 @@ impl OwnedRequest {
             authority: &self.authority,
             method: &self.method,
             path: &self.path,
-            sni: self.sni.as_deref(),
+            server_name: self.server_name.as_deref(),
             tunnel: self.tunnel.as_deref(),
         }
     }
@@ -236,16 +236,17 @@ pub(super) fn request() -> impl Strategy<Value = OwnedRequest> {
         ][..],
     );
     let path = (path, end).prop_map(|(path, end)| format!("/{}{end}", path.join("/")).into_bytes());
-    let sni = prop_oneof![9 => Just(None), 1 => select(&SERVER_NAMES[..]).prop_map(Some)];
+    let server_name = prop_oneof![9 => Just(None), 1 => select(&SERVER_NAMES[..]).prop_map(Some)];
     let tunnel = prop_oneof![8 => Just(false), 1 => Just(true)];
-    (select(&Scheme::ALL[..]), host, port, select(&METHODS[..]), path, sni, tunnel).prop_map(
-        |(scheme, host, port, method, path, sni, tunnel)| {
+    (select(&Scheme::ALL[..]), host, port, select(&METHODS[..]), path, server_name, tunnel).prop_map(
+        |(scheme, host, port, method, path, server_name, tunnel)| {
             let authority = format!("{host}{port}").into_bytes();
             OwnedRequest {
                 scheme,
                 method: method.as_bytes().to_vec(),
                 path,
-                sni: sni.map_or_else(|| Some(host.as_bytes().to_vec()), |sni| Some(sni.to_vec())),
+                server_name: server_name
+                    .map_or_else(|| Some(host.as_bytes().to_vec()), |server_name| Some(server_name.to_vec())),
                 tunnel: tunnel.then(|| authority.clone()),
                 authority,
             }
@@ -259,12 +260,12 @@ pub(super) fn wild_request() -> impl Strategy<Value = OwnedRequest> {
         prop_oneof![vec(any::<u8>(), 0..300), "[a-zA-Z0-9.:/%@\\[\\]_-]{0,40}".prop_map(String::into_bytes)]
     };
     (select(&Scheme::ALL[..]), bytes(), bytes(), bytes(), option::of(bytes()), option::of(bytes())).prop_map(
-        |(scheme, authority, method, path, sni, tunnel)| OwnedRequest {
+        |(scheme, authority, method, path, server_name, tunnel)| OwnedRequest {
             scheme,
             authority,
             method,
             path,
-            sni,
+            server_name,
             tunnel,
         },
     )

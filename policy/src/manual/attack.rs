@@ -12,13 +12,14 @@ pub(crate) const HONEST: Request<'static> = Request {
     authority: b"allowed.example",
     method: b"GET",
     path: b"/",
-    sni: Some(b"allowed.example"),
+    server_name: Some(b"allowed.example"),
     tunnel: None,
 };
 
 /// The reason of the decision for an authority over plain HTTP, where only the authority names the host.
 pub(crate) fn plain(policy: &Policy, authority: impl AsRef<[u8]>) -> Reason {
-    let request = Request { scheme: Scheme::Http, authority: authority.as_ref(), sni: None, ..HONEST };
+    let request =
+        Request { scheme: Scheme::Http, authority: authority.as_ref(), server_name: None, ..HONEST };
     policy.decide(&request).reason
 }
 

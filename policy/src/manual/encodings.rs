@@ -79,10 +79,10 @@ mod tests {
              - {id: no-heads, effect: deny, hosts: [registry.example], methods: [HEAD]}",
         );
         let decide = |host: &'static str, method: &'static str, path: &'static str| {
-            let (authority, sni) = (host.as_bytes(), Some(host.as_bytes()));
+            let (authority, server_name) = (host.as_bytes(), Some(host.as_bytes()));
             let decision = policy.decide(&Request {
                 authority,
-                sni,
+                server_name,
                 method: method.as_bytes(),
                 path: path.as_bytes(),
                 ..HONEST

@@ -130,8 +130,8 @@ mod tests {
             let policy = policy(&format!("mode: {mode}\nallowed_domains: [allowed.example]"));
             for (request, reason) in [
                 (Request { authority: b"a@allowed.example", ..HONEST }, Reason::InvalidHost),
-                (Request { sni: None, ..HONEST }, Reason::MissingSni),
-                (Request { sni: Some(b"other.example"), ..HONEST }, Reason::SniMismatch),
+                (Request { server_name: None, ..HONEST }, Reason::MissingSni),
+                (Request { server_name: Some(b"other.example"), ..HONEST }, Reason::SniMismatch),
                 (Request { tunnel: Some(b"other.example:443"), ..HONEST }, Reason::TunnelMismatch),
                 (Request { method: b"CONNECT", ..HONEST }, Reason::InvalidMethod),
                 (Request { path: b"/..", ..HONEST }, Reason::AmbiguousPath),

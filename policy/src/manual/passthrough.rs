@@ -65,8 +65,9 @@ rules:
             assert_eq!(pass(&policy, &opened), (Effect::Deny, Reason::TlsNotAllowed), "{mode}");
             let unknown = Connection { server_name: Some(b"unknown.test"), tunnel: None, ..PINNED };
             assert_eq!(pass(&policy, &unknown), (Effect::Deny, Reason::HostNotAllowed), "{mode}");
-            let request = Request { authority: b"pinned.example", sni: Some(b"pinned.example"), ..HONEST };
-            for request in [request, Request { scheme: Scheme::Http, sni: None, ..request }] {
+            let request =
+                Request { authority: b"pinned.example", server_name: Some(b"pinned.example"), ..HONEST };
+            for request in [request, Request { scheme: Scheme::Http, server_name: None, ..request }] {
                 let decision = policy.decide(&request);
                 assert_eq!(
                     (decision.effect, decision.reason),

@@ -53,7 +53,7 @@ mod tests {
             authority: b"\xff",
             method: b"\xff",
             path: b"\xff",
-            sni: Some(b"\xff"),
+            server_name: Some(b"\xff"),
             tunnel: Some(b"\xff"),
             ..HONEST
         };

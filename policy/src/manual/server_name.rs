@@ -16,7 +16,8 @@ mod tests {
     #[test]
     fn server_name_and_authority_must_name_one_host() {
         let policy = policy(DOCUMENT);
-        let reason = |sni: Option<&'static [u8]>| policy.decide(&Request { sni, ..HONEST }).reason;
+        let reason =
+            |server_name: Option<&'static [u8]>| policy.decide(&Request { server_name, ..HONEST }).reason;
         for same in [&b"allowed.example"[..], b"ALLOWED.example", b"allowed.example."] {
             assert_eq!(reason(Some(same)), Reason::Allowed);
         }
@@ -69,7 +70,9 @@ mod tests {
     fn plain_http_inside_a_tunnel_is_bound_to_it_too() {
         let policy = policy(DOCUMENT);
         let reason = |tunnel: &'static [u8]| {
-            policy.decide(&Request { scheme: Scheme::Http, sni: None, tunnel: Some(tunnel), ..HONEST }).reason
+            policy
+                .decide(&Request { scheme: Scheme::Http, server_name: None, tunnel: Some(tunnel), ..HONEST })
+                .reason
         };
         assert_eq!(reason(b"allowed.example:80"), Reason::Allowed);
         assert_eq!(reason(b"allowed.example:443"), Reason::TunnelMismatch);

@@ -3,7 +3,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use super::judge::{Facts, Observer, Seen, SeenRequest, judge};
+use super::judge::{CanonicalFacts, Observer, Seen, SeenRequest, judge};
 use super::seen_path::SeenPath;
 use super::{Canonical, Policy};
 use crate::authority::Authority;
@@ -23,11 +23,11 @@ pub(super) fn evaluate<'p>(
     observer: &mut impl Observer<'p>,
     rego: impl FnMut(&Canonical<'_>) -> Result<(), Reason>,
 ) -> Decision<'p> {
-    let Request { scheme, authority, method, path, sni, tunnel } = *request;
+    let Request { scheme, authority, method, path, server_name, tunnel } = *request;
     let Ok(authority) = Authority::parse(authority, scheme.default_port()) else {
         return Decision::deny(Reason::InvalidHost, None, None);
     };
-    if let Err(reason) = bind(scheme, &authority, sni, tunnel) {
+    if let Err(reason) = bind(scheme, &authority, server_name, tunnel) {
         return Decision::deny(reason, None, Some(authority));
     }
     let method = match Method::parse(method) {
@@ -53,7 +53,7 @@ pub(super) fn evaluate<'p>(
         true => ask_of_each_reading(&authority, path.as_ref(), raw_path, rego),
         false => Ok(()),
     };
-    judge(policy, &authority, &Facts { scheme, port: authority.port, seen }, observer, agree)
+    judge(policy, &authority, &CanonicalFacts { scheme, port: authority.port, seen }, observer, agree)
 }
 
 /// Evaluates the Rego policy for the canonical path and every other reading. A path with too many readings is given
@@ -81,12 +81,13 @@ fn ask_of_each_reading(
 fn bind(
     scheme: Scheme,
     authority: &Authority,
-    sni: Option<&[u8]>,
+    server_name: Option<&[u8]>,
     tunnel: Option<&[u8]>,
 ) -> Result<(), Reason> {
     if scheme == Scheme::Https {
-        let sni = sni.filter(|sni| !sni.is_empty()).ok_or(Reason::MissingSni)?;
-        if !authority.host.is_spelled(sni) {
+        let server_name =
+            server_name.filter(|server_name| !server_name.is_empty()).ok_or(Reason::MissingSni)?;
+        if !authority.host.is_spelled(server_name) {
             return Err(Reason::SniMismatch);
         }
     }

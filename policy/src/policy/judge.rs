@@ -64,7 +64,7 @@ impl<'p> Observer<'p> for () {
 }
 
 /// The canonical facts that rules are compared with.
-pub(super) struct Facts<'a> {
+pub(super) struct CanonicalFacts<'a> {
     pub(super) scheme: Scheme,
     pub(super) port: u16,
     pub(super) seen: Seen<'a>,
@@ -86,7 +86,7 @@ pub(super) struct SeenRequest<'a> {
     pub(super) git: GitUse,
 }
 
-impl Facts<'_> {
+impl CanonicalFacts<'_> {
     fn ask(&self, image: &Image, rule: &RuleRecord) -> RuleOutcome {
         match (rule.effect, rule.tls, &self.seen) {
             (Effect::Allow, Tls::Passthrough, Seen::Request(_))
@@ -132,7 +132,7 @@ impl SeenRequest<'_> {
 pub(super) fn judge<'p>(
     policy: &'p Policy,
     authority: &Authority,
-    facts: &Facts<'_>,
+    facts: &CanonicalFacts<'_>,
     observer: &mut impl Observer<'p>,
     agree: impl FnOnce() -> Result<(), Reason>,
 ) -> Decision<'p> {

@@ -4,7 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use super::Policy;
-use super::judge::{Facts, Observer, Seen, judge};
+use super::judge::{CanonicalFacts, Observer, Seen, judge};
 use crate::authority::Authority;
 use crate::decision::Decision;
 use crate::host::Host;
@@ -28,7 +28,7 @@ pub(super) fn evaluate<'p>(
     if tunnel.is_some_and(|tunnel| Authority::parse(tunnel, port) != Ok(authority)) {
         return Decision::deny(Reason::TunnelMismatch, None, Some(authority));
     }
-    let facts = Facts { scheme: Scheme::Https, port, seen: Seen::Connection };
+    let facts = CanonicalFacts { scheme: Scheme::Https, port, seen: Seen::Connection };
     // Rego policies judge requests, and none is visible here.
     judge(policy, &authority, &facts, observer, || Ok(()))
 }

@@ -32,7 +32,7 @@ impl Request {
             authority: self.host.as_bytes(),
             method: self.method.as_bytes(),
             path: self.path.as_bytes(),
-            sni: self.principal.as_deref().map(str::as_bytes),
+            server_name: self.principal.as_deref().map(str::as_bytes),
             tunnel: None,
         }
     }

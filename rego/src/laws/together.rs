@@ -10,9 +10,9 @@ use weir_policy::{Decision, Effect, Faults, Policy, Reason, Request, Scheme, com
 use super::policies::{Family, policy};
 use super::{analyse, bundle, plan};
 use crate::check::check;
+use crate::decision::{decide, explain};
 use crate::plan::Engine;
 use crate::program::{EvaluationError, Program};
-use crate::ruling::{decide, explain};
 
 const NAMES: [&str; 5] = ["a.example", "b.a.example", "xa.example", "other.test", "none.test"];
 /// An address, which only a rule that names it can allow.
@@ -124,7 +124,7 @@ struct Asked {
     authority: String,
     method: &'static str,
     path: String,
-    sni: Option<String>,
+    server_name: Option<String>,
     tunnel: Option<String>,
 }
 
@@ -135,7 +135,7 @@ impl Asked {
             authority: self.authority.as_bytes(),
             method: self.method.as_bytes(),
             path: self.path.as_bytes(),
-            sni: self.sni.as_deref().map(str::as_bytes),
+            server_name: self.server_name.as_deref().map(str::as_bytes),
             tunnel: self.tunnel.as_deref().map(str::as_bytes),
         }
     }
@@ -151,21 +151,21 @@ fn asked() -> impl Strategy<Value = Asked> {
     ];
     let path = vec(segment, 0..4).prop_map(|segments| format!("/{}", segments.join("/")));
     let method = select(&["GET", "POST", "HEAD", "get", "CONNECT", ""][..]);
-    let sni = prop_oneof![6 => Just(None), 1 => select(&["", "a.example", "xa.example", "A.EXAMPLE"][..]).prop_map(Some)];
+    let server_name = prop_oneof![6 => Just(None), 1 => select(&["", "a.example", "xa.example", "A.EXAMPLE"][..]).prop_map(Some)];
     let tunnel = prop_oneof![
         6 => Just(None),
         1 => Just(Some(None)),
         1 => select(&["a.example:443", "xa.example:443", "a.example", "@"][..]).prop_map(|other| Some(Some(other))),
     ];
     let host = prop_oneof![7 => select(&NAMES[..]), 1 => Just(ADDRESS)];
-    (select(&Scheme::ALL[..]), host, spelling, port, method, path, sni, tunnel).prop_map(
-        |(scheme, host, spelling, port, method, path, sni, tunnel)| {
+    (select(&Scheme::ALL[..]), host, spelling, port, method, path, server_name, tunnel).prop_map(
+        |(scheme, host, spelling, port, method, path, server_name, tunnel)| {
             let authority = format!("{}{port}", spelling.replace('$', host));
             Asked {
                 scheme,
                 method,
                 path,
-                sni: (scheme == Scheme::Https).then(|| sni.unwrap_or(host).to_owned()),
+                server_name: (scheme == Scheme::Https).then(|| server_name.unwrap_or(host).to_owned()),
                 tunnel: tunnel.map(|other| other.map_or_else(|| authority.clone(), str::to_owned)),
                 authority,
             }

@@ -56,7 +56,7 @@ fn is_allowed(policy: &Policy, authority: &[u8], path: &[u8]) -> bool {
         authority,
         method: b"GET",
         path,
-        sni: Some(authority),
+        server_name: Some(authority),
         tunnel: None,
     };
     policy.decide(black_box(&request)).effect == Effect::Allow

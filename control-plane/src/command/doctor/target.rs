@@ -20,7 +20,7 @@ pub(super) struct ProbeTarget {
 /// The parameters of a handshake.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Verified {
-    pub(super) sni: String,
+    pub(super) server_name: String,
     /// The names of which the certificate must be valid for one.
     pub(super) names: Vec<String>,
     /// The file of the rule's own roots.
@@ -59,7 +59,7 @@ fn of_host(policy: &Policy, folder: &Path, host: &str) -> Vec<ProbeTarget> {
             authority: name.as_bytes(),
             method: b"GET",
             path: b"/",
-            sni: Some(host.as_bytes()),
+            server_name: Some(host.as_bytes()),
             tunnel: None,
         };
         // Scheme and port match. Methods and paths depend on the request.
@@ -86,13 +86,17 @@ fn of_host(policy: &Policy, folder: &Path, host: &str) -> Vec<ProbeTarget> {
 }
 
 fn verified(host: &str, folder: &Path, upstream: Option<Upstream<'_>>) -> Verified {
-    let sni = upstream.as_ref().and_then(Upstream::server_name).unwrap_or(host).to_owned();
+    let server_name = upstream.as_ref().and_then(Upstream::server_name).unwrap_or(host).to_owned();
     let mut names: Vec<String> =
         upstream.into_iter().flat_map(|upstream| upstream.names()).map(str::to_owned).collect();
     if names.is_empty() {
-        names.push(sni.clone());
+        names.push(server_name.clone());
     }
-    Verified { sni, names, ca: upstream.and_then(|upstream| upstream.ca()).map(|file| folder.join(file)) }
+    Verified {
+        server_name,
+        names,
+        ca: upstream.and_then(|upstream| upstream.ca()).map(|file| folder.join(file)),
+    }
 }
 
 impl ProbeTarget {
@@ -126,7 +130,7 @@ rules:
             .hosts
             .iter()
             .map(|ProbeTarget { name, host, port, tls }| {
-                let tls = tls.as_ref().map(|tls| format!(" {} {}", tls.sni, tls.names.join(",")));
+                let tls = tls.as_ref().map(|tls| format!(" {} {}", tls.server_name, tls.names.join(",")));
                 format!("{name} {host}:{port}{}", tls.unwrap_or_default())
             })
             .collect();

@@ -54,8 +54,11 @@ impl Roots {
             Ok(recorder) => Arc::new(recorder),
             Err(error) => return Handshake { certificate: None, fault: Some(format!("{error:#}")) },
         };
-        let Ok(sni) = ServerName::try_from(target.sni.clone()) else {
-            return Handshake { certificate: None, fault: Some(format!("`{}` is no name", target.sni)) };
+        let Ok(server_name) = ServerName::try_from(target.server_name.clone()) else {
+            return Handshake {
+                certificate: None,
+                fault: Some(format!("`{}` is no name", target.server_name)),
+            };
         };
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -63,7 +66,7 @@ impl Roots {
         let outcome = match config {
             Ok(config) => {
                 let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
-                connector.connect(sni, stream).await.map(drop).map_err(|error| words(&error))
+                connector.connect(server_name, stream).await.map(drop).map_err(|error| words(&error))
             }
             Err(error) => Err(error.to_string()),
         };

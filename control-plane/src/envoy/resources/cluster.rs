@@ -46,7 +46,7 @@ pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource
         plain(gateway, names::HTTP_CLUSTER),
         plain(gateway, names::PASSTHROUGH_CLUSTER),
         resource(&inward(names::INTERCEPT_CLUSTER, names::INTERCEPT_LISTENER)),
-        resource(&inward(names::UNOPENED_CLUSTER, names::PASSTHROUGH_LISTENER)),
+        resource(&inward(names::PASSTHROUGH_TUNNEL_CLUSTER, names::PASSTHROUGH_LISTENER)),
     ]
 }
 

@@ -164,7 +164,7 @@ fn intercepting(
 /// Includes the cluster of passed-through connections even if no chain uses it.
 fn intercepting_references() -> References {
     let mut references = references(&[names::INTERCEPTED_TLS_ROUTES, names::INTERCEPTED_PLAIN_ROUTES]);
-    references.insert((ResourceType::Cluster, names::UNOPENED_CLUSTER.to_owned()));
+    references.insert((ResourceType::Cluster, names::PASSTHROUGH_TUNNEL_CLUSTER.to_owned()));
     references
 }
 

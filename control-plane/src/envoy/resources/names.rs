@@ -42,7 +42,7 @@ pub fn host_of_cluster(cluster: &str) -> Option<Host> {
 /// Forward-proxy cluster over plain HTTP (the predecessor's name).
 pub const HTTP_CLUSTER: &str = "dynamic_forward_proxy_cluster_http";
 /// Cluster that carries passed-through TLS into its listener.
-pub const UNOPENED_CLUSTER: &str = "weir_unopened";
+pub const PASSTHROUGH_TUNNEL_CLUSTER: &str = "weir_unopened";
 /// Forward-proxy cluster for passed-through TLS.
 pub const PASSTHROUGH_CLUSTER: &str = "weir_passthrough";
 

@@ -1,4 +1,4 @@
-//! Passed-through TLS: Envoy forwards the connection unopened.
+//! Passed-through TLS: Envoy forwards the connection without terminating TLS.
 //!
 //! ```text
 //! intercept or transparent listener ── server name of a passthrough rule ──→ CONNECT ──→ passthrough listener
@@ -36,7 +36,7 @@ pub(super) fn chain(gateway: &Gateway, target: &str) -> Option<FilterChain> {
     };
     let tcp_proxy = TcpProxy {
         stat_prefix: "passthrough".to_owned(),
-        cluster_specifier: Some(ClusterSpecifier::Cluster(names::UNOPENED_CLUSTER.to_owned())),
+        cluster_specifier: Some(ClusterSpecifier::Cluster(names::PASSTHROUGH_TUNNEL_CLUSTER.to_owned())),
         idle_timeout: duration(gateway.timeouts.tunnel()),
         tunneling_config: Some(TunnelingConfig {
             hostname: target.to_owned(),

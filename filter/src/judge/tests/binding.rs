@@ -18,9 +18,9 @@ fn an_authority_other_than_the_sni_is_misdirected() {
         let host = InMemory::tls(Some(b"a.example")).with_header(":authority", authority.as_bytes());
         assert_eq!(denied(&judge(), &host), (421, "sni_mismatch".to_owned()), "{authority}");
     }
-    for sni in ["127.0.0.1", "::1", "*.example", "a"] {
-        let host = InMemory::tls(Some(sni.as_bytes()));
-        assert_eq!(denied(&judge(), &host), (421, "sni_mismatch".to_owned()), "{sni}");
+    for server_name in ["127.0.0.1", "::1", "*.example", "a"] {
+        let host = InMemory::tls(Some(server_name.as_bytes()));
+        assert_eq!(denied(&judge(), &host), (421, "sni_mismatch".to_owned()), "{server_name}");
     }
 }
 
@@ -60,13 +60,13 @@ proptest! {
     #[test]
     fn no_bytes_pass_under_another_name_than_their_connections(
         authority in hostile("a\\.example"),
-        sni in proptest::option::of(hostile("a\\.example")),
+        server_name in proptest::option::of(hostile("a\\.example")),
         tunnel in proptest::option::of(hostile("a\\.example:443")),
         method in hostile("GET"),
         path in hostile("/"),
         judge_connect_host in any::<bool>(),
     ) {
-        let host = InMemory::tls(sni.as_deref())
+        let host = InMemory::tls(server_name.as_deref())
             .with_header(":authority", &authority)
             .with_header(":method", &method)
             .with_header(":path", &path);
@@ -74,8 +74,8 @@ proptest! {
         if judged(&judge_with(judge_connect_host), &host) == Verdict::Continue {
             prop_assert_eq!(host.filter_state("envoy.network.upstream_server_name"), None);
             let name = String::from_utf8(host.header(":authority").unwrap()).unwrap();
-            let sni = String::from_utf8(sni.unwrap()).unwrap().to_ascii_lowercase();
-            prop_assert_eq!(sni.trim_end_matches('.'), name);
+            let server_name = String::from_utf8(server_name.unwrap()).unwrap().to_ascii_lowercase();
+            prop_assert_eq!(server_name.trim_end_matches('.'), name);
         }
     }
 }

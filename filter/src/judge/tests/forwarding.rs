@@ -36,13 +36,13 @@ fn nothing_is_written_that_need_not_be() {
 
 #[test]
 fn the_authority_goes_out_in_its_canonical_form() {
-    for (sent, sni, expected) in [
+    for (sent, server_name, expected) in [
         ("A.Example", "a.example", "a.example"),
         ("a.example.", "A.EXAMPLE.", "a.example"),
         ("a.example:443", "a.example", "a.example"),
         ("API.example:8443", "api.example", "api.example:8443"),
     ] {
-        let host = InMemory::tls(Some(sni.as_bytes()))
+        let host = InMemory::tls(Some(server_name.as_bytes()))
             .with_header(":authority", sent.as_bytes())
             .with_header(":path", b"/v1/x");
         allowed(&judge(), &host);

@@ -1,4 +1,4 @@
-//! Tests of TLS connections that pass through unopened.
+//! Tests of TLS connections that are passed through.
 
 use super::*;
 

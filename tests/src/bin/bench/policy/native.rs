@@ -34,7 +34,7 @@ fn time(policy: &Policy, workload: &Workload, kind: Kind) -> Result<f64> {
                 authority: authority.as_bytes(),
                 method: b"GET",
                 path: path.as_bytes(),
-                sni: Some(authority.as_bytes()),
+                server_name: Some(authority.as_bytes()),
                 tunnel: None,
             };
             allowed += usize::from(policy.decide(black_box(&request)).effect == Effect::Allow);

@@ -11,17 +11,17 @@ use crate::program::{EvaluationError, Program};
 
 /// A decision, with the Rego policy's answer.
 #[derive(Clone, Debug)]
-pub struct Ruling<'p> {
+pub struct DecisionWithAnswer<'p> {
     /// The combined decision.
     pub decision: Decision<'p>,
     /// The Rego policy's answer; `None` if it was not evaluated.
     pub answer: Option<Result<Answer, EvaluationError>>,
 }
 
-impl Ruling<'_> {
+impl DecisionWithAnswer<'_> {
     /// Returns whether two engines' answers agree. An engine that exceeded a limit counts as agreeing.
     #[must_use]
-    pub fn agrees(&self, other: &Ruling<'_>) -> bool {
+    pub fn agrees(&self, other: &DecisionWithAnswer<'_>) -> bool {
         match (&self.answer, &other.answer) {
             (Some(one), Some(other)) => agree(one, other),
             (one, other) => one == other,
@@ -40,11 +40,11 @@ pub fn decide<'p>(
     program: &Program,
     request: &Request<'_>,
     headers: &[(&str, &[u8])],
-) -> Ruling<'p> {
+) -> DecisionWithAnswer<'p> {
     let answer = Cell::new(None);
     let decision =
         policy.decide_with_rego(request, |canonical| ask(program, request, canonical, headers, &answer));
-    Ruling { decision, answer: answer.take() }
+    DecisionWithAnswer { decision, answer: answer.take() }
 }
 
 /// Decides as [`decide`] does, and returns a trace of the evaluation.
@@ -54,11 +54,11 @@ pub fn explain<'p>(
     program: &Program,
     request: &Request<'_>,
     headers: &[(&str, &[u8])],
-) -> (Ruling<'p>, Trace<'p>) {
+) -> (DecisionWithAnswer<'p>, Trace<'p>) {
     let answer = Cell::new(None);
     let (decision, trace) =
         policy.explain_with_rego(request, |canonical| ask(program, request, canonical, headers, &answer));
-    (Ruling { decision, answer: answer.take() }, trace)
+    (DecisionWithAnswer { decision, answer: answer.take() }, trace)
 }
 
 fn ask(
