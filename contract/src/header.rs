@@ -6,6 +6,9 @@ pub const PREFIX: &str = "x-weir-";
 /// Response header with the reason of an answer that Weir gave in a host's place. An upstream's is removed.
 pub const DECISION: &str = "x-weir-decision";
 
+/// Response header whose text npm prints: of the body of a failed answer npm shows no more than a word.
+pub const NPM_NOTICE: &str = "npm-notice";
+
 /// Request header with the [connection line](crate::connection). Envoy appends it behind all that the client sent, the
 /// last one counts, and the route removes it.
 pub const CONNECTION: &str = "x-weir-connection";

@@ -12,3 +12,4 @@ pub mod connection;
 pub mod envelope;
 pub mod filter_state;
 pub mod header;
+pub mod proxy_status;

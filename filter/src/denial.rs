@@ -5,7 +5,7 @@ use crate::json::Object;
 use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
 use std::borrow::Cow;
 use std::fmt::Write;
-use weir_contract::header;
+use weir_contract::{header, proxy_status};
 use weir_policy::{Authority, Reason, Rule};
 
 /// The header that a 407 must have (RFC 9110, 11.7.1).
@@ -23,6 +23,12 @@ pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
     let challenge = (reason == Reason::ProxyCredentialsRequired).then_some(CHALLENGE);
     let own = own.into_iter().chain(challenge);
     let own = own.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
+    let proxy_status = proxy_status::value(reason.proxy_error(), reason.as_str());
+    let notice = format!("{} ({}): {}", kind(reason).1, reason.as_str(), reason.hint());
+    let own = own.chain([
+        (Cow::Borrowed(proxy_status::NAME), Cow::Owned(proxy_status)),
+        (Cow::Borrowed(header::NPM_NOTICE), Cow::Owned(notice)),
+    ]);
     let from_rego = rego_denial.iter().flat_map(|denial| denial.headers.clone());
     LocalResponse {
         status: rego_denial.and_then(|denial| denial.status).unwrap_or(reason.status()),
@@ -31,19 +37,34 @@ pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
     }
 }
 
+/// The type of an error, and the words for it.
+fn kind(reason: Reason) -> (&'static str, &'static str) {
+    if reason == Reason::MalformedRequest {
+        ("invalid_request", "invalid request")
+    } else {
+        ("denied_by_policy", "denied by policy")
+    }
+}
+
+/// Composes the body. `error.message` and `message` are one text: clients of OpenAI and Google print the first, `gh`, Yarn
+/// and the JavaScript client of Anthropic the second.
 fn body(ruling: &Ruling<'_>) -> Vec<u8> {
     let decision = &ruling.decision;
     let mut body = Object::new();
-    let error =
-        if decision.reason == Reason::MalformedRequest { "invalid_request" } else { "denied_by_policy" };
-    body.text("error", error)
-        .text("reason", decision.reason.as_str())
-        .optional_text("rule", decision.rule.as_ref().map(Rule::id))
-        .bytes("host", ruling.host(), HOST_LIMIT)
-        .bytes("method", &ruling.facts.method, METHOD_LIMIT)
-        .bytes("path", ruling.path(), PATH_LIMIT)
-        .text("decision_id", ruling.id.text().as_str())
-        .sentence("hint", &hint(ruling));
+    let (kind, said) = kind(decision.reason);
+    let (reason, hint) = (decision.reason.as_str(), hint(ruling));
+    let message = format!("{said} ({reason}): {hint}");
+    body.object("error", |error| {
+        error.text("type", kind).text("code", reason).sentence("message", &message);
+    })
+    .sentence("message", &message)
+    .text("reason", reason)
+    .optional_text("rule", decision.rule.as_ref().map(Rule::id))
+    .bytes("host", ruling.host(), HOST_LIMIT)
+    .bytes("method", &ruling.facts.method, METHOD_LIMIT)
+    .bytes("path", ruling.path(), PATH_LIMIT)
+    .text("decision_id", ruling.id.text().as_str())
+    .sentence("hint", &hint);
     if let Some(denial) = ruling.rego_denial() {
         for (key, text) in [("rego_reason", &denial.reason), ("rego_body", &denial.body)] {
             if let Some(text) = text {

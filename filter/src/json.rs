@@ -81,6 +81,14 @@ impl Object {
         self.raw(key, b"true")
     }
 
+    /// A member that is an object. `members` adds what it holds.
+    pub fn object(&mut self, key: &'static str, members: impl FnOnce(&mut Self)) -> &mut Self {
+        self.raw(key, b"{");
+        members(self);
+        self.text.push(b'}');
+        self
+    }
+
     /// The whole text.
     pub fn finish(&mut self) -> Vec<u8> {
         self.text.push(b'}');
@@ -101,7 +109,7 @@ impl Object {
     }
 
     fn key(&mut self, key: &'static str) {
-        if self.text.len() > 1 {
+        if self.text.last() != Some(&b'{') {
             self.text.push(b',');
         }
         self.text.push(b'"');

@@ -179,6 +179,41 @@ impl Reason {
         }
     }
 
+    /// Returns the error type of the reason in `Proxy-Status` (RFC 9209, section 2.3).
+    #[must_use]
+    pub fn proxy_error(self) -> &'static str {
+        match self {
+            Reason::DnsFailure => "dns_error",
+            Reason::CertificateNotVerified => "tls_certificate_error",
+            Reason::UpstreamUnreachable => "destination_unavailable",
+            Reason::AddressNotAllowed => "destination_ip_prohibited",
+            Reason::Overloaded => "connection_limit_reached",
+            Reason::PolicyMissing => "proxy_configuration_error",
+            Reason::FilterFailure | Reason::RegoError => "proxy_internal_error",
+            Reason::MalformedRequest | Reason::RequestTooLarge | Reason::UnsupportedRequest => {
+                "http_request_error"
+            }
+            Reason::Allowed
+            | Reason::OpenMode
+            | Reason::HostNotAllowed
+            | Reason::TlsNotAllowed
+            | Reason::SchemeNotAllowed
+            | Reason::PortNotAllowed
+            | Reason::MethodNotAllowed
+            | Reason::PathNotAllowed
+            | Reason::DeniedByRule
+            | Reason::DeniedByRego
+            | Reason::InvalidHost
+            | Reason::AddressLiteral
+            | Reason::InvalidMethod
+            | Reason::AmbiguousPath
+            | Reason::MissingSni
+            | Reason::SniMismatch
+            | Reason::TunnelMismatch
+            | Reason::ProxyCredentialsRequired => "http_request_denied",
+        }
+    }
+
     /// Advice for the person or agent behind the request: one sentence, with names in single quotes, and without
     /// characters that are special inside quotes of JSON or of a shell.
     #[must_use]

@@ -108,9 +108,11 @@ fn what_is_no_request_gets_an_answer_with_the_reason_and_a_decision(envoy: &Envo
             assert_eq!(said, Some(status(reason)), "{place:?}, {what}: {head:#?}");
             assert_eq!(head.header("x-weir-decision"), Some(reason), "{place:?}, {what}: {head:#?}");
             assert_eq!(head.header("content-type"), Some("application/json"), "{what}");
+            let proxy_status = format!("weir; error=http_request_error; details=\"{reason}\"");
+            assert_eq!(head.header("proxy-status"), Some(proxy_status.as_str()), "{what}");
             let body: serde_json::Value = serde_json::from_slice(&content)?;
             assert_eq!(
-                (&body["error"], &body["reason"]),
+                (&body["error"]["type"], &body["reason"]),
                 (&"invalid_request".into(), &reason.into()),
                 "{what}"
             );
@@ -245,7 +247,7 @@ fn a_length_that_servers_may_read_in_two_ways_does_not_go_out_of_http_2(envoy: &
             if !content.is_empty() {
                 let body: serde_json::Value = serde_json::from_slice(&content)?;
                 assert_eq!(
-                    (&body["error"], &body["reason"]),
+                    (&body["error"]["type"], &body["reason"]),
                     (&"invalid_request".into(), &"malformed_request".into()),
                     "{text:?}"
                 );

@@ -72,7 +72,7 @@ fn an_envoy_that_is_short_of_memory_says_so_and_recovers(envoy: &EnvoyBinary) ->
     assert_eq!(head.start, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(head.header("x-weir-decision"), Some("overloaded"));
     let body: serde_json::Value = serde_json::from_slice(&content)?;
-    assert_eq!((&body["error"], &body["reason"]), (&"upstream_failure".into(), &"overloaded".into()));
+    assert_eq!((&body["error"]["type"], &body["reason"]), (&"upstream_failure".into(), &"overloaded".into()));
     Deadline::seconds(20).poll("a word of it", || {
         Ok(gateway.stderr().contains("requests refused: Envoy is short of memory").then_some(()))
     })?;

@@ -46,7 +46,7 @@ fn a_client_without_credentials_gets_a_407_that_says_why(envoy: &EnvoyBinary) ->
     assert_eq!((plain.status, plain.header("x-weir-decision")), (407, Some(REASON)), "{plain:#?}");
     assert_eq!(plain.header("proxy-authenticate"), Some("Basic realm=\"weir\""));
     let body = plain.json()?;
-    assert_eq!((&body["error"], &body["reason"]), (&"denied_by_policy".into(), &REASON.into()));
+    assert_eq!((&body["error"]["type"], &body["reason"]), (&"denied_by_policy".into(), &REASON.into()));
     let tunnel = gateway.client().get(hosts.url(ALPHA, "/"))?;
     assert_eq!((tunnel.connect_status, tunnel.status), (407, 0), "{tunnel:#?}");
     for (decision, method) in gateway.decisions(2)?.iter().zip(["GET", "CONNECT"]) {

@@ -19,8 +19,16 @@ fn assert_denied(response: &Response, decision: &Decision, status: u16, reason: 
     assert_eq!(response.header("x-weir-decision"), Some(reason));
     let body = response.json()?;
     let keys: Vec<_> = body.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(keys, ["error", "reason", "rule", "host", "method", "path", "decision_id", "hint"]);
-    assert_eq!(body["error"], "denied_by_policy");
+    assert_eq!(keys, ["error", "message", "reason", "rule", "host", "method", "path", "decision_id", "hint"]);
+    let error = &body["error"];
+    assert_eq!((&error["type"], &error["code"]), (&"denied_by_policy".into(), &reason.into()));
+    let (message, hint) = (error["message"].as_str().unwrap_or_default(), body["hint"].as_str());
+    assert!(message.contains(reason) && hint.is_some_and(|hint| message.ends_with(hint)), "{message}");
+    assert_eq!(body["message"], error["message"]);
+    let notice = response.header("npm-notice").unwrap_or_default();
+    assert!(notice.starts_with(&format!("denied by policy ({reason}): ")), "{notice}");
+    let proxy_status = format!("weir; error=http_request_denied; details=\"{reason}\"");
+    assert_eq!(response.header("proxy-status"), Some(proxy_status.as_str()));
     assert_eq!(body["reason"], reason);
     assert!(body["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
     assert_eq!(body["decision_id"].as_str(), decision.decision_id.as_deref());

@@ -44,10 +44,13 @@ fn assert_failures(
         assert_eq!(response.header("x-weir-decision"), Some(reason), "{url}");
         let body = response.json()?;
         assert_eq!(
-            (&body["error"], &body["reason"], &body["cause"]),
+            (&body["error"]["type"], &body["reason"], &body["cause"]),
             (&"upstream_failure".into(), &reason.into(), &(*cause).into()),
             "{url}"
         );
+        assert!(body["error"]["message"].as_str().is_some_and(|message| message.contains(cause)), "{body:#}");
+        let proxy_status = response.header("proxy-status").unwrap_or_default();
+        assert!(proxy_status.ends_with(&format!("; details=\"{reason}\"")), "{proxy_status}");
         let decision = &gateway.decisions(index + 2)?[index + 1];
         assert_eq!(
             (decision.effect.as_str(), decision.reason.as_str(), decision.cause.as_deref()),

@@ -206,6 +206,20 @@ impl UpstreamFailure {
         self.hint.unwrap_or_else(|| self.reason.hint())
     }
 
+    /// Returns the failure's error type in `Proxy-Status` (RFC 9209, section 2.3).
+    pub(crate) fn proxy_error(&self) -> &'static str {
+        match self.sign {
+            Sign::Transport("Connection refused") => "connection_refused",
+            Sign::Transport(_) if self.reason == Reason::UpstreamUnreachable => "tls_protocol_error",
+            Sign::Details("connection_timeout") => "connection_timeout",
+            Sign::Details("stream_idle_timeout") => "connection_read_timeout",
+            Sign::Flag(Flag::ConnectionTermination) => "connection_terminated",
+            Sign::Flag(Flag::ProtocolError) => "http_protocol_error",
+            Sign::Flag(Flag::RemoteReset) => "http_response_incomplete",
+            Sign::Transport(_) | Sign::Details(_) | Sign::Flag(_) => self.reason.proxy_error(),
+        }
+    }
+
     /// Returns the failure that a request's log entry shows, if any.
     pub(crate) fn find(flags: &ResponseFlags, details: &str, transport: &str) -> Option<&'static Self> {
         const { &Self::ALL }.iter().find(|failure| match failure.sign {

@@ -52,7 +52,9 @@ fn judged(judge: &Judge, host: &InMemory) -> Verdict {
     if let (Some(response), Some(body)) = (host.response(), host.body()) {
         let error =
             if record["reason"] == "malformed_request" { "invalid_request" } else { "denied_by_policy" };
-        assert_eq!(body["error"], error);
+        assert_eq!((&body["error"]["type"], &body["error"]["code"]), (&error.into(), &record["reason"]));
+        let hint = body["hint"].as_str().unwrap();
+        assert!(body["error"]["message"].as_str().unwrap().ends_with(hint));
         for key in ["reason", "rule", "decision_id", "host", "method", "path"] {
             assert_eq!(body[key], record[key], "{key}");
         }

@@ -15,6 +15,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
     LocalReplyConfig, ResponseMapper,
 };
 use envoy_types::util::pack_any;
+use weir_contract::{header, proxy_status};
 use weir_policy::Reason;
 
 use super::names;
@@ -41,29 +42,22 @@ const JUDGED_REQUEST: &str = r#""host":"%REQ(:AUTHORITY)%","method":"%REQ(:METHO
 pub(super) fn config() -> LocalReplyConfig {
     let details = |text: &str| cel(&format!("response.code_details.startsWith('{text}')"));
     let mut mappers = vec![
-        reply(
-            details(names::HTTPS_IN_THE_CLEAR),
-            DENIED,
-            UNJUDGED_REQUEST,
-            Reason::SchemeNotAllowed,
-            "ask the proxy for a CONNECT, and use TLS inside",
-        ),
-        mapper(
-            details(&format!("{}[{}]", names::RBAC_DENIED, names::POLICY_MISSING)),
-            DENIED,
-            UNJUDGED_REQUEST,
-            Reason::PolicyMissing,
-        ),
-        mapper(
-            details(&format!("{}[none]", names::RBAC_DENIED)),
-            DENIED,
-            JUDGED_REQUEST,
-            Reason::AddressNotAllowed,
-        ),
+        Answer {
+            hint: "ask the proxy for a CONNECT, and use TLS inside",
+            ..Answer::new(DENIED, Reason::SchemeNotAllowed)
+        }
+        .mapper(details(names::HTTPS_IN_THE_CLEAR)),
+        Answer::new(DENIED, Reason::PolicyMissing).mapper(details(&format!(
+            "{}[{}]",
+            names::RBAC_DENIED,
+            names::POLICY_MISSING
+        ))),
+        Answer { request: JUDGED_REQUEST, ..Answer::new(DENIED, Reason::AddressNotAllowed) }
+            .mapper(details(&format!("{}[none]", names::RBAC_DENIED))),
     ];
     mappers.extend(UpstreamFailure::ALL.iter().map(failed));
     mappers.extend(InvalidRequest::ALL.iter().map(invalid));
-    mappers.push(mapper(cel(ANY_OTHER_400), INVALID, UNJUDGED_REQUEST, Reason::MalformedRequest));
+    mappers.push(Answer::new(INVALID, Reason::MalformedRequest).mapper(cel(ANY_OTHER_400)));
     LocalReplyConfig { mappers, body_format: None }
 }
 
@@ -77,47 +71,84 @@ fn failed(failure: &UpstreamFailure) -> ResponseMapper {
             FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter { flags: vec![flag.as_str().to_owned()] })
         }
     };
-    let request =
-        if failure.sign == Sign::Details(names::OVERLOADED) { UNJUDGED_REQUEST } else { JUDGED_REQUEST };
-    let request = format!("\"cause\":\"{}\",{request}", failure.cause);
-    reply(filter, FAILED, &request, failure.reason, failure.hint())
+    let judged = failure.sign != Sign::Details(names::OVERLOADED);
+    let answer = Answer {
+        error: FAILED,
+        reason: failure.reason,
+        proxy_error: failure.proxy_error(),
+        cause: Some(failure.cause),
+        request: if judged { JUDGED_REQUEST } else { UNJUDGED_REQUEST },
+        hint: failure.hint(),
+    };
+    answer.mapper(filter)
 }
 
 /// Maps an answer to bytes that are not a request for the filter.
 fn invalid(request: &InvalidRequest) -> ResponseMapper {
     ResponseMapper {
         status_code: number(u32::from(request.reason.status())),
-        ..mapper(cel(&request.expression()), INVALID, UNJUDGED_REQUEST, request.reason)
+        ..Answer::new(INVALID, request.reason).mapper(cel(&request.expression()))
     }
 }
 
-fn mapper(filter: FilterSpecifier, error: &str, request: &str, reason: Reason) -> ResponseMapper {
-    reply(filter, error, request, reason, reason.hint())
+/// One answer of Envoy's own, in the form of the filter's denials (`filter/src/denial.rs`). Every text is plain: it means
+/// nothing to JSON or to a shell.
+struct Answer {
+    error: &'static str,
+    reason: Reason,
+    proxy_error: &'static str,
+    cause: Option<&'static str>,
+    request: &'static str,
+    hint: &'static str,
 }
 
-fn reply(filter: FilterSpecifier, error: &str, request: &str, reason: Reason, hint: &str) -> ResponseMapper {
-    let body = format!(
-        "{{\"error\":\"{error}\",\"reason\":\"{}\",{request}\"hint\":\"{}\"}}\n",
-        reason.as_str(),
-        // The text is a format, in which `%` begins an operator.
-        hint.replace('%', "%%").replace('"', "\\\""),
-    );
-    let header = |key: &str, value: &str| HeaderValueOption {
-        header: Some(HeaderValue { key: key.to_owned(), value: value.to_owned(), ..HeaderValue::default() }),
-        ..HeaderValueOption::default()
-    };
-    ResponseMapper {
-        filter: Some(AccessLogFilter { filter_specifier: Some(filter) }),
-        body_format_override: Some(SubstitutionFormatString {
-            content_type: "application/json".to_owned(),
-            format: Some(Format::TextFormatSource(inline_string(body))),
-            ..SubstitutionFormatString::default()
-        }),
-        headers_to_add: vec![
-            header(weir_contract::header::DECISION, reason.as_str()),
-            header("cache-control", "no-store"),
-        ],
-        ..ResponseMapper::default()
+impl Answer {
+    fn new(error: &'static str, reason: Reason) -> Self {
+        let (proxy_error, hint) = (reason.proxy_error(), reason.hint());
+        Self { error, reason, proxy_error, cause: None, request: UNJUDGED_REQUEST, hint }
+    }
+
+    /// What clients print that show one sentence.
+    fn message(&self) -> String {
+        let Self { error, hint, .. } = self;
+        let (reason, said) = (self.reason.as_str(), error.replace('_', " "));
+        let cause = self.cause.map(|cause| format!("{cause}; ")).unwrap_or_default();
+        format!("{said} ({reason}): {cause}{hint}")
+    }
+
+    /// The answer's JSON as a format of Envoy.
+    fn body(&self) -> String {
+        let Self { error, request, hint, .. } = self;
+        let (reason, message) = (self.reason.as_str(), self.message());
+        let cause = self.cause.map(|cause| format!("\"cause\":\"{cause}\",")).unwrap_or_default();
+        format!(
+            "{{\"error\":{{\"type\":\"{error}\",\"code\":\"{reason}\",\
+             \"message\":\"{message}\"}},\
+             \"message\":\"{message}\",\"reason\":\"{reason}\",{cause}{request}\"hint\":\"{hint}\"}}\n"
+        )
+    }
+
+    fn mapper(&self, filter: FilterSpecifier) -> ResponseMapper {
+        let reason = self.reason.as_str();
+        let add = |key: &str, value: String| HeaderValueOption {
+            header: Some(HeaderValue { key: key.to_owned(), value, ..HeaderValue::default() }),
+            ..HeaderValueOption::default()
+        };
+        ResponseMapper {
+            filter: Some(AccessLogFilter { filter_specifier: Some(filter) }),
+            body_format_override: Some(SubstitutionFormatString {
+                content_type: "application/json".to_owned(),
+                format: Some(Format::TextFormatSource(inline_string(self.body()))),
+                ..SubstitutionFormatString::default()
+            }),
+            headers_to_add: vec![
+                add(header::DECISION, reason.to_owned()),
+                add(proxy_status::NAME, proxy_status::value(self.proxy_error, reason)),
+                add(header::NPM_NOTICE, self.message()),
+                add("cache-control", "no-store".to_owned()),
+            ],
+            ..ResponseMapper::default()
+        }
     }
 }
 
