@@ -1,7 +1,7 @@
 //! The plugin configuration, which the control plane sends with each policy as one run of bytes.
 
 use crate::proxy_credentials::ProxyCredentials;
-use crate::rego::{Engine, InvalidRego, Rego};
+use crate::rego::{InvalidRego, Rego};
 use thiserror::Error;
 use weir_contract::configuration::{InvalidParts, Parts};
 use weir_contract::envelope;

@@ -9,7 +9,7 @@ use crate::decision_id::{DecisionId, DecisionIds};
 use crate::facts::{Facts, HeaderSelection, InvalidFacts};
 use crate::hostcalls::{FailedCall, Hostcalls};
 use crate::proxy_credentials::ProxyCredentials;
-use crate::rego::{Engine, Rego};
+use crate::rego::{Evaluator, Rego};
 use crate::ruling::Ruling;
 use crate::upstream::{self, Destination};
 use crate::{denial, record};
@@ -31,6 +31,8 @@ pub enum Verdict {
 pub struct Judge {
     /// Without a configuration every request is denied.
     configuration: Option<Arc<Configuration>>,
+    /// The engine for the configuration's Rego policy.
+    rego: Option<Evaluator>,
     counters: Arc<Counters>,
     ids: Rc<DecisionIds>,
 }
@@ -49,21 +51,22 @@ enum Failure {
 }
 
 impl Judge {
-    /// Makes a worker's judge. All workers share the configuration and the counters; the decision ids are the worker's
-    /// own.
+    /// Makes a worker's judge. All workers share the configuration and the counters. The Rego engine and the decision ids
+    /// are the worker's own.
     pub fn new(
         configuration: Option<Arc<Configuration>>,
         counters: Arc<Counters>,
         ids: Rc<DecisionIds>,
     ) -> Self {
-        Self { configuration, counters, ids }
+        let rego = configuration.as_ref().and_then(|configuration| configuration.rego.as_ref());
+        let rego = rego.map(Rego::evaluator);
+        Self { configuration, rego, counters, ids }
     }
 
     /// Decides on the request of `host`, and carries out the decision.
     pub fn judge<H: Hostcalls>(&self, host: &H) -> Verdict {
         let id = self.ids.draw();
-        let rego = self.configuration.as_ref().and_then(|configuration| configuration.rego.as_ref());
-        let selection = if rego.is_some_and(Rego::reads_headers) {
+        let selection = if self.rego.as_ref().is_some_and(Evaluator::reads_headers) {
             HeaderSelection::Forwarded
         } else {
             HeaderSelection::Facts
@@ -108,9 +111,9 @@ impl Judge {
             let decision = Decision::deny(reason, None, None);
             return Ruling { id, policy_version, facts, decision, rego_denial: None };
         }
-        let Configuration { policy, judge_connect_host, rego, .. } = configuration.as_ref();
+        let Configuration { policy, judge_connect_host, .. } = configuration.as_ref();
         let mut rego_denial = None;
-        let mut decision = match rego {
+        let mut decision = match &self.rego {
             _ if facts.asks_for_tunnel() => {
                 policy.admit(&Tunnel { authority: &facts.authority, judge_host: *judge_connect_host })
             }

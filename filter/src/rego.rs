@@ -3,18 +3,17 @@
 //! This code makes two filters. The small one lacks the feature `rego`, and rejects a configuration with a Rego policy.
 //! The other one has an engine. Under a configuration that both accept, both decide alike.
 
-use crate::facts::Facts;
 use thiserror::Error;
-use weir_policy::{Decision, Policy};
+use weir_policy::Decision;
 
 #[cfg(feature = "rego")]
 mod engine;
 #[cfg(not(feature = "rego"))]
 mod none;
 #[cfg(feature = "rego")]
-pub use engine::Rego;
+pub use engine::{Evaluator, Rego};
 #[cfg(not(feature = "rego"))]
-pub use none::Rego;
+pub use none::{Evaluator, Rego};
 
 /// An error for a Rego policy that the filter cannot use.
 #[derive(Debug, Error)]
@@ -49,14 +48,4 @@ pub struct RegoDenial {
     pub body: Option<String>,
     /// Headers for the response, all of them harmless.
     pub headers: Vec<(String, String)>,
-}
-
-/// The engine of a filter; one without an engine has the same interface.
-pub(crate) trait Engine: Sized {
-    /// Loads a plan's bytes.
-    fn load(bytes: &[u8]) -> Result<Self, InvalidRego>;
-    /// Returns whether the policy reads headers.
-    fn reads_headers(&self) -> bool;
-    /// Decides by both policies.
-    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> CombinedDecision<'p>;
 }

@@ -5,12 +5,13 @@ use regorus::Value;
 use crate::agreement::{self, PANIC_HELP};
 use crate::analysis::{self, Analysis, Rewrite};
 use crate::bundle::{Bundle, Module};
+use crate::compiled::ENGINE_FAULT;
 use crate::containment::contain;
 use crate::engine_error;
 use crate::fault::{Fault, Place};
 use crate::limits;
 use crate::plan::{Engine, Plan};
-use crate::program::{ENGINE_FAULT, Program};
+use crate::program::Program;
 
 /// A policy without faults.
 #[derive(Clone, Debug)]

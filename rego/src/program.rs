@@ -1,45 +1,34 @@
-//! A loaded policy that can be evaluated.
+//! A compiled policy in an engine of its own, ready for evaluations.
 
 use core::cell::RefCell;
 use core::fmt;
 use std::sync::Arc;
 
-use regorus::languages::rego::compiler::Compiler;
+use regorus::Value;
 use regorus::rvm::vm::{RegoVM, VmError};
-use regorus::{Rc, Value};
 
 use crate::answer::{Answer, InvalidAnswer};
+use crate::compiled::{ANSWER, CompiledPolicy, LoadError};
 use crate::containment::contain;
-use crate::input::{Input, InputMaker, InvalidInput};
+use crate::input::{Input, InvalidInput};
+use crate::meter;
 use crate::plan::{Engine, Plan};
-use crate::{limits, meter};
-
-/// The interpreter evaluates one rule, but a policy's answer may be an object that several rules build. This rule
-/// refers to it.
-const ASKS: &str = "weir_asks";
-const ANSWER: &str = "data.weir_asks.answer";
-
-/// The message for a panic.
-pub(crate) const ENGINE_FAULT: &str = "the engine has a fault of its own with this policy";
 
 /// One policy in one engine. Evaluations are independent of each other.
+///
+/// A program is for one thread. Other threads make programs of the same [`CompiledPolicy`].
 pub struct Program {
-    input: InputMaker,
-    query: String,
+    policy: Arc<CompiledPolicy>,
     machine: RefCell<Machine>,
 }
 
-enum Machine {
+/// An engine with the state of its evaluations.
+pub(crate) enum Machine {
     Vm(Box<RegoVM>),
     Interpreter(Box<regorus::Engine>),
     /// The engine panicked, and its state is unknown.
     Broken,
 }
-
-/// An error for a plan that an engine rejects.
-#[derive(Debug, thiserror::Error)]
-#[error("the Rego policy does not load: {0}")]
-pub struct LoadError(String);
 
 /// The reason why a request has no answer. The request is denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +57,7 @@ impl Program {
     /// # Errors
     /// When the engine rejects the plan. [`crate::check()`] would have reported that.
     pub fn load(plan: &Plan) -> Result<Program, LoadError> {
-        Self::load_into(plan, plan.engine)
+        CompiledPolicy::new(plan).map(|policy| Self::new(Arc::new(policy)))
     }
 
     /// Loads the plan into the interpreter as well, if the VM evaluates it, so that a caller can compare
@@ -81,19 +70,20 @@ impl Program {
     }
 
     pub(crate) fn load_into(plan: &Plan, engine: Engine) -> Result<Program, LoadError> {
-        let machine = contain(|| machine(plan, engine).map_err(|error| LoadError(error.to_string())))
-            .unwrap_or_else(|_| Err(LoadError(ENGINE_FAULT.to_owned())))?;
-        Ok(Program {
-            input: InputMaker::new(plan),
-            query: plan.query.clone(),
-            machine: RefCell::new(machine),
-        })
+        CompiledPolicy::for_engine(plan, engine).map(|policy| Self::new(Arc::new(policy)))
+    }
+
+    /// Puts a compiled policy into an engine of its own.
+    #[must_use]
+    pub fn new(policy: Arc<CompiledPolicy>) -> Program {
+        let machine = contain(|| policy.machine()).ok().flatten().unwrap_or(Machine::Broken);
+        Program { policy, machine: RefCell::new(machine) }
     }
 
     /// Returns whether the policy reads any header.
     #[must_use]
     pub fn reads_headers(&self) -> bool {
-        self.input.reads_headers()
+        self.policy.reads_headers()
     }
 
     /// Evaluates the policy.
@@ -107,7 +97,7 @@ impl Program {
 
     /// Returns the engine's value, before it is read as an answer.
     pub(crate) fn value(&self, input: &Input<'_>) -> Result<Value, EvaluationError> {
-        let input = self.input.make(input)?;
+        let input = self.policy.input(input)?;
         let Ok(mut machine) = self.machine.try_borrow_mut() else {
             return Err(EvaluationError::Engine("an evaluation is under way".to_owned()));
         };
@@ -149,7 +139,7 @@ impl Machine {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program").field("query", &self.query).finish_non_exhaustive()
+        f.debug_struct("Program").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 
@@ -157,59 +147,4 @@ impl fmt::Debug for Program {
 fn message(error: &str) -> String {
     let message = error.rsplit_once("error: ").map_or(error, |(_, message)| message);
     message.lines().next().unwrap_or_default().trim().chars().take(200).collect()
-}
-
-fn machine(plan: &Plan, engine: Engine) -> Result<Machine, Box<dyn core::error::Error + Send + Sync>> {
-    meter::install();
-    let mut loaded = regorus::Engine::new();
-    for module in &plan.modules {
-        loaded.add_policy(module.name.clone(), module.text.clone())?;
-    }
-    let mut data = Value::from_json_str(&plan.data)?;
-    for path in &plan.indexed_lists {
-        index_list(&mut data, path);
-    }
-    loaded.set_strict_builtin_errors(false);
-    if engine == Engine::Interpreter {
-        let asks = format!("package {ASKS}\n\nanswer := {}\n", plan.query);
-        loaded.add_policy(ASKS.to_owned(), asks)?;
-        loaded.add_data(data)?;
-        loaded.set_execution_timer_config(meter::timer(1));
-        // This evaluation prepares what an engine prepares lazily.
-        loaded.set_input(Value::new_object());
-        meter::start();
-        let _ = loaded.eval_rule(ANSWER.to_owned());
-        return Ok(Machine::Interpreter(Box::new(loaded)));
-    }
-    loaded.add_data(data.clone())?;
-    let query: Rc<str> = plan.query.as_str().into();
-    let compiled = loaded.compile_with_entrypoint(&query)?;
-    let program = Compiler::compile_from_policy(&compiled, &[&plan.query]).map_err(|e| e.to_string())?;
-    let mut vm = RegoVM::new();
-    vm.load_program(Arc::clone(&program));
-    vm.set_data(data).map_err(|error| error.to_string())?;
-    vm.set_max_instructions(limits::STEPS);
-    vm.set_strict_builtin_errors(false);
-    vm.set_execution_timer_config(Some(meter::timer(limits::STEPS_BETWEEN_LOOKS)));
-    Ok(Machine::Vm(Box::new(vm)))
-}
-
-/// Turns the list of texts at the path into a set. Membership tests give equal results, and take constant time.
-fn index_list(data: &mut Value, path: &[String]) {
-    let mut place = data;
-    for name in path {
-        let Ok(object) = place.as_object_mut() else { return };
-        let Some(below) = object.get_mut(&Value::from(name.as_str())) else { return };
-        place = below;
-    }
-    let Ok(list) = place.as_array() else { return };
-    if list.iter().all(|item| matches!(item, Value::String(_))) {
-        let mut set = Value::new_set();
-        if let Ok(set) = set.as_set_mut() {
-            list.iter().for_each(|item| {
-                set.insert(item.clone());
-            });
-        }
-        *place = set;
-    }
 }

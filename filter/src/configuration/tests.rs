@@ -29,6 +29,13 @@ fn allow_one() -> Vec<u8> {
 }
 
 #[test]
+fn workers_can_share_a_configuration() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Configuration>();
+    is_shared::<crate::counters::Counters>();
+}
+
+#[test]
 fn policy_and_flags_arrive() {
     let configuration = Configuration::try_from(seal(&allow_one())).unwrap();
     assert!(!configuration.judge_connect_host);

@@ -1,25 +1,44 @@
 //! The engine of `weir-rego`.
 
-use super::{CombinedDecision, Engine, InvalidRego, RegoDenial};
+use super::{CombinedDecision, InvalidRego, RegoDenial};
 use crate::facts::Facts;
+use std::sync::Arc;
 use weir_policy::{Policy, Reason};
-use weir_rego::{DecisionWithAnswer, Plan, Program};
+use weir_rego::{CompiledPolicy, DecisionWithAnswer, Plan, Program};
 
-/// A loaded Rego policy.
+/// A compiled Rego policy, which workers share.
 #[derive(Debug)]
-pub struct Rego(Program);
+pub struct Rego(Arc<CompiledPolicy>);
 
-impl Engine for Rego {
-    fn load(bytes: &[u8]) -> Result<Self, InvalidRego> {
+impl Rego {
+    /// Loads a plan's bytes.
+    ///
+    /// # Errors
+    /// When the bytes are not a plan, or the engine rejects the plan.
+    pub fn load(bytes: &[u8]) -> Result<Self, InvalidRego> {
         let plan = Plan::from_bytes(bytes).map_err(|error| InvalidRego::Refused(error.to_string()))?;
-        Program::load(&plan).map(Rego).map_err(|error| InvalidRego::Refused(error.to_string()))
+        let policy = CompiledPolicy::new(&plan).map_err(|error| InvalidRego::Refused(error.to_string()))?;
+        Ok(Self(Arc::new(policy)))
     }
 
-    fn reads_headers(&self) -> bool {
+    /// Makes an evaluator for one worker.
+    pub fn evaluator(&self) -> Evaluator {
+        Evaluator(Program::new(Arc::clone(&self.0)))
+    }
+}
+
+/// A worker's own engine.
+#[derive(Debug)]
+pub struct Evaluator(Program);
+
+impl Evaluator {
+    /// Returns whether the policy reads headers.
+    pub fn reads_headers(&self) -> bool {
         self.0.reads_headers()
     }
 
-    fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> CombinedDecision<'p> {
+    /// Decides by both policies.
+    pub fn decide<'p>(&self, policy: &'p Policy, facts: &Facts<'_>) -> CombinedDecision<'p> {
         let DecisionWithAnswer { decision, answer } =
             weir_rego::decide(policy, &self.0, &facts.request(), &facts.headers);
         let (denial, failure) = match answer {

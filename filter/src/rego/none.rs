@@ -1,23 +1,40 @@
 //! The filter without an engine, which has no Rego policy.
 
-use super::{CombinedDecision, Engine, InvalidRego};
+use super::{CombinedDecision, InvalidRego};
 use crate::facts::Facts;
 use weir_policy::Policy;
 
-/// A Rego policy that does not exist.
+/// A compiled Rego policy, which does not exist.
 #[derive(Debug)]
 pub enum Rego {}
 
-impl Engine for Rego {
-    fn load(_: &[u8]) -> Result<Self, InvalidRego> {
+impl Rego {
+    /// Rejects every plan.
+    ///
+    /// # Errors
+    /// Always: there is no engine.
+    pub fn load(_: &[u8]) -> Result<Self, InvalidRego> {
         Err(InvalidRego::NoEngine)
     }
 
-    fn reads_headers(&self) -> bool {
+    /// Has no caller: there is no policy.
+    pub fn evaluator(&self) -> Evaluator {
+        match *self {}
+    }
+}
+
+/// A worker's own engine, which does not exist.
+#[derive(Debug)]
+pub enum Evaluator {}
+
+impl Evaluator {
+    /// Has no caller: there is no engine.
+    pub fn reads_headers(&self) -> bool {
         match *self {}
     }
 
-    fn decide<'p>(&self, _: &'p Policy, _: &Facts<'_>) -> CombinedDecision<'p> {
+    /// Has no caller: there is no engine.
+    pub fn decide<'p>(&self, _: &'p Policy, _: &Facts<'_>) -> CombinedDecision<'p> {
         match *self {}
     }
 }
