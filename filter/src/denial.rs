@@ -130,3 +130,6 @@ fn hint(ruling: &Ruling<'_>) -> String {
     }
     hint
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ fn name_upstream(
         filter_state::set_subject_names(host, &names.join(","))
     }
 }
+
+#[cfg(test)]
+mod tests;
