@@ -1,17 +1,17 @@
-//! A name for each decision, the same in the answer, the access log and the decision log.
+//! A name for each decision, by which a response, the access log and the decision log refer to it.
 
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
-/// Unique among all decisions: 64 random bits of the filter's instance, then a count.
+/// The name of a decision, unique among all: 64 random bits of a worker, then a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DecisionId {
     instance: u64,
     count: u64,
 }
 
-/// 16 hexadecimal digits, a dash, and the count in hexadecimal.
+/// Formats 16 hexadecimal digits, a dash, and the count in hexadecimal.
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text().as_str())
@@ -19,7 +19,7 @@ impl fmt::Display for DecisionId {
 }
 
 impl DecisionId {
-    /// What is displayed. Every request asks for it, and the formatting machinery takes ten times as long.
+    /// Returns the text of the id. Every request needs it, and the standard formatting takes ten times as long.
     pub fn text(&self) -> Text {
         let mut text = Text { bytes: [0; 33], length: 0 };
         text.push_hexadecimal(self.instance, 16);
@@ -36,13 +36,13 @@ pub struct Text {
 }
 
 impl Text {
-    /// The same.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         let text = self.bytes.get(..self.length).unwrap_or_default();
         std::str::from_utf8(text).unwrap_or_default()
     }
 
-    /// The digits of a number, with zeros before it up to this many.
+    /// Adds the digits of a number, with leading zeros up to this many digits.
     fn push_hexadecimal(&mut self, number: u64, least: u32) {
         let digits = number.checked_ilog(16).map_or(1, |last| last.saturating_add(1)).max(least);
         for place in (0..digits).rev() {
@@ -59,14 +59,15 @@ impl Text {
     }
 }
 
-/// Makes decision ids without asking the host: randomness is drawn once, when a worker starts the filter.
+/// Makes a worker's decision ids without a host call: the random bits are drawn once, when the worker starts.
 #[derive(Debug)]
 pub struct DecisionIds {
     instance: u64,
     count: Cell<u64>,
 }
 
-/// Draws the random bits: the standard library's hash keys, which WASI `random_get` seeds.
+/// Draws the random bits from the standard library's hash keys, which the operating system seeds (in Wasm, WASI's
+/// `random_get`).
 impl Default for DecisionIds {
     fn default() -> Self {
         Self { instance: RandomState::new().hash_one("decision"), count: Cell::new(0) }
@@ -74,7 +75,7 @@ impl Default for DecisionIds {
 }
 
 impl DecisionIds {
-    /// The next id.
+    /// Returns the next id.
     pub fn draw(&self) -> DecisionId {
         let count = self.count.get();
         self.count.set(count.wrapping_add(1));

@@ -1,28 +1,28 @@
-//! JSON text out of hostile bytes: always valid, always ASCII, always bounded.
+//! JSON text from hostile bytes: always valid, always ASCII, always bounded.
 //!
-//! Text of a client ends up in logs, terminals, shells and other people's parsers. Everything that is not printable ASCII
-//! is escaped, so that neither a control sequence nor a bidirectional override survives; and so is every character that
-//! means something within the quotes of a shell (`curl … | sh`) or in HTML. A quote or a backslash is escaped by its
-//! number, so that the text can be read twice and has the same quotes each time.
+//! A client's text reaches logs, terminals, shells and parsers. The text escapes every character but printable ASCII, so
+//! that no control sequence and no bidirectional override survives. It also escapes every character with a meaning in the
+//! quotes of a shell (`curl … | sh`) or in HTML. Quotes and backslashes are escaped by their number, so that a text that
+//! is decoded twice still has its quotes in place.
 
 /// A compact JSON object under construction; members keep the order in which they are added.
 ///
-/// Every request makes one or two, so that it is written without the formatting machinery.
+/// Every request needs one or two objects, so the code avoids the slow standard formatting.
 #[derive(Debug)]
 pub struct Object {
     text: Vec<u8>,
 }
 
 impl Object {
-    /// `{`.
-    #[allow(clippy::new_without_default, reason = "an object that is still open is nobody's default")]
+    /// Starts an object.
+    #[allow(clippy::new_without_default, reason = "an unfinished object is no default value")]
     pub fn new() -> Self {
         let mut text = Vec::with_capacity(512);
         text.push(b'{');
         Self { text }
     }
 
-    /// A string member, `value` cut after `limit` bytes; bytes that are not UTF-8 become U+FFFD.
+    /// Adds a string of at most `limit` bytes of `value`. Bytes that are not UTF-8 become U+FFFD.
     pub fn bytes(&mut self, key: &'static str, value: &[u8], limit: usize) -> &mut Self {
         self.key(key);
         self.text.push(b'"');
@@ -40,12 +40,12 @@ impl Object {
         self
     }
 
-    /// A string member of our own making; escaped all the same, never cut.
+    /// Adds a string that has a bound already. It is escaped all the same.
     pub fn text(&mut self, key: &'static str, value: &str) -> &mut Self {
         self.bytes(key, value.as_bytes(), usize::MAX)
     }
 
-    /// A string member that the code itself composes of safe parts: its single quotes, which come in pairs, stay as they are.
+    /// Adds a string that the code composes of safe parts. Its single quotes come in pairs, and are not escaped.
     pub fn sentence(&mut self, key: &'static str, value: &str) -> &mut Self {
         self.key(key);
         self.text.push(b'"');
@@ -56,7 +56,7 @@ impl Object {
         self
     }
 
-    /// A string member, or `null`.
+    /// Adds a string, or `null`.
     pub fn optional_text(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
         match value {
             Some(value) => self.text(key, value),
@@ -64,7 +64,7 @@ impl Object {
         }
     }
 
-    /// A number, or `null`.
+    /// Adds a number, or `null`.
     pub fn optional_number(&mut self, key: &'static str, value: Option<u16>) -> &mut Self {
         match value {
             Some(value) => {
@@ -76,12 +76,12 @@ impl Object {
         }
     }
 
-    /// A member that is `true`.
+    /// Adds `true`.
     pub fn truth(&mut self, key: &'static str) -> &mut Self {
         self.raw(key, b"true")
     }
 
-    /// A member that is an object. `members` adds what it holds.
+    /// Adds an object, whose members `members` adds.
     pub fn object(&mut self, key: &'static str, members: impl FnOnce(&mut Self)) -> &mut Self {
         self.raw(key, b"{");
         members(self);
@@ -89,7 +89,7 @@ impl Object {
         self
     }
 
-    /// The whole text.
+    /// Ends the object, and returns its text.
     pub fn finish(&mut self) -> Vec<u8> {
         self.text.push(b'}');
         std::mem::take(&mut self.text)
@@ -129,7 +129,8 @@ impl Object {
     }
 }
 
-/// Whether a byte is a character that stands for itself between quotes, in JSON, a shell (`!` is its history) and HTML.
+/// Returns whether a byte has no special meaning between quotes, in JSON, a shell (where `!` refers to the history) and
+/// HTML.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
         && !matches!(byte, b'"' | b'\\' | b'$' | b'`' | b'!' | b'\'' | b'<' | b'>' | b'&')

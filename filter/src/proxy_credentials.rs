@@ -1,19 +1,19 @@
-//! Who may use the explicit proxy: those who know a password (RFC 7617), of which only a salted hash comes here.
+//! The credentials that the explicit proxy accepts (RFC 7617). The filter knows only a salted hash of each.
 
 use sha2::{Digest, Sha256};
 use std::fmt;
 use weir_contract::configuration::{DIGEST, SALT};
 
-/// The credentials that are accepted.
+/// The accepted credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyCredentials {
     salt: [u8; SALT],
-    /// Of the salt and the credentials as they stand in the header: `user:password` in base64.
+    /// Digests of the salt and the credentials in the form of the header: `user:password` in base64.
     digests: Vec<[u8; DIGEST]>,
 }
 
 impl ProxyCredentials {
-    /// Reads a salt and whole digests; `None` for any other bytes.
+    /// Parses a salt and whole digests; `None` for any other bytes.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (salt, digests) = bytes.split_first_chunk::<SALT>()?;
         let (digests, rest) = digests.as_chunks::<DIGEST>();
@@ -21,11 +21,11 @@ impl ProxyCredentials {
         whole.then(|| Self { salt: *salt, digests: digests.to_vec() })
     }
 
-    /// Whether a value of `Proxy-Authorization` carries accepted credentials.
+    /// Returns whether a value of `Proxy-Authorization` has accepted credentials.
     pub fn accept(&self, authorization: &[u8]) -> bool {
         let Some(token) = basic_token(authorization) else { return false };
         let sent: [u8; DIGEST] = Sha256::new().chain_update(self.salt).chain_update(token).finalize().into();
-        // All of each: how long it takes says nothing of how much is right.
+        // Every digest is compared in full, so that the duration does not tell how much of one is right.
         self.digests.iter().fold(false, |accepted, known| accepted | is_same(known, &sent))
     }
 }
@@ -36,7 +36,7 @@ impl fmt::Debug for ProxyCredentials {
     }
 }
 
-/// What stands behind the scheme, which has no case and ends with spaces (RFC 9110, 11.4).
+/// Returns the token after the scheme. The scheme ignores case, and spaces follow it (RFC 9110, 11.4).
 fn basic_token(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) =
         authorization.split_at_checked(authorization.iter().position(|byte| *byte == b' ')?)?;
