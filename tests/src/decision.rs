@@ -35,6 +35,8 @@ pub struct Decision {
     pub path: Option<String>,
     /// The status of the client's response.
     pub status: u16,
+    /// How often the request was sent, if more than once.
+    pub attempts: Option<u32>,
     /// The address and port of the upstream.
     pub upstream_address: Option<String>,
     /// The names in the upstream's verified certificate.

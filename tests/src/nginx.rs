@@ -55,11 +55,18 @@ pub struct ServerOptions {
     pub http2: bool,
     /// Closes each connection after one request, so that every request makes a TLS handshake.
     pub connection_per_request: bool,
+    /// The number of requests after which a connection is closed.
+    pub requests_per_connection: u32,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { tls: TlsVersions::Both, http2: false, connection_per_request: false }
+        Self {
+            tls: TlsVersions::Both,
+            http2: false,
+            connection_per_request: false,
+            requests_per_connection: 10_000,
+        }
     }
 }
 
@@ -218,7 +225,7 @@ fn configure(
         TlsVersions::Both => "TLSv1.2 TLSv1.3",
     };
     let http2 = if options.http2 { " http2" } else { "" };
-    let requests = if options.connection_per_request { 1 } else { 10_000 };
+    let requests = if options.connection_per_request { 1 } else { options.requests_per_connection };
     // As root, nginx's workers would run as `nobody`, who may not read the temporary folder. Other users' nginx
     // ignores the line.
     let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };

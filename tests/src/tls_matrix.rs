@@ -109,7 +109,12 @@ impl Cell {
 
     fn checked(self) -> Result<Outcome> {
         let mut names: Vec<String> = (0..HOSTS).map(|number| format!("h{number:02}.weir.test")).collect();
-        let options = ServerOptions { tls: self.tls, http2: self.http2, connection_per_request: true };
+        let options = ServerOptions {
+            tls: self.tls,
+            http2: self.http2,
+            connection_per_request: true,
+            ..ServerOptions::default()
+        };
         let hosts = UpstreamHosts::start_with(options, |authority| {
             let site = |name: &str| Ok(Site::new(name, authority.issue(&[name])?));
             names.iter().map(String::as_str).chain([SECOND]).map(site).collect()

@@ -48,6 +48,7 @@ mod reconnection;
 mod redirection;
 mod refusals;
 mod rego;
+mod retries;
 mod runtime_folder;
 mod served_envoy;
 mod served_paths;

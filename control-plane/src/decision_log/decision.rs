@@ -89,6 +89,9 @@ pub struct Decision {
     pub client: Option<String>,
     /// The status that the client got, or 0 if it disconnected before.
     pub status: u32,
+    /// How often the request was sent; left out unless it was sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// The address that Envoy forwarded the request to.
     pub upstream_address: Option<String>,
     /// The DNS names in the upstream's certificate, as Envoy read them: at most [`MOST_NAMES`], and first those that
@@ -153,6 +156,7 @@ impl Decision {
             listener: listener.to_owned(),
             client: common.downstream_remote_address.as_ref().and_then(socket),
             status,
+            attempts: Some(common.upstream_request_attempt_count).filter(|count| *count > 1),
             upstream_address: common.upstream_remote_address.as_ref().and_then(socket),
             upstream_names: upstream_names(common, &record, &details),
             upstream_tls: tag(common, names::PEER_TLS).map(str::to_owned),

@@ -24,6 +24,7 @@ mod own_upstream;
 mod passthrough;
 mod policy_filter;
 mod protobuf;
+mod retry;
 mod route;
 pub mod secret;
 pub mod timeouts;

@@ -169,6 +169,7 @@ mod tests {
             listener: text(),
             client: Some(text()),
             status: 403,
+            attempts: None,
             upstream_address: Some(text()),
             upstream_names: vec![text(), text()],
             upstream_tls: Some(text()),

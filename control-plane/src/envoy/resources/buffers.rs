@@ -23,6 +23,10 @@ pub(super) const UPSTREAM_STREAM: u32 = 4 << 20;
 /// smaller window, clients that read nothing use it up, and every other client of the host waits for them.
 pub(super) const UPSTREAM_CONNECTION: u32 = STREAMS * UPSTREAM_STREAM;
 
+/// Bytes of a request's content that Envoy keeps until the answer begins, to send the request again. A request with more
+/// content is not sent again.
+pub(super) const RETRIED_CONTENT: u64 = 64 << 10;
+
 /// Requests that Envoy starts for one connection before it serves the others. A client that sends requests and resets
 /// them has at most this many in memory at a time. Envoy counts the others as reset before they started, and tolerates
 /// [`RESETS`] of them.

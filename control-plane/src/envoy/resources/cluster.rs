@@ -198,6 +198,8 @@ fn circuit_breaker(connections: u32) -> CircuitBreakers {
             // queues requests.
             max_pending_requests: number(Capacity::FULL.upstream_connections),
             max_requests: number(connections.saturating_mul(REQUESTS_OF_A_CONNECTION)),
+            // Of requests at a time, any may be a retry: an upstream refuses all streams of a connection at once.
+            max_retries: number(connections.saturating_mul(REQUESTS_OF_A_CONNECTION)),
             ..circuit_breakers::Thresholds::default()
         }],
         ..CircuitBreakers::default()

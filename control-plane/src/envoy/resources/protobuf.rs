@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::{
     Address, AggregatedConfigSource, ApiVersion, CidrRange, ConfigSource, DataSource, SocketAddress,
     TransportSocket, TypedExtensionConfig, address, data_source, socket_address, transport_socket,
 };
-use envoy_types::pb::google::protobuf::{BoolValue, Duration, UInt32Value};
+use envoy_types::pb::google::protobuf::{BoolValue, Duration, UInt32Value, UInt64Value};
 use envoy_types::util::pack_any;
 use ipnet::IpNet;
 use prost::{Message, Name};
@@ -27,6 +27,10 @@ pub(super) fn bool_value(value: bool) -> Option<BoolValue> {
 
 pub(super) fn number(value: u32) -> Option<UInt32Value> {
     Some(UInt32Value { value })
+}
+
+pub(super) fn long_number(value: u64) -> Option<UInt64Value> {
+    Some(UInt64Value { value })
 }
 
 pub(super) fn extension<M: Message + Name>(name: &str, config: M) -> TypedExtensionConfig {

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::route::v3::route_action::upgrade_config::Con
 use envoy_types::pb::envoy::config::route::v3::route_action::{ClusterSpecifier, UpgradeConfig};
 use envoy_types::pb::envoy::config::route::v3::route_match::{ConnectMatcher, PathSpecifier};
 use envoy_types::pb::envoy::config::route::v3::{
-    HeaderMatcher, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route,
+    HeaderMatcher, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route,
 };
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::RbacPerRoute;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
@@ -16,9 +16,9 @@ use weir_contract::header;
 use weir_policy::Host;
 use weir_xds::{References, ResourceType};
 
-use super::names;
-use super::protobuf::{bool_value, duration, seconds};
+use super::protobuf::{bool_value, duration, long_number, seconds};
 use super::timeouts::Timeouts;
+use super::{buffers, names, retry};
 
 /// Headers that a proxy adds, or that describe the request's way to Weir. Upstreams must not see them.
 const REQUEST_HEADERS_REMOVED: [&str; 12] = [
@@ -48,7 +48,8 @@ pub(super) fn explicit(timeouts: Timeouts) -> RouteConfiguration {
             .into(),
         ..tunnel_to(names::INTERCEPT_CLUSTER, timeouts.tunnel())
     };
-    table(names::EXPLICIT_ROUTES, vec![tunnel, to_own_upstream(), all_to(names::HTTP_CLUSTER)])
+    let [own_upstream, all] = over_plain_http();
+    table(names::EXPLICIT_ROUTES, vec![tunnel, own_upstream, all])
 }
 
 /// Routes of requests inside terminated TLS. `hosts` are those with clusters of their own.
@@ -72,7 +73,21 @@ fn over_tls(cluster: &str) -> Vec<Route> {
         ignore_case: true,
     });
     let upgrade = with_header("upgrade", websocket, action(names::HTTPS_UPGRADE_CLUSTER));
-    vec![to_own_upstream(), upgrade, all_to(cluster)]
+    vec![retried(to_own_upstream(), retry::over_tls()), upgrade, retried(all_to(cluster), retry::over_tls())]
+}
+
+fn over_plain_http() -> [Route; 2] {
+    [to_own_upstream(), all_to(names::HTTP_CLUSTER)].map(|route| retried(route, retry::over_plain_http()))
+}
+
+/// The route with a policy of retries. Envoy keeps the content of a request until its answer begins, up to
+/// [`buffers::RETRIED_CONTENT`]; a request with more is forwarded as well, and not sent again.
+fn retried(mut route: Route, policy: RetryPolicy) -> Route {
+    if let Some(route::Action::Route(action)) = &mut route.action {
+        action.retry_policy = Some(policy);
+    }
+    route.request_body_buffer_limit = long_number(buffers::RETRIED_CONTENT);
+    route
 }
 
 /// Routes to the cluster that the policy filter names, if it names one. This route comes before all others.
@@ -97,7 +112,7 @@ fn with_header(name: &str, value: HeaderMatchSpecifier, action: RouteAction) -> 
 
 /// Routes of plain HTTP inside a tunnel.
 pub(super) fn intercepted_plain() -> RouteConfiguration {
-    table(names::INTERCEPTED_PLAIN_ROUTES, vec![to_own_upstream(), all_to(names::HTTP_CLUSTER)])
+    table(names::INTERCEPTED_PLAIN_ROUTES, over_plain_http().into())
 }
 
 /// Routes of passed-through TLS, each connection in a CONNECT.
