@@ -142,7 +142,12 @@ impl Decision {
                 record.effect = "deny".to_owned();
                 record.would_deny = false;
                 record.reason = Reason::AddressNotAllowed.as_str().to_owned();
-            } else if let Some(failure) = UpstreamFailure::find(&flags, &details, transport) {
+            } else if let Some(failure) = UpstreamFailure::find(&flags, &details, transport)
+                // The end of such a stream is that of its connections.
+                .filter(|failure| {
+                    failure.reason != Reason::UpstreamUnreachable || !is_open_stream(&record, status)
+                })
+            {
                 record.reason = failure.reason.as_str().to_owned();
                 cause = Some(failure.cause);
             } else if let Some(request) = InvalidRequest::find(&details) {
@@ -166,6 +171,12 @@ impl Decision {
             record,
         })
     }
+}
+
+/// Returns whether client and upstream exchanged bytes of a protocol of their own: after an upgrade (a WebSocket), or over
+/// TLS that passes through unopened.
+fn is_open_stream(record: &Record, status: u32) -> bool {
+    status == 101 || (record.method == "CONNECT" && status == 200)
 }
 
 fn phase(common: &AccessLogCommon) -> Phase {
@@ -430,6 +441,25 @@ pub(crate) mod tests {
         entry.common_properties.as_mut().unwrap().filter_state_objects.clear();
         entry.request = Some(HttpRequestProperties::default());
         assert_eq!(Decision::of_entry("weir_explicit", &entry), None);
+    }
+
+    #[test]
+    fn the_end_of_an_upgraded_or_unopened_connection_is_no_failure() {
+        let unopened = ALLOWED.replace("GET", "CONNECT");
+        for (listener, record, status, reason) in [
+            ("weir_intercept", ALLOWED, 101, "allowed"),
+            ("weir_passthrough", &unopened, 200, "allowed"),
+            ("weir_intercept", ALLOWED, 200, "upstream_unreachable"),
+            ("weir_passthrough", &unopened, 503, "upstream_unreachable"),
+        ] {
+            let mut entry =
+                entry(record, "upstream_reset_after_response_started{connection_termination}", status);
+            let flags = &mut entry.common_properties.as_mut().unwrap().response_flags;
+            flags.as_mut().unwrap().upstream_connection_termination = true;
+            let decision = Decision::of_entry(listener, &entry).unwrap();
+            assert_eq!(decision.record.reason, reason, "{listener} {status}");
+            assert_eq!(decision.cause.is_some(), reason != "allowed");
+        }
     }
 
     #[test]

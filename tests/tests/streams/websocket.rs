@@ -82,6 +82,9 @@ fn a_websocket_carries_messages_both_ways(envoy: &EnvoyBinary) -> Result<()> {
         wire.write(message(0x88, b""))?;
         assert_eq!(wire.read_to_end()?, [0x88, 0]);
     }
+    for decision in gateway.decisions(fronts.len())? {
+        assert_eq!((decision.status, decision.reason.as_str(), decision.cause), (101, "allowed", None));
+    }
     Ok(())
 }
 
