@@ -9,6 +9,10 @@ pub const RECORD: &str = "wasm.weir";
 /// Filter state with the number of the address list that the deciding rule has. The address guard matches on it.
 pub const ADDRESS_SET: &str = "wasm.weir_addresses";
 
+/// Filter state of a client's connection whose upstream connections no other client's connection uses: its number in the
+/// form of an address. Envoy names its text objects so, and makes one for a Wasm filter under no other key.
+pub const SEPARATED: &str = "envoy.string";
+
 #[cfg(test)]
 mod tests {
     use super::*;

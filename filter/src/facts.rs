@@ -48,6 +48,8 @@ pub struct Facts<'h> {
     pub to_proxy: bool,
     /// Whether the request asks for a WebSocket.
     pub upgrades_to_websocket: bool,
+    /// Whether the request has credentials with which servers authenticate the connection, and not the request alone.
+    pub authenticates_connection: bool,
     /// Whether servers may read the request's length in two ways.
     pub ambiguous_length: bool,
     /// Whether Envoy made this CONNECT for a TLS connection that is passed through. Its authority is the client's
@@ -192,6 +194,7 @@ impl<'h> Facts<'h> {
             }
             _ => {
                 match name {
+                    b"authorization" => self.authenticates_connection |= authenticates_connection(value),
                     b"upgrade" => self.upgrades_to_websocket = value.eq_ignore_ascii_case(b"websocket"),
                     b"content-length" => self.ambiguous_length |= !is_plain_length(value),
                     _ => {}
@@ -215,6 +218,15 @@ fn join<'h>(fact: &mut Cow<'h, [u8]>, value: &'h [u8]) {
         joined.push(0);
         joined.extend_from_slice(value);
     }
+}
+
+/// Returns whether credentials are of a scheme with which servers authenticate the connection: NTLM, and Negotiate (RFC
+/// 4559), which may carry NTLM.
+fn authenticates_connection(credentials: &[u8]) -> bool {
+    let credentials = credentials.trim_ascii_start();
+    let end = credentials.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(credentials.len());
+    let (scheme, _) = credentials.split_at(end);
+    [&b"ntlm"[..], b"negotiate", b"kerberos"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Returns whether a length is a decimal number as in RFC 9110, 8.6, without leading zeros and below 10^18. Envoy accepts

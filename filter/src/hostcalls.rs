@@ -31,6 +31,10 @@ pub trait Hostcalls {
     /// redirects, or to other requests of the connection.
     fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), FailedCall>;
 
+    /// Separates the client's connection from all others: from this request on, the connections to its upstreams carry
+    /// no request of another client's connection.
+    fn separate_connection(&self) -> Result<(), FailedCall>;
+
     /// Responds to the request in the upstream's place.
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall>;
 

@@ -11,6 +11,7 @@ mod builtin_calls;
 mod certificates;
 mod client_hellos;
 mod command;
+mod connection_identity;
 mod context_per_host;
 mod control_plane;
 mod decision_lines;

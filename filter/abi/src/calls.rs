@@ -37,6 +37,7 @@ unsafe extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
@@ -103,6 +104,15 @@ pub fn remove_request_header(name: &[u8]) -> Result<(), Status> {
 pub fn remove_response_trailer(name: &[u8]) -> Result<(), Status> {
     // SAFETY: the host reads the slice during the call.
     done(unsafe { proxy_remove_header_map_value(RESPONSE_TRAILERS, name.as_ptr(), name.len()) })
+}
+
+/// Returns a property. Zero bytes separate the parts of its path.
+///
+/// # Errors
+/// The host's status.
+pub fn property(path: &[u8]) -> Result<Vec<u8>, Status> {
+    // SAFETY: the host reads the slice, and writes to both pointers, during the call.
+    returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
 /// Sets a property.

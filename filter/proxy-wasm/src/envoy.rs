@@ -35,6 +35,18 @@ impl Hostcalls for Envoy {
         Ok(())
     }
 
+    fn separate_connection(&self) -> Result<(), FailedCall> {
+        let id = weir_abi::property(b"connection\0id").map_err(failed("get_property"))?;
+        let id = <[u8; 8]>::try_from(id).map_err(|_| FailedCall {
+            call: "get_property",
+            cause: "the connection's id has no 64 bits".into(),
+        })?;
+        let argument = filter_state::separating(u64::from_le_bytes(id));
+        weir_abi::call_foreign_function(filter_state::FUNCTION.as_bytes(), &argument)
+            .map_err(failed("call_foreign_function"))?;
+        Ok(())
+    }
+
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {
         let LocalResponse { status, headers, body } = response;
         let headers: Vec<_> =

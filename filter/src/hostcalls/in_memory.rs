@@ -201,6 +201,10 @@ impl Hostcalls for InMemory {
         Ok(())
     }
 
+    fn separate_connection(&self) -> Result<(), FailedCall> {
+        self.call("separate_connection")
+    }
+
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {
         self.call("send_local_response")?;
         self.responses.borrow_mut().push(response.clone());

@@ -31,9 +31,9 @@ const REQUEST_HEADERS_SECONDS: i64 = 30;
 /// Builds the explicit proxy's filters. A CONNECT is marked with its authority and forwarded to the internal listener;
 /// an absolute-form request is forwarded to its upstream.
 pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
-    let [policy, forward_proxy, address_guard, mark_forwarded, router] = policed(gateway);
+    let [policy, separate, forward_proxy, address_guard, mark_forwarded, router] = policed(gateway);
     // The mark is set after the policy filter, which would take a marked request for one inside a tunnel.
-    let filters = vec![policy, mark_tunnel(), forward_proxy, address_guard, mark_forwarded, router];
+    let filters = vec![policy, separate, mark_tunnel(), forward_proxy, address_guard, mark_forwarded, router];
     manager(
         ConnectionKind::Explicit,
         names::EXPLICIT_LISTENER,
@@ -91,7 +91,7 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Fil
 
 /// Builds the HTTP filters of every listener: policy, forward proxy, address guard, mark of a forwarded request,
 /// router.
-fn policed(gateway: &Gateway) -> [HttpFilter; 5] {
+fn policed(gateway: &Gateway) -> [HttpFilter; 6] {
     let forward_proxy = FilterConfig {
         save_upstream_address: true,
         // The policy filter comes before this one, and may set the address of a rule's own upstream.
@@ -102,6 +102,7 @@ fn policed(gateway: &Gateway) -> [HttpFilter; 5] {
     let router = Router { suppress_envoy_headers: true, ..Router::default() };
     [
         discovered(names::POLICY_FILTER, policy_filter::source()),
+        separate(),
         configured("envoy.filters.http.dynamic_forward_proxy", forward_proxy),
         discovered(names::ADDRESS_GUARD, address_guard::source()),
         configured("envoy.filters.http.set_metadata", decision_log::mark_forwarded()),
@@ -109,11 +110,18 @@ fn policed(gateway: &Gateway) -> [HttpFilter; 5] {
     ]
 }
 
+/// Separates the upstream connections of clients' connections that the policy filter names.
+fn separate() -> HttpFilter {
+    let config =
+        SetFilterState { on_request_headers: filter_state::separated(), ..SetFilterState::default() };
+    configured("envoy.filters.http.set_filter_state", config)
+}
+
 /// Shares filter state with the intercept listener: the CONNECT's authority, which the filter compares with the SNI and
-/// the inner authority, and the connection's addresses.
+/// the inner authority, and the connection's addresses. The routes of plain HTTP disable the filter.
 fn mark_tunnel() -> HttpFilter {
     let config = SetFilterState { on_request_headers: filter_state::tunnel(), ..SetFilterState::default() };
-    configured("envoy.filters.http.set_filter_state", config)
+    configured(names::MARK_TUNNEL, config)
 }
 
 /// Builds the connection manager after filters that describe the connection. `routes` is its route table, and its name

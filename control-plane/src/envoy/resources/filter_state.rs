@@ -78,6 +78,17 @@ pub(super) fn tunnel() -> Vec<FilterStateValue> {
     [shared(names::CONNECT_AUTHORITY, STRING, "%REQ(:AUTHORITY)%")].into_iter().chain(addresses()).collect()
 }
 
+/// Separates the upstream connections of a client's connection, if the policy filter asked for it. The object is an address,
+/// which Envoy takes into the key under which it pools connections. Only clusters for original destinations read it.
+pub(super) fn separated() -> Vec<FilterStateValue> {
+    let number = format!("%FILTER_STATE({}:PLAIN)%", weir_contract::filter_state::SEPARATED);
+    vec![FilterStateValue {
+        shared_with_upstream: filter_state_value::SharedWithUpstream::Once as i32,
+        skip_if_empty: true,
+        ..value("envoy.network.transport_socket.original_dst_address", "", &number, true)
+    }]
+}
+
 fn shared(key: &str, factory: &str, format: &str) -> FilterStateValue {
     FilterStateValue {
         shared_with_upstream: filter_state_value::SharedWithUpstream::Once as i32,

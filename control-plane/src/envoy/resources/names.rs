@@ -54,6 +54,9 @@ pub const POLICY_FILTER: &str = "weir.policy";
 /// Extension config of the address guard, and its name in the filter chain.
 pub const ADDRESS_GUARD: &str = "weir.address_guard";
 
+/// The name in the filter chain of the filter that marks tunnels.
+pub const MARK_TUNNEL: &str = "weir.mark_tunnel";
+
 /// Filter state that carries the authority of a CONNECT into the intercept listener.
 pub const CONNECT_AUTHORITY: &str = "weir.connect_authority";
 /// Filter state in which a filter chain describes its connection.

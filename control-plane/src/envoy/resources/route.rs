@@ -7,7 +7,8 @@ use envoy_types::pb::envoy::config::route::v3::route_action::upgrade_config::Con
 use envoy_types::pb::envoy::config::route::v3::route_action::{ClusterSpecifier, UpgradeConfig};
 use envoy_types::pb::envoy::config::route::v3::route_match::{ConnectMatcher, PathSpecifier};
 use envoy_types::pb::envoy::config::route::v3::{
-    HeaderMatcher, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route,
+    FilterConfig, HeaderMatcher, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch,
+    VirtualHost, route,
 };
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::RbacPerRoute;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
@@ -48,8 +49,16 @@ pub(super) fn explicit(timeouts: Timeouts) -> RouteConfiguration {
             .into(),
         ..tunnel_to(names::INTERCEPT_CLUSTER, timeouts.tunnel())
     };
-    let [own_upstream, all] = over_plain_http();
+    let [own_upstream, all] = over_plain_http().map(unmarked);
     table(names::EXPLICIT_ROUTES, vec![tunnel, own_upstream, all])
+}
+
+/// Disables the filter that marks tunnels. Envoy pools upstream connections by the filter state that it shares, so each
+/// client of plain HTTP would have connections of its own.
+fn unmarked(route: Route) -> Route {
+    let disabled = FilterConfig { disabled: true, ..FilterConfig::default() };
+    // One entry: the order of several would be another one each time.
+    Route { typed_per_filter_config: [(names::MARK_TUNNEL.to_owned(), pack_any(disabled))].into(), ..route }
 }
 
 /// Routes of requests inside terminated TLS. `hosts` are those with clusters of their own.
