@@ -49,9 +49,9 @@ pub const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 
 /// Every variable, in the order in which Weir prints them.
 ///
-/// Three kinds are left out. OpenSSL, Go and rustls read `SSL_CERT_DIR` beside `SSL_CERT_FILE`, so an inherited one
-/// only adds roots. npm trusts `NODE_EXTRA_CA_CERTS` unless `npm_config_cafile` is set. Yarn refuses to start when it
-/// meets a variable that its version does not know.
+/// Two kinds are left out. OpenSSL, Go and rustls read `SSL_CERT_DIR` beside `SSL_CERT_FILE`, so an inherited one only
+/// adds roots. Yarn 2 and newer refuse to start when they meet a `YARN_…` variable that their version does not know:
+/// every version knows the two of the proxy, and none of those of the roots is known to all.
 pub const VARIABLES: &[Variable] = &[
     variable(
         "HTTPS_PROXY",
@@ -64,6 +64,15 @@ pub const VARIABLES: &[Variable] = &[
     // Weir sets this variable, because an inherited `ALL_PROXY` could lead around Weir.
     variable("ALL_PROXY", Value::Proxy, "curl, Rust, httpx: any other scheme"),
     variable("all_proxy", Value::Proxy, "the same"),
+    variable("wss_proxy", Value::Proxy, "Python: aiohttp, websockets: WebSocket over https"),
+    variable("ws_proxy", Value::Proxy, "the same: WebSocket over http"),
+    variable("YARN_HTTPS_PROXY", Value::Proxy, "Yarn: https"),
+    variable("YARN_HTTP_PROXY", Value::Proxy, "Yarn: http"),
+    variable(
+        "PERL_LWP_ENV_PROXY",
+        Value::On,
+        "Perl: LWP reads the proxy variables also without `env_proxy => 1`",
+    ),
     variable(
         "NO_PROXY",
         Value::NoProxy,
@@ -85,6 +94,8 @@ pub const VARIABLES: &[Variable] = &[
         Value::On,
         "Node.js from 22.21 and 24: fetch and http(s) read the proxy variables",
     ),
+    variable("npm_config_cafile", Value::Bundle, "npm, pnpm, Yarn 1: in place of the `cafile` of an `npmrc`"),
+    variable("PERL_LWP_SSL_CA_FILE", Value::Bundle, "Perl: LWP"),
     variable("DENO_CERT", Value::Root, "Deno"),
     variable("PIP_CERT", Value::Bundle, "pip"),
     variable("CARGO_HTTP_CAINFO", Value::Bundle, "cargo"),
