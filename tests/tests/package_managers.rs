@@ -1,4 +1,4 @@
-//! Package managers install through Weir with nothing but the variables that it sets.
+//! Package managers install through Weir with the variables alone. `cargo xtask programs` runs more of them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{ALPHA, EnvoyBinary, Run, ServerOptions, UpstreamHosts, find_program, require_program};
+use e2e::{ALPHA, EnvoyBinary, Run, ServerOptions, UpstreamHosts, require_program};
 use tempfile::TempDir;
 
 /// A gateway, the folder that alpha serves below `/files/`, and one to work in.
@@ -123,35 +123,5 @@ fn cargo_fetches() -> Result<()> {
     fixture.succeeds(&[words.as_slice(), &[project.as_os_str(), home.as_os_str()]].concat())?;
     let got = tool("find", [".", "-name", "weirdemo-1.0.0.crate"], &home)?;
     assert_eq!(got.lines().count(), 1, "{got}");
-    Ok(())
-}
-
-/// Where npm is installed; the set-up does not install it.
-#[test]
-fn npm_packs() -> Result<()> {
-    let fixture = Fixture::start()?;
-    if find_program("npm").is_none() {
-        eprintln!("not tested: there is no `npm`");
-        return Ok(());
-    }
-    let manifest = serde_json::json!({ "name": "weirdemo", "version": "1.0.0" }).to_string();
-    let package = fixture.archive("package", &[("package.json", &manifest)])?;
-    let version = serde_json::json!({
-        "name": "weirdemo", "version": "1.0.0",
-        "dist": { "shasum": checksum("sha1sum", &package)?, "tarball": fixture.url("npm-files/weirdemo.tgz") },
-    });
-    fixture.serve("npm-files/weirdemo.tgz", package)?;
-    let document = serde_json::json!({
-        "name": "weirdemo", "dist-tags": { "latest": "1.0.0" }, "versions": { "1.0.0": version },
-    });
-    fixture.serve("npm/weirdemo", document.to_string())?;
-    let (registry, cache) = (fixture.url("npm/"), fixture.work.path().join("cache"));
-    // A `cafile` in a configuration of this machine would be trusted in place of what Weir sets.
-    let script = "cd \"$1\" && exec npm pack weirdemo --registry \"$2\" --cache \"$3\" \
-                  --userconfig none-a --globalconfig none-b";
-    let words = ["sh", "-c", script, "sh"].map(OsStr::new);
-    let rest = [fixture.work.path().as_os_str(), OsStr::new(&registry), cache.as_os_str()];
-    fixture.succeeds(&[words.as_slice(), &rest].concat())?;
-    assert!(fixture.work.path().join("weirdemo-1.0.0.tgz").is_file());
     Ok(())
 }

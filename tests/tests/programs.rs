@@ -1,13 +1,11 @@
-//! The programs that people run behind Weir work with nothing but the variables that it sets.
+//! Programs that the set-up installs work behind Weir with the variables alone. `cargo xtask programs` runs many more.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{
-    ALPHA, BETA, EnvoyBinary, Run, ServerOptions, UpstreamHosts, find_program, require_program, weir_command,
-};
+use e2e::{ALPHA, BETA, EnvoyBinary, Run, ServerOptions, UpstreamHosts, require_program, weir_command};
 use tempfile::TempDir;
 
 fn start() -> Result<(UpstreamHosts, Run)> {
@@ -95,41 +93,12 @@ fn pythons_standard_library_fetches() -> Result<()> {
     assert_fetches_both(&run, &["python3", "-c", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
 }
 
-/// Where the `requests` package is installed; the set-up does not install it.
-#[test]
-fn pythons_requests_fetches() -> Result<()> {
-    let (hosts, run) = start()?;
-    if !Command::new("python3").args(["-c", "import requests"]).output()?.status.success() {
-        eprintln!("not tested: this Python has no `requests`");
-        return Ok(());
-    }
-    let script = "import sys, requests\n\
-        for url in sys.argv[1:]: sys.stdout.write(requests.get(url, timeout=20).text)";
-    assert_fetches_both(&run, &["python3", "-c", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
-}
-
-/// Where the `httpx` package is installed; the set-up does not install it.
-#[test]
-fn pythons_httpx_fetches() -> Result<()> {
-    let (hosts, run) = start()?;
-    if !Command::new("python3").args(["-c", "import httpx"]).output()?.status.success() {
-        eprintln!("not tested: this Python has no `httpx`");
-        return Ok(());
-    }
-    let script = "import sys, httpx\n\
-        for url in sys.argv[1:]: sys.stdout.write(httpx.get(url, timeout=20).text)";
-    assert_fetches_both(&run, &["python3", "-c", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
-}
-
-/// Where Node is installed; the set-up does not install it. Its `fetch` reads the proxy variables since Node 24;
+/// Node's `fetch` reads the proxy variables since Node 24;
 /// before, a program opens the tunnel itself, and what Weir gives it is the root.
 #[test]
 fn node_fetches() -> Result<()> {
     let (hosts, run) = start()?;
-    if find_program("node").is_none() {
-        eprintln!("not tested: there is no `node`");
-        return Ok(());
-    }
+    require_program("node")?;
     let script = r"
 const http = require('http'), https = require('https');
 const proxy = new URL(process.env.HTTPS_PROXY);
@@ -154,14 +123,10 @@ function tunnelled(url) {
     assert_fetches_both(&run, &["node", "-e", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
 }
 
-/// Where Go is installed; the set-up does not install it.
 #[test]
 fn go_fetches() -> Result<()> {
     let (hosts, run) = start()?;
-    if find_program("go").is_none() {
-        eprintln!("not tested: there is no `go`");
-        return Ok(());
-    }
+    require_program("go")?;
     let folder = TempDir::new()?;
     let program = folder.path().join("fetch");
     fs::write(
@@ -184,7 +149,6 @@ fn go_fetches() -> Result<()> {
     assert_fetches_both(&run, &[program, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
 }
 
-/// Where a Java that runs source files is installed; the set-up does not install it.
 #[test]
 fn java_fetches() -> Result<()> {
     let (hosts, run) = start()?;
@@ -196,22 +160,14 @@ fn java_fetches() -> Result<()> {
          new java.net.URI(url).toURL().openStream().transferTo(System.out); } }\n",
     )?;
     let program = program.to_str().context("the path is not UTF-8")?;
-    // Without arguments it fetches nothing: a runtime without a compiler cannot do even that.
-    if !Command::new("java").arg(program).output().is_ok_and(|output| output.status.success()) {
-        eprintln!("not tested: there is no `java` that compiles");
-        return Ok(());
-    }
+    require_program("java")?;
     assert_fetches_both(&run, &["java", program, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
 }
 
-/// Where Java's keytool is installed; the set-up does not install it.
 #[test]
 fn javas_key_stores_take_what_is_exported() -> Result<()> {
     let (_hosts, run) = start()?;
-    if find_program("keytool").is_none() {
-        eprintln!("not tested: there is no `keytool`");
-        return Ok(());
-    }
+    require_program("keytool")?;
     let export = |format: &str| -> Result<Vec<u8>> {
         let mut weir = weir_command()?;
         let output = weir.args(["ca", "export", "--format", format, "--state"]).arg(run.state()).output()?;
