@@ -9,6 +9,7 @@ mod checkout;
 mod demo;
 mod fuzz;
 mod lint;
+mod programs;
 mod setup;
 mod step;
 mod test;
@@ -42,6 +43,11 @@ enum Command {
         /// Passed on to the bench
         #[arg(last = true)]
         arguments: Vec<String>,
+    },
+    /// Install the programs that people run behind Weir, run each, and write the tables of the documentation
+    Programs {
+        /// Run only the programs whose names contain one of these words, and print their tables
+        words: Vec<String>,
     },
     /// Run the fuzz targets; needs a nightly compiler and cargo-fuzz
     Fuzz {
@@ -82,6 +88,7 @@ fn main() -> ExitCode {
         }
         Command::Test(arguments) => test::all(&arguments.passed_on).map(|()| ExitCode::SUCCESS),
         Command::Bench { name, arguments } => bench::measure(name, &arguments).map(|()| ExitCode::SUCCESS),
+        Command::Programs { words } => programs::run_all(&words).map(|()| ExitCode::SUCCESS),
         Command::Fuzz { seconds, targets } => fuzz::run_all(seconds, &targets).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run_all(),
     };

@@ -48,6 +48,33 @@ pub(crate) fn for_the_matrix() -> Result<WasmTarget> {
     Ok(target)
 }
 
+/// Programs that only the table of programs runs.
+const TABLE: [Program; 7] = [
+    Program { name: "wget", package: "wget" },
+    Program { name: "npm", package: "npm" },
+    Program { name: "ruby", package: "ruby" },
+    Program { name: "mvn", package: "maven" },
+    Program { name: "gh", package: "gh" },
+    Program { name: "chromium", package: "chromium" },
+    Program { name: "certutil", package: "libnss3-tools" },
+];
+
+/// Packages without a program that only the table of programs needs.
+const TABLE_LIBRARIES: [&str; 4] = ["python3-venv", "php-curl", "libwww-perl", "liblwp-protocol-https-perl"];
+
+/// Sets up everything, and the system packages of the table of programs.
+pub(crate) fn for_the_programs() -> Result<WasmTarget> {
+    let target = everything()?;
+    step("set-up of the programs", || {
+        debian_package::ensure(&TABLE)?;
+        if debian_package::is_debian() && !debian_package::are_installed(&TABLE_LIBRARIES) {
+            debian_package::install(&TABLE_LIBRARIES)?;
+        }
+        Ok(())
+    })?;
+    Ok(target)
+}
+
 /// Sets up the demo, and returns the Envoy that it should use.
 pub(crate) fn for_the_demo() -> Result<(WasmTarget, envoy::Chosen)> {
     step("set-up", || {

@@ -1,0 +1,2 @@
+import https from "node:https";
+https.get(process.env.BASE + "/", (answer) => answer.pipe(process.stdout));
