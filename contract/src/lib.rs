@@ -4,7 +4,7 @@
 //! control plane ── plugin configuration, connection line ──▶ filter
 //!               ◀── cluster header, filter state, record ───
 //! ```
-//! The crate knows no Envoy API, no policy and no I/O, so that both sides can depend on it, natively and in Wasm.
+//! The crate knows no Envoy API and no I/O, so that both sides can depend on it, natively and in Wasm.
 
 pub mod cluster;
 pub mod configuration;
@@ -12,4 +12,6 @@ pub mod connection;
 pub mod envelope;
 pub mod filter_state;
 pub mod header;
+pub mod json;
 pub mod proxy_status;
+pub mod record;
