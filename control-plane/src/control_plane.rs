@@ -1,27 +1,23 @@
 //! The control plane: it takes a policy, serves resources and leaves, and collects decisions.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::UnixListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use weir_policy::Policy;
 
-use crate::address::own::OwnAddresses;
 use crate::ca::Ca;
 use crate::ca::leaves::{LeafLimits, Leaves};
 use crate::decision_log::server::DecisionLog;
-use crate::envoy::resources::{Gateway, RegoPolicy};
-use crate::input::proxy_credentials::AcceptedCredentials;
-use crate::input::upstream_files::UpstreamFiles;
+use crate::envoy::gateway::{Deployment, Gateway, GatewayPolicy, NodeSettings};
+use crate::nodes::gateways::Gateways;
 use crate::nodes::leaf_secrets::LeafSecrets;
 use crate::nodes::registry::NodeRegistry;
 use crate::nodes::server::{BeforeListeners, DiscoveryServer};
 use crate::nodes::service::DiscoveryService;
-use crate::nodes::snapshot_cache::SnapshotCache;
+use crate::nodes::transport;
 
 /// A policy document that allows no request.
 const NOTHING: &str = "rules: []";
@@ -34,9 +30,8 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Serves Envoys until it is dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
-    gateway: Mutex<Gateway>,
+    gateways: Arc<Gateways>,
     policy: watch::Sender<Arc<Policy>>,
-    snapshots: watch::Sender<Arc<SnapshotCache>>,
     secrets: Arc<LeafSecrets>,
     nodes: NodeRegistry,
     decisions: DecisionLog,
@@ -52,12 +47,11 @@ impl ControlPlane {
 
     /// Makes a control plane for a gateway, with leaves of this CA within these limits.
     pub fn with_limits(gateway: Gateway, ca: Arc<Ca>, limits: LeafLimits) -> Self {
-        let policy = watch::Sender::new(Arc::clone(&gateway.policy));
+        let policy = watch::Sender::new(Arc::clone(&gateway.policy.rules));
         let secrets = Arc::new(LeafSecrets::new(Leaves::new(ca, limits), policy.subscribe()));
         Self {
             policy,
-            snapshots: watch::Sender::new(Arc::new(SnapshotCache::new(gateway.clone()))),
-            gateway: Mutex::new(gateway),
+            gateways: Arc::new(Gateways::new(gateway, Arc::clone(&secrets))),
             secrets,
             nodes: NodeRegistry::default(),
             decisions: DecisionLog::default(),
@@ -65,16 +59,18 @@ impl ControlPlane {
         }
     }
 
-    /// Puts another policy into force on every connected Envoy, with the files that its upstreams name and its Rego
-    /// policy.
-    pub fn replace_policy(&self, policy: Arc<Policy>, files: Arc<UpstreamFiles>, rego: Option<RegoPolicy>) {
-        self.policy.send_replace(Arc::clone(&policy));
+    /// Sends every connected Envoy another policy. A node's status has the policy, which this function returns, once
+    /// the node has accepted all of it.
+    pub fn replace_policy(&self, policy: GatewayPolicy) -> Arc<GatewayPolicy> {
+        let policy = Arc::new(policy);
+        self.policy.send_replace(Arc::clone(&policy.rules));
         self.secrets.policy_changed();
-        self.change(|gateway| {
+        self.gateways.change(|gateway| {
             if !self.ending.load(Ordering::SeqCst) {
-                (gateway.policy, gateway.upstream_files, gateway.rego) = (policy, files, rego);
+                gateway.policy = Arc::clone(&policy);
             }
         });
+        policy
     }
 
     /// Denies every request that begins from now on. It must be called shortly before the end; requests under way
@@ -82,36 +78,22 @@ impl ControlPlane {
     pub fn deny_everything(&self) {
         self.ending.store(true, Ordering::SeqCst);
         match weir_policy::compile(NOTHING) {
-            Ok(nothing) => self.change(|gateway| (gateway.policy, gateway.rego) = (Arc::new(nothing), None)),
+            Ok(nothing) => self.gateways.change(|gateway| {
+                let policy = Arc::make_mut(&mut gateway.policy);
+                (policy.rules, policy.rego) = (Arc::new(nothing), None);
+            }),
             Err(faults) => tracing::error!(?faults, "the policy that denies everything is none"),
         }
     }
 
-    /// Verifies upstreams by these roots (PEM) from now on. Connections that other roots verified end.
-    pub fn replace_upstream_roots(&self, roots: Arc<str>) {
-        self.change(|gateway| gateway.upstream_roots = roots);
+    /// Changes the deployment's settings. Connections that other roots verified end.
+    pub fn change_deployment(&self, change: impl FnOnce(&mut Deployment)) {
+        self.gateways.change(|gateway| change(Arc::make_mut(&mut gateway.deployment)));
     }
 
-    /// Denies requests to these addresses of the machine from now on, unless their rule lists the address.
-    pub fn replace_own_addresses(&self, own: OwnAddresses) {
-        self.change(|gateway| gateway.own_addresses = own);
-    }
-
-    /// Requires these credentials at the explicit proxy from now on. Open tunnels stay.
-    pub fn replace_proxy_credentials(&self, accepted: AcceptedCredentials) {
-        self.change(|gateway| gateway.proxy_credentials = Some(accepted));
-    }
-
-    /// Listens on these addresses from now on, in place of the earlier ones.
-    pub fn replace_addresses(&self, listen: SocketAddr, transparent: Vec<SocketAddr>) {
-        self.change(|gateway| (gateway.listen, gateway.transparent) = (listen, transparent));
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Gateway)) {
-        // A panic cannot leave a value half changed.
-        let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut gateway);
-        self.snapshots.send_replace(Arc::new(SnapshotCache::new(gateway.clone())));
+    /// Changes the settings of the nodes. Tunnels of clients with former credentials stay open.
+    pub fn change_node_settings(&self, change: impl FnOnce(&mut NodeSettings)) {
+        self.gateways.change(|gateway| change(Arc::make_mut(&mut gateway.node)));
     }
 
     /// Renews the leaves that every connected Envoy holds. It must be called when the CA has changed.
@@ -134,8 +116,8 @@ impl ControlPlane {
         &self.decisions
     }
 
-    /// Serves on a Unix socket, whose file mode decides which users may connect. `before_listeners` is called each time
-    /// before an Envoy gets listeners.
+    /// Serves on a Unix socket, for processes of this user and of root. `before_listeners` is called each time before an
+    /// Envoy is sent listeners.
     ///
     /// # Errors
     /// When the transport fails.
@@ -145,8 +127,7 @@ impl ControlPlane {
         before_listeners: BeforeListeners,
     ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + use<> {
         let discovery = DiscoveryServer::new(
-            self.snapshots.subscribe(),
-            Arc::clone(&self.secrets),
+            &self.gateways,
             self.nodes.clone(),
             self.decisions.hosts_in_use().clone(),
             before_listeners,
@@ -158,7 +139,7 @@ impl ControlPlane {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .add_service(DiscoveryService::new(discovery))
             .add_service(self.decisions.clone().into_service())
-            .serve_with_incoming(UnixListenerStream::new(socket));
+            .serve_with_incoming(transport::unix_connections(socket));
         let (secrets, decisions) = (Arc::clone(&self.secrets), self.decisions.subscribe());
         async move {
             tokio::select! {

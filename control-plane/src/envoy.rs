@@ -4,5 +4,6 @@ pub mod bootstrap;
 pub mod capabilities;
 pub mod capacity;
 pub mod filter_module;
+pub mod gateway;
 pub mod resources;
 pub mod version;

@@ -6,6 +6,7 @@ pub mod environment;
 pub mod envoy;
 pub(crate) mod error;
 pub(crate) mod listening;
+pub(crate) mod policy_announcement;
 pub(crate) mod policy_file;
 pub(crate) mod readiness;
 pub(crate) mod refusals;

@@ -10,8 +10,10 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use weir::address::own::OwnAddresses;
 use weir::envoy::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
 use weir::envoy::capacity::Capacity;
+use weir::envoy::filter_module::FilterModules;
+use weir::envoy::gateway::{Deployment, Gateway, GatewayPolicy, NodeSettings};
+use weir::envoy::resources;
 use weir::envoy::resources::timeouts::Timeouts;
-use weir::envoy::resources::{self, Gateway};
 use weir::input::upstream_files::UpstreamFiles;
 use weir::nodes::host_contexts::ContextLimits;
 use weir_xds::{Resource, ResourceType, Snapshot};
@@ -43,24 +45,31 @@ static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(std::fs::read(descriptors).unwrap().as_slice()).unwrap()
 });
 
-fn gateway() -> Gateway {
-    let policy = weir_policy::compile(POLICY).unwrap();
-    Gateway {
-        upstream_files: Arc::new(UpstreamFiles::read(&policy, Path::new("/")).unwrap()),
-        policy: Arc::new(policy),
-        filter: b"module".as_slice().into(),
-        rego: None,
-        listen: "127.0.0.1:15001".parse().unwrap(),
-        proxy_credentials: None,
-        transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
+fn gateway_of(policy: &str) -> Gateway {
+    let rules = weir_policy::compile(policy).unwrap();
+    let upstream_files = Arc::new(UpstreamFiles::read(&rules, Path::new("/")).unwrap());
+    let policy = GatewayPolicy { rules: Arc::new(rules), upstream_files, rego: None };
+    let module = b"module".as_slice();
+    let deployment = Deployment {
+        filter: FilterModules { without_rego: module.into(), with_rego: module.into() },
         upstream_roots: "roots in PEM".into(),
-        resolver: Some("127.0.0.1:5353".parse().unwrap()),
-        own_addresses: OwnAddresses::default(),
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: ContextLimits::DEFAULT,
         timeouts: Timeouts::DEFAULT,
+    };
+    let node = NodeSettings {
+        listen: "127.0.0.1:15001".parse().unwrap(),
+        transparent: vec!["127.0.0.1:15002".parse().unwrap(), "[::1]:15002".parse().unwrap()],
+        proxy_credentials: None,
+        resolver: Some("127.0.0.1:5353".parse().unwrap()),
+        own_addresses: OwnAddresses::default(),
         capacity: Capacity::FULL,
-    }
+    };
+    Gateway { policy: Arc::new(policy), deployment: Arc::new(deployment), node: Arc::new(node) }
+}
+
+fn gateway() -> Gateway {
+    gateway_of(POLICY)
 }
 
 fn delta(version: &str) -> Capabilities {
@@ -132,8 +141,7 @@ fn the_same_gateway_has_the_same_versions() {
 }
 
 fn newest(policy: &str) -> Snapshot {
-    let gateway = Gateway { policy: Arc::new(weir_policy::compile(policy).unwrap()), ..gateway() };
-    resources::build(&gateway, delta("1.40.0")).unwrap()
+    resources::build(&gateway_of(policy), delta("1.40.0")).unwrap()
 }
 
 #[test]
@@ -191,12 +199,7 @@ fn a_routed_host_is_led_to_its_cluster_and_its_upgrades_to_the_one_that_speaks_h
 fn every_cluster_over_tls_sends_and_verifies_the_authority() {
     let policy =
         format!("{POLICY}  - {{id: own, effect: allow, hosts: [own.example], upstream: {{port: 8443}}}}\n");
-    let policy = weir_policy::compile(&policy).unwrap();
-    let gateway = Gateway {
-        upstream_files: Arc::new(UpstreamFiles::read(&policy, Path::new("/")).unwrap()),
-        policy: Arc::new(policy),
-        ..gateway()
-    };
+    let gateway = gateway_of(&policy);
     let host = "pypi.org".parse().unwrap();
     for version in ["1.36.4", "1.39.3", "1.40.0"] {
         let snapshot = resources::build(&gateway, delta(version)).unwrap();

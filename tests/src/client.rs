@@ -45,13 +45,15 @@ pub struct Request {
     pub version: HttpVersion,
 }
 
-/// The protocols that curl offers by ALPN.
+/// The protocols that curl speaks, or offers by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
     /// HTTP/1.1 only.
     Http1,
     /// h2, or HTTP/1.1 if the server has no h2.
     Http2,
+    /// HTTP/2 without TLS and without asking.
+    Http2Only,
 }
 
 impl Request {
@@ -294,6 +296,7 @@ impl Client {
         command.arg(match request.version {
             HttpVersion::Http1 => "--http1.1",
             HttpVersion::Http2 => "--http2",
+            HttpVersion::Http2Only => "--http2-prior-knowledge",
         });
         command.arg("--url").arg(OsStr::new(&request.url));
     }

@@ -46,6 +46,8 @@ pub struct Decision {
     pub upstream_tls: Option<String>,
     /// The host and port of the rule's own upstream.
     pub upstream: Option<String>,
+    /// The server name that Envoy sent to the upstream.
+    pub sni: Option<String>,
     /// The reason why the upstream gave no complete response.
     pub cause: Option<String>,
     /// The failure of the upstream's transport.

@@ -31,6 +31,8 @@ mod memory;
 mod metrics;
 mod modes;
 mod negative_control;
+mod node_identity;
+mod node_status;
 mod open_files;
 mod overload;
 mod own_addresses;

@@ -32,6 +32,7 @@ fn ask_in_order(envoy: &EnvoyBinary, tls: TlsVersions, order: [&str; 2]) -> Resu
         );
         assert_eq!(decision.host.as_deref(), Some(*host));
         assert_eq!(decision.upstream_names, [*host]);
+        assert_eq!(decision.sni.as_deref(), Some(*host));
         assert_eq!(decision.upstream_address, Some(hosts.nginx.address().to_string()));
         assert_eq!(decision.failure, None);
     }

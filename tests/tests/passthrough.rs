@@ -58,6 +58,7 @@ fn a_pinned_client_gets_through(envoy: &EnvoyBinary) -> Result<()> {
         assert_eq!((decision.host.as_deref(), decision.port), (Some(ALPHA), Some(hosts.port())));
         assert_eq!(decision.upstream_address.as_deref(), Some(hosts.nginx.address().to_string().as_str()));
         assert_eq!(decision.listener, "weir_passthrough");
+        assert_eq!(decision.sni.as_deref(), Some(ALPHA));
         assert_eq!(decision.client.map(|client| client.ip()), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
     assert_eq!(hosts.nginx.wait_served(2)?[0].sni, ALPHA);

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts, Wire};
+use rustix::process::Signal;
 
 use crate::client_hellos::plain::hello;
 
@@ -66,6 +67,28 @@ fn a_server_name_that_is_no_text_keeps_no_edit_away(envoy: &EnvoyBinary) -> Resu
     wait_for(&gateway, &alpha, "refusal of what the edit took out", 403)
 }
 
+fn an_edit_is_announced_when_envoy_has_accepted_it(envoy: &EnvoyBinary) -> Result<()> {
+    let (hosts, gateway) = start(envoy)?;
+    let said = |words: &str| Ok(gateway.stderr().contains(words).then_some(()));
+    let process = gateway.envoy()?;
+    process.signal(Signal::STOP)?;
+    gateway.run().write_policy(&without(&hosts, BETA))?;
+    let unanswered = Deadline::seconds(30)
+        .poll("word of the silent Envoy", || said("the policy changed, and envoy has not accepted it yet"));
+    let announced = gateway.stderr().lines().any(is_announcement);
+    process.signal(Signal::CONT)?;
+    unanswered?;
+    assert!(!announced, "{}", gateway.stderr());
+    Deadline::seconds(30).poll("word of the policy in force", || {
+        Ok(gateway.stderr().lines().any(is_announcement).then_some(()))
+    })?;
+    wait_for(&gateway, &hosts.url(BETA, "/"), "refusal of what the edit took out", 403)
+}
+
+fn is_announcement(line: &str) -> bool {
+    line.contains("the policy changed") && !line.contains("not accepted")
+}
+
 fn a_bad_edit_is_said_and_changes_nothing(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     gateway.run().write_policy("rules: [{}]\n")?;
@@ -84,5 +107,6 @@ on_oldest_and_newest_envoy!(
     an_edit_is_in_force_without_a_restart,
     other_listed_addresses_are_in_force_without_a_restart,
     a_server_name_that_is_no_text_keeps_no_edit_away,
+    an_edit_is_announced_when_envoy_has_accepted_it,
     a_bad_edit_is_said_and_changes_nothing,
 );

@@ -33,7 +33,8 @@ use weir::ca::{Ca, Lifetimes};
 use weir::control_plane::ControlPlane;
 use weir::envoy::capabilities::UpstreamTlsChoice;
 use weir::envoy::capacity::Capacity;
-use weir::envoy::resources::Gateway;
+use weir::envoy::filter_module::FilterModules;
+use weir::envoy::gateway::{Deployment, Gateway, GatewayPolicy, NodeSettings};
 use weir::envoy::resources::timeouts::Timeouts;
 use weir::folder::state::StateFolder;
 use weir::input::upstream_files::UpstreamFiles;
@@ -95,22 +96,25 @@ fn control_plane(folder: &Path) -> Result<ControlPlane> {
     let policy = "rules: [{id: held, effect: allow, hosts: ['*.held.weir.test']}]";
     let policy = weir_policy::compile(policy).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let files = UpstreamFiles::read(&policy, folder).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
-    let gateway = Gateway {
-        policy: Arc::new(policy),
-        filter: b"never loaded".as_slice().into(),
-        rego: None,
-        listen: "127.0.0.1:15001".parse()?,
-        proxy_credentials: None,
-        transparent: Vec::new(),
+    let policy = GatewayPolicy { rules: Arc::new(policy), upstream_files: Arc::new(files), rego: None };
+    let unloaded = b"never loaded".as_slice();
+    let deployment = Deployment {
+        filter: FilterModules { without_rego: unloaded.into(), with_rego: unloaded.into() },
         upstream_roots: "roots".into(),
-        upstream_files: Arc::new(files),
-        resolver: None,
-        own_addresses: OwnAddresses::default(),
         upstream_tls: UpstreamTlsChoice::Auto,
         host_contexts: host_contexts::ContextLimits::DEFAULT,
         timeouts: Timeouts::DEFAULT,
+    };
+    let node = NodeSettings {
+        listen: "127.0.0.1:15001".parse()?,
+        transparent: Vec::new(),
+        proxy_credentials: None,
+        resolver: None,
+        own_addresses: OwnAddresses::default(),
         capacity: Capacity::FULL,
     };
+    let (policy, deployment, node) = (Arc::new(policy), Arc::new(deployment), Arc::new(node));
+    let gateway = Gateway { policy, deployment, node };
     let state = StateFolder::open(&folder.join("state"))?;
     let ca = Ca::open(&state, Lifetimes::default(), SystemTime::now())?;
     let limits = LeafLimits {

@@ -18,13 +18,16 @@ use weir::control_plane::ControlPlane;
 use weir::envoy::bootstrap::Bootstrap;
 use weir::envoy::capabilities::{Protocol, UpstreamTlsChoice};
 use weir::envoy::capacity::Capacity;
-use weir::envoy::resources::Gateway;
+use weir::envoy::filter_module::FilterModules;
+use weir::envoy::gateway::{Deployment, Gateway, GatewayPolicy, NodeSettings};
 use weir::envoy::resources::timeouts::Timeouts;
 use weir::folder::state::StateFolder;
 use weir::input::upstream_files::UpstreamFiles;
 use weir::nodes::host_contexts::ContextLimits;
 use weir::nodes::server::BeforeListeners;
-use weir_policy::Policy;
+
+/// What the Envoy calls itself.
+pub(crate) const NODE: &str = "served";
 
 /// A running Envoy and, until it is taken away, its control plane.
 pub(crate) struct ServedEnvoy {
@@ -69,28 +72,32 @@ impl ServedEnvoy {
     /// Starts both. The Envoy may not be ready yet.
     pub(crate) fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, options: Options) -> Result<Self> {
         let directory = TempDir::new()?;
-        let (policy, upstream_files) = compile(&options.policy)?;
         let listen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let gateway = Gateway {
-            policy,
-            filter: options.filter.into(),
-            rego: None,
-            listen,
-            proxy_credentials: None,
-            transparent: Vec::new(),
+        let filter = std::borrow::Cow::from(options.filter);
+        let deployment = Deployment {
+            filter: FilterModules { without_rego: filter.clone(), with_rego: filter },
             upstream_roots: std::fs::read_to_string(hosts.roots())?.into(),
-            upstream_files,
-            resolver: Some(hosts.dns.address()),
-            own_addresses: OwnAddresses::default(),
             upstream_tls: options.upstream_tls,
             host_contexts: options.host_contexts,
             timeouts: options.timeouts,
+        };
+        let node = NodeSettings {
+            listen,
+            transparent: Vec::new(),
+            proxy_credentials: None,
+            resolver: Some(hosts.dns.address()),
+            own_addresses: OwnAddresses::default(),
             capacity: Capacity::FULL,
+        };
+        let gateway = Gateway {
+            policy: Arc::new(compile(&options.policy)?),
+            deployment: Arc::new(deployment),
+            node: Arc::new(node),
         };
         let (leaves, lifetimes) = (options.leaves, options.lifetimes);
         let control_plane = serve(&gateway, leaves, lifetimes, directory.path())?;
         let bootstrap = Bootstrap {
-            node: "served",
+            node: NODE,
             control_plane: &socket(directory.path()),
             admin: &admin(directory.path()),
             protocol: options.protocol,
@@ -145,11 +152,23 @@ impl ServedEnvoy {
 
     /// Puts another policy into force.
     pub(crate) fn replace_policy(&mut self, policy: &str) -> Result<()> {
-        let (policy, files) = compile(policy)?;
-        let (control_plane, _) = self.control_plane.as_ref().context("there is no control plane")?;
-        control_plane.replace_policy(Arc::clone(&policy), Arc::clone(&files), None);
-        (self.gateway.policy, self.gateway.upstream_files) = (policy, files);
+        self.gateway.policy = self.control_plane()?.replace_policy(compile(policy)?);
         Ok(())
+    }
+
+    /// The policy that was put into force last.
+    pub(crate) fn policy(&self) -> Arc<GatewayPolicy> {
+        Arc::clone(&self.gateway.policy)
+    }
+
+    /// The control plane.
+    pub(crate) fn control_plane(&self) -> Result<&ControlPlane> {
+        Ok(&self.control_plane.as_ref().context("there is no control plane")?.0)
+    }
+
+    /// The control plane's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        socket(self.directory.path())
     }
 
     /// A page of Envoy's admin interface.
@@ -160,7 +179,7 @@ impl ServedEnvoy {
 
     /// Where its explicit proxy listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.gateway.listen
+        self.gateway.node.listen
     }
 
     /// The names of the leaves that Envoy holds.
@@ -172,7 +191,7 @@ impl ServedEnvoy {
     }
 
     fn proxy(&self) -> String {
-        format!("http://{}", self.gateway.listen)
+        format!("http://{}", self.gateway.node.listen)
     }
 }
 
@@ -196,11 +215,11 @@ fn serve(
 }
 
 /// A policy, and the files of its upstreams, which it names by whole paths.
-fn compile(policy: &str) -> Result<(Arc<Policy>, Arc<UpstreamFiles>)> {
-    let policy = weir_policy::compile(policy).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
-    let files = UpstreamFiles::read(&policy, Path::new("/"));
+fn compile(policy: &str) -> Result<GatewayPolicy> {
+    let rules = weir_policy::compile(policy).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    let files = UpstreamFiles::read(&rules, Path::new("/"));
     let files = files.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
-    Ok((Arc::new(policy), Arc::new(files)))
+    Ok(GatewayPolicy { rules: Arc::new(rules), upstream_files: Arc::new(files), rego: None })
 }
 
 fn admin(directory: &Path) -> PathBuf {

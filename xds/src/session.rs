@@ -67,6 +67,8 @@ pub struct Session<S, N> {
     node: N,
     source: Source,
     status: StreamStatus,
+    /// Whether the source has the node's newest resources: they were consistent.
+    is_newest: bool,
 }
 
 impl<S: StreamState, N: ServedNode> Session<S, N> {
@@ -76,7 +78,7 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
     /// When the node's resources are inconsistent.
     pub fn new(node: N, secrets: Arc<dyn Secrets>) -> Result<Self, InconsistentSnapshot> {
         let source = Source::new(node.snapshot()?, secrets);
-        Ok(Self { stream: S::default(), node, source, status: StreamStatus::default() })
+        Ok(Self { stream: S::default(), node, source, status: StreamStatus::default(), is_newest: true })
     }
 
     /// Handles an event and returns its consequences.
@@ -117,6 +119,11 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
     /// The resources that the node was sent, has accepted and has rejected.
     pub fn status(&self) -> &StreamStatus {
         &self.status
+    }
+
+    /// Returns whether the node has accepted all of its newest resources beside secrets.
+    pub fn is_in_force(&self) -> bool {
+        self.is_newest && ResourceType::OF_SNAPSHOT.into_iter().all(|kind| self.status.is_settled(kind))
     }
 
     /// Returns whether [`Event::RenewalStep`] has something to do.
@@ -163,7 +170,9 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
 
     /// Rebuilds the snapshot. If the new one is inconsistent, the node keeps the last consistent one.
     fn rebuild(&mut self) {
-        if let Ok(snapshot) = self.node.snapshot() {
+        let snapshot = self.node.snapshot();
+        self.is_newest = snapshot.is_ok();
+        if let Ok(snapshot) = snapshot {
             self.source.replace_snapshot(snapshot);
         }
     }

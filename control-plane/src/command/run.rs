@@ -18,7 +18,6 @@ use anyhow::Context;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use weir_rego::Checked;
 
 use crate::address::own::OwnAddresses;
 use crate::ca::{CaFiles, Lifetimes};
@@ -31,11 +30,10 @@ use crate::envoy::capabilities::Protocol;
 use crate::envoy::capacity::open_files::OpenFiles;
 use crate::envoy::capacity::{Capacity, MORE_OPEN_FILES, memory};
 use crate::envoy::filter_module::FilterModules;
+use crate::envoy::gateway::{Deployment, Gateway, NodeSettings};
 use crate::envoy::resources::timeouts::Timeouts;
-use crate::envoy::resources::{Gateway, RegoPolicy};
 use crate::envoy::version::EnvoyVersion;
 use crate::folder::runtime::RuntimeFolder;
-use crate::input::loaded_policy::LoadedPolicy;
 use crate::local_gateway::certificates::Certificates;
 use crate::local_gateway::credentials_file::CredentialsFile;
 use crate::local_gateway::environment::{Environment, Proxy, SystemRoots};
@@ -43,6 +41,7 @@ use crate::local_gateway::envoy::admin::Admin;
 use crate::local_gateway::envoy::{self, Envoy, LogFile};
 use crate::local_gateway::error::RunError;
 use crate::local_gateway::listening::Listening;
+use crate::local_gateway::policy_announcement::PolicyAnnouncer;
 use crate::local_gateway::policy_file::PolicyFile;
 use crate::local_gateway::readiness::{Readiness, StartOutcome};
 use crate::local_gateway::upstream_roots::UpstreamRoots;
@@ -77,11 +76,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let arguments = arguments.with_absolute_paths();
     let (started, loading) = (Instant::now(), SystemTime::now());
     let modules = FilterModules::embedded()?;
-    let Some((policy_file, LoadedPolicy { policy, upstream_files, rego })) =
-        PolicyFile::open(&arguments.shared.policy).map_err(RunError::Policy)?
-    else {
-        return Ok(ExitCode::Invalid);
-    };
+    let opened = PolicyFile::open(&arguments.shared.policy).map_err(RunError::Policy)?;
+    let Some((policy_file, policy)) = opened else { return Ok(ExitCode::Invalid) };
     // Not before: a person at a terminal may type the policy, and until it is read, a signal ends the process.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -111,22 +107,23 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let mut own_addresses = OwnAddresses::watch().await;
 
-    let gateway = Gateway {
-        policy: policy.into(),
-        upstream_files,
-        filter: modules.without_rego.into(),
-        rego: rego.as_ref().map(|rego| rego_policy(rego, modules)),
-        listen: listening.explicit(),
-        proxy_credentials: credentials.as_ref().map(|file| file.credentials().accepted().clone()),
-        transparent: listening.transparent(),
+    let deployment = Deployment {
+        filter: modules,
         upstream_roots: upstream_roots.pem(),
-        resolver: Some(resolver.address()),
-        own_addresses: own_addresses.borrow_and_update().clone(),
         upstream_tls: arguments.shared.upstream_tls,
         host_contexts: ContextLimits { most: arguments.host_contexts, ..ContextLimits::DEFAULT },
         timeouts: Timeouts::DEFAULT,
+    };
+    let node = NodeSettings {
+        listen: listening.explicit(),
+        transparent: listening.transparent(),
+        proxy_credentials: credentials.as_ref().map(|file| file.credentials().accepted().clone()),
+        resolver: Some(resolver.address()),
+        own_addresses: own_addresses.borrow_and_update().clone(),
         capacity,
     };
+    let policy = Arc::new(policy.into());
+    let gateway = Gateway { policy, deployment: Arc::new(deployment), node: Arc::new(node) };
     let control_plane = Arc::new(ControlPlane::new(gateway, Arc::clone(&certificates.ca)));
     resolve(resolver, &control_plane, own_addresses.clone(), NameServers::new(arguments.shared.dns)?);
     guard(&control_plane, own_addresses);
@@ -138,7 +135,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         vec![Box::new(policy_file), Box::new(upstream_roots), Box::new(certificates)];
     sources.extend(credentials.map(|file| Box::new(file) as Box<dyn Source>));
     let changing = Arc::clone(&control_plane);
-    watched_files::watch(sources, loading, move |change| apply(&changing, modules, change))?;
+    let announcer = PolicyAnnouncer::new(control_plane.nodes().subscribe());
+    watched_files::watch(sources, loading, move |change| apply(&changing, &announcer, change))?;
     serve_envoy(&control_plane, &listening, &runtime, capacity)?;
     let (mut envoy, probed) = loop {
         let mut envoy = start(&runtime, &binary, open_files)?;
@@ -162,7 +160,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         envoy.stop().await?;
         // The control plane holds the other end.
         let _ = control_plane.nodes().subscribe().wait_for(Nodes::is_empty).await;
-        control_plane.replace_addresses(listening.explicit(), listening.transparent());
+        control_plane.change_node_settings(|node| {
+            (node.listen, node.transparent) = (listening.explicit(), listening.transparent());
+        });
     };
     listening.close().context("cannot keep other programs from the proxy's port")?;
     warn_of_missing_security_fixes(&control_plane);
@@ -219,16 +219,16 @@ fn warn_of_missing_security_fixes(control_plane: &ControlPlane) {
     }
 }
 
-/// Puts the changed content of a file into force.
-fn apply(control_plane: &ControlPlane, modules: FilterModules, change: Change) {
+/// Sends a file's new content to Envoy.
+fn apply(control_plane: &ControlPlane, announcer: &PolicyAnnouncer, change: Change) {
     match change {
-        Change::Policy(enforced) => {
-            let LoadedPolicy { policy, upstream_files, rego } = *enforced;
-            let rego = rego.as_ref().map(|rego| rego_policy(rego, modules));
-            control_plane.replace_policy(policy.into(), upstream_files, rego);
+        Change::Policy(policy) => announcer.announce(control_plane.replace_policy((*policy).into())),
+        Change::UpstreamRoots(roots) => {
+            control_plane.change_deployment(|deployment| deployment.upstream_roots = roots);
         }
-        Change::UpstreamRoots(roots) => control_plane.replace_upstream_roots(roots),
-        Change::ProxyCredentials(accepted) => control_plane.replace_proxy_credentials(accepted),
+        Change::ProxyCredentials(accepted) => {
+            control_plane.change_node_settings(|node| node.proxy_credentials = Some(accepted));
+        }
         Change::SigningCa => control_plane.signing_ca_changed(),
     }
 }
@@ -255,13 +255,10 @@ fn guard(control_plane: &Arc<ControlPlane>, mut own_addresses: watch::Receiver<O
     let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
         while own_addresses.changed().await.is_ok() {
-            control_plane.replace_own_addresses(own_addresses.borrow_and_update().clone());
+            let own = own_addresses.borrow_and_update().clone();
+            control_plane.change_node_settings(|node| node.own_addresses = own);
         }
     });
-}
-
-fn rego_policy(checked: &Checked, modules: FilterModules) -> RegoPolicy {
-    RegoPolicy { plan: checked.plan.to_bytes().into(), filter: modules.with_rego.into() }
 }
 
 /// Serves the control plane on a socket that only this user can open, and writes a bootstrap that names the socket.

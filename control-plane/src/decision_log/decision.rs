@@ -7,52 +7,19 @@ use envoy_types::pb::envoy::config::core::v3::{Address, address, socket_address}
 use envoy_types::pb::envoy::data::accesslog::v3::{AccessLogCommon, AccessLogType, HttpAccessLogEntry};
 use envoy_types::pb::google::protobuf::{Any, BytesValue, StringValue};
 use prost::Message;
-use serde::{Deserialize, Serialize};
-use weir_policy::Reason;
+use serde::Serialize;
+use weir_contract::record::DecisionRecord;
+use weir_policy::{Effect, Host, Reason, Scheme};
 
 use crate::decision_log::invalid_request::InvalidRequest;
 use crate::decision_log::upstream_failure::UpstreamFailure;
 use crate::envoy::resources::names;
+use crate::nodes::identity::NodeIdentity;
 
 /// The maximum number of names shown from a certificate, which may have thousands.
 pub(crate) const MOST_NAMES: usize = 16;
 /// The maximum length, in characters, of a host or path that the filter has not shortened because it has not seen it.
 const LONGEST_TEXT: usize = 256;
-
-/// The filter's record of a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// `allow` or `deny`
-    pub effect: String,
-    /// A reason code.
-    pub reason: String,
-    /// The deciding rule's id.
-    pub rule: Option<String>,
-    /// The decision's unique id, which the client's answer has too.
-    pub decision_id: String,
-    /// The hash of the policy that decided.
-    pub policy_version: String,
-    /// The canonical host, or the client's text if it is not a host.
-    pub host: String,
-    /// The requested port, or `None` if the host could not be read.
-    pub port: Option<u16>,
-    /// `http` or `https`
-    pub scheme: String,
-    /// The method.
-    pub method: String,
-    /// The path, without its query.
-    pub path: String,
-    /// Host and port of the rule's own upstream, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<String>,
-    /// The Rego policy's message for its denial.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rego_reason: Option<String>,
-    /// Whether the request was forwarded only because of report mode.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub would_deny: bool,
-}
 
 /// The state of a request that a line describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -73,6 +40,9 @@ impl Phase {
 /// A line of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
+    /// The node that decided. Lines leave it out: the control plane that prints them has one node.
+    #[serde(skip)]
+    pub node: NodeIdentity,
     /// The time at which the request arrived, in milliseconds since 1970.
     pub time: u64,
     /// The request's state. Lines of ended requests omit it.
@@ -81,7 +51,7 @@ pub struct Decision {
     /// The filter's record. If Envoy refused the request after the filter had allowed it, effect and reason are
     /// Envoy's.
     #[serde(flatten)]
-    pub record: Record,
+    pub record: DecisionRecord,
     /// The listener whose filter judged the request: `weir_explicit`, `weir_intercept` (inside a CONNECT),
     /// `weir_transparent`, or `weir_passthrough` (a passed-through connection).
     pub listener: String,
@@ -112,13 +82,14 @@ impl Decision {
     /// Reads an access log entry. Returns `None` for an entry that is not a decision: an admitted tunnel (the requests
     /// inside it have their own entries), bytes that never became a request, and a request that is open and was not
     /// forwarded.
-    pub fn of_entry(listener: &str, entry: &HttpAccessLogEntry) -> Option<Self> {
-        Self::read(listener, entry, &mut false)
-    }
-
-    /// Reads an entry as [`Self::of_entry`] does, and sets `let_out` if it is the last entry of a request or tunnel
-    /// that the filter allowed.
-    pub(super) fn read(listener: &str, entry: &HttpAccessLogEntry, let_out: &mut bool) -> Option<Self> {
+    ///
+    /// `let_out` becomes whether the entry is the last one of a request or tunnel that the filter allowed.
+    pub(super) fn read(
+        node: &NodeIdentity,
+        listener: &str,
+        entry: &HttpAccessLogEntry,
+        let_out: &mut bool,
+    ) -> Option<Self> {
         let common = entry.common_properties.as_ref()?;
         let response = entry.response.as_ref();
         let details = response.map(|response| response.response_code_details.clone()).unwrap_or_default();
@@ -126,36 +97,38 @@ impl Decision {
         let phase = phase(common);
         let ended = || (phase == Phase::End).then(|| unrecorded(entry, status, &details)).flatten();
         let mut record = record(common).or_else(ended)?;
-        if phase == Phase::Open && record.effect != "allow" {
+        if phase == Phase::Open && record.effect != Effect::Allow {
             return None;
         }
-        *let_out = phase == Phase::End && record.effect == "allow";
+        *let_out = phase == Phase::End && record.effect == Effect::Allow;
         let is_tunnel = record.method == "CONNECT" && listener != names::PASSTHROUGH_LISTENER;
-        if is_tunnel && record.effect == "allow" {
+        if is_tunnel && record.effect == Effect::Allow {
             return None;
         }
         let transport = &common.upstream_transport_failure_reason;
         let mut cause = None;
-        if record.effect == "allow" {
+        if record.effect == Effect::Allow {
             let flags = common.response_flags.unwrap_or_default();
             if details.starts_with(names::RBAC_DENIED) {
-                record.effect = "deny".to_owned();
+                record.effect = Effect::Deny.into();
                 record.would_deny = false;
-                record.reason = Reason::AddressNotAllowed.as_str().to_owned();
+                record.reason = Reason::AddressNotAllowed.into();
             } else if let Some(failure) = UpstreamFailure::find(&flags, &details, transport)
                 // The end of such a stream is that of its connections.
                 .filter(|failure| {
                     failure.reason != Reason::UpstreamUnreachable || !is_open_stream(&record, status)
                 })
             {
-                record.reason = failure.reason.as_str().to_owned();
+                record.reason = failure.reason.into();
                 cause = Some(failure.cause);
             } else if let Some(request) = InvalidRequest::find(&details) {
                 // The request became invalid after its headers.
-                record.reason = request.reason.as_str().to_owned();
+                record.reason = request.reason.into();
             }
         }
+        record.sni = server_name(&record);
         Some(Self {
+            node: node.clone(),
             time: milliseconds(common),
             phase,
             listener: listener.to_owned(),
@@ -175,7 +148,7 @@ impl Decision {
 
 /// Returns whether client and upstream exchanged bytes of a protocol of their own: after an upgrade (a WebSocket), or over
 /// TLS that passes through unopened.
-fn is_open_stream(record: &Record, status: u32) -> bool {
+fn is_open_stream(record: &DecisionRecord, status: u32) -> bool {
     status == 101 || (record.method == "CONNECT" && status == 200)
 }
 
@@ -183,7 +156,23 @@ fn phase(common: &AccessLogCommon) -> Phase {
     if common.access_log_type == AccessLogType::DownstreamPeriodic as i32 { Phase::Open } else { Phase::End }
 }
 
-fn upstream_names(common: &AccessLogCommon, record: &Record, details: &str) -> Vec<String> {
+/// Returns the server name that an allowed request goes out under. The filter records it for a rule's own upstream. For
+/// any other host Envoy sends the canonical host (`auto_sni`), and the server name of a connection that passes through
+/// is its host. Envoy sends no server name for an IP address.
+fn server_name(record: &DecisionRecord) -> Option<String> {
+    if record.effect != Effect::Allow || record.scheme != Scheme::Https.as_str() {
+        return None;
+    }
+    let is_name = |host: &str| Host::parse(host.as_bytes()).is_ok_and(|host| !host.is_address());
+    match (&record.sni, &record.upstream) {
+        (Some(sni), _) => Some(sni.clone()),
+        // A filter that records no server name.
+        (None, Some(_)) => None,
+        (None, None) => Some(record.host.clone()).filter(|host| is_name(host)),
+    }
+}
+
+fn upstream_names(common: &AccessLogCommon, record: &DecisionRecord, details: &str) -> Vec<String> {
     if let Some(names) = tag(common, names::PEER_NAMES) {
         let mut names: Vec<_> = names.split(',').map(str::to_owned).collect();
         names.sort_by_key(|name| !covers(name, &record.host));
@@ -207,9 +196,9 @@ fn tag<'a>(common: &'a AccessLogCommon, name: &str) -> Option<&'a str> {
     common.custom_tags.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
-fn record(common: &AccessLogCommon) -> Option<Record> {
+fn record(common: &AccessLogCommon) -> Option<DecisionRecord> {
     let bytes = text_of(common.filter_state_objects.get(weir_contract::filter_state::RECORD)?)?;
-    serde_json::from_slice(&bytes).inspect_err(|error| tracing::warn!(%error, "not a decision record")).ok()
+    DecisionRecord::decode(&bytes).inspect_err(|error| tracing::warn!("{error}")).ok()
 }
 
 /// Unwraps a Wasm property. It is a string or bytes, depending on the type that the filter declared for it.
@@ -226,7 +215,7 @@ fn text_of(any: &Any) -> Option<Vec<u8>> {
 
 /// Makes the record of a request that has none from the filter: Envoy refused it before the filter, or the filter
 /// failed.
-fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<Record> {
+fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<DecisionRecord> {
     let request = entry.request.as_ref()?;
     let reason = if details.contains(names::POLICY_MISSING) {
         Reason::PolicyMissing
@@ -247,20 +236,13 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
         return None;
     };
     let cut = |text: &str| text.chars().take(LONGEST_TEXT).collect();
-    Some(Record {
-        effect: "deny".to_owned(),
-        reason: reason.as_str().to_owned(),
-        rule: None,
-        decision_id: String::new(),
-        policy_version: String::new(),
+    Some(DecisionRecord {
+        effect: Effect::Deny.into(),
+        reason: reason.into(),
         host: cut(&request.authority),
-        port: None,
         scheme: cut(&request.scheme),
-        method: String::new(),
         path: cut(request.path.split('?').next().unwrap_or_default()),
-        upstream: None,
-        rego_reason: None,
-        would_deny: false,
+        ..DecisionRecord::default()
     })
 }
 
@@ -289,6 +271,14 @@ pub(crate) mod tests {
     use envoy_types::util::pack_any;
 
     use super::*;
+    use crate::nodes::identity::tests::node;
+
+    impl Decision {
+        /// Reads an entry of some node.
+        pub(crate) fn of_entry(listener: &str, entry: &HttpAccessLogEntry) -> Option<Self> {
+            Self::read(&node(1), listener, entry, &mut false)
+        }
+    }
 
     const ALLOWED: &str = r#"{"effect":"allow","reason":"allowed","rule":"r","decision_id":"1","policy_version":"2","host":"a.example","port":443,"scheme":"https","method":"GET","path":"/"}"#;
 
@@ -381,8 +371,8 @@ pub(crate) mod tests {
         let entry = entry(ALLOWED, "rbac_access_denied_matched_policy[none]", 403);
         let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
         assert_eq!(
-            (decision.record.effect.as_str(), decision.record.reason.as_str()),
-            ("deny", "address_not_allowed")
+            (decision.record.effect.as_str(), decision.record.reason.as_str(), decision.record.sni),
+            ("deny", "address_not_allowed", None)
         );
     }
 
@@ -410,7 +400,7 @@ pub(crate) mod tests {
         common.upstream_transport_failure_reason =
             "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED".to_owned();
         let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
-        assert_eq!(decision.record.reason, "certificate_not_verified");
+        assert_eq!(decision.record.reason, Reason::CertificateNotVerified);
         assert!(decision.cause.is_some() && decision.failure.is_some());
     }
 
@@ -436,6 +426,43 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_server_name_is_the_filters_or_the_canonical_host() {
+        let with = |from: &str, to: &str| ALLOWED.replace(from, to);
+        let own = |sni: &str| with("}", &format!(",\"upstream\":\"10.0.0.1:8443\"{sni}}}"));
+        for (record, expected) in [
+            (ALLOWED.to_owned(), Some("a.example")),
+            (with("443", "8443"), Some("a.example")),
+            (with("https", "http"), None),
+            (with("a.example", "192.0.2.1"), None),
+            (with("a.example", "[2001:db8::1]"), None),
+            (with("allow\"", "deny\""), None),
+            (own(",\"sni\":\"b.example\""), Some("b.example")),
+            (own(""), None),
+        ] {
+            let decision = Decision::of_entry("weir_intercept", &entry(&record, "via_upstream", 200));
+            assert_eq!(decision.unwrap().record.sni.as_deref(), expected, "{record}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_newer_filter_is_a_decision() {
+        let newer = ALLOWED.replace("allow\"", "defer\"").replace('}', ",\"tenant\":\"t\"}");
+        let decision = Decision::of_entry("weir_intercept", &entry(&newer, "via_upstream", 200)).unwrap();
+        let line = serde_json::to_value(decision).unwrap();
+        assert_eq!((&line["effect"], &line["host"]), (&"defer".into(), &"a.example".into()));
+    }
+
+    #[test]
+    fn a_denial_without_a_policy_is_a_decision_with_its_reason() {
+        let record = ALLOWED
+            .replace("\"2\"", "null")
+            .replace("allow\"", "deny\"")
+            .replace("\"allowed\"", "\"policy_missing\"");
+        let decision = Decision::of_entry("weir_intercept", &entry(&record, "", 403)).unwrap();
+        assert_eq!(decision.record.reason, Reason::PolicyMissing);
+    }
+
+    #[test]
     fn bytes_that_never_became_a_request_are_no_decision() {
         let mut entry = entry("", "downstream_remote_disconnect", 0);
         entry.common_properties.as_mut().unwrap().filter_state_objects.clear();
@@ -457,7 +484,7 @@ pub(crate) mod tests {
             let flags = &mut entry.common_properties.as_mut().unwrap().response_flags;
             flags.as_mut().unwrap().upstream_connection_termination = true;
             let decision = Decision::of_entry(listener, &entry).unwrap();
-            assert_eq!(decision.record.reason, reason, "{listener} {status}");
+            assert_eq!(decision.record.reason.as_str(), reason, "{listener} {status}");
             assert_eq!(decision.cause.is_some(), reason != "allowed");
         }
     }

@@ -1,14 +1,21 @@
 //! Counts of denials in a flood, in place of a line for each.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use weir_contract::record::Word;
 use weir_policy::Reason;
 
 /// The maximum number of denials with lines of their own in a round, which lasts about a second.
 pub(crate) const LINES: u64 = 1_000;
+
+/// Reasons that one round tells apart: all known ones, and a few of a newer filter.
+const REASONS: usize = Reason::ALL.len() + 16;
+/// The reason of denials whose own would be one too many.
+const OTHER: &str = "other";
 
 /// A count of denials without lines of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,7 +27,7 @@ pub struct MoreDenials {
     /// `deny`
     pub effect: &'static str,
     /// The reason of these denials.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The number of denials.
     pub count: u64,
 }
@@ -34,7 +41,7 @@ pub(super) struct DenialFlood {
 #[derive(Debug, Default)]
 struct Round {
     lines: u64,
-    counted: BTreeMap<&'static str, u64>,
+    counted: BTreeMap<Cow<'static, str>, u64>,
 }
 
 impl DenialFlood {
@@ -47,10 +54,16 @@ impl DenialFlood {
     }
 
     /// Counts a denial that gets no line.
-    pub(super) fn count(&self, reason: &str) {
-        // Reasons are a closed list, which bounds the table.
-        let reason = Reason::from_word(reason).unwrap_or(Reason::FilterFailure);
-        *self.lock().counted.entry(reason.as_str()).or_default() += 1;
+    pub(super) fn count(&self, reason: &Word<Reason>) {
+        let counted = &mut self.lock().counted;
+        let reason = match reason {
+            Word::Known(reason) => Cow::Borrowed(reason.as_str()),
+            Word::Other(word) if counted.contains_key(word.as_str()) || counted.len() < REASONS => {
+                Cow::Owned(word.clone())
+            }
+            Word::Other(_) => Cow::Borrowed(OTHER),
+        };
+        *counted.entry(reason).or_default() += 1;
     }
 
     /// Starts the next round, and returns the counts of the last one.
@@ -77,12 +90,23 @@ mod tests {
         for number in 0..LINES + 5 {
             assert_eq!(flood.has_line(), number < LINES);
         }
-        flood.count("host_not_allowed");
-        flood.count("host_not_allowed");
-        flood.count("path_not_allowed");
-        let counted: Vec<_> = flood.next_round().iter().map(|more| (more.reason, more.count)).collect();
-        assert_eq!(counted, [("host_not_allowed", 2), ("path_not_allowed", 1)]);
+        for word in ["host_not_allowed", "host_not_allowed", "path_not_allowed", "quota_exceeded"] {
+            flood.count(&Word::new(word));
+        }
+        let round = flood.next_round();
+        let counted: Vec<_> = round.iter().map(|more| (more.reason.as_ref(), more.count)).collect();
+        assert_eq!(counted, [("host_not_allowed", 2), ("path_not_allowed", 1), ("quota_exceeded", 1)]);
         assert!(flood.has_line());
         assert_eq!(flood.next_round(), []);
+    }
+    #[test]
+    fn unknown_reasons_are_told_apart_up_to_a_bound() {
+        let flood = DenialFlood::default();
+        for number in 0..10_000 {
+            flood.count(&Word::new(&format!("reason_{number}")));
+        }
+        let round = flood.next_round();
+        assert_eq!(round.len(), REASONS + 1);
+        assert_eq!(round.iter().map(|more| more.count).sum::<u64>(), 10_000);
     }
 }

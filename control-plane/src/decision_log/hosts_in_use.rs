@@ -9,6 +9,7 @@ use weir_policy::Host;
 
 use super::Decision;
 use crate::envoy::resources::names;
+use crate::nodes::identity::NodeIdentity;
 
 /// The maximum number of uses in a slow receiver's queue. It misses further ones; a host in use will be used again.
 const PENDING: usize = 256;
@@ -16,22 +17,22 @@ const PENDING: usize = 256;
 /// Sends each stream the hosts of its own node.
 #[derive(Debug, Clone, Default)]
 pub struct HostsInUse {
-    nodes: Arc<Mutex<HashMap<String, broadcast::Sender<Host>>>>,
+    nodes: Arc<Mutex<HashMap<NodeIdentity, broadcast::Sender<Host>>>>,
 }
 
 impl HostsInUse {
     /// Receives this node's hosts from now on: a host each time that it answers over TLS with a certificate that was
     /// verified for it.
-    pub fn of_node(&self, node: &str) -> broadcast::Receiver<Host> {
+    pub fn of_node(&self, node: &NodeIdentity) -> broadcast::Receiver<Host> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         nodes.retain(|_, listeners| listeners.receiver_count() > 0);
-        nodes.entry(node.to_owned()).or_insert_with(|| broadcast::channel(PENDING).0).subscribe()
+        nodes.entry(node.clone()).or_insert_with(|| broadcast::channel(PENDING).0).subscribe()
     }
 
-    /// Notes the host of a node's decision.
-    pub(super) fn note(&self, node: &str, entry: &HttpAccessLogEntry, decision: &Decision) {
+    /// Takes note of a decision of its node.
+    pub(super) fn note(&self, entry: &HttpAccessLogEntry, decision: &Decision) {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(listeners), Some(host)) = (nodes.get(node), host(entry, decision)) {
+        if let (Some(listeners), Some(host)) = (nodes.get(&decision.node), host(entry, decision)) {
             // A channel without receivers is not an error.
             let _ = listeners.send(host);
         }
@@ -55,6 +56,7 @@ mod tests {
     use envoy_types::util::pack_any;
 
     use super::*;
+    use crate::nodes::identity::tests::node;
 
     const RECORD: &str = r#"{"effect":"allow","reason":"allowed","rule":"r","decision_id":"1","policy_version":"2","host":"a.example","port":443,"scheme":"https","method":"GET","path":"/"}"#;
 
@@ -75,9 +77,10 @@ mod tests {
             ..HttpAccessLogEntry::default()
         };
         let hosts_in_use = HostsInUse::default();
-        let mut hosts = hosts_in_use.of_node("node");
-        hosts_in_use.note("node", &entry, &Decision::of_entry("weir_intercept", &entry).unwrap());
-        hosts_in_use.note("another", &entry, &Decision::of_entry("weir_intercept", &entry).unwrap());
+        let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
+        let mut hosts = hosts_in_use.of_node(&decision.node);
+        hosts_in_use.note(&entry, &decision);
+        hosts_in_use.note(&entry, &Decision { node: node(99), ..decision });
         let noted = hosts.try_recv().ok().map(|host| host.to_string());
         assert!(hosts.try_recv().is_err(), "another node's hosts are its own");
         noted

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use weir_policy::Effect;
 
 use super::Decision;
 use super::denial_flood::{DenialFlood, MoreDenials};
@@ -37,7 +38,7 @@ impl LineSender {
     /// Sends a decision. A forwarded request's decision waits for a place in the queue, and its stream waits with it:
     /// Envoy keeps later entries meanwhile. A denial that finds no place is counted.
     pub(super) async fn send(&self, decision: Decision) {
-        if decision.record.effect != "deny" {
+        if decision.record.effect != Effect::Deny {
             // A closed queue is not an error.
             let _ = self.lines.send(decision).await;
         } else if self.flood.has_line() && self.lines.capacity() > KEPT_FOR_FORWARDED {
@@ -115,7 +116,7 @@ mod tests {
         let (mut own, mut counted, mut forwarded) = (0, 0, 0);
         for line in lines.rest() {
             match line {
-                Line::Decision(decision) if decision.record.effect == "deny" => own += 1,
+                Line::Decision(decision) if decision.record.effect == Effect::Deny => own += 1,
                 Line::Decision(_) => forwarded += 1,
                 Line::MoreDenials(more) => counted += more.count,
             }

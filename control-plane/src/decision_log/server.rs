@@ -16,6 +16,7 @@ use super::account::Account;
 use super::hosts_in_use::HostsInUse;
 use super::lines::{self, LineSender, Lines};
 use super::{Arrived, Decision};
+use crate::nodes::identity::NodeIdentity;
 
 /// The maximum number of decisions in a slow subscriber's queue. It misses further ones.
 const PENDING_DECISIONS: usize = 4096;
@@ -71,16 +72,16 @@ impl DecisionLog {
         AccessLogServiceServer::new(self).max_decoding_message_size(LONGEST_MESSAGE)
     }
 
-    async fn take(&self, node: &str, listener: &str, entry: &HttpAccessLogEntry) {
+    async fn take(&self, node: &NodeIdentity, listener: &str, entry: &HttpAccessLogEntry) {
         let mut let_out = false;
-        let Some(decision) = Decision::read(listener, entry, &mut let_out) else {
+        let Some(decision) = Decision::read(node, listener, entry, &mut let_out) else {
             self.account.entry(let_out);
             return;
         };
         if !self.account.decision(&decision.record.decision_id, decision.phase, let_out) {
             return;
         }
-        self.hosts_in_use.note(node, entry, &decision);
+        self.hosts_in_use.note(entry, &decision);
         // A channel without receivers is not an error.
         let _ = self.decisions.send(decision.clone());
         if let Some(lines) = self.lines.get() {
@@ -95,13 +96,13 @@ impl AccessLogService for DecisionLog {
         &self,
         request: Request<Streaming<StreamAccessLogsMessage>>,
     ) -> Result<Response<StreamAccessLogsResponse>, Status> {
+        let node = NodeIdentity::from_request(&request)?;
         let mut messages = request.into_inner();
-        let (mut node, mut listener) = (String::new(), String::new());
+        let mut listener = String::new();
         while let Some(message) = messages.next().await.transpose()? {
-            // Only the first message of a stream identifies its node.
+            // Only the first message of a stream has an identifier. The node that it names is a label.
             if let Some(identifier) = message.identifier {
                 listener = identifier.log_name;
-                node = identifier.node.map(|node| node.id).unwrap_or_default();
             }
             let Some(LogEntries::HttpLogs(entries)) = message.log_entries else { continue };
             for entry in &entries.log_entry {

@@ -1,17 +1,19 @@
 //! The filter's two Wasm modules, which the build embeds into this program.
 
+use std::borrow::Cow;
+
 /// The filter without an engine for Rego.
 const WITHOUT_REGO: &[u8] = include_bytes!(env!("WEIR_FILTER_WASM"));
 /// The filter with an engine for Rego.
 const WITH_REGO: &[u8] = include_bytes!(env!("WEIR_FILTER_REGO_WASM"));
 
-/// The modules of this build, ready to be sent to Envoy.
-#[derive(Debug, Clone, Copy)]
+/// The filter's modules, ready to be sent to Envoy.
+#[derive(Debug, Clone)]
 pub struct FilterModules {
     /// The filter for policies without Rego. Envoy compiles it in a fraction of the time.
-    pub without_rego: &'static [u8],
+    pub without_rego: Cow<'static, [u8]>,
     /// The filter for policies with a Rego policy.
-    pub with_rego: &'static [u8],
+    pub with_rego: Cow<'static, [u8]>,
 }
 
 /// An error for a build of `weir` without the filter.
@@ -32,7 +34,8 @@ impl FilterModules {
 
     fn new(without_rego: &'static [u8], with_rego: &'static [u8]) -> Result<Self, NoFilterModules> {
         let complete = !without_rego.is_empty() && !with_rego.is_empty();
-        complete.then_some(Self { without_rego, with_rego }).ok_or(NoFilterModules)
+        let modules = Self { without_rego: without_rego.into(), with_rego: with_rego.into() };
+        complete.then_some(modules).ok_or(NoFilterModules)
     }
 }
 

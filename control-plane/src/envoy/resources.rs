@@ -32,65 +32,14 @@ mod upstream_secret;
 mod upstream_tls;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use weir_policy::{Host, HostPattern, Policy};
 use weir_xds::{InconsistentSnapshot, References, Resource, ResourceType, Snapshot};
 
-use crate::address::own::OwnAddresses;
+use super::gateway::Gateway;
 use crate::ca::leaves;
-use crate::envoy::capabilities::{Capabilities, LeafDelivery, UpstreamTlsChoice};
-use crate::envoy::capacity::Capacity;
-use crate::input::proxy_credentials::AcceptedCredentials;
-use crate::input::upstream_files::UpstreamFiles;
-use crate::nodes::host_contexts;
-
-use timeouts::Timeouts;
-
-/// The configuration from which resources are built, the same for every node.
-#[derive(Debug, Clone)]
-pub struct Gateway {
-    /// The policy.
-    pub policy: Arc<Policy>,
-    /// The filter's wasm module.
-    pub filter: Arc<[u8]>,
-    /// The Rego policy, if the policy needs one. Both must allow a request.
-    pub rego: Option<RegoPolicy>,
-    /// The address of the explicit proxy.
-    pub listen: SocketAddr,
-    /// The credentials that clients of the explicit proxy must have, if any.
-    pub proxy_credentials: Option<AcceptedCredentials>,
-    /// The addresses for redirected connections.
-    pub transparent: Vec<SocketAddr>,
-    /// The roots that verify upstreams, in PEM.
-    pub upstream_roots: Arc<str>,
-    /// The contents of the files that the policy's `upstream`s name.
-    pub upstream_files: Arc<UpstreamFiles>,
-    /// The resolver that Envoy uses. It must withhold every address that a rule for the name could refuse
-    /// ([`dns`](crate::dns)). If absent, Envoy uses the system's.
-    pub resolver: Option<SocketAddr>,
-    /// The machine's own addresses. A request reaches one only if its rule's `addresses` lists it.
-    pub own_addresses: OwnAddresses,
-    /// The strategy that keeps hosts on one address apart.
-    pub upstream_tls: UpstreamTlsChoice,
-    /// The limits on hosts with a context of their own, with
-    /// [`UpstreamTlsStrategy::ContextPerHost`](crate::envoy::capabilities::UpstreamTlsStrategy).
-    pub host_contexts: host_contexts::ContextLimits,
-    /// The idle limits of connections and streams.
-    pub timeouts: Timeouts,
-    /// The limits of Envoy's open files and heap.
-    pub capacity: Capacity,
-}
-
-/// A Rego policy, and the filter module that has an engine for it.
-#[derive(Debug, Clone)]
-pub struct RegoPolicy {
-    /// The bytes of a [`weir_rego::Plan`].
-    pub plan: Arc<[u8]>,
-    /// The Wasm module of the filter with an engine. It replaces the other module.
-    pub filter: Arc<[u8]>,
-}
+use crate::envoy::capabilities::{Capabilities, LeafDelivery};
 
 /// Builds all resources for a node with these capabilities.
 ///
@@ -99,11 +48,11 @@ pub struct RegoPolicy {
 pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, InconsistentSnapshot> {
     let leaf_names = match capabilities.leaf_delivery {
         LeafDelivery::OnDemand => BTreeSet::new(),
-        LeafDelivery::InAdvance => leaf_names(&gateway.policy),
+        LeafDelivery::InAdvance => leaf_names(&gateway.policy.rules),
     };
     let clusters = cluster::all(gateway, capabilities).into_iter();
     let clusters = clusters.map(|cluster| (ResourceType::Cluster, cluster, References::new()));
-    let roots = upstream_secret::trust(&gateway.upstream_roots);
+    let roots = upstream_secret::trust(&gateway.deployment.upstream_roots);
     let secrets = [(ResourceType::Secret, roots, References::new())];
     let listeners =
         [listener::explicit(gateway, capabilities), listener::intercept(gateway, capabilities, &leaf_names)]
@@ -114,14 +63,17 @@ pub fn build(gateway: &Gateway, capabilities: Capabilities) -> Result<Snapshot, 
                 (ResourceType::Listener, Resource::new(listener.name.clone(), &listener), references)
             });
     let routes = [
-        route::explicit(gateway.timeouts),
+        route::explicit(gateway.deployment.timeouts),
         route::intercepted_tls([]),
         route::intercepted_plain(),
-        route::passthrough(gateway.timeouts),
+        route::passthrough(gateway.deployment.timeouts),
     ]
     .map(|table| (ResourceType::Route, Resource::new(table.name.clone(), &table), route::references(&table)));
-    let configs = [policy_filter::resource(gateway, capabilities), address_guard::resource(gateway)]
-        .map(|config| (ResourceType::ExtensionConfig, config, References::new()));
+    let configs = [
+        policy_filter::resource(gateway, capabilities),
+        address_guard::resource(&gateway.policy, &gateway.node),
+    ]
+    .map(|config| (ResourceType::ExtensionConfig, config, References::new()));
     let own = own_upstream::resources(gateway, capabilities);
     Snapshot::new(
         own.into_iter().chain(secrets).chain(clusters).chain(listeners).chain(routes).chain(configs),

@@ -92,10 +92,7 @@ impl Source for PolicyFile {
             Some(enforced) if same && enforced.upstream_files == self.upstream_files => {
                 return Reload::Done(None);
             }
-            Some(enforced) => {
-                tracing::warn!(version = %enforced.version(), "the policy changed");
-                self.upstream_files = Arc::clone(&enforced.upstream_files);
-            }
+            Some(enforced) => self.upstream_files = Arc::clone(&enforced.upstream_files),
             None => tracing::warn!("the last good policy stays in force"),
         }
         Reload::Done(enforced.map(Box::new).map(Change::Policy))

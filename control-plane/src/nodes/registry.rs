@@ -1,11 +1,14 @@
 //! The connected nodes, and the progress of each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use weir_xds::StreamStatus;
 
+use super::identity::NodeIdentity;
 use crate::envoy::capabilities::{Capabilities, Protocol};
+use crate::envoy::gateway::GatewayPolicy;
 use crate::envoy::version::EnvoyVersion;
 
 /// The status of one stream of one node.
@@ -21,10 +24,28 @@ pub struct NodeStatus {
     pub capabilities: Capabilities,
     /// The resources that the node has accepted and rejected.
     pub stream: StreamStatus,
+    /// The last policy of which the node has accepted everything; `None` until then.
+    pub accepted_policy: Option<Arc<GatewayPolicy>>,
 }
 
-/// The connected nodes, by stream number.
-pub(crate) type Nodes = BTreeMap<u64, NodeStatus>;
+impl NodeStatus {
+    /// Returns whether the node has accepted everything of this very policy, and nothing newer.
+    pub fn has_accepted(&self, policy: &Arc<GatewayPolicy>) -> bool {
+        self.accepted_policy.as_ref().is_some_and(|accepted| Arc::ptr_eq(accepted, policy))
+    }
+}
+
+/// The name of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId {
+    /// The node, which may have several streams: a new one may begin before the end of the last.
+    pub node: NodeIdentity,
+    /// The stream's number, which no other present stream has.
+    pub number: u64,
+}
+
+/// The connected nodes.
+pub(crate) type Nodes = BTreeMap<StreamId, NodeStatus>;
 
 /// Publishes [`Nodes`] and lets callers wait for changes.
 #[derive(Debug, Clone)]
@@ -44,11 +65,11 @@ impl NodeRegistry {
         self.nodes.subscribe()
     }
 
-    pub(super) fn connect(&self, status: NodeStatus) -> ConnectedNode {
-        let mut stream = 0;
+    pub(super) fn connect(&self, node: NodeIdentity, status: NodeStatus) -> ConnectedNode {
+        let mut stream = StreamId { node, number: 0 };
         self.nodes.send_modify(|nodes| {
-            stream = nodes.last_key_value().map_or(0, |(last, _)| last + 1);
-            nodes.insert(stream, status);
+            stream.number = nodes.keys().map(|stream| stream.number + 1).max().unwrap_or(0);
+            nodes.insert(stream.clone(), status);
         });
         ConnectedNode { registry: self.clone(), stream }
     }
@@ -58,16 +79,13 @@ impl NodeRegistry {
 #[derive(Debug)]
 pub(super) struct ConnectedNode {
     registry: NodeRegistry,
-    stream: u64,
+    stream: StreamId,
 }
 
 impl ConnectedNode {
-    pub(super) fn update(&self, change: impl FnOnce(&mut NodeStatus)) {
-        self.registry.nodes.send_modify(|nodes| {
-            if let Some(status) = nodes.get_mut(&self.stream) {
-                change(status);
-            }
-        });
+    /// Changes the node's status. `change` returns whether it did.
+    pub(super) fn update(&self, change: impl FnOnce(&mut NodeStatus) -> bool) {
+        self.registry.nodes.send_if_modified(|nodes| nodes.get_mut(&self.stream).is_some_and(change));
     }
 }
 

@@ -8,12 +8,20 @@ use weir_xds::{InconsistentSnapshot, ResourceType, ServedNode, Snapshot};
 use super::host_contexts::HostContexts;
 use super::snapshot_cache::SnapshotCache;
 use crate::envoy::capabilities::{Capabilities, LeafDelivery};
+use crate::envoy::gateway::GatewayPolicy;
 
 #[derive(Debug)]
 pub(super) struct ServedGateway {
     pub(super) cache: Arc<SnapshotCache>,
     pub(super) capabilities: Capabilities,
     pub(super) hosts: HostContexts,
+}
+
+impl ServedGateway {
+    /// The policy of the node.
+    pub(super) fn policy(&self) -> &Arc<GatewayPolicy> {
+        &self.cache.gateway().policy
+    }
 }
 
 impl ServedNode for ServedGateway {

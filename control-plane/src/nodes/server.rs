@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -10,22 +10,23 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 use weir_xds::{DeltaStream, Event, ResourceType, Secrets, Session, StateOfTheWorldStream, StreamState};
 
+use super::gateways::{GatewayResources, Gateways};
 use super::host_contexts::{ContextLimits, HostContexts};
+use super::identity::NodeIdentity;
 use super::registry::{ConnectedNode, NodeRegistry, NodeStatus};
 use super::served_gateway::ServedGateway;
-use super::snapshot_cache::SnapshotCache;
 use crate::ca::leaves::LISTED;
 use crate::decision_log::hosts_in_use::HostsInUse;
 use crate::envoy::capabilities::{Capabilities, LeafDelivery, Protocol, UpstreamTlsStrategy};
 use crate::envoy::version::EnvoyVersion;
-use crate::nodes::leaf_secrets::{LeafSecrets, SecretEvent};
+use crate::nodes::leaf_secrets::SecretEvent;
 
 /// The maximum number of responses that wait for a slow node before its requests wait too.
 const PENDING_RESPONSES: usize = 16;
@@ -56,38 +57,38 @@ impl fmt::Debug for BeforeListeners {
     }
 }
 
-/// Serves every Envoy from one snapshot cache.
+/// Serves each Envoy the resources of its gateway.
 #[derive(Clone, Debug)]
 pub struct DiscoveryServer {
-    cache: watch::Receiver<Arc<SnapshotCache>>,
-    secrets: Arc<LeafSecrets>,
+    /// Weak: the streams end with the control plane.
+    gateways: Weak<Gateways>,
     registry: NodeRegistry,
     hosts_in_use: HostsInUse,
     before_listeners: BeforeListeners,
 }
 
 impl DiscoveryServer {
-    /// Creates a server. A new cache in the channel is sent to every connected node. `before_listeners` is called each
+    /// Creates a server. A change of a gateway is sent to each of its connected nodes. `before_listeners` is called each
     /// time before listeners are sent.
     pub fn new(
-        cache: watch::Receiver<Arc<SnapshotCache>>,
-        secrets: Arc<LeafSecrets>,
+        gateways: &Arc<Gateways>,
         registry: NodeRegistry,
         hosts_in_use: HostsInUse,
         before_listeners: BeforeListeners,
     ) -> Self {
-        Self { cache, secrets, registry, hosts_in_use, before_listeners }
+        Self { gateways: Arc::downgrade(gateways), registry, hosts_in_use, before_listeners }
     }
 
     fn serve<S: StreamState>(
         &self,
+        identity: NodeIdentity,
         protocol: Protocol,
         requests: Streaming<S::Request>,
     ) -> ReceiverStream<Result<S::Response, Status>> {
         let (responses, received) = mpsc::channel(PENDING_RESPONSES);
         let server = self.clone();
         tokio::spawn(async move {
-            if let Err(status) = server.run::<S>(protocol, requests, &responses).await {
+            if let Err(status) = server.run::<S>(identity, protocol, requests, &responses).await {
                 let (code, message) = (status.code(), status.message());
                 if code == Code::Internal {
                     // Weir could not decode the node's request, and Envoy would repeat it.
@@ -103,20 +104,25 @@ impl DiscoveryServer {
     }
 
     async fn run<S: StreamState>(
-        mut self,
+        self,
+        identity: NodeIdentity,
         protocol: Protocol,
         mut requests: Streaming<S::Request>,
         responses: &mpsc::Sender<Result<S::Response, Status>>,
     ) -> Result<(), Status> {
         let Some(first) = requests.next().await.transpose()? else { return Ok(()) };
         let node = S::node(&first).cloned().unwrap_or_default();
-        let mut in_use = self.hosts_in_use.of_node(&node.id);
-        let mut stream = self.connect::<S>(protocol, &node, responses)?;
+        let gateways = self.gateways.upgrade().ok_or_else(|| Status::unavailable("weir ends"))?;
+        let mut gateway = gateways.of_node(&identity);
+        drop(gateways);
+        let mut in_use = self.hosts_in_use.of_node(&identity);
+        let mut stream = self.connect::<S>(identity, protocol, &node, &mut gateway, responses)?;
+        let GatewayResources { mut snapshots, secrets } = gateway;
         stream.handle(Event::Request(first)).await?;
-        let mut renewal = tokio::time::interval(self.secrets.renewal_interval());
+        let mut renewal = tokio::time::interval(secrets.renewal_interval());
         let mut step = tokio::time::interval(RENEWAL_STEP);
         step.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut events = self.secrets.events();
+        let mut events = secrets.events();
         loop {
             let expiry = stream.session.node().hosts.next_expiry();
             let event = tokio::select! {
@@ -124,9 +130,9 @@ impl DiscoveryServer {
                     Some(request) => Event::Request(request),
                     None => return Ok(()),
                 },
-                changed = self.cache.changed() => match changed {
+                changed = snapshots.changed() => match changed {
                     Ok(()) => {
-                        stream.session.node_mut().cache = Arc::clone(&self.cache.borrow_and_update());
+                        stream.session.node_mut().cache = Arc::clone(&snapshots.borrow_and_update());
                         Event::SnapshotChanged
                     }
                     Err(_) => return Ok(()),
@@ -167,25 +173,27 @@ impl DiscoveryServer {
 
     /// Registers a node, and creates its session.
     fn connect<'r, S: StreamState>(
-        &mut self,
+        &self,
+        identity: NodeIdentity,
         protocol: Protocol,
         node: &Node,
+        gateway: &mut GatewayResources,
         responses: &'r mpsc::Sender<Result<S::Response, Status>>,
     ) -> Result<ConnectedStream<'r, S>, Status> {
         let version = EnvoyVersion::of_node(node);
-        let cache = Arc::clone(&self.cache.borrow_and_update());
-        let choice = cache.gateway().upstream_tls;
+        let cache = Arc::clone(&gateway.snapshots.borrow_and_update());
+        let choice = cache.gateway().deployment.upstream_tls;
         let capabilities = Capabilities::new(version, protocol, choice);
-        announce(node, version, capabilities);
+        announce(&identity, node, version, capabilities);
         if let Err(refused) = choice.strategy(version, protocol) {
-            tracing::error!(node = node.id, "{refused}");
+            tracing::error!(node = %identity, "{refused}");
         }
         let hosts = HostContexts::new(match capabilities.upstream_tls {
-            UpstreamTlsStrategy::ContextPerHost => cache.gateway().host_contexts,
+            UpstreamTlsStrategy::ContextPerHost => cache.gateway().deployment.host_contexts,
             UpstreamTlsStrategy::SniScopedSessions | UpstreamTlsStrategy::NoSessions => ContextLimits::NONE,
         });
         let served = ServedGateway { cache, capabilities, hosts };
-        let session = Session::new(served, Arc::clone(&self.secrets) as Arc<dyn Secrets>)
+        let session = Session::new(served, Arc::clone(&gateway.secrets) as Arc<dyn Secrets>)
             .map_err(|error| Status::internal(error.to_string()))?;
         let status = NodeStatus {
             label: node.id.clone(),
@@ -193,9 +201,11 @@ impl DiscoveryServer {
             protocol,
             capabilities,
             stream: session.status().clone(),
+            accepted_policy: None,
         };
         let before_listeners = self.before_listeners.clone();
-        Ok(ConnectedStream { session, node: self.registry.connect(status), before_listeners, responses })
+        let node = self.registry.connect(identity, status);
+        Ok(ConnectedStream { session, node, before_listeners, responses })
     }
 }
 
@@ -215,9 +225,18 @@ impl<S: StreamState> ConnectedStream<'_, S> {
             let text = rejection.rejection.unwrap_or_default();
             tracing::error!(kind = rejection.kind.as_str(), rejection = text, "envoy rejected an update");
         }
-        if asked || !output.responses.is_empty() {
-            self.node.update(|status| status.stream.clone_from(self.session.status()));
-        }
+        let progressed = asked || !output.responses.is_empty();
+        let accepted = self.session.is_in_force().then(|| self.session.node().policy());
+        self.node.update(|status| {
+            if progressed {
+                status.stream.clone_from(self.session.status());
+            }
+            let accepted = accepted.filter(|policy| !status.has_accepted(policy));
+            if let Some(policy) = accepted {
+                status.accepted_policy = Some(Arc::clone(policy));
+            }
+            progressed || accepted.is_some()
+        });
         for response in output.responses {
             if let (Some(kind), nonce) = S::header(&response) {
                 tracing::debug!(kind = kind.as_str(), nonce, "push");
@@ -239,25 +258,28 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-fn announce(node: &Node, version: Option<EnvoyVersion>, capabilities: Capabilities) {
+fn announce(identity: &NodeIdentity, node: &Node, version: Option<EnvoyVersion>, capabilities: Capabilities) {
     let strategy = capabilities.upstream_tls.as_str();
     match version {
-        Some(version) => tracing::info!(node = node.id, %version, strategy, "envoy connected"),
+        Some(version) => {
+            tracing::info!(node = %identity, label = node.id, %version, strategy, "envoy connected");
+        }
         None => tracing::warn!(
-            node = node.id,
+            node = %identity,
+            label = node.id,
             strategy,
             "envoy connected without a trustworthy version; it gets the configuration that is right on every version"
         ),
     }
     if capabilities.upstream_tls == UpstreamTlsStrategy::NoSessions {
         tracing::warn!(
-            node = node.id,
+            node = %identity,
             "no TLS session of an upstream is resumed here: every new connection costs a full handshake"
         );
     }
     if capabilities.leaf_delivery == LeafDelivery::InAdvance {
         tracing::warn!(
-            node = node.id,
+            node = %identity,
             "certificates are made in advance here, for {LISTED} exact hosts of the policy at most: no host under a \
              wildcard can be reached over TLS, and a host outside the policy is refused at CONNECT"
         );
@@ -275,9 +297,9 @@ impl AggregatedDiscoveryService for DiscoveryServer {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        Ok(Response::new(Box::pin(
-            self.serve::<StateOfTheWorldStream>(Protocol::StateOfTheWorld, request.into_inner()),
-        )))
+        let identity = NodeIdentity::from_request(&request)?;
+        let (protocol, requests) = (Protocol::StateOfTheWorld, request.into_inner());
+        Ok(Response::new(Box::pin(self.serve::<StateOfTheWorldStream>(identity, protocol, requests))))
     }
 
     type DeltaAggregatedResourcesStream = Responses<DeltaDiscoveryResponse>;
@@ -286,6 +308,8 @@ impl AggregatedDiscoveryService for DiscoveryServer {
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        Ok(Response::new(Box::pin(self.serve::<DeltaStream>(Protocol::Delta, request.into_inner()))))
+        let identity = NodeIdentity::from_request(&request)?;
+        let (protocol, requests) = (Protocol::Delta, request.into_inner());
+        Ok(Response::new(Box::pin(self.serve::<DeltaStream>(identity, protocol, requests))))
     }
 }

@@ -1,4 +1,4 @@
-//! The snapshots of one policy, built once for each kind of node.
+//! The snapshots of one gateway, built once for each kind of node.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +8,15 @@ use weir_xds::{InconsistentSnapshot, Resource, Snapshot};
 
 use super::host_contexts::HostContexts;
 use crate::envoy::capabilities::Capabilities;
-use crate::envoy::resources::{self, Gateway};
+use crate::envoy::gateway::Gateway;
+use crate::envoy::resources;
 
 /// The maximum number of encoded host clusters that are kept for the next node.
 const HOST_CLUSTERS: usize = 4096;
 
-/// The snapshots of one policy. Each is built once, when the first node of its kind connects.
+/// The snapshots of one gateway, for all nodes that have it. Each is built once, when the first node of its kind connects.
 #[derive(Debug)]
-pub struct SnapshotCache {
+pub(super) struct SnapshotCache {
     gateway: Gateway,
     built: Mutex<HashMap<Capabilities, Arc<Snapshot>>>,
     host_clusters: Mutex<HashMap<Host, Arc<Resource>>>,
@@ -23,12 +24,12 @@ pub struct SnapshotCache {
 
 impl SnapshotCache {
     /// Creates an empty cache for a gateway.
-    pub fn new(gateway: Gateway) -> Self {
+    pub(super) fn new(gateway: Gateway) -> Self {
         Self { gateway, built: Mutex::default(), host_clusters: Mutex::default() }
     }
 
     /// The gateway that the snapshots describe.
-    pub fn gateway(&self) -> &Gateway {
+    pub(super) fn gateway(&self) -> &Gateway {
         &self.gateway
     }
 
@@ -36,7 +37,7 @@ impl SnapshotCache {
     ///
     /// # Errors
     /// When the resources are inconsistent. None of them is served then.
-    pub fn snapshot(
+    pub(super) fn snapshot(
         &self,
         capabilities: Capabilities,
         hosts: &HostContexts,

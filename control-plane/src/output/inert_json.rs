@@ -16,10 +16,9 @@ pub(crate) fn to_string(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-/// Returns whether the character is written as it is. The filter's JSON has an equal list (`filter/src/json.rs`).
+/// Whether the filter's JSON leaves this character as it is, too.
 fn is_plain(character: char) -> bool {
-    matches!(character, ' '..='~')
-        && !matches!(character, '"' | '\\' | '$' | '`' | '!' | '\'' | '<' | '>' | '&')
+    u8::try_from(character).is_ok_and(weir_contract::json::is_plain)
 }
 
 struct Inert;

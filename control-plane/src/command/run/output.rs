@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use weir_policy::Reason;
+use weir_policy::{Effect, Reason};
 
 use crate::decision_log::decision::Phase;
 use crate::decision_log::denial_flood::MoreDenials;
@@ -58,8 +58,8 @@ impl Output {
         let (shown, is_worth_telling) = match line {
             Line::Decision(decision) if decision.record.host == self.hidden_host => return,
             Line::Decision(decision) => {
-                let worth =
-                    decision.record.effect == "deny" || decision.record.reason != Reason::Allowed.as_str();
+                let record = &decision.record;
+                let worth = record.effect != Effect::Allow || record.reason != Reason::Allowed;
                 (if self.json { json(decision) } else { human(decision) }, worth)
             }
             Line::MoreDenials(more) => (if self.json { json(more) } else { more_denials(more) }, true),
@@ -78,6 +78,7 @@ fn json(line: &impl serde::Serialize) -> String {
 
 fn more_denials(more: &MoreDenials) -> String {
     let MoreDenials { count, reason, effect, .. } = more;
+    let reason = url_text(reason);
     format!("{effect:<5} {count} more requests  {reason}; they came faster than lines are printed")
 }
 
@@ -95,14 +96,15 @@ fn human(decision: &Decision) -> String {
         format!("{method} {}://{host}{port}{path}", url_text(&record.scheme))
     };
     let would_deny = if record.would_deny { "would be denied: " } else { "" };
-    let reason = &record.reason;
+    // A newer filter may have words of its own.
+    let (effect, reason) = (url_text(record.effect.as_str()), url_text(record.reason.as_str()));
     // An open request may have no status yet, and gets another line at its end.
     let (word, status) = match decision.phase {
         Phase::Open => ("open", "...".to_owned()),
-        Phase::End => (record.effect.as_str(), decision.status.to_string()),
+        Phase::End => (effect.as_str(), decision.status.to_string()),
     };
     let mut line = format!("{word:<5} {status} {request}  {would_deny}{reason}{rule}");
-    if let Some(reason) = Reason::from_word(&record.reason).filter(|reason| *reason != Reason::Allowed) {
+    if let Some(reason) = record.reason.known().filter(|reason| *reason != Reason::Allowed) {
         line.push_str("; ");
         line.push_str(reason.hint());
     }
@@ -124,7 +126,8 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
-    use crate::decision_log::decision::Record;
+    use crate::nodes::identity::tests::node;
+    use weir_contract::record::{DecisionRecord, Word};
 
     /// Texts that run a program if a shell or a terminal reads them as anything but text.
     const HOSTILE: [&str; 16] = [
@@ -147,13 +150,15 @@ mod tests {
     ];
 
     fn decision(text: &str) -> Decision {
+        let word = text;
         let text = || text.to_owned();
         Decision {
+            node: node(1),
             time: 1,
             phase: Phase::End,
-            record: Record {
-                effect: "deny".to_owned(),
-                reason: "host_not_allowed".to_owned(),
+            record: DecisionRecord {
+                effect: Word::new(word),
+                reason: Word::new(word),
                 rule: Some(text()),
                 decision_id: text(),
                 policy_version: text(),
@@ -163,6 +168,7 @@ mod tests {
                 method: text(),
                 path: format!("/{}", text()),
                 upstream: Some(text()),
+                sni: Some(text()),
                 rego_reason: Some(text()),
                 would_deny: false,
             },

@@ -24,9 +24,10 @@ use ipnet::IpNet;
 use prost::{Message, Name};
 use weir_xds::Resource;
 
+use super::names;
 use super::protobuf::{ads, cidr, extension};
-use super::{Gateway, names};
 use crate::address::public;
+use crate::envoy::gateway::{GatewayPolicy, NodeSettings};
 
 /// The ports of Envoy's admin, Weir's listeners and the control plane. No request reaches them through Weir, even if a
 /// rule lists the address.
@@ -52,18 +53,18 @@ pub(super) fn deny_all(policy: &str) -> Any {
     pack_any(Rbac { rules: Some(rules(rbac::Action::Deny, [(policy.to_owned(), any)])), ..Rbac::default() })
 }
 
-pub(super) fn resource(gateway: &Gateway) -> Resource {
+pub(super) fn resource(policy: &GatewayPolicy, node: &NodeSettings) -> Resource {
     let public = Policy {
         permissions: vec![all_of(vec![
             any_of(public::unicast()),
-            not(any_of(public::not_public().chain(gateway.own_addresses.iter()))),
+            not(any_of(public::not_public().chain(node.own_addresses.iter()))),
         ])],
         principals: vec![Principal { identifier: Some(principal::Identifier::Any(true)) }],
         ..Policy::default()
     };
-    let own_ports = own_ports(gateway);
+    let own_ports = own_ports(node);
     let mut value = guard(("public".to_owned(), public)).encode_to_vec();
-    for (number, networks) in gateway.policy.address_sets().enumerate() {
+    for (number, networks) in policy.rules.address_sets().enumerate() {
         let listed = any_of(networks.nets());
         let policy = Policy {
             permissions: vec![all_of(vec![listed, not(own_ports.clone())])],
@@ -102,8 +103,8 @@ fn address_set(number: usize) -> Principal {
     Principal { identifier: Some(principal::Identifier::FilterState(matcher)) }
 }
 
-fn own_ports(gateway: &Gateway) -> Permission {
-    let listeners = gateway.transparent.iter().chain([&gateway.listen]);
+fn own_ports(node: &NodeSettings) -> Permission {
+    let listeners = node.transparent.iter().chain([&node.listen]);
     let mut ports: Vec<_> = listeners.map(|address| i64::from(address.port())).collect();
     ports.sort_unstable();
     ports.dedup();

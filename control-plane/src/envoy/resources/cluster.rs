@@ -29,6 +29,7 @@ use super::protobuf::{number, seconds, transport_socket};
 use super::{Gateway, buffers, dns_cache, names, upstream_tls};
 use crate::envoy::capabilities::Capabilities;
 use crate::envoy::capacity::Capacity;
+use crate::envoy::gateway::NodeSettings;
 
 const CONNECT_TIMEOUT_SECONDS: i64 = 10;
 const IDLE_TIMEOUT_SECONDS: i64 = 600;
@@ -39,30 +40,31 @@ const TUNNELS: u32 = 2048;
 const REQUESTS_OF_A_CONNECTION: u32 = 100;
 
 pub(super) fn all(gateway: &Gateway, capabilities: Capabilities) -> Vec<Resource> {
-    let tls = upstream_tls::shared(gateway, capabilities.upstream_tls);
+    let node = &gateway.node;
+    let tls = upstream_tls::shared(&gateway.deployment, capabilities.upstream_tls);
     vec![
-        over_tls(gateway, names::HTTPS_CLUSTER, tls.clone()),
-        for_upgrades(gateway, names::HTTPS_UPGRADE_CLUSTER, tls),
-        plain(gateway, names::HTTP_CLUSTER),
-        plain(gateway, names::PASSTHROUGH_CLUSTER),
+        over_tls(node, names::HTTPS_CLUSTER, tls.clone()),
+        for_upgrades(node, names::HTTPS_UPGRADE_CLUSTER, tls),
+        plain(node, names::HTTP_CLUSTER),
+        plain(node, names::PASSTHROUGH_CLUSTER),
         resource(&inward(names::INTERCEPT_CLUSTER, names::INTERCEPT_LISTENER)),
         resource(&inward(names::PASSTHROUGH_TUNNEL_CLUSTER, names::PASSTHROUGH_LISTENER)),
     ]
 }
 
 /// Builds a cluster to upstreams over TLS.
-pub(super) fn over_tls(gateway: &Gateway, name: &str, tls: TransportSocket) -> Resource {
-    resource(&forward_proxy(gateway, name, either(), Some(tls)))
+pub(super) fn over_tls(node: &NodeSettings, name: &str, tls: TransportSocket) -> Resource {
+    resource(&forward_proxy(node, name, either(), Some(tls)))
 }
 
 /// Builds a cluster over TLS for upgrades, which HTTP/2 does not carry.
-pub(super) fn for_upgrades(gateway: &Gateway, name: &str, tls: TransportSocket) -> Resource {
-    resource(&forward_proxy(gateway, name, http1(), Some(tls)))
+pub(super) fn for_upgrades(node: &NodeSettings, name: &str, tls: TransportSocket) -> Resource {
+    resource(&forward_proxy(node, name, http1(), Some(tls)))
 }
 
 /// Builds a cluster over plain HTTP.
-pub(super) fn plain(gateway: &Gateway, name: &str) -> Resource {
-    resource(&forward_proxy(gateway, name, http1(), None))
+pub(super) fn plain(node: &NodeSettings, name: &str) -> Resource {
+    resource(&forward_proxy(node, name, http1(), None))
 }
 
 fn resource(cluster: &Cluster) -> Resource {
@@ -74,12 +76,12 @@ fn resource(cluster: &Cluster) -> Resource {
 /// must have the host as its server name. That holds, because only the authority selects this cluster, and a rule's own
 /// upstream, which may have another server name, has a cluster of its own.
 pub(super) fn of_host(gateway: &Gateway, host: &Host) -> Resource {
-    let tls = upstream_tls::of_one_host(gateway);
+    let tls = upstream_tls::of_one_host(&gateway.deployment);
     let cluster = Cluster {
         // All these clusters share one set of statistics, so that their number costs no memory and metrics contain no
         // host names.
         alt_stat_name: names::HTTPS_CLUSTER.to_owned(),
-        ..forward_proxy(gateway, &names::host_cluster(host), either(), Some(tls))
+        ..forward_proxy(&gateway.node, &names::host_cluster(host), either(), Some(tls))
     };
     resource(&cluster)
 }
@@ -110,14 +112,14 @@ fn trailers() -> Http1ProtocolOptions {
 }
 
 fn forward_proxy(
-    gateway: &Gateway,
+    node: &NodeSettings,
     name: &str,
     protocol: UpstreamProtocolOptions,
     tls: Option<TransportSocket>,
 ) -> Cluster {
     let config = ClusterConfig {
         cluster_implementation_specifier: Some(ClusterImplementationSpecifier::DnsCacheConfig(
-            dns_cache::config(gateway),
+            dns_cache::config(node),
         )),
         ..ClusterConfig::default()
     };
@@ -145,7 +147,7 @@ fn forward_proxy(
             typed_config: Some(pack_any(config)),
         })),
         per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
-        circuit_breakers: Some(circuit_breaker(gateway.capacity.upstream_connections)),
+        circuit_breakers: Some(circuit_breaker(node.capacity.upstream_connections)),
         typed_extension_protocol_options: http_options(http),
         transport_socket: tls,
         ..Cluster::default()

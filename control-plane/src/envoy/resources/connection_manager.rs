@@ -24,6 +24,7 @@ use super::{
     Gateway, address_guard, buffers, decision_log, dns_cache, filter_state, local_reply, names, policy_filter,
 };
 use crate::envoy::capabilities::Capabilities;
+use crate::envoy::gateway::NodeSettings;
 
 /// The maximum time in which a client must send a request's headers.
 const REQUEST_HEADERS_SECONDS: i64 = 30;
@@ -31,7 +32,7 @@ const REQUEST_HEADERS_SECONDS: i64 = 30;
 /// Builds the explicit proxy's filters. A CONNECT is marked with its authority and forwarded to the internal listener;
 /// an absolute-form request is forwarded to its upstream.
 pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
-    let [policy, separate, forward_proxy, address_guard, mark_forwarded, router] = policed(gateway);
+    let [policy, separate, forward_proxy, address_guard, mark_forwarded, router] = policed(&gateway.node);
     // The mark is set after the policy filter, which would take a marked request for one inside a tunnel.
     let filters = vec![policy, separate, mark_tunnel(), forward_proxy, address_guard, mark_forwarded, router];
     manager(
@@ -53,7 +54,7 @@ pub(super) fn intercepted_tls(listener: &str, gateway: &Gateway, capabilities: C
         gateway,
         capabilities,
         names::INTERCEPTED_TLS_ROUTES,
-        policed(gateway).into(),
+        policed(&gateway.node).into(),
         &["websocket"],
     )
 }
@@ -70,14 +71,14 @@ pub(super) fn intercepted_plain(
         gateway,
         capabilities,
         names::INTERCEPTED_PLAIN_ROUTES,
-        policed(gateway).into(),
+        policed(&gateway.node).into(),
         &["websocket"],
     )
 }
 
 /// Builds the filters for passed-through TLS, each connection in a CONNECT.
 pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Filter; 2] {
-    let filters = policed(gateway).into();
+    let filters = policed(&gateway.node).into();
     manager(
         ConnectionKind::Passthrough,
         names::PASSTHROUGH_LISTENER,
@@ -91,12 +92,12 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Fil
 
 /// Builds the HTTP filters of every listener: policy, forward proxy, address guard, mark of a forwarded request,
 /// router.
-fn policed(gateway: &Gateway) -> [HttpFilter; 6] {
+fn policed(node: &NodeSettings) -> [HttpFilter; 6] {
     let forward_proxy = FilterConfig {
         save_upstream_address: true,
         // The policy filter comes before this one, and may set the address of a rule's own upstream.
         allow_dynamic_host_from_filter_state: true,
-        implementation_specifier: Some(ImplementationSpecifier::DnsCacheConfig(dns_cache::config(gateway))),
+        implementation_specifier: Some(ImplementationSpecifier::DnsCacheConfig(dns_cache::config(node))),
     };
     // Envoy adds no `x-envoy-*` header to requests and responses.
     let router = Router { suppress_envoy_headers: true, ..Router::default() };
@@ -177,9 +178,9 @@ fn manager(
         skip_xff_append: true,
         generate_request_id: bool_value(false),
         server_header_transformation: ServerHeaderTransformation::PassThrough as i32,
-        stream_idle_timeout: duration(gateway.timeouts.stream),
+        stream_idle_timeout: duration(gateway.deployment.timeouts.stream),
         common_http_protocol_options: Some(CommonHttpOptions {
-            idle_timeout: duration(gateway.timeouts.connection),
+            idle_timeout: duration(gateway.deployment.timeouts.connection),
             ..CommonHttpOptions::default()
         }),
         request_headers_timeout: seconds(REQUEST_HEADERS_SECONDS),

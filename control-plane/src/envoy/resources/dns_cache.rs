@@ -8,8 +8,8 @@ use envoy_types::pb::envoy::extensions::common::dynamic_forward_proxy::v3::{
 use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
 use envoy_types::pb::google::protobuf::UInt64Value;
 
-use super::Gateway;
 use super::protobuf::{extension, number, seconds, socket_address};
+use crate::envoy::gateway::NodeSettings;
 
 /// The minimum interval at which Envoy resolves a name again. Envoy uses the answer's lifetime if it is longer, and
 /// refreshes every name in the cache, used or not.
@@ -35,9 +35,9 @@ pub const RESOLVE_AGAIN: &str = "envoy.reloadable_features.reresolve_null_addres
 
 /// Builds the cache's configuration. It must not depend on the policy: Envoy rejects a second configuration of a cache
 /// while the first one is in use.
-pub(super) fn config(gateway: &Gateway) -> DnsCacheConfig {
+pub(super) fn config(node: &NodeSettings) -> DnsCacheConfig {
     let cares = CaresDnsResolverConfig {
-        resolvers: gateway.resolver.map(socket_address).into_iter().collect(),
+        resolvers: node.resolver.map(socket_address).into_iter().collect(),
         // Without search domains: the policy judged `example`, which must not become `example.corp.internal`.
         dns_resolver_options: Some(DnsResolverOptions {
             no_default_search_domain: true,
@@ -52,7 +52,7 @@ pub(super) fn config(gateway: &Gateway) -> DnsCacheConfig {
         dns_lookup_family: DnsLookupFamily::All as i32,
         // Envoy resolves only names that the policy allows. So this limits the names of a wildcard rule, and unlisted
         // names never count.
-        max_hosts: number(gateway.capacity.names),
+        max_hosts: number(node.capacity.names),
         dns_min_refresh_rate: seconds(MIN_REFRESH_SECONDS),
         dns_failure_refresh_rate: Some(RefreshRate {
             base_interval: seconds(FAILURE_REFRESH_SECONDS.0),

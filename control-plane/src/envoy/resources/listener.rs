@@ -35,7 +35,7 @@ const FIRST_BYTES_SECONDS: i64 = 10;
 pub(super) fn explicit(gateway: &Gateway, capabilities: Capabilities) -> (Listener, References) {
     let listener = Listener {
         name: names::EXPLICIT_LISTENER.to_owned(),
-        address: Some(socket_address(gateway.listen)),
+        address: Some(socket_address(gateway.node.listen)),
         per_connection_buffer_limit_bytes: number(buffers::CONNECTION),
         enable_reuse_port: bool_value(false),
         connection_balance_config: balanced(),
@@ -71,7 +71,7 @@ pub(super) fn transparent(
     capabilities: Capabilities,
     leaf_names: &BTreeSet<String>,
 ) -> Option<(Listener, References)> {
-    let (first, others) = gateway.transparent.split_first()?;
+    let (first, others) = gateway.node.transparent.split_first()?;
     let address = |address: &SocketAddr| Some(socket_address(*address));
     let listener = Listener {
         address: address(first),

@@ -9,6 +9,7 @@ use weir_xds::{References, Resource, ResourceType};
 
 use super::{Gateway, cluster, upstream_secret, upstream_tls};
 use crate::envoy::capabilities::{Capabilities, UpstreamTlsStrategy};
+use crate::envoy::gateway::NodeSettings;
 use crate::input::upstream_files::FilesOfUpstream;
 
 /// Builds the clusters, and the secrets that they refer to.
@@ -16,13 +17,13 @@ pub(super) fn resources(
     gateway: &Gateway,
     capabilities: Capabilities,
 ) -> Vec<(ResourceType, Resource, References)> {
-    let policy = &gateway.policy;
-    let numbered = (0..).zip(policy.upstreams().zip(gateway.upstream_files.iter()));
+    let policy = &gateway.policy.rules;
+    let numbered = (0..).zip(policy.upstreams().zip(gateway.policy.upstream_files.iter()));
     numbered
         .flat_map(|(number, (upstream, files))| {
             let used = Scheme::ALL.into_iter().filter(move |scheme| is_used(policy, number, *scheme));
             let of_scheme = move |scheme| match scheme {
-                Scheme::Http => vec![over_plain_http(gateway, &upstream)],
+                Scheme::Http => vec![over_plain_http(&gateway.node, &upstream)],
                 Scheme::Https => over_tls(gateway, capabilities, number, &upstream, files),
             };
             used.flat_map(of_scheme)
@@ -40,9 +41,9 @@ fn is_used(policy: &Policy, number: u16, scheme: Scheme) -> bool {
     })
 }
 
-fn over_plain_http(gateway: &Gateway, upstream: &Upstream<'_>) -> (ResourceType, Resource, References) {
+fn over_plain_http(node: &NodeSettings, upstream: &Upstream<'_>) -> (ResourceType, Resource, References) {
     let name = UpstreamCluster::Http.name(upstream.key());
-    (ResourceType::Cluster, cluster::plain(gateway, &name), References::new())
+    (ResourceType::Cluster, cluster::plain(node, &name), References::new())
 }
 
 fn over_tls(
@@ -52,13 +53,13 @@ fn over_tls(
     upstream: &Upstream<'_>,
     files: &FilesOfUpstream,
 ) -> Vec<(ResourceType, Resource, References)> {
-    let trust = upstream_secret::trust(files.ca.as_deref().unwrap_or(&gateway.upstream_roots));
+    let trust = upstream_secret::trust(files.ca.as_deref().unwrap_or(&gateway.deployment.upstream_roots));
     let identity = files.identity.as_deref().map(upstream_secret::identity);
     let sessions = match (upstream.sessions(), capabilities.upstream_tls) {
         (Sessions::None, _) | (_, UpstreamTlsStrategy::NoSessions) => 0,
         (Sessions::Resume, UpstreamTlsStrategy::SniScopedSessions) => upstream_tls::SESSIONS,
         (Sessions::Resume, UpstreamTlsStrategy::ContextPerHost) => {
-            if has_one_server_name(&gateway.policy, number, upstream) {
+            if has_one_server_name(&gateway.policy.rules, number, upstream) {
                 upstream_tls::SESSIONS_OF_A_HOST
             } else {
                 0
@@ -71,8 +72,8 @@ fn over_tls(
     let references: References =
         secrets.iter().map(|secret| (ResourceType::Secret, secret.name.clone())).collect();
     let clusters = [
-        cluster::over_tls(gateway, &UpstreamCluster::Https.name(upstream.key()), transport.clone()),
-        cluster::for_upgrades(gateway, &UpstreamCluster::HttpsUpgrade.name(upstream.key()), transport),
+        cluster::over_tls(&gateway.node, &UpstreamCluster::Https.name(upstream.key()), transport.clone()),
+        cluster::for_upgrades(&gateway.node, &UpstreamCluster::HttpsUpgrade.name(upstream.key()), transport),
     ];
     let secrets = secrets.into_iter().map(|secret| (ResourceType::Secret, secret, References::new()));
     let clusters = clusters.map(|cluster| (ResourceType::Cluster, cluster, references.clone()));

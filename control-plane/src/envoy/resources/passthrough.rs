@@ -25,7 +25,7 @@ use super::{Gateway, filter_state, names};
 /// Builds the filter chain, or returns `None` if no rule passes connections through. `target` is a format of the host
 /// and port that the client requested.
 pub(super) fn chain(gateway: &Gateway, target: &str) -> Option<FilterChain> {
-    let server_names = server_names(&gateway.policy);
+    let server_names = server_names(&gateway.policy.rules);
     if server_names.is_empty() {
         return None;
     }
@@ -37,7 +37,7 @@ pub(super) fn chain(gateway: &Gateway, target: &str) -> Option<FilterChain> {
     let tcp_proxy = TcpProxy {
         stat_prefix: "passthrough".to_owned(),
         cluster_specifier: Some(ClusterSpecifier::Cluster(names::PASSTHROUGH_TUNNEL_CLUSTER.to_owned())),
-        idle_timeout: duration(gateway.timeouts.tunnel()),
+        idle_timeout: duration(gateway.deployment.timeouts.tunnel()),
         tunneling_config: Some(TunnelingConfig {
             hostname: target.to_owned(),
             headers_to_add: vec![HeaderValueOption {

@@ -33,8 +33,9 @@ pub(super) fn source() -> ExtensionConfigSource {
 }
 
 pub(super) fn resource(gateway: &Gateway, capabilities: Capabilities) -> Resource {
-    let filter = gateway.rego.as_ref().map_or(&gateway.filter, |rego| &rego.filter);
-    let code = inline_bytes(filter.to_vec());
+    let modules = &gateway.deployment.filter;
+    let module = if gateway.policy.rego.is_some() { &modules.with_rego } else { &modules.without_rego };
+    let code = inline_bytes(module.to_vec());
     let configuration = Any {
         type_url: envelope::TYPE_URL.to_owned(),
         value: envelope::seal(&plugin_configuration(gateway, capabilities)),
@@ -67,12 +68,12 @@ fn inline_bytes(bytes: Vec<u8>) -> DataSource {
 
 /// Encodes the filter's configuration for nodes with these capabilities.
 fn plugin_configuration(gateway: &Gateway, capabilities: Capabilities) -> Vec<u8> {
-    let credentials = gateway.proxy_credentials.as_ref().map(AcceptedCredentials::to_bytes);
+    let credentials = gateway.node.proxy_credentials.as_ref().map(AcceptedCredentials::to_bytes);
     PluginConfiguration {
         judge_connect_host: capabilities.leaf_delivery == LeafDelivery::InAdvance,
         credentials: credentials.as_deref(),
-        policy: gateway.policy.as_bytes(),
-        rego: gateway.rego.as_ref().map(|rego| &*rego.plan),
+        policy: gateway.policy.rules.as_bytes(),
+        rego: gateway.policy.rego.as_deref(),
     }
     .encode()
 }

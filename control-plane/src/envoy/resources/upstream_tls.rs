@@ -7,8 +7,9 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 };
 
 use super::protobuf::{number, transport_socket};
-use super::{Gateway, upstream_secret};
+use super::upstream_secret;
 use crate::envoy::capabilities::UpstreamTlsStrategy;
+use crate::envoy::gateway::Deployment;
 
 /// Sessions in a context that may resume. Envoy keeps the newest and drops the oldest; a host on TLS 1.3 sends two
 /// tickets for each handshake, so this is enough for some hundreds of hosts.
@@ -37,9 +38,9 @@ const SIGNATURES: [&str; 10] = [
 ];
 
 /// Builds the context that all hosts share.
-pub(super) fn shared(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> TransportSocket {
+pub(super) fn shared(deployment: &Deployment, strategy: UpstreamTlsStrategy) -> TransportSocket {
     usual(
-        gateway,
+        deployment,
         match strategy {
             UpstreamTlsStrategy::SniScopedSessions => SESSIONS,
             UpstreamTlsStrategy::ContextPerHost | UpstreamTlsStrategy::NoSessions => 0,
@@ -48,13 +49,13 @@ pub(super) fn shared(gateway: &Gateway, strategy: UpstreamTlsStrategy) -> Transp
 }
 
 /// Builds the context of one host. It has one server name, so every session fits every connection.
-pub(super) fn of_one_host(gateway: &Gateway) -> TransportSocket {
-    usual(gateway, SESSIONS_OF_A_HOST)
+pub(super) fn of_one_host(deployment: &Deployment) -> TransportSocket {
+    usual(deployment, SESSIONS_OF_A_HOST)
 }
 
 /// Builds a context with the usual roots and without a client certificate.
-fn usual(gateway: &Gateway, sessions: u32) -> TransportSocket {
-    transport(&upstream_secret::trust_name(&gateway.upstream_roots), None, sessions)
+fn usual(deployment: &Deployment, sessions: u32) -> TransportSocket {
+    transport(&upstream_secret::trust_name(&deployment.upstream_roots), None, sessions)
 }
 
 /// Builds a context that verifies by the roots of one secret, may present the client certificate of another secret, and
