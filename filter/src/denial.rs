@@ -1,10 +1,11 @@
 //! The response to a denied request, which tells a person or an agent the reason and the next step.
 
 use crate::hostcalls::LocalResponse;
-use crate::json::Object;
-use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
+use crate::ruling::Ruling;
 use std::borrow::Cow;
 use std::fmt::Write;
+use weir_contract::json::Object;
+use weir_contract::record::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT};
 use weir_contract::{header, proxy_status};
 use weir_policy::{Authority, Reason, Rule};
 

@@ -25,7 +25,6 @@ pub mod denial;
 pub mod facts;
 pub mod filter_state;
 pub mod hostcalls;
-pub mod json;
 pub mod judge;
 pub mod proxy_credentials;
 pub mod record;

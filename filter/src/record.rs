@@ -1,43 +1,42 @@
-//! The decision record: one line of JSON in the request's filter state, for the access log and the decision log.
+//! The decision record in the request's filter state, for the access log and the decision log.
 
 use crate::hostcalls::{FailedCall, Hostcalls};
-use crate::json::Object;
-use crate::ruling::{HOST_LIMIT, METHOD_LIMIT, PATH_LIMIT, Ruling};
+use crate::ruling::Ruling;
+use crate::upstream;
 use weir_contract::filter_state::RECORD;
-use weir_policy::{Decision, Rule};
+use weir_contract::record::{RecordFields, UpstreamAddress};
+use weir_policy::{Decision, Effect, Rule};
 
 /// Leaves the record of a ruling with its request.
 pub fn export(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), FailedCall> {
     host.set_filter_state(RECORD, &encode(ruling))
 }
 
-/// The record: a JSON object with these keys in this order, `upstream` only where the rule has one, `rego_reason` only
-/// where the Rego policy gave one, and `would_deny` only where it is true.
 fn encode(ruling: &Ruling<'_>) -> Vec<u8> {
     let Decision { effect, reason, rule, authority, would_deny, address_set: _, upstream: _ } =
         &ruling.decision;
-    let mut record = Object::new();
-    record
-        .text("effect", effect.as_str())
-        .text("reason", reason.as_str())
-        .optional_text("rule", rule.as_ref().map(Rule::id))
-        .text("decision_id", ruling.id.text().as_str())
-        .optional_text("policy_version", ruling.policy_version)
-        .bytes("host", ruling.host(), HOST_LIMIT)
-        .optional_number("port", authority.map(|authority| authority.port))
-        .text("scheme", ruling.facts.scheme().as_str())
-        .bytes("method", &ruling.facts.method, METHOD_LIMIT)
-        .bytes("path", ruling.path(), PATH_LIMIT);
-    if let (Some(upstream), Some(authority)) = (ruling.upstream(), authority) {
-        let (host, port) =
-            (upstream.host().unwrap_or(authority.host.as_str()), upstream.port().unwrap_or(authority.port));
-        record.text("upstream", &format!("{host}:{port}"));
+    let own = ruling.upstream();
+    let own = own.as_ref().zip(authority.as_ref());
+    RecordFields {
+        effect: *effect,
+        reason: *reason,
+        rule: rule.as_ref().map(Rule::id),
+        decision_id: ruling.id.text().as_str(),
+        policy_version: ruling.policy_version,
+        host: ruling.host(),
+        port: authority.map(|authority| authority.port),
+        scheme: ruling.facts.scheme(),
+        method: &ruling.facts.method,
+        path: ruling.path(),
+        upstream: own.map(|(upstream, authority)| UpstreamAddress {
+            host: upstream.host().unwrap_or(authority.host.as_str()),
+            port: upstream.port().unwrap_or(authority.port),
+        }),
+        sni: own
+            .filter(|_| *effect == Effect::Allow)
+            .and_then(|(upstream, authority)| upstream::server_name(ruling.facts, upstream, authority)),
+        rego_reason: ruling.rego_denial().and_then(|denial| Some(denial.reason.as_ref()?.as_bytes())),
+        would_deny: *would_deny,
     }
-    if let Some(reason) = ruling.rego_denial().and_then(|denial| denial.reason.as_ref()) {
-        record.bytes("rego_reason", reason.as_bytes(), PATH_LIMIT);
-    }
-    if *would_deny {
-        record.truth("would_deny");
-    }
-    record.finish()
+    .encode()
 }

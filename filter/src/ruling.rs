@@ -5,13 +5,6 @@ use crate::facts::Facts;
 use crate::rego::RegoDenial;
 use weir_policy::{Decision, Reason, Upstream};
 
-/// The longest method in a response or a record, in bytes.
-pub(crate) const METHOD_LIMIT: usize = 32;
-/// The longest host in a response or a record, in bytes of the sent authority.
-pub(crate) const HOST_LIMIT: usize = 256;
-/// The longest path in a response or a record, in bytes.
-pub(crate) const PATH_LIMIT: usize = 256;
-
 /// A request and the decision on it.
 #[derive(Debug)]
 pub struct Ruling<'a> {

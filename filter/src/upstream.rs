@@ -32,15 +32,15 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -
     let Destination { authority, upstream, address_set } = to;
     // First, because a client may have sent a header that is set below.
     strip(host, facts)?;
-    // Certificates write an IPv6 address without brackets.
-    let own_name = authority.host.as_str().trim_start_matches('[').trim_end_matches(']');
     if let Some(upstream) = upstream {
         let named = upstream.host().unwrap_or(authority.host.as_str());
         filter_state::set_address(host, named, upstream.port().unwrap_or(authority.port))?;
         host.set_request_header(header::UPSTREAM, cluster_of(upstream, facts).as_bytes())?;
     }
-    if let Some(upstream) = upstream.as_ref().filter(|_| facts.scheme() == Scheme::Https) {
-        name_upstream(host, upstream, upstream.server_name().unwrap_or(own_name))?;
+    if let Some(upstream) = upstream
+        && let Some(server_name) = server_name(facts, upstream, authority)
+    {
+        name_upstream(host, upstream, server_name)?;
     }
     if let Some(set) = address_set {
         host.set_filter_state(ADDRESS_SET, set.to_string().as_bytes())?;
@@ -59,6 +59,19 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -
         host.set_request_header(":scheme", scheme.as_bytes())?;
     }
     Ok(())
+}
+
+/// Returns the server name that Envoy sends to a rule's own upstream: the upstream's, or the host of the request. A
+/// passed-through connection keeps the client's, which names the host. Plain HTTP has none.
+pub(crate) fn server_name<'u>(
+    facts: &Facts<'_>,
+    upstream: &'u Upstream<'_>,
+    authority: &'u Authority,
+) -> Option<&'u str> {
+    // Certificates write an IPv6 address without brackets.
+    let own_name = authority.host.as_str().trim_start_matches('[').trim_end_matches(']');
+    let chosen = if facts.passthrough { None } else { upstream.server_name() };
+    (facts.scheme() == Scheme::Https).then_some(chosen.unwrap_or(own_name))
 }
 
 /// Returns the name of the cluster of a rule's own upstream. Envoy forwards no WebSocket over an h2 connection, so

@@ -97,6 +97,7 @@ fn a_path_of_a_host_goes_out_under_another_server_name(envoy: &EnvoyBinary) -> R
             }
             let served = &fixture.hosts.nginx.wait_served(count)?[count - 1];
             assert_eq!((served.sni.as_str(), served.host.as_str()), (name, ALPHA));
+            assert_eq!(decision.sni.as_deref(), Some(name));
         }
     }
     Ok(())

@@ -31,12 +31,15 @@ fn what_has_an_upstream_of_its_own_goes_nowhere_else() {
         ];
         assert_eq!(set, expected, "{name}");
         assert_eq!(host.header(":authority").as_deref(), Some(name.as_bytes()));
-        assert_eq!(host.record().unwrap()["upstream"], format!("{}:{}", expected[0], expected[1]));
+        let record = host.record().unwrap();
+        assert_eq!(record["upstream"], format!("{}:{}", expected[0], expected[1]));
+        assert_eq!(record["sni"], expected[2]);
     }
     let other = InMemory::tls(Some(b"a.example"));
     allowed(&judge(), &other);
     assert_eq!(other.filter_state("envoy.upstream.dynamic_host"), None);
     assert_eq!(other.header("x-weir-upstream"), None);
+    assert_eq!(other.record().unwrap().get("sni"), None, "Envoy takes it from the host");
 }
 
 #[test]

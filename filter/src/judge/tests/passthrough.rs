@@ -20,7 +20,11 @@ fn a_connection_that_is_not_opened_goes_to_the_name_that_was_judged() {
         allowed(&passing(), &host);
         assert_eq!(host.header(":authority").as_deref(), Some(onward.as_bytes()));
         assert_eq!(host.header("x-weir-server-name"), None);
-        assert_eq!(host.record().unwrap()["scheme"], "https");
+        let record = host.record().unwrap();
+        assert_eq!(record["scheme"], "https");
+        // A rule's own upstream gets the client's server name.
+        let moved = (server_name == "moved.example").then_some(server_name);
+        assert_eq!(record.get("sni").and_then(|sni| sni.as_str()), moved);
     }
     let host = InMemory::passthrough(b"pinned.example", b"pinned.example:443");
     allowed(&passing(), &host);
