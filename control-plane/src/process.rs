@@ -4,8 +4,11 @@
 //! the child. If `weir` is killed, the kernel ends the child, because each child is bound to its parent.
 
 pub mod listening;
+pub mod lock_holder;
+pub mod orphans;
 pub mod parent_death;
 pub mod program;
+pub mod signals;
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -14,6 +17,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
+
+use orphans::OwnChildren;
 
 /// A running child. Dropping it kills the child.
 #[derive(Debug)]
@@ -33,7 +38,10 @@ impl ChildProcess {
     /// # Errors
     /// When no process can be made.
     pub fn spawn(mut command: Command) -> io::Result<Self> {
-        Ok(Self { child: command.kill_on_drop(true).spawn()? })
+        let mut own = OwnChildren::lock();
+        let child = command.kill_on_drop(true).spawn()?;
+        own.insert(child.id());
+        Ok(Self { child })
     }
 
     /// The child itself, for access to its pipes.
@@ -51,7 +59,18 @@ impl ChildProcess {
     /// # Errors
     /// When the operating system refuses to wait.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        let id = self.child.id();
+        let status = self.child.wait().await?;
+        OwnChildren::lock().remove(id);
+        Ok(status)
+    }
+
+    /// Kills the child.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.start_kill()
     }
 
     /// Sends a signal to the child. Has no effect if the child has ended.
@@ -70,11 +89,11 @@ impl ChildProcess {
     /// When the operating system refuses to signal or to wait.
     pub async fn terminate(&mut self, grace: Duration) -> io::Result<ExitStatus> {
         self.signal(Signal::TERM)?;
-        match tokio::time::timeout(grace, self.child.wait()).await {
+        match tokio::time::timeout(grace, self.wait()).await {
             Ok(status) => status,
             Err(_elapsed) => {
-                self.child.start_kill()?;
-                self.child.wait().await
+                self.kill()?;
+                self.wait().await
             }
         }
     }

@@ -248,16 +248,21 @@ impl Run {
 
 /// Wraps the command with other limits of open files, soft and hard.
 fn with_open_files((soft, hard): (u64, u64), command: &Command) -> Command {
-    let mut limited = Command::new("sh");
-    limited.args(["-c", r#"ulimit -Sn "$0" && ulimit -Hn "$1" && shift && exec "$@""#]);
-    limited.args([soft.to_string(), hard.to_string()]).arg(command.get_program()).args(command.get_args());
+    const LIMIT: &str = r#"ulimit -Sn "$0" && ulimit -Hn "$1" && shift && exec "$@""#;
+    wrapped(&["sh", "-c", LIMIT, &soft.to_string(), &hard.to_string()], command)
+}
+
+/// The command run by another one, whose last arguments it becomes.
+pub fn wrapped(wrapper: &[&str], command: &Command) -> Command {
+    let mut wrapping = Command::new(wrapper[0]);
+    wrapping.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
+            Some(value) => wrapping.env(name, value),
+            None => wrapping.env_remove(name),
         };
     }
-    limited
+    wrapping
 }
 
 /// A `weir` command without the caller's own proxy and certificate settings.

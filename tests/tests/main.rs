@@ -56,6 +56,7 @@ mod runtime_folder;
 mod served_envoy;
 mod served_paths;
 mod shells;
+mod signals;
 mod silent_names;
 mod smuggling;
 mod start_errors;

@@ -15,6 +15,14 @@ pub enum ExitCode {
     Command(u8),
 }
 
+impl ExitCode {
+    /// The code that a shell reports for a process that this signal ended.
+    #[must_use]
+    pub fn from_signal(signal: rustix::process::Signal) -> Self {
+        Self::Command(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX))
+    }
+}
+
 impl From<ExitCode> for u8 {
     fn from(code: ExitCode) -> Self {
         match code {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
+use rustix::process::Signal;
 use tokio::net::UnixListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::address::own::OwnAddresses;
@@ -50,7 +50,8 @@ use crate::local_gateway::{refusals, settings};
 use crate::nodes::host_contexts::ContextLimits;
 use crate::nodes::registry::Nodes;
 use crate::process::parent_death::{self, ParentDeathSignal};
-use crate::process::{ChildProcess, exit_code};
+use crate::process::signals::{ReceivedSignal, Signals};
+use crate::process::{ChildProcess, exit_code, orphans};
 pub use arguments::Arguments;
 use missing_lines::MissingLines;
 use output::Output;
@@ -75,14 +76,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let arguments = arguments.with_absolute_paths();
     let (started, loading) = (Instant::now(), SystemTime::now());
+    let signals = Signals::handle(!arguments.command.is_empty()).context("cannot handle signals")?;
     let modules = FilterModules::embedded()?;
     let opened = PolicyFile::open(&arguments.shared.policy).map_err(RunError::Policy)?;
     let Some((policy_file, policy)) = opened else { return Ok(ExitCode::Invalid) };
-    // Not before: a person at a terminal may type the policy, and until it is read, a signal ends the process.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let binary = settings::envoy_binary(arguments.shared.envoy.as_deref())?;
     let runtime = RuntimeFolder::new(|name| std::env::var_os(name))?;
+    signals.also_remove(runtime.path());
     let files = arguments.ca_certificate.zip(arguments.ca_key);
     let files = files.map(|(certificate, key)| CaFiles { certificate, key });
     let lifetimes = Lifetimes { leaf: arguments.leaf_lifetime, ..Lifetimes::default() };
@@ -138,6 +138,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let announcer = PolicyAnnouncer::new(control_plane.nodes().subscribe());
     watched_files::watch(sources, loading, move |change| apply(&changing, &announcer, change))?;
     serve_envoy(&control_plane, &listening, &runtime, capacity)?;
+    let mut signals = signals.pass();
+    let orphans = tokio::spawn(orphans::reap());
     let (mut envoy, probed) = loop {
         let mut envoy = start(&runtime, &binary, open_files)?;
         let log = envoy.log().to_owned();
@@ -152,8 +154,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 Err(_elapsed) => return Err(RunError::NotReady { log: envoy.last_words() }.into()),
             },
             status = envoy.ended() => return Err(envoy_ended(&envoy, status?)),
-            _ = interrupt.recv() => return Ok(ExitCode::Command(128 + 2)),
-            _ = terminate.recv() => return Ok(ExitCode::Command(128 + 15)),
+            Some(received) = signals.recv() => return Ok(ExitCode::from_signal(received.signal)),
         };
         listening.lost(lost)?;
         // Envoy may never try again to listen, so another one is started.
@@ -183,6 +184,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
             None
         }
     };
+    let mut kill_at = None;
     let code = loop {
         tokio::select! {
             status = ended(&mut command) => break ExitCode::Command(exit_code(status?)),
@@ -194,14 +196,24 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return Err(error);
             }
             Some(line) = lines.next() => output.line(&line),
-            // A terminal sends Ctrl-C to the command as well, and the command decides how to react.
-            _ = interrupt.recv() => if command.is_none() { break ExitCode::Ok },
-            _ = terminate.recv() => match &mut command {
-                Some(command) => break ExitCode::Command(exit_code(command.terminate(GRACE).await?)),
+            Some(received) = signals.recv() => match &command {
+                Some(command) => {
+                    pass_on(command, received);
+                    if received.signal == Signal::TERM {
+                        kill_at.get_or_insert(tokio::time::Instant::now() + GRACE);
+                    }
+                }
                 None => break ExitCode::Ok,
             },
+            () = at(kill_at) => {
+                kill_at = None;
+                if let Some(command) = &mut command {
+                    command.kill().context("cannot end the command")?;
+                }
+            }
         }
     };
+    orphans.abort();
     watching.abort();
     // The log would have no line for a request that is allowed from now on.
     control_plane.deny_everything();
@@ -315,6 +327,24 @@ fn spawn(
 async fn ended(command: &mut Option<ChildProcess>) -> std::io::Result<ExitStatus> {
     match command {
         Some(command) => command.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Passes a signal to the command, which decides what it means. The command has a signal of the terminal already.
+fn pass_on(command: &ChildProcess, received: ReceivedSignal) {
+    if received.is_from_terminal {
+        return;
+    }
+    if let Err(error) = command.signal(received.signal) {
+        tracing::warn!(%error, "the command did not get the signal {:?}", received.signal);
+    }
+}
+
+/// Waits until this time, for ever if there is none.
+async fn at(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

@@ -2,6 +2,12 @@
 //!
 //! Envoy gets its files by path: a user who could replace the folder could make Envoy run another bootstrap. So Weir
 //! makes the folder only below a [`TrustedFolder`], and its files through the folder's handle.
+//!
+//! A run holds a lock of its folder, which ends with the process. A run that was killed leaves its folder behind without a
+//! lock, and the next run in the same place removes it. A new folder might be taken for such a one before it is locked, so
+//! a run looks once more afterwards whether its folder is still there.
+
+mod abandoned;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,6 +28,11 @@ const LONGEST_NAME: usize = "admin.sock".len();
 /// The places to try if the environment names no usable folder. Every Linux has the first; the others serve a system on
 /// which the first is unusable.
 const PLACES: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
+
+/// What the name of a run's folder begins with; sixteen hexadecimal digits follow.
+const PREFIX: &str = "weir-";
+/// How often a folder is made anew if another run removes it before it is locked.
+const MOST_TRIES: u32 = 8;
 
 /// A private folder (mode 0700) below `$XDG_RUNTIME_DIR`, `$TMPDIR` or `/tmp`: the first of these that no other user
 /// can change, and whose path leaves room for the name of a Unix socket.
@@ -83,7 +94,23 @@ impl RuntimeFolder {
 
     fn in_place(place: &Path) -> Result<Self, Unusable> {
         let parent = TrustedFolder::open(place)?;
-        let name = format!("weir-{:016x}", RandomState::new().hash_one(std::process::id()));
+        let made = Self::make(&parent)?;
+        abandoned::remove(&parent);
+        Ok(made)
+    }
+
+    fn make(parent: &TrustedFolder) -> Result<Self, Unusable> {
+        for _ in 0..MOST_TRIES {
+            if let Some(folder) = Self::make_once(parent)? {
+                return Ok(folder);
+            }
+        }
+        Err(Unusable::NotMade(parent.path().to_owned(), io::ErrorKind::ResourceBusy.into()))
+    }
+
+    /// Makes the folder. `None` if another run has taken it for one that was left behind.
+    fn make_once(parent: &TrustedFolder) -> Result<Option<Self>, Unusable> {
+        let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));
         let path = parent.path().join(&name);
         if path.to_str().is_none() {
             return Err(Unusable::NoText(parent.path().to_owned()));
@@ -94,15 +121,22 @@ impl RuntimeFolder {
         let not_made = |cause: io::Error| Unusable::NotMade(parent.path().to_owned(), cause);
         let handle = parent.make(&name, Mode::RWXU).map_err(not_made)?;
         let folder = Self { path, handle };
-        // Some file systems store neither owner nor mode.
+        // Those who clean `/tmp` leave a locked folder alone, too (tmpfiles.d(5)). Some file systems have no locks, and there
+        // nobody takes the folder for one that was left behind.
+        if flock(&folder.handle, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK) {
+            return Ok(None);
+        }
+        // Some file systems keep neither owner nor mode.
         let stat = fstat(&folder.handle).map_err(|cause| not_made(cause.into()))?;
         if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
             return Err(Unusable::NotPrivate(parent.path().to_owned()));
         }
-        // Programs that clean `/tmp` leave a locked folder alone (tmpfiles.d(5)). In other places, the lock has no
-        // effect.
-        let _ = flock(&folder.handle, FlockOperation::NonBlockingLockShared);
-        Ok(folder)
+        Ok((stat.st_nlink > 0).then_some(folder))
+    }
+
+    /// The path of the folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns the path of a file in the folder. No other user can change the file at that path.

@@ -2,19 +2,26 @@
 //! client that trusts the CA, so Weir uses it only if no other user can reach it.
 
 use std::ffi::OsString;
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Metadata, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use zeroize::Zeroizing;
 
 use crate::folder::trusted::{TrustedFolder, UntrustedFolder};
 use crate::output::advice::Advice;
+use crate::process::lock_holder::LockHolder;
+
+/// How long a lock is waited for in silence: another run holds it for some milliseconds.
+const LOCK_WARNING_AFTER: Duration = Duration::from_secs(1);
 
 const FOLDER_MODE: u32 = 0o700;
 const SECRET_MODE: u32 = 0o600;
@@ -157,8 +164,8 @@ impl StateFolder {
         self.path.join(name)
     }
 
-    /// Waits until no other process holds the lock, and takes it. The lock ends with the process, even if the process
-    /// is killed.
+    /// Waits until no other process holds the folder, and holds it. A warning after a second names the other process. The
+    /// lock ends with the process, also when it is killed.
     ///
     /// # Errors
     /// When the lock file cannot be made or locked.
@@ -167,7 +174,13 @@ impl StateFolder {
         let file = self
             .open_file("lock", OFlags::WRONLY | OFlags::CREATE)
             .map_err(|cause| failed("open", &path, cause))?;
-        file.lock().map_err(|cause| failed("lock", &path, cause))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                wait_for_lock(&file, &path).map_err(|cause| failed("lock", &path, cause))?;
+            }
+            Err(TryLockError::Error(cause)) => return Err(failed("lock", &path, cause)),
+        }
         Ok(Lock { _file: file })
     }
 
@@ -264,6 +277,26 @@ impl StateFolder {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(openat(&self.handle, name, flags, Mode::from_raw_mode(SECRET_MODE))?.into())
     }
+}
+
+/// Waits for a lock that another process holds, and warns of it once.
+fn wait_for_lock(file: &File, path: &Path) -> io::Result<()> {
+    let (over, waiting) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if waiting.recv_timeout(LOCK_WARNING_AFTER) == Err(RecvTimeoutError::Timeout) {
+                let holder =
+                    LockHolder::find(file).map_or("another process".to_owned(), |holder| holder.to_string());
+                tracing::warn!(
+                    "{holder} holds the lock `{}`: waiting for it; end that process, or name another folder with `--state DIR`",
+                    path.display()
+                );
+            }
+        });
+        let result = file.lock();
+        drop(over);
+        result
+    })
 }
 
 /// A file that is being written. It is removed unless it is renamed into place.
