@@ -1,5 +1,6 @@
 //! The commands of `weir`, one module each.
 
+mod address_argument;
 mod byte_size;
 pub mod ca;
 pub mod check;

@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Output, Stdio};
 
 use anyhow::Result;
-use e2e::{EnvoyBinary, Run, ServerOptions, UpstreamHosts, weir_command};
+use e2e::{EnvoyBinary, Run, ServerOptions, UpstreamHosts, weir_command, wrapped};
 
 const FAILURE: i32 = 1;
 const INVALID: i32 = 3;
@@ -104,6 +105,212 @@ fn a_state_folder_open_to_others_is_refused() -> Result<()> {
     std::fs::create_dir(run.state())?;
     std::fs::set_permissions(run.state(), std::fs::Permissions::from_mode(0o755))?;
     assert_fails(&run, FAILURE, &["chmod 700"])
+}
+
+/// Runs `weir` in a mount namespace of its own, which this line of shell prepares.
+fn in_mounts(prepare: &str, command: &std::process::Command) -> Result<Output> {
+    let script = format!("{prepare} && exec \"$@\"");
+    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    Ok(wrapped(&wrapper, command).stdin(Stdio::null()).output()?)
+}
+
+/// A start that the machine does not allow: how it is prepared, what is set, the exit code, and what the error says.
+struct Refused {
+    prepare: String,
+    set: Vec<(&'static str, String)>,
+    arguments: Vec<String>,
+    code: i32,
+    says: Vec<String>,
+}
+
+#[test]
+fn every_error_of_the_operating_system_has_a_subject_and_says_what_to_do() -> Result<()> {
+    let (_hosts, run) = run(UpstreamHosts::policy)?;
+    let full = run.state().with_file_name("full");
+    std::fs::create_dir(&full)?;
+    let full = full.display().to_string();
+    let fill = format!(
+        "mount -t tmpfs -o size=64k,mode=700 none '{full}' && {{ head -c 1m /dev/zero > '{full}/zeros' || :; }} 2> /dev/null"
+    );
+    let none = || "true".to_owned();
+    let policy = run.policy().display().to_string();
+    let state = run.state().display().to_string();
+    let envoy = run.envoy.as_ref().map(|envoy| envoy.display().to_string()).unwrap_or_default();
+    let weir_run = |more: &[&str]| {
+        let given = ["run", "--policy", &policy, "--envoy", &envoy];
+        given
+            .iter()
+            .chain(more)
+            .chain(&["--", "echo", "the command ran"])
+            .map(|&word| word.to_owned())
+            .collect()
+    };
+    let text = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let both = ["--state", &state, "--listen", "127.0.0.1:39999", "--transparent", "127.0.0.1:39999"];
+    let wide = ["--state", &state, "--transparent", "0.0.0.0:39999", "--transparent", "127.0.0.1:39999"];
+    let cases = [
+        Refused {
+            prepare: fill.clone(),
+            set: Vec::new(),
+            arguments: weir_run(&["--state", &format!("{full}/state")]),
+            code: FAILURE,
+            says: text(&["cannot write `", "/state/", "No space left on device", "make space"]),
+        },
+        Refused {
+            prepare: fill,
+            set: vec![("XDG_RUNTIME_DIR", full.clone())],
+            arguments: weir_run(&["--state", &state]),
+            code: FAILURE,
+            says: text(&["cannot write `", "/bootstrap.json`", "No space left on device", "XDG_RUNTIME_DIR"]),
+        },
+        Refused {
+            prepare: "umount -l /proc".to_owned(),
+            set: Vec::new(),
+            arguments: weir_run(&["--state", &state]),
+            code: FAILURE,
+            says: text(&["cannot start `", "/envoy`", "there is no /proc here"]),
+        },
+        Refused {
+            prepare: none(),
+            set: vec![("HOME", "/dev/null/home".to_owned())],
+            arguments: weir_run(&[]),
+            code: FAILURE,
+            says: text(&["`/dev/null`: Not a directory", "--state"]),
+        },
+        Refused {
+            prepare: none(),
+            set: Vec::new(),
+            arguments: weir_run(&both),
+            code: FAILURE,
+            says: text(&["`--listen 127.0.0.1:39999` and `--transparent 127.0.0.1:39999`"]),
+        },
+        Refused {
+            prepare: none(),
+            set: Vec::new(),
+            arguments: weir_run(&wide),
+            code: FAILURE,
+            says: text(&["`--transparent 0.0.0.0:39999` and `--transparent 127.0.0.1:39999`"]),
+        },
+        Refused {
+            prepare: none(),
+            set: Vec::new(),
+            arguments: weir_run(&["--state", &state, "--listen", "203.0.113.9:15001"]),
+            code: FAILURE,
+            says: text(&["cannot listen on 203.0.113.9:15001", "--listen"]),
+        },
+        Refused {
+            prepare: none(),
+            set: Vec::new(),
+            arguments: text(&["run", "--policy", "/nowhere/policy.yaml"]),
+            code: FAILURE,
+            says: text(&["cannot read the policy `/nowhere/policy.yaml`", "--policy"]),
+        },
+        Refused {
+            prepare: none(),
+            set: Vec::new(),
+            arguments: text(&["doctor", "--policy", "/"]),
+            code: FAILURE,
+            says: text(&["cannot read the policy `/`: Is a directory", "--policy"]),
+        },
+        Refused {
+            prepare: none(),
+            set: Vec::new(),
+            arguments: text(&["explain", "--policy", "/nowhere", "GET", "https://a.example/"]),
+            code: FAILURE,
+            says: text(&["cannot read the policy `/nowhere`", "--policy"]),
+        },
+        Refused {
+            prepare: none(),
+            set: Vec::new(),
+            arguments: text(&["ca", "show", "--state", "/dev/null"]),
+            code: FAILURE,
+            says: text(&["`/dev/null`: Not a directory", "--state"]),
+        },
+    ];
+    for Refused { prepare, set, arguments, code, says } in cases {
+        let mut command = weir_command()?;
+        std::fs::create_dir_all(run.runtime())?;
+        command.env("XDG_RUNTIME_DIR", run.runtime()).env_remove("XDG_STATE_HOME");
+        command.args(&arguments).envs(set);
+        let output = in_mounts(&prepare, &command)?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments:?}");
+        for part in says.iter().map(String::as_str).chain(["\nhelp: "]) {
+            assert!(stderr.contains(part), "`{part}` is not in what {arguments:?} says:\n{stderr}");
+        }
+        // The system's own words begin with a capital letter.
+        let bare =
+            |line: &str| line.strip_prefix("weir: ").is_some_and(|rest| rest.starts_with(char::is_uppercase));
+        assert!(!stderr.lines().any(bare), "{stderr}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_full_stdout_is_named() -> Result<()> {
+    let (_hosts, run) = run(UpstreamHosts::policy)?;
+    for arguments in [["check", ""], ["explain", "--policy"], ["test", ""]] {
+        let [command, option] = arguments;
+        let mut weir = weir_command()?;
+        weir.arg(command).args((!option.is_empty()).then_some(option));
+        match command {
+            "explain" => weir.arg(run.policy()).args(["GET", "https://a.example/"]),
+            "test" => weir.arg("examples").current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")),
+            _ => weir.arg(run.policy()),
+        };
+        let output = weir.stdout(std::fs::File::options().write(true).open("/dev/full")?).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(FAILURE), "{command}: {stderr}");
+        assert!(
+            stderr.contains("weir: cannot write to stdout: No space left on device"),
+            "{command}: {stderr}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_named_without_its_credentials() -> Result<()> {
+    let (_hosts, run) = run(UpstreamHosts::policy)?;
+    let proxy = ("https_proxy", "http://user:secret@proxy.corp.example:3128/");
+    let mut weir = run.command()?;
+    let output = weir.args(["--", "true"]).envs([proxy]).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let mut doctor = weir_command()?;
+    doctor
+        .args(["doctor", "--dns", "127.0.0.1:9", "--policy"])
+        .arg(run.policy())
+        .arg("--state")
+        .arg(run.state());
+    let doctor = String::from_utf8(doctor.envs([proxy]).output()?.stdout)?;
+    for said in [&said, doctor.as_str()] {
+        assert!(
+            said.contains("https_proxy names the proxy") && said.contains("proxy.corp.example:3128"),
+            "{said}"
+        );
+        assert!(!said.contains("secret"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_address_that_nothing_can_listen_on_is_refused_with_what_to_write() -> Result<()> {
+    for (address, says) in [
+        ("224.0.0.1:0", "multicast"),
+        ("[ff02::1]:0", "multicast"),
+        ("255.255.255.255:0", "broadcast"),
+        ("127.0.0.1", "127.0.0.1:15001"),
+    ] {
+        for option in ["--listen", "--transparent"] {
+            let output = weir_command()?.args(["run", option, address, "--", "true"]).output()?;
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(INVALID), "{stderr}");
+            assert!(stderr.contains(says) && stderr.contains(option), "{stderr}");
+        }
+    }
+    Ok(())
 }
 
 #[test]

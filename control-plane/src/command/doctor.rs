@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context;
 use clap::Args;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -28,6 +29,8 @@ use crate::command::streams;
 use crate::dns::name_servers::NameServers;
 use crate::input::policy_document::PolicyDocument;
 use crate::local_gateway::environment::SystemRoots;
+use crate::local_gateway::environment::inherited_proxy::InheritedProxy;
+use crate::local_gateway::error::RunError;
 use crate::output::inert_json;
 use crate::output::report::{self, Style};
 use finding::{Finding, Severity};
@@ -55,7 +58,8 @@ pub struct Arguments {
 /// # Errors
 /// When the policy or the roots cannot be read, or stdout cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let document = PolicyDocument::read(&arguments.shared.policy, &mut io::stdin().lock())?;
+    let document = PolicyDocument::read(&arguments.shared.policy, &mut io::stdin().lock());
+    let document = document.map_err(RunError::Policy)?;
     let policy = match document.parse(weir_policy::compile) {
         Ok(policy) => Arc::new(policy),
         Err(faults) => {
@@ -64,7 +68,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::Invalid);
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.context("cannot start weir's own threads")?;
     let findings = runtime.block_on(examine(arguments, &policy, &document))?;
     runtime.shutdown_background();
     let mut out = streams::stdout();
@@ -91,6 +96,10 @@ async fn examine(
         envoy::examine(arguments.shared.envoy.as_deref(), arguments.shared.upstream_tls, &targets).await;
     findings.extend(envoy.findings);
     findings.extend(machine::examine());
+    findings.extend(
+        InheritedProxy::find(|name| std::env::var_os(name))
+            .map(|proxy| Finding::warning("proxy", proxy.to_string(), InheritedProxy::HELP)),
+    );
     findings.extend(rego::examine(document, policy, envoy.leaf_delivery));
     let system = SystemRoots::load();
     let authority = authority::examine(arguments.shared.state.as_deref(), SystemTime::now());
@@ -105,7 +114,7 @@ async fn examine(
         findings.push(Finding::warning("own addresses", error.to_string(), help));
         OwnAddresses::default()
     });
-    let servers = NameServers::new(arguments.shared.dns)?;
+    let servers = NameServers::new(arguments.shared.dns).context("`--dns`")?;
     let prober = Prober { policy: Arc::clone(policy), servers, own_addresses, roots };
     let (probes, unfinished) = probe_all(prober, targets.hosts).await;
     findings.extend(probes.iter().flat_map(|probe| probe.findings(SystemTime::now())));

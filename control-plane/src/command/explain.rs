@@ -12,6 +12,7 @@ use crate::command::exit_code::ExitCode;
 use crate::command::streams;
 use crate::input::loaded_policy::{self, LoadOutcome, LoadedPolicy};
 use crate::input::policy_document::PolicyDocument;
+use crate::local_gateway::error::RunError;
 use crate::output::inert_json;
 use crate::output::report::{Style, printable, sentence};
 
@@ -57,7 +58,7 @@ fn explain(
     err: &mut dyn Write,
     style: Style,
 ) -> anyhow::Result<ExitCode> {
-    let file = PolicyDocument::read(&arguments.policy, input)?;
+    let file = PolicyDocument::read(&arguments.policy, input).map_err(RunError::Policy)?;
     let enforced = match LoadOutcome::for_evaluation(&file).outcome {
         Ok(enforced) => enforced,
         Err(files) => {

@@ -36,6 +36,7 @@ use crate::envoy::version::EnvoyVersion;
 use crate::folder::runtime::RuntimeFolder;
 use crate::local_gateway::certificates::Certificates;
 use crate::local_gateway::credentials_file::CredentialsFile;
+use crate::local_gateway::environment::inherited_proxy::InheritedProxy;
 use crate::local_gateway::environment::{Environment, Proxy, SystemRoots};
 use crate::local_gateway::envoy::admin::Admin;
 use crate::local_gateway::envoy::{self, Envoy, LogFile};
@@ -60,6 +61,8 @@ use output::Output;
 const GRACE: Duration = Duration::from_secs(10);
 /// The time limit for Envoy to accept all resources.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// The name of the bootstrap in the run's folder.
+const BOOTSTRAP: &str = "bootstrap.json";
 /// The name of the admin interface's socket in the run's folder.
 const ADMIN_SOCKET: &str = "admin.sock";
 
@@ -69,7 +72,8 @@ const ADMIN_SOCKET: &str = "admin.sock";
 /// Every fault that keeps Envoy from serving the policy, with its correction.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Children end with the thread that starts them. This thread lives as long as the process.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.context("cannot start weir's own threads")?;
     runtime.block_on(serve(arguments))
 }
 
@@ -80,6 +84,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let modules = FilterModules::embedded()?;
     let opened = PolicyFile::open(&arguments.shared.policy).map_err(RunError::Policy)?;
     let Some((policy_file, policy)) = opened else { return Ok(ExitCode::Invalid) };
+    if let Some(proxy) = InheritedProxy::find(|name| std::env::var_os(name)) {
+        tracing::warn!(help = InheritedProxy::HELP, "{proxy}");
+    }
     let binary = settings::envoy_binary(arguments.shared.envoy.as_deref())?;
     let runtime = RuntimeFolder::new(|name| std::env::var_os(name))?;
     signals.also_remove(runtime.path());
@@ -93,7 +100,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let credentials = arguments.proxy_credentials.as_deref().map(CredentialsFile::open).transpose()?;
     let listen = settings::listen(arguments.listen, !arguments.command.is_empty());
     let listening = Listening::reserve(listen, &arguments.transparent)?;
-    let resolver = Resolver::bind().await?;
+    let resolver = Resolver::bind().await.context("cannot take a UDP port of 127.0.0.1 for the resolver")?;
     let open_files = OpenFiles::raise();
     let heap = arguments.envoy_memory.unwrap_or_else(memory::heap);
     let capacity = Capacity::new(open_files.hard, envoy::workers(), heap);
@@ -125,7 +132,12 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let policy = Arc::new(policy.into());
     let gateway = Gateway { policy, deployment: Arc::new(deployment), node: Arc::new(node) };
     let control_plane = Arc::new(ControlPlane::new(gateway, Arc::clone(&certificates.ca)));
-    resolve(resolver, &control_plane, own_addresses.clone(), NameServers::new(arguments.shared.dns)?);
+    resolve(
+        resolver,
+        &control_plane,
+        own_addresses.clone(),
+        NameServers::new(arguments.shared.dns).context("`--dns`")?,
+    );
     guard(&control_plane, own_addresses);
     // Printed lines may end up in files, so they never contain credentials. Only the command's own environment does.
     let named = credentials.as_ref().filter(|_| !arguments.command.is_empty());
@@ -151,14 +163,17 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     StartOutcome::Ready { host } => break (envoy, host),
                     StartOutcome::Lost(door) => door,
                 },
-                Err(_elapsed) => return Err(RunError::NotReady { log: envoy.last_words() }.into()),
+                Err(_elapsed) => {
+                    let lacks = lacks(&control_plane, &listening);
+                    return Err(RunError::NotReady { lacks, log: envoy.last_words() }.into());
+                }
             },
-            status = envoy.ended() => return Err(envoy_ended(&envoy, status?)),
+            status = envoy.ended() => return Err(envoy_ended(&envoy, status)),
             Some(received) = signals.recv() => return Ok(ExitCode::from_signal(received.signal)),
         };
         listening.lost(lost)?;
         // Envoy may never try again to listen, so another one is started.
-        envoy.stop().await?;
+        envoy.stop().await.context("cannot end Envoy")?;
         // The control plane holds the other end.
         let _ = control_plane.nodes().subscribe().wait_for(Nodes::is_empty).await;
         control_plane.change_node_settings(|node| {
@@ -187,11 +202,13 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut kill_at = None;
     let code = loop {
         tokio::select! {
-            status = ended(&mut command) => break ExitCode::Command(exit_code(status?)),
+            status = ended(&mut command) => {
+                break ExitCode::Command(exit_code(status.context("cannot wait for the command")?));
+            }
             status = envoy.ended() => {
-                let error = envoy_ended(&envoy, status?);
+                let error = envoy_ended(&envoy, status);
                 if let Some(command) = &mut command {
-                    command.terminate(GRACE).await?;
+                    command.terminate(GRACE).await.context("cannot end the command")?;
                 }
                 return Err(error);
             }
@@ -218,7 +235,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // The log would have no line for a request that is allowed from now on.
     control_plane.deny_everything();
     missing.settle(&mut lines, &output).await;
-    envoy.stop().await?;
+    envoy.stop().await.context("cannot end Envoy")?;
     Ok(code)
 }
 
@@ -281,8 +298,10 @@ fn serve_envoy(
     capacity: Capacity,
 ) -> anyhow::Result<()> {
     let socket_path = runtime.file("xds.sock");
-    let socket = UnixListener::bind(&socket_path)?;
-    std::fs::set_permissions(&socket_path, std::fs::Permissions::from_mode(0o600))?;
+    let failed = |path: &Path, cause| RunError::RunFile { path: path.to_owned(), cause };
+    let socket = UnixListener::bind(&socket_path).map_err(|cause| failed(&socket_path, cause))?;
+    std::fs::set_permissions(&socket_path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|cause| failed(&socket_path, cause))?;
     let serving = control_plane.serve(socket, listening.admit());
     tokio::spawn(async move {
         if let Err(error) = serving.await {
@@ -297,7 +316,9 @@ fn serve_envoy(
         protocol: Protocol::Delta,
         capacity,
     };
-    runtime.create("bootstrap.json")?.write_all(bootstrap.to_json().to_string().as_bytes())?;
+    let bootstrap = bootstrap.to_json().to_string();
+    let write = || runtime.create(BOOTSTRAP)?.write_all(bootstrap.as_bytes());
+    write().map_err(|cause| failed(&runtime.file(BOOTSTRAP), cause))?;
     tracing::info!(admin = %admin.display(), "serving envoy");
     Ok(())
 }
@@ -305,8 +326,13 @@ fn serve_envoy(
 /// Starts Envoy with the bootstrap.
 fn start(runtime: &RuntimeFolder, binary: &Path, open_files: OpenFiles) -> anyhow::Result<Envoy> {
     tracing::info!(envoy = %binary.display(), "starting envoy");
-    let log = LogFile { file: runtime.create("envoy.log")?, path: runtime.file("envoy.log") };
-    Ok(Envoy::start(binary, &runtime.file("bootstrap.json"), envoy::workers(), open_files.hard, log)?)
+    let path = runtime.file("envoy.log");
+    let file =
+        runtime.create("envoy.log").map_err(|cause| RunError::RunFile { path: path.clone(), cause })?;
+    let bootstrap = runtime.file(BOOTSTRAP);
+    let log = LogFile { file, path };
+    let envoy = Envoy::start(binary, &bootstrap, envoy::workers(), open_files.hard, log);
+    Ok(envoy.map_err(|cause| RunError::Start { program: binary.to_owned(), cause })?)
 }
 
 fn spawn(
@@ -320,7 +346,8 @@ fn spawn(
     let mut command = parent_death::command(program, ParentDeathSignal::Terminate, open_files.soft);
     command.args(arguments);
     command.envs(environment.iter());
-    Ok(ChildProcess::spawn(command)?)
+    let child = ChildProcess::spawn(command);
+    Ok(child.map_err(|cause| RunError::Start { program: program.into(), cause })?)
 }
 
 /// Waits until the command ends, or for ever without a command.
@@ -349,6 +376,24 @@ async fn at(time: Option<tokio::time::Instant>) {
     }
 }
 
-fn envoy_ended(envoy: &Envoy, status: ExitStatus) -> anyhow::Error {
+/// What an Envoy that is not ready lacks.
+fn lacks(control_plane: &ControlPlane, listening: &Listening) -> String {
+    let nodes = control_plane.nodes().subscribe();
+    let nodes = nodes.borrow();
+    if nodes.is_empty() {
+        "it did not connect to weir".to_owned()
+    } else if nodes.values().any(|node| node.stream.is_ready()) {
+        let addresses = listening.doors().into_iter().map(|door| door.address.to_string());
+        format!("it does not answer on {}", addresses.collect::<Vec<_>>().join(" and "))
+    } else {
+        "it has not accepted its configuration".to_owned()
+    }
+}
+
+fn envoy_ended(envoy: &Envoy, status: std::io::Result<ExitStatus>) -> anyhow::Error {
+    let status = match status.context("cannot wait for Envoy") {
+        Ok(status) => status,
+        Err(error) => return error,
+    };
     RunError::EnvoyEnded { binary: envoy.binary().to_owned(), status, log: envoy.last_words() }.into()
 }

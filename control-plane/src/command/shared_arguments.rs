@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::command::address_argument;
 use crate::envoy::capabilities::UpstreamTlsChoice;
 
 /// The gateway's policy, its Envoy, and its connections to upstreams.
@@ -21,7 +22,7 @@ pub(super) struct SharedArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) upstream_ca: Option<PathBuf>,
     /// The DNS resolver for upstream names [default: the system's]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address_argument::name_server)]
     pub(super) dns: Option<SocketAddr>,
     /// The folder of the CA [default: $XDG_STATE_HOME/weir, else ~/.local/state/weir]
     #[arg(long, value_name = "DIR")]

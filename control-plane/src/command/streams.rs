@@ -49,7 +49,7 @@ impl<W: Write> Write for Stream<W> {
         if self.closed {
             return Ok(bytes.len());
         }
-        let result = self.to.write(bytes);
+        let result = self.to.write(bytes).map_err(|cause| cannot_write(&cause));
         self.forgive(result, bytes.len())
     }
 
@@ -57,9 +57,14 @@ impl<W: Write> Write for Stream<W> {
         if self.closed {
             return Ok(());
         }
-        let result = self.to.flush();
+        let result = self.to.flush().map_err(|cause| cannot_write(&cause));
         self.forgive(result, ())
     }
+}
+
+/// A full disk says only that it is one. Standard output alone has failures that a person sees.
+fn cannot_write(cause: &io::Error) -> io::Error {
+    io::Error::new(cause.kind(), format!("cannot write to stdout: {cause}"))
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl RuntimeFolder {
             ["XDG_RUNTIME_DIR", "TMPDIR"].into_iter().filter_map(|name| Some((Some(name), variable(name)?)));
         let named = named.filter(|(_, place)| !place.is_empty());
         let places = PLACES.map(|place| (None, OsString::from(place)));
-        let mut faults = Vec::new();
+        let (mut faults, mut missing) = (Vec::new(), Vec::new());
         for (name, place) in named.chain(places) {
             match Self::in_place(Path::new(&place)) {
                 Ok(folder) => {
@@ -81,14 +81,15 @@ impl RuntimeFolder {
                     }
                     return Ok(folder);
                 }
-                // A session that has ended leaves its variable behind in programs that it started.
-                Err(Unusable::Untrusted(fault)) if fault.is_missing() => {}
+                // A session that has ended leaves its variable behind in what it started.
+                Err(Unusable::Untrusted(fault)) if fault.is_missing() => missing.push(fault.to_string()),
                 Err(fault) => faults.push(match name {
                     Some(name) => format!("{fault} (${name})"),
                     None => fault.to_string(),
                 }),
             }
         }
+        faults.extend(missing);
         Err(NoRuntimeFolder(faults))
     }
 

@@ -114,7 +114,7 @@ impl Advice for StateFolderError {
             Self::ForeignOwner { path, user, .. } => {
                 format!("name another, or run `chown {user} {}`", quoted(path))
             }
-            Self::Io { .. } => return None,
+            Self::Io { cause, .. } => io_help(cause).to_owned(),
         })
     }
 }
@@ -345,6 +345,14 @@ fn untrusted(path: &Path, cause: UntrustedFolder) -> StateFolderError {
         cause @ (UntrustedFolder::ForeignOwner { .. } | UntrustedFolder::WritableByOthers { .. }) => {
             StateFolderError::Untrusted { path: absolute, cause }
         }
+    }
+}
+
+fn io_help(cause: &io::Error) -> &'static str {
+    if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        "make space on its disk, or name another folder with `--state DIR`"
+    } else {
+        "name a folder that you may write to with `--state DIR`"
     }
 }
 

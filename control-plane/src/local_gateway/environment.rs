@@ -3,6 +3,7 @@
 //! Every runtime reads variables of its own. [`VARIABLES`] is the one list of them, for the command that `weir run`
 //! starts, for the lines to paste, and for the documentation.
 
+pub(crate) mod inherited_proxy;
 mod java;
 mod java_truststore;
 mod pkcs12;

@@ -37,8 +37,14 @@ pub(crate) enum RunError {
     NoCommand(String),
     #[error("`{}` ended by itself ({status}); the end of its log:\n{log}{}", binary.display(), end_hint(*status, log))]
     EnvoyEnded { binary: PathBuf, status: ExitStatus, log: String },
-    #[error("envoy was not ready in time; the end of its log:\n{log}{}", hint(log))]
-    NotReady { log: String },
+    #[error("`{}` and `{}` are one address\nhelp: give each another port", first, second)]
+    OneAddress { first: String, second: String },
+    #[error("envoy was not ready in time: {lacks}; {}", log_and_hint(log))]
+    NotReady { lacks: String, log: String },
+    #[error("cannot start `{}`: {cause}{}", program.display(), start_hint())]
+    Start { program: PathBuf, cause: io::Error },
+    #[error("cannot write `{}`: {cause}\nhelp: let `XDG_RUNTIME_DIR` name a folder of yours on a disk with space", path.display())]
+    RunFile { path: PathBuf, cause: io::Error },
     #[error("`--upstream-tls {}` is wrong on this Envoy: {}\nhelp: leave the option out", .0.asked.as_str(), .0.because)]
     Strategy(RefusedStrategy),
     #[error("cannot start a thread: {0}")]
@@ -68,6 +74,25 @@ fn end_hint(status: ExitStatus, log: &str) -> &'static str {
     }
 }
 
+/// The program that starts others is Weir's own, by its path in /proc (`process/parent_death.rs`).
+fn start_hint() -> &'static str {
+    if std::path::Path::new("/proc/self/exe").exists() {
+        "\nhelp: look at the limits of processes and memory (`ulimit -a`)"
+    } else {
+        "\nhelp: there is no /proc here, which weir needs: mount it"
+    }
+}
+
+fn log_and_hint(log: &str) -> String {
+    if log.is_empty() {
+        "it logged nothing\nhelp: see whether the machine has processor time and memory left, and run it with \
+         `WEIR_LOG=info`"
+            .to_owned()
+    } else {
+        format!("the end of its log:\n{log}{}", hint(log))
+    }
+}
+
 /// Returns the hint for messages of Envoy that are known to mislead.
 fn hint(log: &str) -> &'static str {
     if ["envoy.wasm.runtime.v8", "Failed to create Wasm VM", "Unable to create Wasm plugin"]
@@ -79,5 +104,17 @@ fn hint(log: &str) -> &'static str {
         "\nhelp: this Envoy needs a newer C library than this system has: use another"
     } else {
         ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envoy_that_is_silent_and_not_ready_is_an_error_that_says_what_it_lacks() {
+        let said = RunError::NotReady { lacks: "it did not connect to weir".to_owned(), log: String::new() };
+        let said = said.to_string();
+        assert!(said.contains("it did not connect to weir; it logged nothing\nhelp: "), "{said}");
     }
 }

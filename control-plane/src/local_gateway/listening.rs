@@ -58,6 +58,9 @@ impl Door {
 impl Listening {
     /// Reserves the addresses.
     pub(crate) fn reserve(explicit: SocketAddr, transparent: &[SocketAddr]) -> Result<Self, RunError> {
+        assert_apart(
+            &doors(std::iter::once(explicit).chain(transparent.iter().copied())).collect::<Vec<_>>(),
+        )?;
         let doors = doors(std::iter::once(explicit).chain(transparent.iter().copied()));
         let reserve = |door: Door| ReservedAddress::new(door.address).map_err(|cause| door.taken(cause));
         let reserved = doors.map(reserve).collect::<Result<_, _>>()?;
@@ -113,6 +116,18 @@ impl Listening {
             Err(door.taken(io::Error::from(io::ErrorKind::AddrInUse)))
         }
     }
+}
+
+/// That no address is there twice, nor beside one that takes all. Port 0 is another port each time.
+fn assert_apart(doors: &[Door]) -> Result<(), RunError> {
+    let name = |door: &Door| format!("{} {}", door.option(), door.address);
+    for (index, second) in doors.iter().enumerate().filter(|(_, door)| door.address.port() != 0) {
+        let first = doors[..index].iter().find(|first| listening::takes(first.address, second.address));
+        if let Some(first) = first {
+            return Err(RunError::OneAddress { first: name(first), second: name(second) });
+        }
+    }
+    Ok(())
 }
 
 fn doors(addresses: impl Iterator<Item = SocketAddr>) -> impl Iterator<Item = Door> {

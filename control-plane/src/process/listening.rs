@@ -72,7 +72,7 @@ fn listening(line: &str, address: SocketAddr) -> Option<ListeningSocket> {
 
 /// Returns whether a listener on `local` prevents one on `address`. A listener on `[::]` may accept IPv4 connections
 /// too; its line in /proc does not show this.
-fn takes(local: SocketAddr, address: SocketAddr) -> bool {
+pub(crate) fn takes(local: SocketAddr, address: SocketAddr) -> bool {
     let (one, other) = (local.ip().to_canonical(), address.ip().to_canonical());
     let same_family = one.is_ipv4() == other.is_ipv4();
     let overlapping = one == other || same_family && (one.is_unspecified() || other.is_unspecified());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::shared_arguments::SharedArguments;
-use crate::command::{byte_size, duration};
+use crate::command::{address_argument, byte_size, duration};
 use crate::envoy::capacity::memory;
 use crate::nodes::host_contexts::ContextLimits;
 
@@ -16,14 +16,14 @@ pub struct Arguments {
     #[command(flatten)]
     pub(super) shared: SharedArguments,
     /// The proxy's address; port 0 takes a free one [default: 127.0.0.1:15001, with a CMD 127.0.0.1:0]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address_argument::listening)]
     pub(super) listen: Option<SocketAddr>,
     /// A file of users and passwords that the proxy accepts (a line `USER:PASSWORD` for each, mode 0600) [default:
     /// none, the proxy requires no credentials]
     #[arg(long, value_name = "FILE")]
     pub(super) proxy_credentials: Option<PathBuf>,
     /// An address for redirected connections; may be given twice, for IPv4 and IPv6 [default: none]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address_argument::listening)]
     pub(super) transparent: Vec<SocketAddr>,
     /// With `context_per_host`, the maximum number of hosts with a context of their own
     #[arg(long, value_name = "COUNT", default_value_t = ContextLimits::DEFAULT.most)]
