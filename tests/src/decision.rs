@@ -36,7 +36,7 @@ pub struct Decision {
     /// The status of the client's response.
     pub status: u16,
     /// How often the request was sent, if more than once.
-    pub attempts: Option<u32>,
+    pub attempts: u32,
     /// The address and port of the upstream.
     pub upstream_address: Option<String>,
     /// The names in the upstream's verified certificate.

@@ -214,19 +214,15 @@ impl Run {
         let mut command = self.command()?;
         command.arg("--json").stdout(Stdio::piped());
         let process = Process::start("weir run", &mut command)?;
-        let ready = process
+        let exports = process
             .stdout()
             .wait(Deadline::after(START), "ready line of `weir run`", |lines| {
-                lines.iter().position(|line| line.starts_with("# ready in"))
+                lines.iter().find_map(|line| exports(line))
             })
             .with_context(|| format!("stderr of `weir run`:\n{}", process.stderr().text()))?;
-        let lines = process.stdout().all();
-        let exports: Vec<_> = lines.iter().take(ready).filter_map(|line| export(line)).collect();
         let exported = |name: &str| {
             let found = exports.iter().find(|(exported, _)| exported == name);
-            found
-                .map(|(_, value)| value.clone())
-                .with_context(|| format!("no `export {name}=` in {lines:#?}"))
+            found.map(|(_, value)| value.clone()).with_context(|| format!("no `{name}` in {exports:#?}"))
         };
         let (proxy, authority) = (exported("HTTPS_PROXY")?, PathBuf::from(exported("CURL_CA_BUNDLE")?));
         Ok(Gateway { process, run: self, started, exports, proxy, authority })
@@ -436,28 +432,13 @@ impl Gateway {
 
 /// Returns whether a line is the final line of a decision.
 fn is_decision(line: &str) -> bool {
-    line.starts_with('{') && !line.contains("\"phase\":")
+    line.contains("\"phase\":\"end\"")
 }
 
-/// Parses the name and value of `export NAME='value'`.
-fn export(line: &str) -> Option<(String, String)> {
-    let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-    let value = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap_or(value);
-    Some((name.to_owned(), value.replace(r"'\''", "'")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_export_line_is_read_as_a_shell_reads_it() {
-        let read = |line| export(line).map(|(_, value)| value);
-        assert_eq!(
-            read("export HTTPS_PROXY='http://127.0.0.1:15001'").as_deref(),
-            Some("http://127.0.0.1:15001")
-        );
-        assert_eq!(read(r"export SSL_CERT_FILE='/it'\''s/ca.pem'").as_deref(), Some("/it's/ca.pem"));
-        assert_eq!(read("# ready in 400 ms"), None);
-    }
+/// Parses the variables of the line with the phase `ready`.
+pub fn exports(line: &str) -> Option<Vec<(String, String)>> {
+    let line: serde_json::Value =
+        serde_json::from_str(line).ok().filter(|line: &serde_json::Value| line["phase"] == "ready")?;
+    let variables = line["environment"].as_object()?.iter();
+    variables.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }

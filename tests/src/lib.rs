@@ -38,7 +38,7 @@ pub use dialler::{Dialled, Dialler};
 pub use dns::{Fault, NameServer};
 pub use envoy::{EnvoyBinary, VERSIONS};
 pub use flood::Flood;
-pub use gateway::{Gateway, Run, SEARCH_DOMAIN, weir_command, wrapped};
+pub use gateway::{Gateway, Run, SEARCH_DOMAIN, exports, weir_command, wrapped};
 pub use hosts::{ALPHA, BETA, IMPOSTOR, INWARD, UNLISTED, UpstreamHosts};
 pub use http2::Http2;
 pub use lines::Lines;

@@ -49,16 +49,18 @@ fn send_to(proxy: SocketAddr, authority: &str, status: &str, count: usize) -> Re
 /// Reads the lines up to the one that says that it is ready, and no further; and gives the address of the proxy.
 fn ready(stdout: &mut PipeReader) -> Result<(SocketAddr, String)> {
     let mut text = String::new();
-    while !text.contains("# ready in") || !text.ends_with('\n') {
+    while !text.ends_with('\n') {
         let mut byte = [0];
         stdout.read_exact(&mut byte).with_context(|| format!("before it was ready: {text}"))?;
         text.push(char::from(byte[0]));
     }
     let exported = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
-        line.map(|value| value.trim_matches('\'').to_owned()).with_context(|| format!("no {name}: {text}"))
+        let found = e2e::exports(&text)?.into_iter().find(|(exported, _)| exported == name);
+        found.map(|(_, value)| value)
     };
-    Ok((exported("HTTPS_PROXY")?.trim_start_matches("http://").parse()?, exported("CURL_CA_BUNDLE")?))
+    let both = exported("HTTPS_PROXY").zip(exported("CURL_CA_BUNDLE"));
+    let (proxy, authority) = both.with_context(|| format!("no variables: {text}"))?;
+    Ok((proxy.trim_start_matches("http://").parse()?, authority))
 }
 
 fn refuses_beta(hosts: &UpstreamHosts, run: &Run, proxy: SocketAddr, authority: &str) -> Result<()> {
@@ -106,10 +108,9 @@ fn what_was_dropped_is_told_when_a_reader_comes_back() -> Result<()> {
     })?;
     let lines = e2e::Lines::read_from(reader);
     let told = |lines: &[String]| -> (u64, u64) {
-        let dropped =
-            lines.iter().filter_map(|line| line.strip_prefix("# ")?.split_once(" lines were dropped"));
-        let dropped = dropped.filter_map(|(count, _)| count.parse::<u64>().ok()).sum();
-        (lines.iter().filter(|line| line.starts_with('{')).count() as u64, dropped)
+        let objects = lines.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let (dropped, printed): (Vec<_>, Vec<_>) = objects.partition(|object| object["phase"] == "dropped");
+        (printed.len() as u64, dropped.iter().filter_map(|object| object["count"].as_u64()).sum())
     };
     lines.wait(Deadline::seconds(20), "every line or the number of it", |lines| {
         let (printed, dropped) = told(lines);

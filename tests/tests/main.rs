@@ -15,6 +15,7 @@ mod connection_identity;
 mod context_per_host;
 mod control_plane;
 mod decision_lines;
+mod decisions;
 mod demo;
 mod dns;
 mod doctor;

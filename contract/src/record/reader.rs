@@ -41,16 +41,16 @@ pub struct DecisionRecord {
     #[serde(deserialize_with = "tolerant")]
     pub path: String,
     /// The host and port of the rule's own upstream, if the rule has one.
-    #[serde(deserialize_with = "tolerant", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "tolerant")]
     pub upstream: Option<String>,
     /// The server name that Envoy sends to the upstream.
-    #[serde(deserialize_with = "tolerant", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "tolerant")]
     pub sni: Option<String>,
     /// The Rego policy's reason for its denial.
-    #[serde(deserialize_with = "tolerant", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "tolerant")]
     pub rego_reason: Option<String>,
     /// Whether report mode forwarded a request that the policy denies.
-    #[serde(deserialize_with = "tolerant", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "tolerant")]
     pub would_deny: bool,
 }
 

@@ -4,6 +4,7 @@
 mod arguments;
 mod missing_lines;
 mod output;
+mod summary;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -87,6 +88,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(proxy) = InheritedProxy::find(|name| std::env::var_os(name)) {
         tracing::warn!(help = InheritedProxy::HELP, "{proxy}");
     }
+    let mut output = Output::open(&arguments.output, !arguments.command.is_empty())?;
     let binary = settings::envoy_binary(arguments.shared.envoy.as_deref())?;
     let runtime = RuntimeFolder::new(|name| std::env::var_os(name))?;
     signals.also_remove(runtime.path());
@@ -187,7 +189,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let proxy =
         Proxy { address: listening.explicit(), user_information: user.as_ref().map(|user| user.as_str()) };
     let environment = Environment::new(proxy, &trust, |name| std::env::var_os(name));
-    let output = Output::new(arguments.json, arguments.command.is_empty(), probed);
+    output.hide(probed);
     let log = control_plane.decisions();
     let mut lines = log.lines().context("somebody else prints the decisions")?;
     let missing = MissingLines::new(log.clone(), Admin::new(&runtime.file(ADMIN_SOCKET)));
@@ -234,7 +236,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     watching.abort();
     // The log would have no line for a request that is allowed from now on.
     control_plane.deny_everything();
-    missing.settle(&mut lines, &output).await;
+    output.command_ended();
+    missing.settle(&mut lines, &mut output).await;
+    output.end();
     envoy.stop().await.context("cannot end Envoy")?;
     Ok(code)
 }

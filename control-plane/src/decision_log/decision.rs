@@ -31,12 +31,6 @@ pub enum Phase {
     End,
 }
 
-impl Phase {
-    fn is_end(&self) -> bool {
-        *self == Self::End
-    }
-}
-
 /// A line of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
@@ -45,8 +39,7 @@ pub struct Decision {
     pub node: NodeIdentity,
     /// The time at which the request arrived, in milliseconds since 1970.
     pub time: u64,
-    /// The request's state. Lines of ended requests omit it.
-    #[serde(skip_serializing_if = "Phase::is_end")]
+    /// The request's state.
     pub phase: Phase,
     /// The filter's record. If Envoy refused the request after the filter had allowed it, effect and reason are
     /// Envoy's.
@@ -59,9 +52,8 @@ pub struct Decision {
     pub client: Option<String>,
     /// The status that the client got, or 0 if it disconnected before.
     pub status: u32,
-    /// How often the request was sent; left out unless it was sent again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<u32>,
+    /// How often Envoy sent the request to its upstream.
+    pub attempts: u32,
     /// The address that Envoy forwarded the request to.
     pub upstream_address: Option<String>,
     /// The DNS names in the upstream's certificate, as Envoy read them: at most [`MOST_NAMES`], and first those that
@@ -134,7 +126,7 @@ impl Decision {
             listener: listener.to_owned(),
             client: common.downstream_remote_address.as_ref().and_then(socket),
             status,
-            attempts: Some(common.upstream_request_attempt_count).filter(|count| *count > 1),
+            attempts: common.upstream_request_attempt_count,
             upstream_address: common.upstream_remote_address.as_ref().and_then(socket),
             upstream_names: upstream_names(common, &record, &details),
             upstream_tls: tag(common, names::PEER_TLS).map(str::to_owned),
@@ -330,7 +322,7 @@ pub(crate) mod tests {
         assert_eq!(open(&ALLOWED.replace("allow\"", "deny\"")), None);
         assert_eq!(open("no record"), None);
         let ended = Decision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
-        assert_eq!(line(&ended).get("phase"), None, "a line reads as before");
+        assert_eq!(line(&ended)["phase"], "end");
     }
 
     #[test]
@@ -390,7 +382,7 @@ pub(crate) mod tests {
             (&line(&would)["would_deny"], &line(&would)["reason"]),
             (&true.into(), &"host_not_allowed".into())
         );
-        assert_eq!(line(ALLOWED).get("would_deny"), None);
+        assert_eq!(line(ALLOWED)["would_deny"], false);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) enum RunError {
     Start { program: PathBuf, cause: io::Error },
     #[error("cannot write `{}`: {cause}\nhelp: let `XDG_RUNTIME_DIR` name a folder of yours on a disk with space", path.display())]
     RunFile { path: PathBuf, cause: io::Error },
+    #[error("cannot write decisions to `{}`: {cause}\nhelp: name a file that you may write to, or `-`", path.display())]
+    DecisionFile { path: PathBuf, cause: io::Error },
     #[error("`--upstream-tls {}` is wrong on this Envoy: {}\nhelp: leave the option out", .0.asked.as_str(), .0.because)]
     Strategy(RefusedStrategy),
     #[error("cannot start a thread: {0}")]

@@ -4,39 +4,96 @@
 //! and other processes share the descriptors, so the descriptors stay in blocking mode (`O_NONBLOCK` would apply to
 //! them as well). Instead, each stream has a bounded queue and a thread that may block. Lines that do not fit into the
 //! queue are dropped and counted, and their number is written when the stream accepts a line again.
+//!
+//! The file of `--decisions` is such a stream as well: a slow disk delays no decision.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::termios::{LocalModes, tcgetattr};
+
+use super::decision_file::DecisionFile;
 
 /// The maximum size of a stream's queue: some thousand decisions, or the longest report of a policy's faults.
 const QUEUE_BYTES: usize = 1 << 20;
 /// The maximum time for which the end of the program waits for the streams.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How often stderr is looked at while a full-screen program has the terminal.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+static DECISIONS: OnceLock<OutputStream> = OnceLock::new();
 static STDOUT: OnceLock<OutputStream> = OnceLock::new();
 static STDERR: OnceLock<OutputStream> = OnceLock::new();
 
 /// Returns the queue for standard output.
 pub fn stdout() -> &'static OutputStream {
-    STDOUT.get_or_init(|| OutputStream::new("stdout", "# ", io::stdout()))
+    STDOUT.get_or_init(|| OutputStream::new("stdout", Report::Text("# "), io::stdout()))
+}
+
+/// Returns the queue for standard output, where every line is JSON. To be called before [`stdout`].
+pub fn json_stdout() -> &'static OutputStream {
+    STDOUT.get_or_init(|| OutputStream::new("stdout", Report::Json, io::stdout()))
+}
+
+/// Returns the queue for the file of `--decisions`.
+pub(crate) fn decisions(file: DecisionFile) -> &'static OutputStream {
+    DECISIONS.get_or_init(|| OutputStream::new("--decisions", Report::Json, file))
 }
 
 /// Returns the queue for standard error.
 pub fn stderr() -> &'static OutputStream {
-    STDERR.get_or_init(|| OutputStream::new("stderr", "weir: ", io::stderr()))
+    STDERR.get_or_init(|| OutputStream::new("stderr", Report::Text("weir: "), io::stderr()))
 }
 
-/// Waits until both streams have written their queues, for a second at most.
+/// Waits until all streams have written their queues, for a second at most.
 pub fn finish() {
     let deadline = Instant::now() + LAST_WORDS;
-    for stream in [&STDOUT, &STDERR].into_iter().filter_map(OnceLock::get) {
+    for stream in [&DECISIONS, &STDOUT, &STDERR].into_iter().filter_map(OnceLock::get) {
         stream.finish(deadline);
+    }
+}
+
+/// The target of a stream.
+pub(crate) trait Destination {
+    /// Prepares for a text of so many bytes.
+    fn prepare(&mut self, _bytes: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The descriptor to write to.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+}
+
+impl<T: AsFd> Destination for T {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+/// How a stream reports lines that it dropped.
+#[derive(Debug, Clone, Copy)]
+enum Report {
+    /// In a sentence behind this beginning of Weir's own lines.
+    Text(&'static str),
+    /// As an object.
+    Json,
+}
+
+impl Report {
+    fn line(self, count: u64) -> String {
+        match self {
+            Self::Text(prefix) => {
+                format!("{prefix}{count} lines were dropped here: this stream did not take them\n")
+            }
+            Self::Json => format!("{{\"phase\":\"dropped\",\"count\":{count}}}\n"),
+        }
     }
 }
 
@@ -44,8 +101,7 @@ pub fn finish() {
 #[derive(Debug)]
 pub struct OutputStream {
     name: &'static str,
-    /// The beginning of Weir's own lines in the stream.
-    prefix: &'static str,
+    report: Report,
     shared: Arc<Shared>,
 }
 
@@ -53,6 +109,8 @@ pub struct OutputStream {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// Whether the stream waits while a full-screen program has the terminal.
+    yields: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -73,13 +131,23 @@ struct Text {
 }
 
 impl OutputStream {
-    fn new(name: &'static str, prefix: &'static str, to: impl AsFd + Send + 'static) -> Self {
+    fn new(name: &'static str, report: Report, to: impl Destination + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let writing = Arc::clone(&shared);
         let thread = thread::Builder::new().name(name.to_owned());
         // If the thread cannot be started, every text is dropped. Weir runs on.
-        let _ = thread.spawn(move || write_texts(name, &writing, prefix, to.as_fd()));
-        Self { name, prefix, shared }
+        let _ = thread.spawn(move || write_texts(name, &writing, report, to));
+        Self { name, report, shared }
+    }
+
+    /// Sets whether texts wait while a full-screen program has the terminal of stderr. The last words wait for nothing.
+    pub(crate) fn yield_terminal(&self, yields: bool) {
+        self.shared.yields.store(yields, Ordering::Relaxed);
+    }
+
+    /// Whether texts wait for a full-screen program.
+    pub(crate) fn is_waiting_for_terminal(&self) -> bool {
+        self.shared.yields.load(Ordering::Relaxed) && is_full_screen()
     }
 
     /// Queues a text of whole lines, or drops it.
@@ -94,7 +162,7 @@ impl OutputStream {
             }
             return;
         }
-        queue.push_dropped(self.prefix);
+        queue.push_dropped(self.report);
         queue.push(Text { lines: lines(&text), text });
         drop(queue);
         self.shared.changed.notify_all();
@@ -153,13 +221,18 @@ impl Queue {
     }
 
     /// Queues a report of the dropped lines, if there are any.
-    fn push_dropped(&mut self, prefix: &str) {
+    fn push_dropped(&mut self, report: Report) {
         let lines = std::mem::take(&mut self.dropped);
         if lines > 0 {
-            let text = format!("{prefix}{lines} lines were dropped here: this stream did not take them\n");
-            self.push(Text { text, lines });
+            self.push(Text { text: report.line(lines), lines });
         }
     }
+}
+
+/// Whether the terminal of stderr gives a program each key by itself (`ICANON` of termios(3) is off), as editors, pagers,
+/// agents and the prompts of shells have it. A line would be written over their picture.
+fn is_full_screen() -> bool {
+    tcgetattr(io::stderr()).is_ok_and(|terminal| !terminal.local_modes.contains(LocalModes::ICANON))
 }
 
 fn lines(text: &str) -> u64 {
@@ -175,13 +248,19 @@ fn say_elsewhere(name: &str, why: &str) {
 }
 
 /// Writes the queue's texts, for as long as the process lives.
-fn write_texts(name: &str, shared: &Shared, prefix: &str, to: BorrowedFd<'_>) {
+fn write_texts(name: &str, shared: &Shared, report: Report, mut to: impl Destination) {
     let mut within_line = false;
     loop {
         let Text { text, lines } = shared.next();
+        while shared.yields.load(Ordering::Relaxed) && is_full_screen() {
+            thread::sleep(LOOK_INTERVAL);
+        }
         // A failed write may have left the beginning of a line.
         let text = if within_line { format!("\n{text}") } else { text };
-        let (written, result) = write_text(to, text.as_bytes());
+        let (written, result) = match to.prepare(text.len()) {
+            Ok(()) => write_text(to.descriptor(), text.as_bytes()),
+            Err(error) => (0, Err(error)),
+        };
         if let Some(last) = text.as_bytes()[..written].last() {
             within_line = *last != b'\n';
         }
@@ -189,7 +268,7 @@ fn write_texts(name: &str, shared: &Shared, prefix: &str, to: BorrowedFd<'_>) {
         let first = queue.dropped == 0;
         match result {
             // The report of dropped lines follows the texts that were in the queue when they were dropped.
-            Ok(()) if queue.texts.is_empty() => queue.push_dropped(prefix),
+            Ok(()) if queue.texts.is_empty() => queue.push_dropped(report),
             Ok(()) => {}
             Err(error) => {
                 // The pipe has no reader, or the disk is full; that may change.
@@ -204,7 +283,7 @@ fn write_texts(name: &str, shared: &Shared, prefix: &str, to: BorrowedFd<'_>) {
 }
 
 /// Writes a text, and blocks as long as necessary. Returns the number of written bytes.
-fn write_text(to: BorrowedFd<'_>, text: &[u8]) -> (usize, rustix::io::Result<()>) {
+fn write_text(to: BorrowedFd<'_>, text: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < text.len() {
         match rustix::io::write(to, &text[written..]) {
@@ -214,7 +293,7 @@ fn write_text(to: BorrowedFd<'_>, text: &[u8]) -> (usize, rustix::io::Result<()>
             Err(rustix::io::Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], None);
             }
-            Err(error) => return (written, Err(error)),
+            Err(error) => return (written, Err(error.into())),
         }
     }
     (written, Ok(()))

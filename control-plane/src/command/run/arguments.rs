@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::output::OutputArguments;
 use crate::command::shared_arguments::SharedArguments;
 use crate::command::{address_argument, byte_size, duration};
 use crate::envoy::capacity::memory;
@@ -41,9 +42,8 @@ pub struct Arguments {
     /// memory, at most 2G]
     #[arg(long, value_name = "SIZE", value_parser = envoy_memory)]
     pub(super) envoy_memory: Option<u64>,
-    /// Print decisions as JSON, one a line
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArguments,
     /// The command to run with the variables for proxy and CA; without one, weir runs until it is ended and prints
     /// decisions
     #[arg(last = true, value_name = "CMD")]
@@ -63,6 +63,7 @@ impl Arguments {
         for path in others {
             *path = path.take().map(absolute);
         }
+        self.output.make_absolute(absolute);
         self
     }
 }

@@ -104,7 +104,7 @@ impl MissingLines {
     /// Prints the remaining lines until every request has one. It must be called when no more requests are allowed:
     /// Weir denies the requests of a client that continues, and waits for those denials no longer than for earlier
     /// ones.
-    pub(super) async fn settle(self, lines: &mut Lines, output: &Output) {
+    pub(super) async fn settle(self, lines: &mut Lines, output: &mut Output) {
         let begun = Instant::now();
         let mut first: Option<u64> = None;
         let mut let_out = None;

@@ -1,35 +1,109 @@
 //! The output of `weir run`: the variables to set, and then decisions as they happen.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use weir_policy::{Effect, Reason};
 
+use super::summary::Summary;
 use crate::decision_log::decision::Phase;
 use crate::decision_log::denial_flood::MoreDenials;
 use crate::decision_log::{Decision, Line};
 use crate::local_gateway::environment::Environment;
+use crate::local_gateway::error::RunError;
+use crate::output::decision_file::DecisionFile;
 use crate::output::inert_json;
 use crate::output::report::{plain_text, printable, url_text};
-use crate::output::stream;
+use crate::output::stream::{self, OutputStream};
 
 /// The maximum number of characters of Envoy's error text in a line.
 const LONGEST_FAILURE: usize = 300;
 
+/// Decisions that wait for the end of a full-screen program. The summary counts the others.
+const MOST_HELD: usize = 20;
+
+/// The arguments that say what is printed where.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutputArguments {
+    /// Print each decision as JSON; without a CMD, every line of stdout is JSON
+    #[arg(long)]
+    json: bool,
+    /// Print no decisions
+    #[arg(long)]
+    quiet: bool,
+    /// Append every decision as JSON to a file (mode 0600; at 64 MiB it becomes FILE.1) or to stdout (`-`)
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
+}
+
+impl OutputArguments {
+    /// Names the file from the root on.
+    pub(super) fn make_absolute(&mut self, absolute: impl Fn(PathBuf) -> PathBuf) {
+        self.decisions =
+            self.decisions.take().map(|path| if path == Path::new("-") { path } else { absolute(path) });
+    }
+}
+
+/// Where and how decisions are printed.
+#[derive(Debug)]
+enum Display {
+    Nothing,
+    /// Every decision, on stdout.
+    Text,
+    /// Denials and failures, on stderr beside what the command writes there.
+    Denials,
+    /// Every decision, on stdout.
+    Json,
+    /// Every decision, on stderr.
+    JsonBesideCommand,
+}
+
 #[derive(Debug)]
 pub(super) struct Output {
-    json: bool,
-    /// Whether there is no command. Then stdout has all decisions. With a command, stdout belongs to the command, and
-    /// stderr has the denials.
-    alone: bool,
+    display: Display,
+    has_command: bool,
+    /// The stream of `--decisions`.
+    decisions: Option<&'static OutputStream>,
     /// The host of Weir's own probes, whose decisions are not printed.
     hidden_host: String,
+    summary: Summary,
+    held: usize,
 }
 
 impl Output {
-    pub(super) fn new(json: bool, alone: bool, hidden_host: String) -> Self {
-        Self { json, alone, hidden_host }
+    /// Opens the file of decisions.
+    pub(super) fn open(arguments: &OutputArguments, has_command: bool) -> Result<Self, RunError> {
+        let on_stdout = arguments.decisions.as_deref() == Some(Path::new("-"));
+        let decisions = match arguments.decisions.as_deref() {
+            None => None,
+            Some(_) if on_stdout => Some(stream::json_stdout()),
+            Some(path) => {
+                let failed = |cause| RunError::DecisionFile { path: path.to_owned(), cause };
+                Some(stream::decisions(DecisionFile::open(path).map_err(failed)?))
+            }
+        };
+        let display = match (arguments.quiet, arguments.json, has_command) {
+            (true, ..) => Display::Nothing,
+            // They are there already.
+            (false, _, false) if on_stdout => Display::Nothing,
+            (false, true, true) => Display::JsonBesideCommand,
+            (false, true, false) => Display::Json,
+            (false, false, true) => Display::Denials,
+            (false, false, false) => Display::Text,
+        };
+        if matches!(display, Display::Json) || arguments.json && !has_command {
+            stream::json_stdout();
+        }
+        stream::stderr().yield_terminal(matches!(display, Display::Denials) && has_command);
+        let summary = Summary::default();
+        Ok(Self { display, has_command, decisions, hidden_host: String::new(), summary, held: 0 })
+    }
+
+    /// Prints no decision on this host: it is that of Weir's own probes.
+    pub(super) fn hide(&mut self, host: String) {
+        self.hidden_host = host;
     }
 
     /// Prints the variables. `credentials` is the file of the proxy's credentials, which are not printed.
@@ -39,6 +113,10 @@ impl Output {
         credentials: Option<&Path>,
         after: Duration,
     ) -> io::Result<()> {
+        if matches!(self.display, Display::Json) {
+            stream::json_stdout().write(json(&Ready::new(environment, credentials, after)) + "\n");
+            return Ok(());
+        }
         let mut lines = Vec::new();
         environment.write_exports(&mut lines)?;
         if let Some(file) = credentials {
@@ -49,30 +127,95 @@ impl Output {
             )?;
         }
         writeln!(lines, "# ready in {} ms", after.as_millis())?;
-        stream::stdout().write(String::from_utf8_lossy(&lines).into_owned());
+        let only_decisions = self.decisions.is_some_and(|stream| std::ptr::eq(stream, stream::stdout()));
+        let to = if only_decisions { stream::stderr() } else { stream::stdout() };
+        to.write(String::from_utf8_lossy(&lines).into_owned());
         Ok(())
     }
 
     /// Prints a line.
-    pub(super) fn line(&self, line: &Line) {
-        let (shown, is_worth_telling) = match line {
+    pub(super) fn line(&mut self, line: &Line) {
+        let is_worth_telling = match line {
             Line::Decision(decision) if decision.record.host == self.hidden_host => return,
             Line::Decision(decision) => {
                 let record = &decision.record;
-                let worth = record.effect != Effect::Allow || record.reason != Reason::Allowed;
-                (if self.json { json(decision) } else { human(decision) }, worth)
+                record.effect != Effect::Allow || record.reason != Reason::Allowed
             }
-            Line::MoreDenials(more) => (if self.json { json(more) } else { more_denials(more) }, true),
+            Line::MoreDenials(_) => true,
         };
-        if self.alone {
-            stream::stdout().write(shown + "\n");
-        } else if is_worth_telling {
-            stream::stderr().write(format!("weir: {shown}\n"));
+        if let Some(stream) = self.decisions {
+            stream.write(object(line) + "\n");
+        }
+        let mut is_seen = true;
+        match self.display {
+            Display::Nothing => {}
+            Display::Text => stream::stdout().write(text(line) + "\n"),
+            Display::Json => stream::stdout().write(object(line) + "\n"),
+            Display::JsonBesideCommand => stream::stderr().write(object(line) + "\n"),
+            Display::Denials if is_worth_telling => {
+                self.held = if stream::stderr().is_waiting_for_terminal() { self.held + 1 } else { 0 };
+                is_seen = self.held <= MOST_HELD;
+                if is_seen {
+                    stream::stderr().write(format!("weir: {}\n", text(line)));
+                }
+            }
+            Display::Denials => {}
+        }
+        self.summary.add(line, is_seen);
+    }
+
+    /// Lets what waits for a full-screen program through: the command has ended.
+    pub(super) fn command_ended(&self) {
+        stream::stderr().yield_terminal(false);
+    }
+
+    /// Prints the summary of a run with a command.
+    pub(super) fn end(&self) {
+        if self.has_command && matches!(self.display, Display::Denials) {
+            for line in self.summary.lines() {
+                stream::stderr().write(format!("weir: {line}\n"));
+            }
         }
     }
 }
 
-fn json(line: &impl serde::Serialize) -> String {
+/// The first line of `--json` without a command.
+#[derive(Debug, Serialize)]
+struct Ready {
+    phase: &'static str,
+    milliseconds: u128,
+    environment: serde_json::Map<String, serde_json::Value>,
+    credentials_file: Option<String>,
+}
+
+impl Ready {
+    fn new(environment: &Environment, credentials: Option<&Path>, after: Duration) -> Self {
+        let variables =
+            environment.iter().map(|(name, value)| (name.to_owned(), value.to_string_lossy().into()));
+        Self {
+            phase: "ready",
+            milliseconds: after.as_millis(),
+            environment: variables.collect(),
+            credentials_file: credentials.map(|file| file.display().to_string()),
+        }
+    }
+}
+
+fn object(line: &Line) -> String {
+    match line {
+        Line::Decision(decision) => json(decision),
+        Line::MoreDenials(more) => json(more),
+    }
+}
+
+fn text(line: &Line) -> String {
+    match line {
+        Line::Decision(decision) => human(decision),
+        Line::MoreDenials(more) => more_denials(more),
+    }
+}
+
+fn json(line: &impl Serialize) -> String {
     inert_json::to_string(line).unwrap_or_default()
 }
 
@@ -175,7 +318,7 @@ mod tests {
             listener: text(),
             client: Some(text()),
             status: 403,
-            attempts: None,
+            attempts: 0,
             upstream_address: Some(text()),
             upstream_names: vec![text(), text()],
             upstream_tls: Some(text()),
@@ -204,6 +347,41 @@ mod tests {
                 let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
                 assert!(left.is_empty(), "{line}: {left:?}");
             }
+        }
+    }
+    #[test]
+    fn every_field_of_every_line_is_documented_and_no_other() {
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/decisions.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let environment = Environment::new(
+            crate::local_gateway::environment::Proxy {
+                address: ([127, 0, 0, 1], 15001).into(),
+                user_information: None,
+            },
+            &crate::local_gateway::environment::TrustFiles {
+                root: "/roots".into(),
+                bundle: "/bundle".into(),
+                java_truststore: "/truststore".into(),
+            },
+            |_| None,
+        );
+        let more = MoreDenials {
+            time: 1,
+            phase: "counted",
+            effect: "deny",
+            reason: "host_not_allowed".into(),
+            count: 2,
+        };
+        for (heading, line) in [
+            ("## A decision", json(&decision("x"))),
+            ("## A count of denials", json(&more)),
+            ("## The start", json(&Ready::new(&environment, None, Duration::ZERO))),
+        ] {
+            let section = document.split(heading).nth(1).unwrap_or_else(|| panic!("no {heading}"));
+            let section = section.split("\n## ").next().unwrap();
+            let rows = section.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+            let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).unwrap();
+            assert_eq!(rows.collect::<Vec<_>>(), line.keys().collect::<Vec<_>>(), "{heading}");
         }
     }
 }

@@ -7,7 +7,7 @@ const TOO_MUCH: usize = 2 << 20;
 
 fn stream() -> (OutputStream, PipeReader) {
     let (reader, writer) = pipe().unwrap();
-    (OutputStream::new("test", "# ", writer), reader)
+    (OutputStream::new("test", Report::Text("# "), writer), reader)
 }
 
 fn line(number: usize) -> String {
@@ -79,7 +79,7 @@ fn a_closed_stream_keeps_nobody_waiting() {
 #[test]
 fn a_full_device_loses_lines_and_nothing_else() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let stream = OutputStream::new("test", "# ", full);
+    let stream = OutputStream::new("test", Report::Text("# "), full);
     stream.write(line(1));
     stream.finish(Instant::now() + Duration::from_secs(60));
     assert_eq!(stream.shared.lock().dropped, 1);
@@ -111,7 +111,7 @@ fn the_end_waits_for_a_slow_reader() {
 fn a_stream_that_somebody_made_non_blocking_is_waited_for() {
     let (mut reader, writer) = pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
-    let stream = OutputStream::new("test", "# ", writer);
+    let stream = OutputStream::new("test", Report::Text("# "), writer);
     let text = "x".repeat(TOO_MUCH) + "\n";
     stream.write(text.clone());
     let mut read = vec![0; text.len()];
