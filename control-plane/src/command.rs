@@ -4,6 +4,7 @@ mod address_argument;
 mod byte_size;
 pub mod ca;
 pub mod check;
+pub mod completions;
 pub mod doctor;
 mod duration;
 pub mod exit_code;

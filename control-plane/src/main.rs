@@ -3,10 +3,10 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use weir::command::exit_code::ExitCode as Outcome;
-use weir::command::{ca, check, doctor, explain, redirect, run, test};
+use weir::command::{ca, check, completions, doctor, explain, redirect, run, test};
 use weir::output::report::visible;
 use weir::output::stream;
 use weir::process::parent_death;
@@ -20,6 +20,7 @@ struct Weir {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one value, and it lives as long as the process")]
 enum Command {
     /// Run a local Envoy that enforces a policy, with a command behind it if one is given
     Run(run::Arguments),
@@ -35,6 +36,8 @@ enum Command {
     Redirect(redirect::Arguments),
     /// Run the decision cases beside policies
     Test(test::Arguments),
+    /// Print a script that completes weir's commands and options in a shell
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Ca(arguments) => ca::run(&arguments),
         Command::Redirect(arguments) => redirect::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Weir::command()),
     };
     let code = outcome.unwrap_or_else(|error| {
         let said = format!("{error:#}");

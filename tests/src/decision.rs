@@ -35,7 +35,7 @@ pub struct Decision {
     pub path: Option<String>,
     /// The status of the client's response.
     pub status: u16,
-    /// How often the request was sent, if more than once.
+    /// How often the request was sent.
     pub attempts: u32,
     /// The address and port of the upstream.
     pub upstream_address: Option<String>,

@@ -171,7 +171,8 @@ fn a_stderr_that_is_closed_or_full_leaves_the_commands_exit_code() -> Result<()>
 #[test]
 fn a_stopped_terminal_keeps_no_edit_and_no_end_away() -> Result<()> {
     let (hosts, run) = run()?;
-    let line = run.command()?;
+    let mut line = run.command()?;
+    line.arg("--json");
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
     let words: Vec<String> = [line.get_program()].into_iter().chain(line.get_args()).map(quoted).collect();
     let mut terminal = Process::command(require_program("script")?);
@@ -192,7 +193,7 @@ fn a_stopped_terminal_keeps_no_edit_and_no_end_away() -> Result<()> {
     // Ctrl-S.
     keys.write_all(b"\x13")?;
     flood(proxy, TOO_MANY)?;
-    refuses_beta(&hosts, &run, proxy, authority.trim_end_matches(['\r', '\'']))?;
+    refuses_beta(&hosts, &run, proxy, &authority)?;
     weir.signal(Signal::TERM)?;
     ends(&weir)
 }

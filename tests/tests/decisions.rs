@@ -170,7 +170,7 @@ fn no_line_is_written_over_a_full_screen_program() -> Result<()> {
     let path = file(&run);
     let path = path.to_str().context("no text")?;
     // It stays on the screen until its denials are known.
-    let both = format!("until [ \"$(grep -c deny '{path}')\" = 2 ]; do :; done");
+    let both = format!("until [ \"$(grep -c '\"effect\":\"deny\"' '{path}')\" = 2 ]; do :; done");
     let script = format!("stty -icanon -echo; {}; {both}; echo still here; stty sane", requests(&hosts));
     let shown = on_terminal(&run, &["--decisions", path], &script)?;
     let here = shown.find("still here").with_context(|| shown.clone())?;

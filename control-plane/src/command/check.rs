@@ -18,7 +18,7 @@ use crate::output::report::{self, Style};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Policy documents (`-` is standard input)
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", default_value = "policy.yaml")]
     files: Vec<PathBuf>,
     /// Write a JSON object for each file to stdout, one a line
     #[arg(long)]

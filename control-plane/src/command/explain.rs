@@ -20,7 +20,7 @@ use crate::output::report::{Style, printable, sentence};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The policy document (`-` is standard input)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = "policy.yaml")]
     policy: PathBuf,
     /// The method of the request
     method: String,

