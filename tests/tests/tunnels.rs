@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use e2e::{
     ALPHA, BETA, EnvoyBinary, Gateway, Http2, Request, Run, ServerOptions, TlsRelay, UpstreamHosts, Wire,
+    weir_command,
 };
 
 fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
@@ -23,6 +24,26 @@ fn connect_over_http_2(gateway: &Gateway, authority: &str) -> Result<Http2> {
     let mut http2 = Http2::open(Wire::connect(gateway.address()?)?)?;
     http2.begin(&[(":method", b"CONNECT"), (":authority", authority.as_bytes())])?;
     Ok(http2)
+}
+
+/// `weir explain` gives the same reason.
+fn a_host_that_no_rule_names_has_that_reason_at_the_connect(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    for policy in ["rules: []".to_owned(), hosts.policy()] {
+        let run = Run::new(envoy, &hosts, &policy)?;
+        let explained = weir_command()?
+            .args(["explain", "--json", "GET", "https://unnamed.weir.test/", "--policy"])
+            .arg(run.policy())
+            .output()?;
+        let explained: serde_json::Value = serde_json::from_slice(&explained.stdout)?;
+        assert_eq!(explained["reason"], "host_not_allowed");
+        let gateway = run.start()?;
+        let mut wire = Wire::connect(gateway.address()?)?;
+        wire.write("CONNECT unnamed.weir.test:443 HTTP/1.1\r\nhost: unnamed.weir.test:443\r\n\r\n")?;
+        let head = wire.expect_head()?;
+        assert_eq!(head.header("x-weir-decision"), Some("host_not_allowed"), "{policy}: {head:#?}");
+    }
+    Ok(())
 }
 
 /// Both versions of HTTP to the proxy.
@@ -170,6 +191,7 @@ fn a_stream_for_another_host_is_misdirected_and_the_others_go_on(envoy: &EnvoyBi
 }
 
 on_oldest_and_newest_envoy!(
+    a_host_that_no_rule_names_has_that_reason_at_the_connect,
     a_port_that_no_rule_names_is_refused_at_the_connect,
     what_is_neither_tls_nor_http_does_not_go_out,
     plain_http_in_a_tunnel_is_judged_like_any,

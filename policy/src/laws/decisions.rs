@@ -319,6 +319,28 @@ proptest! {
     }
 
     #[test]
+    fn a_refusal_at_the_connect_has_the_reason_of_a_request(
+        rules in rules(), request in request(), judge_host: bool,
+    ) {
+        let kept = rules.iter().filter(|rule| rule.effect == Effect::Deny || rule.tls == Tls::Intercept);
+        let policy = policy(&kept.cloned().collect::<Vec<_>>());
+        let decision = policy.decide(&request.as_request());
+        let names_a_host = [
+            Reason::Allowed,
+            Reason::PortNotAllowed,
+            Reason::SchemeNotAllowed,
+            Reason::MethodNotAllowed,
+            Reason::PathNotAllowed,
+        ];
+        if let Some(authority) = decision.authority {
+            let authority = format!("{}:{}", authority.host, authority.port);
+            let tunnel = policy.admit(&Tunnel { authority: authority.as_bytes(), judge_host });
+            prop_assert!(tunnel.reason != Reason::HostNotAllowed || !names_a_host.contains(&decision.reason));
+            prop_assert!(tunnel.reason != Reason::PortNotAllowed || decision.reason != Reason::HostNotAllowed);
+        }
+    }
+
+    #[test]
     fn the_empty_policy_denies_everything(request in request()) {
         prop_assert_eq!(Policy::deny_all().decide(&request.as_request()).effect, Effect::Deny);
     }

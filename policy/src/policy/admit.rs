@@ -48,7 +48,9 @@ pub(super) fn admit<'p>(policy: &'p Policy, tunnel: &Tunnel<'_>) -> Decision<'p>
         return deny(Reason::AddressLiteral, None);
     }
     if enforced && !image.open_ports().any(|(port, _)| port == authority.port) {
-        return deny(Reason::PortNotAllowed, listed);
+        // As for a request: a port is refused only to a host that a rule names.
+        let reason = if listed.is_some() { Reason::PortNotAllowed } else { Reason::HostNotAllowed };
+        return deny(reason, listed);
     }
     let rule = allowed.map(|index| Rule::new(image, index));
     let admitted = Decision::allow(rule, Reason::Allowed, authority);
