@@ -32,8 +32,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Envoy's log line if it could bind a socket, and another program was the first to listen. Envoy does not report this
 /// to the control plane.
 const CANNOT_LISTEN: &str = "cannot listen()";
-/// The maximum size of an answer's head. The answering program may be any.
-const LONGEST_HEAD: usize = 16 * 1024;
+/// The maximum size of an answer. Any program may be the one that answers.
+const LONGEST_ANSWER: usize = 16 * 1024;
 
 /// The result of a start.
 pub(crate) enum StartOutcome {
@@ -179,21 +179,31 @@ async fn filter_answers(listen: SocketAddr, host: &str) -> io::Result<Option<Soc
     let mut connection = TcpStream::connect(loopback(listen)).await?;
     let request = format!("GET http://{host}/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
-    let head = read_head(&mut connection).await?;
+    let head = read_answer(&mut connection).await?;
     let answers = head.contains("x-weir-decision: ") && !head.contains("x-weir-decision: policy_missing");
     answers.then(|| connection.local_addr()).transpose()
 }
 
-/// Reads up to the end of the headers. Envoy keeps the connection open for another second.
-async fn read_head(connection: &mut TcpStream) -> io::Result<String> {
-    let (mut head, mut part) = (Vec::new(), [0; 1024]);
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < LONGEST_HEAD {
+/// Reads an answer to its end, and returns its head. With unread content, closing the connection would reset it, and Envoy
+/// would count it as a client's for another second.
+async fn read_answer(connection: &mut TcpStream) -> io::Result<String> {
+    let (mut answer, mut part) = (Vec::new(), [0; 1024]);
+    while answer.len() < LONGEST_ANSWER && !is_whole(&answer) {
         match connection.read(&mut part).await? {
             0 => break,
-            count => head.extend_from_slice(&part[..count]),
+            count => answer.extend_from_slice(&part[..count]),
         }
     }
-    Ok(String::from_utf8_lossy(&head).into_owned())
+    let text = String::from_utf8_lossy(&answer);
+    Ok(text.split_once("\r\n\r\n").map_or(text.as_ref(), |(head, _)| head).to_owned())
+}
+
+/// Returns whether these bytes hold a head and all the content that it announces.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, content)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    content.len() >= length.unwrap_or(0)
 }
 
 /// Converts the address of a listener on all addresses to one at which this process reaches it.
