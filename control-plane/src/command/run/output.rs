@@ -353,9 +353,11 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_tunnel_is_shown_without_a_url() {
         let mut connect = decision("x");
+        connect.record.effect = Effect::Deny.into();
         connect.record.method = "CONNECT".to_owned();
         connect.record.host = "a.example".to_owned();
         connect.record.port = Some(443);
