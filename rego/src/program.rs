@@ -39,7 +39,7 @@ pub enum EvaluationError {
     /// The policy's value is not an answer.
     #[error(transparent)]
     Answer(#[from] InvalidAnswer),
-    /// The evaluation took more than [`limits::STEPS`] or [`limits::MEMORY_BYTES`].
+    /// The evaluation took more than [`STEPS`](crate::limits::STEPS) or [`MEMORY_BYTES`](crate::limits::MEMORY_BYTES).
     #[error("the evaluation takes too long or too much memory")]
     Exhausted,
     /// The engine panicked. In the filter this would end the worker's streams, so [`crate::check()`] refuses a policy
