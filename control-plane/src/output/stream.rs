@@ -18,8 +18,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{LocalModes, tcgetattr};
 
-use super::decision_file::DecisionFile;
-
 /// The maximum size of a stream's queue: some thousand decisions, or the longest report of a policy's faults.
 const QUEUE_BYTES: usize = 1 << 20;
 /// The maximum time for which the end of the program waits for the streams.
@@ -43,7 +41,7 @@ pub fn json_stdout() -> &'static OutputStream {
 }
 
 /// Returns the queue for the file of `--decisions`.
-pub(crate) fn decisions(file: DecisionFile) -> &'static OutputStream {
+pub(crate) fn decisions(file: impl Destination + Send + 'static) -> &'static OutputStream {
     DECISIONS.get_or_init(|| OutputStream::new("--decisions", Report::Json, file))
 }
 

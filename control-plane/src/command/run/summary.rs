@@ -1,4 +1,4 @@
-//! What was denied in a run, said at its end.
+//! The summary of the requests that a run denied. `weir run` prints it after its command has ended.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
