@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::wrapper::with_open_files;
 use crate::{Client, Deadline, Decision, EnvoyBinary, Process, ProcessId, UpstreamHosts};
 
 /// The time limit for a gateway's start. It is far above the two seconds that Weir aims at, because the tests share
@@ -240,25 +241,6 @@ impl Run {
         command.arg("--").args(cmd).stdout(Stdio::piped());
         Process::start("weir run -- CMD", &mut command)
     }
-}
-
-/// Wraps the command with other limits of open files, soft and hard.
-fn with_open_files((soft, hard): (u64, u64), command: &Command) -> Command {
-    const LIMIT: &str = r#"ulimit -Sn "$0" && ulimit -Hn "$1" && shift && exec "$@""#;
-    wrapped(&["sh", "-c", LIMIT, &soft.to_string(), &hard.to_string()], command)
-}
-
-/// The command run by another one, whose last arguments it becomes.
-pub fn wrapped(wrapper: &[&str], command: &Command) -> Command {
-    let mut wrapping = Command::new(wrapper[0]);
-    wrapping.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => wrapping.env(name, value),
-            None => wrapping.env_remove(name),
-        };
-    }
-    wrapping
 }
 
 /// A `weir` command without the caller's own proxy and certificate settings.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use e2e::{
     ALPHA, BETA, Client, Deadline, EnvoyBinary, Process, ProcessId, Run, ServerOptions, UpstreamHosts, Wire,
-    require_program, weir_command,
+    on_terminal, weir_command,
 };
 use rustix::process::Signal;
 
@@ -175,16 +175,7 @@ fn a_stopped_terminal_keeps_no_edit_and_no_end_away() -> Result<()> {
     let (hosts, run) = run()?;
     let mut line = run.command()?;
     line.arg("--json");
-    let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
-    let words: Vec<String> = [line.get_program()].into_iter().chain(line.get_args()).map(quoted).collect();
-    let mut terminal = Process::command(require_program("script")?);
-    terminal.args(["--quiet", "--return", "--command", &format!("exec {}", words.join(" ")), "/dev/null"]);
-    for (name, value) in line.get_envs() {
-        match value {
-            Some(value) => terminal.env(name, value),
-            None => terminal.env_remove(name),
-        };
-    }
+    let mut terminal = on_terminal(&line)?;
     let (mut screen, stdout) = pipe()?;
     let (keyboard, mut keys) = pipe()?;
     let script = Process::start("script", terminal.stdin(keyboard).stdout(stdout))?;

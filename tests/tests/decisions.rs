@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{ALPHA, EnvoyBinary, Process, Run, ServerOptions, UNLISTED, UpstreamHosts, require_program};
+use e2e::{ALPHA, EnvoyBinary, Process, Run, ServerOptions, UNLISTED, UpstreamHosts, on_terminal};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -146,21 +146,10 @@ fn a_file_that_cannot_be_written_is_named() -> Result<()> {
 }
 
 /// Runs `weir` on a terminal, and returns what the terminal shows.
-fn on_terminal(run: &Run, options: &[&str], script: &str) -> Result<String> {
+fn shown_on_terminal(run: &Run, options: &[&str], script: &str) -> Result<String> {
     let mut command = run.command()?;
     command.args(options).args(["--", "sh", "-c", script]);
-    let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
-    let words: Vec<_> =
-        std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
-    let mut terminal = Command::new(require_program("script")?);
-    terminal.args(["-qec", &words.join(" "), "/dev/null"]).stdin(Stdio::null());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => terminal.env(name, value),
-            None => terminal.env_remove(name),
-        };
-    }
-    let output = terminal.output()?;
+    let output = on_terminal(&command)?.stdin(Stdio::null()).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -172,7 +161,7 @@ fn no_line_is_written_over_a_full_screen_program() -> Result<()> {
     // It stays on the screen until its denials are known.
     let both = format!("until [ \"$(grep -c '\"effect\":\"deny\"' '{path}')\" = 2 ]; do :; done");
     let script = format!("stty -icanon -echo; {}; {both}; echo still here; stty sane", requests(&hosts));
-    let shown = on_terminal(&run, &["--decisions", path], &script)?;
+    let shown = shown_on_terminal(&run, &["--decisions", path], &script)?;
     let here = shown.find("still here").with_context(|| shown.clone())?;
     let first = shown.find("weir: deny").with_context(|| shown.clone())?;
     let summary = shown.find("weir: 2 denied: ").with_context(|| shown.clone())?;
@@ -181,7 +170,7 @@ fn no_line_is_written_over_a_full_screen_program() -> Result<()> {
     // A program that reads lines leaves the terminal to the lines of others.
     fs::remove_file(Path::new(path))?;
     let script = format!("{}; {both}; sleep 1; echo still here", requests(&hosts));
-    let shown = on_terminal(&run, &["--decisions", path], &script)?;
+    let shown = shown_on_terminal(&run, &["--decisions", path], &script)?;
     let here = shown.find("still here").with_context(|| shown.clone())?;
     assert!(shown.find("weir: deny").is_some_and(|first| first < here), "{shown}");
     Ok(())

@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use e2e::{Deadline, EnvoyBinary, Process, Run, ServerOptions, UpstreamHosts, require_program, wrapped};
+use e2e::{Deadline, EnvoyBinary, Process, Run, ServerOptions, UpstreamHosts, on_terminal, wrapped};
 use rustix::process::Signal;
 
 /// Says which signal it got, and ends with a code of its own.
@@ -112,17 +112,7 @@ fn a_terminals_interrupt_reaches_the_command_once() -> Result<()> {
     let (_hosts, run) = run()?;
     let mut command = run.command()?;
     command.arg("--").args(["sh", "-c", ASKS]);
-    let line = |word: &std::ffi::OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
-    let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).map(line).collect();
-    let script = require_program("script")?;
-    let mut terminal = Command::new(require_program("env")?);
-    terminal.arg("--default-signal").arg(script).args(["-qec", &words.join(" "), "/dev/null"]);
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => terminal.env(name, value),
-            None => terminal.env_remove(name),
-        };
-    }
+    let mut terminal = wrapped(&["env", "--default-signal"], &on_terminal(&command)?);
     terminal.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = Process::start("script", &mut terminal)?;
     let mut keys = process.take_stdin().context("no stdin")?;
