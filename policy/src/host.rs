@@ -14,7 +14,8 @@ use crate::limits::{HOST_BYTES, LABEL_BYTES};
 
 /// A host in canonical form: a lower-case ASCII name without trailing dot, or an address in its one canonical text.
 ///
-/// A name has 1 to 127 labels of 1 to 63 bytes out of `a-z 0-9 - _`, and 253 bytes at most. A name whose last label
+/// A name has 1 to 127 labels of 1 to 63 bytes out of `a-z 0-9 -`, and 253 bytes at most. A `_` makes a
+/// name invalid, because Envoy answers 400 to a client of the proxy that names such a host, whatever the policy says. A name whose last label
 /// is a number (`0x` forms included) must be an address (WHATWG URL, "ends in a number"), so the old spellings of
 /// IPv4 are invalid. Addresses are four decimal octets, or IPv6 in brackets as in RFC 5952. The text is held inline:
 /// a host never allocates.
@@ -43,6 +44,9 @@ pub enum InvalidHost {
     /// A byte is above 0x7F. On the wire, international names are A-labels (`xn--…`).
     #[error("the host is not ASCII")]
     NotAscii,
+    /// A `_`, which Envoy accepts neither in a CONNECT nor in the URL of a request.
+    #[error("the host contains a `_`, and Envoy refuses requests for such a host")]
+    Underscore,
     /// A byte that host names do not contain.
     #[error("the host contains the character `{}`", char::from(*.0).escape_default())]
     Character(u8),
@@ -84,7 +88,7 @@ impl Host {
         let (mut label, mut start) = (0usize, 0usize);
         for (place, (to, from)) in text.iter_mut().zip(name).enumerate() {
             *to = match *from {
-                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => *from,
+                b'a'..=b'z' | b'0'..=b'9' | b'-' => *from,
                 b'A'..=b'Z' => from.to_ascii_lowercase(),
                 b'.' if label == 0 => return Err(InvalidHost::EmptyLabel),
                 b'.' => {
@@ -92,6 +96,7 @@ impl Host {
                     *to = b'.';
                     continue;
                 }
+                b'_' => return Err(InvalidHost::Underscore),
                 b'@' => return Err(InvalidHost::Userinfo),
                 b'[' | b']' => return Err(InvalidHost::Brackets),
                 0x80.. => return Err(InvalidHost::NotAscii),
@@ -218,7 +223,7 @@ mod tests {
     #[test]
     fn case_and_one_trailing_dot_are_folded() {
         assert_eq!(canonical("API.Example.COM."), Ok("api.example.com".to_owned()));
-        assert_eq!(canonical("a_b-c.example"), Ok("a_b-c.example".to_owned()));
+        assert_eq!(canonical("-a-b-.example"), Ok("-a-b-.example".to_owned()));
     }
 
     #[test]
@@ -227,6 +232,13 @@ mod tests {
             assert_eq!(canonical(raw), Err(InvalidHost::EmptyLabel), "{raw}");
         }
         assert_eq!(canonical(""), Err(InvalidHost::Empty));
+    }
+
+    #[test]
+    fn an_underscore_is_refused_as_envoy_refuses_it() {
+        for raw in ["a_b.example", "_a.example", "a.example_", "A_B", "_"] {
+            assert_eq!(canonical(raw), Err(InvalidHost::Underscore), "{raw}");
+        }
     }
 
     #[test]

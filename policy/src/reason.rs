@@ -249,7 +249,7 @@ impl Reason {
                 "the Rego policy gave no answer to this request: tell its owner the decision id"
             }
             Reason::InvalidHost => {
-                "write the host as plain lower-case name, without user information and in ASCII"
+                "write the host as plain lower-case name of ASCII letters, digits and hyphens, without user information"
             }
             Reason::AddressLiteral => {
                 "use the name of the host, not its address, or ask for the address in a rule"
@@ -283,7 +283,7 @@ impl Reason {
             }
             Reason::UpstreamUnreachable => "the upstream did not answer: try again later",
             Reason::MalformedRequest => {
-                "send a request as HTTP defines it: one Host, one length, a path that begins with a slash, no control characters"
+                "send a request as HTTP defines it: one Host without underscores, one length, a path that begins with a slash, no control characters"
             }
             Reason::RequestTooLarge => {
                 "send less: URL and headers together may be 60 KiB, and there may be 100 headers"
