@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
-use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 /// The TTL of answers, in seconds.
@@ -123,7 +123,7 @@ impl Zone {
     fn answer(&mut self, query: &Message) -> Option<Vec<u8>> {
         let mut answer = self.message(query);
         let question = query.queries.first()?;
-        match self.fault(&question.name().to_ascii().to_ascii_lowercase()) {
+        match self.fault(&text(question.name())) {
             Some(Fault::Silence) => return None,
             Some(Fault::SilenceForIpv6) if question.query_type() == RecordType::AAAA => return None,
             Some(Fault::Code(code)) => {
@@ -149,7 +149,7 @@ impl Zone {
         answer.metadata.recursion_available = true;
         for question in &query.queries {
             answer.add_query(question.clone());
-            let name = question.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
+            let name = text(question.name());
             *self.queries.entry(name.clone()).or_default() += 1;
             let Some(addresses) = self.names.get(&name) else {
                 answer.metadata.response_code = ResponseCode::NXDomain;
@@ -168,6 +168,12 @@ impl Zone {
     }
 }
 
+/// The name as text in lower case, without a final dot and without escapes.
+fn text(name: &Name) -> String {
+    let labels: Vec<&[u8]> = name.iter().collect();
+    String::from_utf8_lossy(&labels.join(&b'.')).to_ascii_lowercase()
+}
+
 fn lock(zone: &Mutex<Zone>) -> MutexGuard<'_, Zone> {
     zone.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -178,7 +184,6 @@ mod tests {
     use std::str::FromStr;
 
     use hickory_proto::op::Query;
-    use hickory_proto::rr::Name;
 
     use super::*;
 

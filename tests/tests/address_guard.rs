@@ -171,14 +171,25 @@ fn weirs_own_port_is_closed_even_to_a_rule_that_lists_it(envoy: &EnvoyBinary) ->
     Ok(())
 }
 
-fn weir_and_its_envoy_listen_on_the_proxys_port_alone(envoy: &EnvoyBinary) -> Result<()> {
+fn weir_and_its_envoy_listen_on_the_proxys_port_and_the_resolvers_alone(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
-    let mut listening = gateway.envoy()?.listening()?;
-    ensure!(!listening.is_empty(), "nothing listens");
-    listening.extend(gateway.id().listening()?);
+    let gateway = Run::new(envoy, &hosts, "rules: []")?.start()?;
     let proxy = gateway.address()?;
+    let listening = gateway.envoy()?.listening()?;
+    ensure!(!listening.is_empty(), "nothing listens");
     assert!(listening.iter().all(|address| *address == proxy), "{listening:?}");
+    let own: Vec<_> = gateway.id().listening()?.into_iter().filter(|address| *address != proxy).collect();
+    let [resolver] = own.as_slice() else { anyhow::bail!("{own:?}") };
+    assert!(resolver.ip().is_loopback(), "{resolver}");
+
+    // No rule opens the resolver to a request.
+    let port = resolver.port();
+    gateway.run().write_policy(&policy(&[INWARD.to_owned()], port, "http", Some("127.0.0.0/8")))?;
+    let response = Deadline::seconds(20).poll("the edited policy", || {
+        let response = gateway.client().get(format!("http://{INWARD}:{port}/"))?;
+        Ok((response.header("x-weir-decision") != Some("host_not_allowed")).then_some(response))
+    })?;
+    assert_eq!(response.header("x-weir-decision"), Some("address_not_allowed"), "{response:#?}");
     Ok(())
 }
 
@@ -198,5 +209,5 @@ on_oldest_and_newest_envoy!(
     a_name_that_does_not_exist_says_so,
     a_tunnel_to_an_address_that_no_rule_lists_is_refused,
     weirs_own_port_is_closed_even_to_a_rule_that_lists_it,
-    weir_and_its_envoy_listen_on_the_proxys_port_alone,
+    weir_and_its_envoy_listen_on_the_proxys_port_and_the_resolvers_alone,
 );

@@ -1,14 +1,16 @@
 //! What is asked of the name server, and what becomes of the answer.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 
 use anyhow::{Context, Result};
 use e2e::{
     ALPHA, BETA, EnvoyBinary, Front, Head, IMPOSTOR, Origin, Request, Run, SEARCH_DOMAIN, ServerOptions,
-    UNLISTED, UpstreamHosts, Wire,
+    UNLISTED, UpstreamHosts, Wire, require_program, wrapped,
 };
+use tempfile::TempDir;
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -145,6 +147,28 @@ fn another_address_of_a_name_answers_where_the_first_does_not(envoy: &EnvoyBinar
     Ok(())
 }
 
+/// Envoy's resolver reads this file, whatever its configuration says, and asks Weir's over TCP then. In a mount namespace
+/// of its own, which needs root.
+fn options_of_resolv_conf_fail_no_name(envoy: &EnvoyBinary) -> Result<()> {
+    const MOUNT: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let port = serve(V4)?.port();
+    hosts.dns.set("one.weir.test", vec![V4]);
+    let run = Run::new(envoy, &hosts, &rule("one.weir.test", port))?;
+    let folder = TempDir::new()?;
+    let settings = folder.path().join("resolv.conf");
+    fs::write(&settings, "options use-vc ndots:15 edns0 rotate\nsearch (none)\n")?;
+    let settings = settings.to_str().context("the path is not UTF-8")?;
+    let url = format!("http://one.weir.test:{port}/");
+    let mut weir = run.command()?;
+    weir.args(["--", "curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", &url]);
+    require_program("unshare")?;
+    let output = wrapped(&["unshare", "--mount", "sh", "-c", MOUNT, settings], &weir).output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "200", "{stderr}");
+    Ok(())
+}
+
 /// More names at once than Envoy's own limit of 1,024. (By hand, once, on 1.40.0: 16,387 names answered, and each one
 /// beyond was `overloaded`; the limit is asked for in `dns_cache.rs`.)
 fn fifteen_hundred_names_are_no_flood(envoy: &EnvoyBinary) -> Result<()> {
@@ -173,5 +197,6 @@ on_oldest_and_newest_envoy!(
     a_name_that_does_not_exist_is_a_failure_of_dns_and_is_tried_nowhere_else,
     a_name_server_that_says_nothing_is_a_failure_of_dns,
     another_address_of_a_name_answers_where_the_first_does_not,
+    options_of_resolv_conf_fail_no_name,
     fifteen_hundred_names_are_no_flood,
 );

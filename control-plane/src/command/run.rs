@@ -104,7 +104,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let listen = settings::listen(arguments.listen, !arguments.command.is_empty());
     warn_of_open_proxy(listen, credentials.is_some());
     let listening = Listening::reserve(listen, &arguments.transparent)?;
-    let resolver = Resolver::bind().await.context("cannot take a UDP port of 127.0.0.1 for the resolver")?;
+    let resolver = Resolver::bind().await.context("cannot take a port of 127.0.0.1 for the resolver")?;
     let open_files = OpenFiles::raise();
     let heap = arguments.envoy_memory.unwrap_or_else(memory::heap);
     let capacity = Capacity::new(open_files.hard, envoy::workers(), heap);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+use weir_policy::Host;
 
 /// The size that every client accepts over UDP (RFC 1035, section 4.2.1). At least eight addresses of either family fit
 /// into it.
@@ -66,9 +67,12 @@ impl Question {
         })
     }
 
-    /// Returns the name in the question as text, or `None` for the root.
-    pub(super) fn name(&self) -> Option<String> {
-        self.query.name().to_ascii().strip_suffix('.').filter(|name| !name.is_empty()).map(str::to_owned)
+    /// Returns the host that the question names, or `None` if the name is not a host. The labels are read as bytes,
+    /// because the library's text of a name escapes some that hosts have (`-a.example`).
+    pub(super) fn host(&self) -> Option<Host> {
+        let labels: Vec<&[u8]> = self.query.name().iter().collect();
+        let is_dotted = labels.iter().any(|label| label.contains(&b'.'));
+        Host::parse(&labels.join(&b'.')).ok().filter(|_| !is_dotted)
     }
 
     /// Returns the requested family of addresses. Returns `None` for every other record: service records (HTTPS, SVCB)
@@ -129,7 +133,8 @@ mod tests {
     fn an_answer_belongs_to_its_question() {
         let bytes = question("Alpha.example.", RecordType::A);
         let parsed = Question::parse(&bytes).unwrap();
-        assert_eq!((parsed.name().as_deref(), parsed.family()), (Some("Alpha.example"), Some(Family::V4)));
+        let host = parsed.host().map(|host| host.to_string());
+        assert_eq!((host.as_deref(), parsed.family()), (Some("alpha.example"), Some(Family::V4)));
         let answer = Answer::addresses(vec!["8.8.8.8".parse().unwrap()], Duration::from_secs(5));
         let answer = Message::from_vec(&parsed.answered(&answer)).unwrap();
         let asked = Message::from_vec(&bytes).unwrap();
@@ -137,6 +142,21 @@ mod tests {
         assert!(answer.metadata.recursion_desired && !answer.metadata.truncation);
         let [record] = answer.answers.as_slice() else { panic!("{answer:?}") };
         assert_eq!((record.ttl, record.data.ip_addr()), (7, Some("8.8.8.8".parse().unwrap())));
+    }
+
+    #[test]
+    fn a_name_that_is_not_a_host_names_none() {
+        let host = |labels: &[&[u8]]| {
+            let mut message = Message::query();
+            message
+                .add_query(Query::query(Name::from_labels(labels.iter().copied()).unwrap(), RecordType::A));
+            let question = Question::parse(&message.to_vec().unwrap()).unwrap();
+            question.host().map(|host| host.to_string())
+        };
+        assert_eq!(host(&[b"-a", b"b-"]).as_deref(), Some("-a.b-"));
+        for labels in [&[b"a.b".as_slice(), b"example"][..], &[b"a\\", b"b"], &[b"\xff"], &[b"a_b"], &[]] {
+            assert_eq!(host(labels), None, "{labels:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use hickory_proto::rr::Name;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
@@ -92,13 +93,14 @@ impl NameServers {
             Source::Named(resolvers) => resolvers.clone(),
             Source::System(known) => system(known)?,
         };
-        let name = format!("{host}.");
-        let both = both(one_family(&resolvers.v4, &name), one_family(&resolvers.v6, &name));
+        // From labels, because the library's parser of text refuses some names that resolve (`-a.example`).
+        let name = Name::from_labels(host.as_str().split('.').map(str::as_bytes)).map_err(NetError::from)?;
+        let both = both(one_family(&resolvers.v4, name.clone()), one_family(&resolvers.v6, name));
         tokio::time::timeout(WITHIN, both).await.map_err(|_elapsed| LookupError::Timeout)?
     }
 }
 
-async fn one_family(resolver: &TokioResolver, name: &str) -> Family {
+async fn one_family(resolver: &TokioResolver, name: Name) -> Family {
     match resolver.lookup_ip(name).await {
         Ok(found) => Ok((found.iter().collect(), found.valid_until())),
         Err(error) if error.is_no_records_found() => Err(LookupError::NoSuchName),
@@ -145,17 +147,29 @@ fn system(known: &Mutex<Option<(SystemTime, Resolvers)>>) -> Result<Resolvers, L
         return Ok(resolvers.clone());
     }
     let settings = fs::read(SYSTEM).map_err(LookupError::System)?;
-    let servers = listed(&settings).into_iter().map(NameServerConfig::udp_and_tcp).collect();
+    let options = std::env::var_os("RES_OPTIONS").unwrap_or_default();
+    let servers = configured(&settings, &options.to_string_lossy());
     let resolvers = build(&ResolverConfig::from_name_servers(servers), ResolveHosts::Always)?;
     *known = Some((changed, resolvers.clone()));
     Ok(resolvers)
 }
 
-/// Returns the name servers that a resolv.conf lists, at most as many as the C library uses, or the C library's default
-/// if it lists none. All other lines are ignored: names are looked up without search domains, and an odd option does
-/// not make a lookup fail.
-fn listed(settings: &[u8]) -> Vec<IpAddr> {
+/// Returns the name servers of a resolv.conf and the transports over which they are asked. `options` are those of the
+/// environment, which add to the file's. With `use-vc`, only TCP is used; otherwise a truncated answer is asked for again
+/// over TCP.
+fn configured(settings: &[u8], options: &str) -> Vec<NameServerConfig> {
     let settings = String::from_utf8_lossy(settings);
+    let of_file = settings.lines().filter_map(|line| line.strip_prefix("options"));
+    let only_tcp =
+        of_file.chain([options]).any(|options| options.split_whitespace().any(|option| option == "use-vc"));
+    let server = if only_tcp { NameServerConfig::tcp } else { NameServerConfig::udp_and_tcp };
+    listed(&settings).into_iter().map(server).collect()
+}
+
+/// Returns the name servers that a resolv.conf lists, at most as many as the C library uses, or the C library's default
+/// if it lists none. Other lines are ignored: names are looked up without search domains, and an odd option does not
+/// make a lookup fail.
+fn listed(settings: &str) -> Vec<IpAddr> {
     let server = |line: &str| {
         let mut words = line.split_whitespace();
         let address = words.next().filter(|word| *word == "nameserver").and(words.next())?;
@@ -194,8 +208,22 @@ impl fmt::Debug for NameServers {
 mod tests {
     use super::*;
 
-    fn addresses(servers: &[u8]) -> Vec<String> {
-        listed(servers).iter().map(ToString::to_string).collect()
+    fn addresses(settings: &[u8]) -> Vec<String> {
+        configured(settings, "").iter().map(|server| server.ip.to_string()).collect()
+    }
+
+    #[test]
+    fn with_use_vc_name_servers_are_asked_over_tcp_alone() {
+        let over = |settings: &str, options| {
+            let servers = configured(settings.as_bytes(), options);
+            let transports = servers.iter().flat_map(|server| &server.connections);
+            transports.map(|transport| format!("{:?}", transport.protocol)).collect::<Vec<_>>().join(" ")
+        };
+        let server = "nameserver 192.0.2.1\n";
+        assert_eq!(over(server, ""), "Udp Tcp");
+        assert_eq!(over(&format!("{server}options ndots:1 use-vc\n"), ""), "Tcp");
+        assert_eq!(over(&format!("{server}options use-vcx\nsearch use-vc\n"), "rotate"), "Udp Tcp");
+        assert_eq!(over(server, "ndots:1 use-vc"), "Tcp");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::sync::Mutex;
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -26,7 +28,8 @@ async fn name_server(zone: Zone) -> SocketAddr {
             let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
             answer.metadata.recursion_available = true;
             answer.add_query(question.clone());
-            let name = question.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
+            let labels: Vec<&[u8]> = question.name().iter().collect();
+            let name = String::from_utf8_lossy(&labels.join(&b'.')).to_ascii_lowercase();
             if name == "silent.example" {
                 continue;
             }
@@ -53,6 +56,11 @@ async fn name_server(zone: Zone) -> SocketAddr {
         }
     });
     address
+}
+
+/// The labels of a name with a final dot. The library's parser of text refuses some names.
+fn labels(name: &str) -> impl Iterator<Item = &[u8]> {
+    name.split('.').filter(|label| !label.is_empty()).map(str::as_bytes)
 }
 
 struct Served {
@@ -86,7 +94,7 @@ impl Served {
     async fn ask(&self, name: &str, kind: RecordType) -> Message {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut query = Message::query();
-        query.add_query(Query::query(Name::from_str(name).unwrap(), kind));
+        query.add_query(Query::query(Name::from_labels(labels(name)).unwrap(), kind));
         socket.send_to(&query.to_vec().unwrap(), self.address).await.unwrap();
         let mut buffer = [0; 4096];
         let received = tokio::time::timeout(Duration::from_secs(20), socket.recv(&mut buffer)).await;
@@ -120,7 +128,7 @@ async fn what_one_family_is_given_depends_on_the_other() {
 async fn names_outside_the_policy_and_records_of_services_are_not_looked_up() {
     let served = Served::start("allowed_domains: [a.example]").await;
     served.set("b.example", &["8.8.8.8"]);
-    for name in ["b.example.", "127.0.0.1.", ".", "a_b.", "www.a.example."] {
+    for name in ["b.example.", "127.0.0.1.", ".", "_b.", "www.a.example."] {
         let answer = served.ask(name, RecordType::A).await;
         assert_eq!(answer.metadata.response_code, ResponseCode::Refused, "{name}");
     }
@@ -170,4 +178,119 @@ async fn name_servers_are_asked_anew_and_what_has_moved_inward_is_kept_back() {
     let (second, _) = servers.addresses(&host).await.unwrap();
     assert_eq!((first.len(), second.len()), (1, 3), "name servers are asked each time");
     assert_eq!(served.both("a.example.").await, ["8.8.8.8"]);
+}
+
+/// Reads and writes messages with their lengths (RFC 7766, section 8).
+async fn write(stream: &mut TcpStream, message: &Message) {
+    let bytes = message.to_vec().unwrap();
+    stream.write_u16(u16::try_from(bytes.len()).unwrap()).await.unwrap();
+    stream.write_all(&bytes).await.unwrap();
+}
+
+async fn read(stream: &mut TcpStream) -> Option<Message> {
+    let mut bytes = vec![0; usize::from(stream.read_u16().await.ok()?)];
+    stream.read_exact(&mut bytes).await.unwrap();
+    Some(Message::from_vec(&bytes).unwrap())
+}
+
+fn query(name: &str, kind: RecordType) -> Message {
+    let mut query = Message::query();
+    query.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+    query
+}
+
+#[tokio::test]
+async fn questions_over_tcp_get_the_answers_of_questions_over_udp_and_wait_for_no_other() {
+    let served = Served::start("allowed_domains: [a.example, silent.example]").await;
+    served.set("a.example", &["8.8.8.8", "127.0.0.1", "2606:4700::1111"]);
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let questions = [
+        query("silent.example.", RecordType::A),
+        query("a.example.", RecordType::A),
+        query("b.example.", RecordType::A),
+        query("a.example.", RecordType::AAAA),
+    ];
+    for question in &questions {
+        write(&mut stream, question).await;
+    }
+    let mut answers = BTreeMap::new();
+    while answers.len() < questions.len() {
+        let answer = read(&mut stream).await.expect("an answer");
+        let addresses: Vec<_> = answer.answers.iter().filter_map(|record| record.data.ip_addr()).collect();
+        answers.insert(answer.metadata.id, (answers.len(), answer.metadata.response_code, addresses));
+    }
+    let [silent, v4, refused, v6] = questions.map(|question| answers[&question.metadata.id].clone());
+    assert_eq!((silent.0, silent.1), (3, ResponseCode::ServFail), "the silent name is last");
+    assert_eq!(v4.2, ["8.8.8.8".parse::<IpAddr>().unwrap()]);
+    assert_eq!(refused.1, ResponseCode::Refused);
+    assert_eq!(v6.2, ["2606:4700::1111".parse::<IpAddr>().unwrap()]);
+}
+
+#[tokio::test]
+async fn bytes_over_tcp_that_are_no_question_end_the_connection() {
+    let served = Served::start("allowed_domains: [a.example]").await;
+    served.set("a.example", &["8.8.8.8"]);
+    for bytes in [&[0, 3, 1, 2, 3][..], &[0xff, 0xff, 1], &[0, 0]] {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        assert!(read(&mut stream).await.is_none(), "{bytes:?}");
+    }
+    assert_eq!(served.both("a.example.").await, ["8.8.8.8"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_into_a_datagram_is_asked_for_over_tcp() {
+    let (listener, socket) = loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+            break (listener, socket);
+        }
+    };
+    let address = socket.local_addr().unwrap();
+    let reply = |query: &Message| {
+        let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+        answer.add_query(query.queries[0].clone());
+        answer
+    };
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+            let mut answer = reply(&Message::from_vec(&buffer[..length]).unwrap());
+            answer.metadata.truncation = true;
+            socket.send_to(&answer.to_vec().unwrap(), client).await.unwrap();
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                while let Some(query) = read(&mut stream).await {
+                    let mut answer = reply(&query);
+                    let name = query.queries[0].name().clone();
+                    if query.queries[0].query_type() == RecordType::A {
+                        for number in 1..=100 {
+                            let data = RData::A(A(Ipv4Addr::new(8, 8, 8, number)));
+                            answer.add_answer(Record::from_rdata(name.clone(), 60, data));
+                        }
+                    }
+                    write(&mut stream, &answer).await;
+                }
+            });
+        }
+    });
+    let servers = NameServers::new(Some(address)).unwrap();
+    let (addresses, _) = servers.addresses(&Host::parse(b"many.example").unwrap()).await.unwrap();
+    assert_eq!(addresses.len(), 100);
+}
+
+#[tokio::test]
+async fn every_name_that_is_a_host_can_be_resolved() {
+    let longest = [&*"a".repeat(63), &"b".repeat(63), &"c".repeat(63), &"d".repeat(61)].join(".");
+    let names = ["-a.example", "a-.example", "xn--a.example", "single", "1.a", "a--b.example", &longest];
+    let policy: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    let policy = policy.join(", ").replace("'xn--a.example'", "'*.example'");
+    let served = Served::start(&format!("rules: [{{id: a, effect: allow, hosts: [{policy}]}}]")).await;
+    for name in names {
+        served.set(name, &["8.8.8.8"]);
+        assert_eq!(served.both(&format!("{name}.")).await, ["8.8.8.8"], "{name}");
+    }
 }

@@ -115,6 +115,15 @@ fn own_ports(node: &NodeSettings) -> Permission {
             ..UpstreamIpPortMatcher::default()
         })
     });
+    // The resolver has any free port, which is closed on its own address alone.
+    let resolver = node.resolver.map(|resolver| {
+        let port = i64::from(resolver.port());
+        matcher(UpstreamIpPortMatcher {
+            upstream_ip: Some(cidr(resolver.ip().into())),
+            upstream_port_range: Some(Int64Range { start: port, end: port + 1 }),
+        })
+    });
+    let rules = rules.chain(resolver);
     Permission { rule: Some(permission::Rule::OrRules(permission::Set { rules: rules.collect() })) }
 }
 
