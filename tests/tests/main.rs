@@ -22,6 +22,7 @@ mod doctor;
 mod envoy_releases;
 mod harness;
 mod hostile_bytes;
+mod host_names;
 mod idle;
 mod invalid_requests;
 mod leaks;

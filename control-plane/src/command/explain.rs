@@ -1,5 +1,7 @@
 //! `weir explain --policy FILE METHOD URL`: shows the decision on a request, and the reason.
 
+mod typed_url;
+
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ use weir_policy::{Decision, Effect, Mode, PolicyVersion, Reason, Request, RuleOu
 use weir_rego::{Answer, DecisionWithAnswer, EvaluationError, Program};
 
 use crate::command::exit_code::ExitCode;
+use crate::command::explain::typed_url::TypedUrl;
 use crate::command::streams;
 use crate::input::loaded_policy::{self, LoadOutcome, LoadedPolicy};
 use crate::input::policy_document::PolicyDocument;
@@ -24,7 +27,7 @@ pub struct Arguments {
     policy: PathBuf,
     /// The method of the request
     method: String,
-    /// The URL of the request, judged as written
+    /// The URL of the request
     url: String,
     /// The TLS server name, if it is not the URL's host (empty: none is sent)
     #[arg(long, value_name = "NAME")]
@@ -69,11 +72,16 @@ fn explain(
     let version = enforced.version();
     let LoadedPolicy { policy, rego, .. } = enforced;
     let program = rego.map(|rego| Program::load(&rego.plan)).transpose()?;
-    let target = match Target::parse(&arguments.url) {
+    let TypedUrl { url, notes } = TypedUrl::new(&arguments.url);
+    let target = match Target::parse(&url) {
         Ok(target) => target,
         Err(error) => {
             writeln!(err, "error: `{}`: {error}", printable(&arguments.url))?;
-            writeln!(err, "help: write it in full, as in `https://example.com/path`")?;
+            writeln!(
+                err,
+                "help: write it in full, as in `{}`",
+                printable(&typed_url::in_full(&arguments.url))
+            )?;
             return Ok(ExitCode::Invalid);
         }
     };
@@ -90,7 +98,7 @@ fn explain(
         (None, None) => (Tls::Intercept, alone(policy.explain(&request))),
     };
     let DecisionWithAnswer { decision, answer } = ruling;
-    let explanation = Explanation { arguments, version, request, tls, decision, answer, trace };
+    let explanation = Explanation { arguments, notes, version, request, tls, decision, answer, trace };
     if arguments.json {
         writeln!(out, "{}", inert_json::to_string(&explanation.object())?)?;
     } else {
@@ -104,6 +112,8 @@ fn explain(
 
 struct Explanation<'a> {
     arguments: &'a Arguments,
+    /// The differences between the URL as typed and the request.
+    notes: Vec<String>,
     version: PolicyVersion,
     request: Request<'a>,
     tls: Tls,
@@ -128,6 +138,9 @@ impl Explanation<'_> {
                 .map(|path| format!(", path {}", printable(path)))
                 .unwrap_or_default();
             writeln!(out, "  judged   {} port {}{path}", authority.host, authority.port)?;
+        }
+        for note in &self.notes {
+            writeln!(out, "  note     {}", printable(note))?;
         }
         if is_resolved_on_the_way(self.request.path) {
             writeln!(
@@ -228,6 +241,7 @@ impl Explanation<'_> {
             "would_deny": would_deny,
             "status": if *would_deny { 200 } else { self.status() },
             "hint": reason.hint(),
+            "notes": self.notes,
             "rules": self.trace.steps.iter().map(step).collect::<Vec<_>>(),
             "near": self.trace.near.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
@@ -332,6 +346,45 @@ rules:
             let shown = run(&["GET", &format!("https://docs.example{path}")]);
             assert!(!shown.contains("\n  note "), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_url_is_judged_as_a_client_sends_it() {
+        let policy = "rules: [{id: a, effect: allow, hosts: [xn--bcher-kva.example, 127.0.0.1, '[::1]'], ports: [443, 8443]}]";
+        for (url, note) in [
+            ("https://b\u{fc}cher.example/", "send xn--bcher-kva.example for"),
+            ("https://B\u{dc}CHER.example:8443/", "send xn--bcher-kva.example for"),
+            ("https://0x7f.1/", "send 127.0.0.1 for"),
+            ("https://2130706433/", "send 127.0.0.1 for"),
+            ("https://user:pass@xn--bcher-kva.example/", "user information"),
+            ("https://xn--bcher-kv%61.example/", "send xn--bcher-kva.example for"),
+            ("https://127.0.0.1./", "send 127.0.0.1 for"),
+        ] {
+            let shown = run_with(policy, &["GET", url]);
+            let noted = shown.lines().any(|line| line.starts_with("  note ") && line.contains(note));
+            assert!(noted && shown.contains("allow: allowed\n"), "{shown}");
+        }
+        for url in [
+            "HTTPS://XN--BCHER-KVA.example./?q",
+            "https://xn--bcher-kva.example?q#f",
+            "https://xn--bcher-kva.example:/",
+            "https://xn--bcher-kva.example:08443/",
+            "https://[0:0::1]/",
+        ] {
+            let shown = run_with(policy, &["GET", url]);
+            assert!(!shown.contains("  note ") && shown.contains("allow: allowed\n"), "{shown}");
+        }
+        for url in [
+            "https://a_b.example/",
+            "https://a..b/",
+            "https://[fe80::1%25eth0]/",
+            "https://*.example/",
+            "https://1.2.3.4.5/",
+        ] {
+            assert!(run_with(policy, &["GET", url]).contains("deny: invalid_host\n"), "{url}");
+        }
+        let shown = run_with(policy, &["GET", "B\u{fc}cher.example/path"]);
+        assert!(shown.contains("as in `https://B\u{fc}cher.example/path`"), "{shown}");
     }
 
     #[test]
