@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::document::{PolicyDocument, RegoFiles, yaml};
-use crate::fault::{At, Collector, Faults};
+use crate::effect::Effect;
+use crate::fault::{At, Collector, Fault, Faults};
 use crate::mode::Mode;
 use crate::policy::Policy;
 use crate::resolved_rule::ResolvedRule;
@@ -64,6 +65,8 @@ pub struct Compiled {
     pub policy: Policy,
     /// The files of the Rego policy, if the document names one. Without it, [`Compiled::policy`] allows nothing.
     pub rego: Option<RegoFiles>,
+    /// Parts of the document that are valid, and are probably not meant.
+    pub warnings: Vec<Fault>,
 }
 
 /// Compiles the text of a policy document like [`compile`], and returns the files of its Rego policy too.
@@ -71,7 +74,22 @@ pub struct Compiled {
 /// # Errors
 /// Every fault of the document at once.
 pub fn compile_document(source: &str) -> Result<Compiled, Faults> {
-    let mut faults = Collector::default();
+    compile_with(source, Collector::default())
+}
+
+/// Compiles the text of a policy document like [`compile_document`], and warns about wildcards in allow rules over names
+/// for which `is_public_suffix` returns true.
+///
+/// # Errors
+/// Every fault of the document at once.
+pub fn compile_with_public_suffixes(
+    source: &str,
+    is_public_suffix: fn(&str) -> bool,
+) -> Result<Compiled, Faults> {
+    compile_with(source, Collector::with_public_suffixes(is_public_suffix))
+}
+
+fn compile_with(source: &str, mut faults: Collector) -> Result<Compiled, Faults> {
     let (Resolved { rules, mode, rego }, mut policy) =
         (resolve_document(source, &mut faults), Policy::deny_all());
     if faults.is_empty() {
@@ -81,7 +99,8 @@ pub fn compile_document(source: &str) -> Result<Compiled, Faults> {
             Err(error) => faults.report(0..0, &At::Root, error, None),
         }
     }
-    faults.finish(source, Compiled { policy, rego })
+    let warnings = faults.warnings(source);
+    faults.finish(source, Compiled { policy, rego, warnings })
 }
 
 /// The resolved rules of a document, and the settings for all of them.

@@ -11,6 +11,7 @@ mod network;
 pub(crate) mod node;
 mod path;
 mod rego;
+mod regular_expression;
 mod rule;
 pub(crate) mod scalar;
 mod suggestion;

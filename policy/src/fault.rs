@@ -76,11 +76,14 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Collects faults while a document is parsed.
+/// Collects faults and warnings while a document is parsed. It keeps at most [`limits::FAULTS`] of each.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     found: Vec<Found>,
     omitted: usize,
+    warned: Vec<Found>,
+    /// Returns whether different owners register the names below a name. Without it, no wildcard has a warning.
+    is_public_suffix: Option<fn(&str) -> bool>,
 }
 
 #[derive(Debug)]
@@ -100,6 +103,34 @@ impl Found {
 }
 
 impl Collector {
+    /// Collects also warnings about wildcards over public suffixes.
+    pub(crate) fn with_public_suffixes(is_public_suffix: fn(&str) -> bool) -> Collector {
+        Collector { is_public_suffix: Some(is_public_suffix), ..Collector::default() }
+    }
+
+    pub(crate) fn is_public_suffix(&self, name: &str) -> bool {
+        self.is_public_suffix.is_some_and(|is_public_suffix| is_public_suffix(name))
+    }
+
+    /// Reports something that is valid, and is probably not meant.
+    pub(crate) fn warn(&mut self, span: Range<usize>, at: &At<'_>, message: String, help: String) {
+        if self.warned.len() < limits::FAULTS {
+            self.warned.push(Found { span, at: at.to_string(), message, help: Some(help) });
+        }
+    }
+
+    /// Takes the warnings, in the document's order.
+    pub(crate) fn warnings(&mut self, source: &str) -> Vec<Fault> {
+        let warned = core::mem::take(&mut self.warned);
+        if warned.is_empty() {
+            return Vec::new();
+        }
+        let lines = SourceLines::new(source);
+        let mut list: Vec<Fault> = warned.into_iter().map(|found| found.locate(&lines)).collect();
+        list.sort_by_key(|fault| fault.span.start);
+        list
+    }
+
     pub(crate) fn report(
         &mut self,
         span: Range<usize>,

@@ -127,7 +127,7 @@ mod wire;
 pub use address_set::AddressSet;
 pub use authority::Authority;
 #[cfg(feature = "compile")]
-pub use compile::{Compiled, compile, compile_document};
+pub use compile::{Compiled, compile, compile_document, compile_with_public_suffixes};
 pub use decision::Decision;
 #[cfg(feature = "compile")]
 pub use document::{RegoFiles, Spanned};

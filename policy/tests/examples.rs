@@ -14,8 +14,9 @@ fn every_example_decides_as_its_cases_say() {
         }
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect(name);
         let compiled = weir_policy::compile_document(&read("policy.yaml"));
-        let weir_policy::Compiled { policy, rego } =
+        let weir_policy::Compiled { policy, rego, warnings } =
             compiled.unwrap_or_else(|faults| panic!("{folder:?}\n{faults}"));
+        assert_eq!(warnings, [], "{folder:?}");
         if rego.is_some() {
             // `weir test` decides these, with their Rego policy.
             continue;

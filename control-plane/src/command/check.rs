@@ -50,6 +50,7 @@ fn check(
         } else {
             match &outcome {
                 Ok((file, Ok(enforced))) => {
+                    write!(err, "{}", report::warnings(file.name(), file.text(), &enforced.warnings, style))?;
                     let engine =
                         enforced.rego.as_ref().map(|rego| format!(", Rego: {}", loaded_policy::engine(rego)));
                     let (size, engine) = (size(enforced), engine.unwrap_or_default());
@@ -94,6 +95,7 @@ fn object(path: &Path, outcome: &CheckOutcome<'_>) -> serde_json::Value {
                 "version": enforced.version().to_string(),
                 "rules": policy.rules().count(),
                 "hosts": hosts(policy),
+                "warnings": enforced.warnings.iter().map(fault).collect::<Vec<_>>(),
             });
             if let Some(rego) = rego {
                 object["rego_engine"] = json!(rego.plan.engine().as_str());

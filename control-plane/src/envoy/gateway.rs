@@ -52,7 +52,7 @@ impl GatewayPolicy {
 }
 
 impl From<LoadedPolicy> for GatewayPolicy {
-    fn from(LoadedPolicy { policy, upstream_files, rego }: LoadedPolicy) -> Self {
+    fn from(LoadedPolicy { policy, upstream_files, rego, warnings: _ }: LoadedPolicy) -> Self {
         let rego = rego.map(|rego| rego.plan.to_bytes().into());
         Self { rules: policy.into(), upstream_files, rego }
     }

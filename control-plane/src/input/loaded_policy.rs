@@ -24,6 +24,8 @@ pub(crate) struct LoadedPolicy {
     pub upstream_files: Arc<UpstreamFiles>,
     /// The Rego policy whose decision must also be allow.
     pub rego: Option<Checked>,
+    /// Parts of the document that are valid, and are probably not meant.
+    pub warnings: Vec<Fault>,
 }
 
 impl LoadedPolicy {
@@ -85,7 +87,8 @@ impl LoadOutcome {
     ) -> Self {
         let mut reading =
             Self { outcome: Err(Vec::new()), rego_files: Vec::new(), upstream_files: Vec::new() };
-        let Compiled { policy, rego } = match document.parse(weir_policy::compile_document) {
+        let compile = |source: &str| weir_policy::compile_with_public_suffixes(source, is_public_suffix);
+        let Compiled { policy, rego, warnings } = match document.parse(compile) {
             Ok(compiled) => compiled,
             Err(faults) => {
                 reading.outcome = Err(vec![faulty(document, faults)]);
@@ -109,13 +112,20 @@ impl LoadOutcome {
             (Some(Some(Ok(_))) | None, Ok(files)) => {
                 let rego = checked.and_then(|checked| checked?.ok());
                 let upstream_files = Arc::new(files);
-                reading.outcome = Ok(LoadedPolicy { policy, upstream_files, rego });
+                reading.outcome = Ok(LoadedPolicy { policy, upstream_files, rego, warnings });
                 return reading;
             }
         };
         reading.outcome = Err(faulty_files);
         reading
     }
+}
+
+/// Returns whether the name is in the list of public suffixes (<https://publicsuffix.org>): different owners register the
+/// names below it.
+fn is_public_suffix(name: &str) -> bool {
+    psl::suffix(name.as_bytes())
+        .is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == name.as_bytes())
 }
 
 /// Formats every fault of every file for people.

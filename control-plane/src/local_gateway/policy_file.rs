@@ -9,7 +9,7 @@ use super::watched_files::{Change, Reload, Source};
 use crate::input::loaded_policy::{self, FaultyFile, LoadOutcome, LoadedPolicy, NamedFile};
 use crate::input::policy_document::{PolicyDocument, PolicyDocumentError};
 use crate::input::upstream_files::UpstreamFiles;
-use crate::output::report::Style;
+use crate::output::report::{self, Style};
 use crate::output::stream;
 
 #[derive(Debug)]
@@ -33,6 +33,7 @@ impl PolicyFile {
         let named = named(&reading);
         let LoadOutcome { outcome, rego_files, upstream_files: _ } = reading;
         let Some(enforced) = reported(outcome) else { return Ok(None) };
+        warn(&document, &enforced);
         let file = Self {
             path: path.to_owned(),
             once: path == Path::new("-") || path.metadata().is_ok_and(|metadata| !metadata.is_file()),
@@ -92,7 +93,10 @@ impl Source for PolicyFile {
             Some(enforced) if same && enforced.upstream_files == self.upstream_files => {
                 return Reload::Done(None);
             }
-            Some(enforced) => self.upstream_files = Arc::clone(&enforced.upstream_files),
+            Some(enforced) => {
+                warn(&self.document, enforced);
+                self.upstream_files = Arc::clone(&enforced.upstream_files);
+            }
             None => tracing::warn!("the last good policy stays in force"),
         }
         Reload::Done(enforced.map(Box::new).map(Change::Policy))
@@ -102,6 +106,14 @@ impl Source for PolicyFile {
 fn named(reading: &LoadOutcome) -> Vec<PathBuf> {
     let rego_files = reading.rego_files.iter().map(|file| &file.path);
     rego_files.chain(&reading.upstream_files).cloned().collect()
+}
+
+/// Reports the warnings about a document on stderr.
+fn warn(document: &PolicyDocument, LoadedPolicy { warnings, .. }: &LoadedPolicy) {
+    if !warnings.is_empty() {
+        let style = Style::for_stderr();
+        stream::stderr().write(report::warnings(document.name(), document.text(), warnings, style));
+    }
 }
 
 fn reported(outcome: Result<LoadedPolicy, Vec<FaultyFile>>) -> Option<LoadedPolicy> {

@@ -31,15 +31,7 @@ const LONGEST_LINE: usize = 1_000;
 #[must_use]
 pub fn faults(name: &str, text: &str, faults: &Faults, style: Style) -> String {
     let name = printable(name);
-    let renderer = match style {
-        Style::Plain => Renderer::plain(),
-        Style::Coloured => Renderer::styled(),
-    };
-    let mut report = String::new();
-    for fault in &faults.list {
-        report += &renderer.render(&[group(&name, text, fault)]);
-        report += "\n\n";
-    }
+    let report = blocks(&name, text, &faults.list, &Level::ERROR, style);
     let count = faults.list.len() + faults.omitted;
     let shown =
         if faults.omitted == 0 { String::new() } else { format!(" (the first {} shown)", faults.list.len()) };
@@ -47,9 +39,24 @@ pub fn faults(name: &str, text: &str, faults: &Faults, style: Style) -> String {
     report + &format!("{name}: {count} fault{plural}{shown}\n")
 }
 
-fn group<'a>(name: &'a str, text: &str, fault: &Fault) -> Group<'a> {
+/// Formats every warning about the document `name` with its line of `text`.
+#[must_use]
+pub fn warnings(name: &str, text: &str, warnings: &[Fault], style: Style) -> String {
+    blocks(&printable(name), text, warnings, &Level::WARNING, style)
+}
+
+fn blocks(name: &str, text: &str, faults: &[Fault], level: &Level<'static>, style: Style) -> String {
+    let renderer = match style {
+        Style::Plain => Renderer::plain(),
+        Style::Coloured => Renderer::styled(),
+    };
+    let block = |fault| format!("{}\n\n", renderer.render(&[group(name, text, fault, level)]));
+    faults.iter().map(block).collect()
+}
+
+fn group<'a>(name: &'a str, text: &str, fault: &Fault, level: &Level<'static>) -> Group<'a> {
     let at = visible(&fault.at);
-    let group = Group::with_title(Level::ERROR.primary_title(visible(&fault.message)));
+    let group = Group::with_title(level.clone().primary_title(visible(&fault.message)));
     let group = match Excerpt::new(text, fault) {
         Some(Excerpt { line, span }) => group.element(
             Snippet::source(line)

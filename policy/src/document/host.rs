@@ -51,6 +51,24 @@ pub(super) fn hosts<'s>(
     hosts
 }
 
+/// Warns about wildcards over public suffixes, below which different owners register names.
+pub(super) fn warn_of_public_suffixes(
+    hosts: &[Spanned<ResolvedHost<'_>>],
+    at: &At<'_>,
+    faults: &mut Collector,
+) {
+    for (index, Spanned { value: host, span }) in hosts.iter().enumerate() {
+        let name = &host.name;
+        if host.below && faults.is_public_suffix(name) {
+            let message =
+                format!("`{host}` matches names of many owners: anybody can get one below `{name}`");
+            let help =
+                format!("list the names that the workload needs, or write `*.NAME.{name}` for one owner");
+            faults.warn(span.clone(), &At::Index(at, index), message, help);
+        }
+    }
+}
+
 /// Reads one exact host: a name or an address.
 pub(super) fn exact<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
     let written = text(node, at, faults)?;
@@ -162,6 +180,13 @@ fn explain(written: &str, star: &str, name: &str, fault: InvalidHost) -> Fault {
             host_of(host).map(|host| format!("write `{star}{host}`, and the port in `ports` of the rule"));
         return (format!("`{written}` is a host with a port"), help);
     }
+    if fault == InvalidHost::Underscore {
+        let help = "use a name of the server without `_`: letters, digits and hyphens";
+        let message = format!(
+            "`{written}` has a `_`, and Envoy answers 400 to every client of the proxy that names such a host"
+        );
+        return (message, Some(help.to_owned()));
+    }
     if fault == InvalidHost::NotAscii {
         return (format!("`{written}` has a label that IDNA does not allow"), None);
     }
@@ -180,13 +205,6 @@ mod tests {
 
     #[test]
     fn canonical_hosts_are_taken_as_they_are() {
-    if fault == InvalidHost::Underscore {
-        let help = "use a name of the server without `_`: letters, digits and hyphens";
-        let message = format!(
-            "`{written}` has a `_`, and Envoy answers 400 to every client of the proxy that names such a host"
-        );
-        return (message, Some(help.to_owned()));
-    }
         for host in
             ["example.com", "-a-.example", "192.0.2.1", "[2001:db8::1]", "xn--bcher-kva.example", "localhost"]
         {
@@ -237,11 +255,11 @@ mod tests {
             "xn--a.example",
             "example.com:",
             "a,b.example",
+            "a_b.example",
+            "*._tcp.example",
             "example.com\0",
         ] {
             assert!(read(written).is_err(), "{written}");
         }
     }
 }
-            "a_b.example",
-            "*._tcp.example",

@@ -1,6 +1,7 @@
 //! Path patterns in a document.
 
 use super::node::Spanned;
+use super::regular_expression;
 use crate::fault::{At, Collector};
 use crate::path::pattern::{Case, PatternKind};
 use crate::path::{InvalidPath, Path};
@@ -13,7 +14,13 @@ pub(super) fn pattern(
 ) -> Option<(String, PatternKind)> {
     let text = written.value.as_ref();
     match read(text) {
-        Ok(pattern) => Some(pattern),
+        Ok(pattern) => {
+            if regular_expression::is_likely(text) {
+                let message = format!("`{text}` looks like a regular expression, and is compared literally");
+                faults.warn(written.span.clone(), at, message, regular_expression::help(text));
+            }
+            Some(pattern)
+        }
         Err((message, help)) => {
             faults.report(written.span.clone(), at, message, help);
             None
@@ -24,6 +31,10 @@ pub(super) fn pattern(
 type Fault = (String, Option<String>);
 
 fn read(text: &str) -> Result<(String, PatternKind), Fault> {
+    if regular_expression::is_certain(text) {
+        let message = format!("`{text}` is a regular expression, and paths are patterns");
+        return Err((message, Some(regular_expression::help(text))));
+    }
     if !text.starts_with('/') {
         return Err((format!("the path `{text}` does not start with `/`"), Some(format!("write `/{text}`"))));
     }
@@ -88,14 +99,30 @@ fn has_parameters(literal: &str) -> Result<bool, Fault> {
                 Some(help),
             ));
         } else if segment.contains('*') {
-            let help = "`*` stands for everything below, at the end only: `/prefix/*`".to_owned();
-            return Err((
-                format!("the segment `{segment}` has a `*` that is not the last segment"),
-                Some(help),
-            ));
+            return Err(star(literal, segment));
         }
     }
     Ok(found)
+}
+
+/// The fault of a `*` that is not the last segment: `/docs*`, `/a/*/b`.
+fn star(literal: &str, segment: &str) -> Fault {
+    let message = format!("the segment `{segment}` has a `*`, and only the last segment can be `*`");
+    let help = match literal.strip_suffix('*').filter(|before| !before.contains('*')) {
+        Some(before) => format!(
+            "write `{before}/*` for everything below `{before}`, and `{before}` for itself; no pattern matches a part of a \
+             segment"
+        ),
+        None => format!(
+            "write `{{name}}` for one whole segment, and `*` at the end for everything below: `{}`",
+            literal
+                .split('/')
+                .map(|part| if part.contains('*') { "{name}" } else { part })
+                .collect::<Vec<_>>()
+                .join("/")
+        ),
+    };
+    (message, Some(help))
 }
 
 #[cfg(test)]
@@ -120,6 +147,20 @@ mod tests {
             assert!(help.contains(&format!(": `{folder}` matches ")), "{text}: {help}");
         }
         assert_eq!(read("/a%2f../b").unwrap_err().1, None);
+    }
+
+    #[test]
+    fn a_star_elsewhere_has_the_pattern_that_is_meant() {
+        for (text, help) in [
+            ("/docs*", "write `/docs/*` for everything below `/docs`, and `/docs` for itself"),
+            ("/a/b-*", "write `/a/b-/*`"),
+            ("/a/*/b", "`/a/{name}/b`"),
+            ("/a/v*/b*", "`/a/{name}/{name}`"),
+            ("/*/a/*", "`/{name}/a/`"),
+        ] {
+            let (_, found) = read(text).unwrap_err();
+            assert!(found.as_deref().is_some_and(|found| found.contains(help)), "{text}: {found:?}");
+        }
     }
 
     #[test]

@@ -116,10 +116,11 @@ impl<'s> RuleDocument<'s> {
             mode,
             hosts: read("hosts").map(|(node, at)| {
                 filled_list(node, &at, faults).map_or_else(Vec::new, |_| {
-                    host::hosts(node, &at, Kinds::ExactAndBelow, faults)
-                        .into_iter()
-                        .map(|host| host.value)
-                        .collect()
+                    let hosts = host::hosts(node, &at, Kinds::ExactAndBelow, faults);
+                    if effect == Some(Effect::Allow) {
+                        host::warn_of_public_suffixes(&hosts, &at, faults);
+                    }
+                    hosts.into_iter().map(|host| host.value).collect()
                 })
             }),
             ports: read("ports")

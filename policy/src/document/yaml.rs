@@ -39,6 +39,11 @@ pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'
             }
             Err(error) => {
                 let place = error.marker().byte_offset().unwrap_or(0).min(source.len());
+                if let Some(tab) = tab_in_indentation(source, place) {
+                    let help = Some("indent with spaces".to_owned());
+                    faults.report(tab..tab, &At::Root, "YAML does not allow a tab in the indentation", help);
+                    return None;
+                }
                 let help = "check the indentation, and look for a missing quote or bracket; put text with one of `*{}[]:#&!|>%@` in quotes";
                 let message = format!("this is not YAML: {}", error.info());
                 faults.report(place..place, &At::Root, message, Some(help.to_owned()));
@@ -51,6 +56,19 @@ pub(crate) fn read<'s>(source: &'s str, faults: &mut Collector) -> Option<Node<'
         faults.report(0..0, &At::Root, "the document is empty", Some(help.to_owned()));
     }
     builder.root
+}
+
+/// Returns the place of a tab in the indentation of the line of `place`, or of a line beside it.
+fn tab_in_indentation(source: &str, place: usize) -> Option<usize> {
+    let start_of_line = |place: usize| source.get(..place)?.rfind('\n').map(|end| end + 1).or(Some(0));
+    let line = start_of_line(place)?;
+    let before = line.checked_sub(1).and_then(start_of_line);
+    let after = source.get(place..).and_then(|rest| rest.find('\n')).map(|end| place + end + 1);
+    [Some(line), before, after].into_iter().flatten().find_map(|start| {
+        let rest = source.get(start..)?;
+        let indentation = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        rest.get(..indentation)?.find('\t').map(|tab| start + tab)
+    })
 }
 
 #[derive(Default)]
