@@ -43,7 +43,7 @@ use diagnostics::Diagnostics;
 /// | `paths` | default: any; `/exact`, `/prefix/*` (everything below, `/prefix/` included), `/a/{one-segment}/b` |
 /// | `paths_ignore_case` | `true`: letters of `paths` match in either case |
 /// | `rego` | the files of a Rego policy, which must also allow a request. In a document without allow rules, the key becomes an allow rule with this id for every name on the default ports |
-/// | `addresses` | allow only: non-public address ranges that the hosts may resolve to |
+/// | `addresses` | of the document or of an allow rule: non-public address ranges that the hosts may resolve to. A rule's list replaces the document's; an empty list in a rule means public addresses only |
 /// | `tls` | allow only: `intercept` (default), or `passthrough`: Envoy passes connections to these hosts through. Such a rule covers only https, and has no methods and no paths |
 /// | `upstream` | allow only: the server that receives the requests, and how Envoy verifies it: `host`, `port`, `sni`, `names`, `ca`, `client_certificate`, `client_key`, `sessions: resume` or `none`. A passthrough rule may set only `host` and `port` |
 ///
@@ -117,11 +117,22 @@ fn resolve_document<'s>(source: &'s str, faults: &mut Collector) -> Resolved<'s>
     root.inspect(&At::Root, faults);
     let document = PolicyDocument::read(&root, faults);
     let (mode, rego) = (document.mode, document.rego.clone());
+    let addresses = document.addresses.clone();
     let ids: Vec<Range<usize>> =
         document.rules.iter().map(|rule| rule.id.as_ref().map_or(0..0, |id| id.span.clone())).collect();
     let (mut rules, written) = defaults::rules_of_keys(document);
     let first = rules.len();
-    rules.extend(written.into_iter().filter_map(|rule| resolve(rule, mode)));
+    let default = addresses.as_ref().map(|addresses| &addresses.value);
+    if let Some(addresses) = &addresses
+        && !written.iter().any(|rule| rule.effect == Some(Effect::Allow) && rule.addresses.is_none())
+        && !rules.iter().any(|rule| rule.effect == Effect::Allow)
+        && faults.is_empty()
+    {
+        let help = "remove the key: it is the default of allow rules without `addresses`, and there is none";
+        let at = At::Key(&At::Root, "addresses");
+        faults.report(addresses.span.clone(), &at, "no rule uses these `addresses`", Some(help.to_owned()));
+    }
+    rules.extend(written.into_iter().filter_map(|rule| resolve(rule, mode, default)));
     if faults.is_empty() {
         let diagnostics = Diagnostics::new(source, &rules, first, ids);
         for overlap in overlap::find(&rules) {
@@ -332,5 +343,74 @@ pub(crate) mod tests {
         assert_eq!(policy.decide(&target.request("GET")).upstream, Some(1));
         let target = Target::parse("https://b.example:9/").expect("a URL");
         assert_eq!(policy.decide(&target.request("GET")).upstream, None);
+    }
+
+    #[test]
+    fn the_addresses_of_a_document_are_those_of_each_allow_rule_without_its_own() {
+        let policy = policy(
+            "addresses: [10.0.0.0/8]\n\
+             allowed_domains: [a.example]\n\
+             github_read_access_enabled: true\n\
+             rules:\n\
+             - {id: default, effect: allow, hosts: [b.example]}\n\
+             - {id: own, effect: allow, hosts: [c.example], addresses: [192.168.0.0/16]}\n\
+             - {id: public, effect: allow, hosts: [d.example], addresses: []}\n\
+             - {id: denied, effect: deny, hosts: [e.example]}\n",
+        );
+        let sets: Vec<Vec<String>> =
+            policy.address_sets().map(|set| set.nets().map(|net| net.to_string()).collect()).collect();
+        let listed = |rule: &crate::Rule<'_>| {
+            rule.address_set().and_then(|set| sets.get(usize::from(set))).cloned().unwrap_or_default()
+        };
+        for rule in policy.rules() {
+            let expected: &[&str] = match rule.id() {
+                "own" => &["192.168.0.0/16"],
+                "public" | "denied" => &[],
+                _ => &["10.0.0.0/8"],
+            };
+            assert_eq!(listed(&rule), expected, "{}", rule.id());
+        }
+        assert_eq!(sets.len(), 2, "rules share the list of the document");
+    }
+
+    #[test]
+    fn addresses_of_a_document_that_no_rule_uses_are_a_fault() {
+        let unused = "addresses: no rule uses these `addresses`";
+        let own = "rules: [{id: a, effect: allow, hosts: [a.example], addresses: [10.0.0.1]}]";
+        let deny = "rules: [{id: a, effect: deny, hosts: [a.example]}]";
+        for rules in ["rules: []", own, deny] {
+            assert_eq!(faults(&format!("addresses: [10.0.0.0/8]\n{rules}")), [unused], "{rules}");
+        }
+        assert_eq!(faults("addresses: []\nallowed_domains: [a.example]"), ["addresses: the list is empty"]);
+        let empty = "rules: [{id: a, effect: allow, hosts: [a.example], addresses: []}]";
+        assert_eq!(faults(empty), ["rules[0].addresses: the list is empty"]);
+        let long: Vec<String> = (0..1025).map(|n| format!("10.0.{}.{}", n / 256, n % 256)).collect();
+        let long = format!("addresses: [{}]\nallowed_domains: [a.example]", long.join(", "));
+        assert_eq!(faults(&long), ["addresses: the list has more than 1024 ranges"]);
+    }
+
+    #[test]
+    fn what_is_probably_not_meant_has_a_warning() -> Result<(), Faults> {
+        let source = "allowed_domains: [io.example]\n\
+             rules:\n\
+             - {id: a, effect: allow, hosts: ['*.io.example', '*.a.io.example', io.example], paths: ['/a/[0-9]+', '/[slug]']}\n\
+             - {id: b, effect: deny, hosts: ['*.io.example']}\n";
+        let warnings = |compiled: Compiled| {
+            let warnings = compiled.warnings.into_iter();
+            warnings.map(|warning| format!("{}:{}", warning.line, warning.at)).collect::<Vec<_>>()
+        };
+        let compiled = compile_with_public_suffixes(source, |name| name == "io.example")?;
+        assert_eq!(warnings(compiled), ["3:rules[0].hosts[0]", "3:rules[0].paths[0]"]);
+        assert_eq!(warnings(compile_document(source)?), ["3:rules[0].paths[0]"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_tab_in_the_indentation_is_named() {
+        for source in
+            ["rules:\n\t- id: a\n", "rules:\n  - id: a\n\t  effect: allow\n", "mode: open\n\trules: []\n"]
+        {
+            assert_eq!(faults(source), [": YAML does not allow a tab in the indentation"], "{source:?}");
+        }
     }
 }

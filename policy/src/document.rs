@@ -19,12 +19,16 @@ mod upstream;
 pub(crate) mod yaml;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use crate::fault::{At, Collector};
+use crate::limits;
 use crate::mode::Mode;
 use crate::resolved_rule::ResolvedHost;
-use fields::{Fields, Known, choice, list};
+use fields::{Fields, Known, choice, list, set};
 use host::Kinds;
 use node::{Node, Value};
 
@@ -38,6 +42,8 @@ pub(crate) use rule::RuleDocument;
 pub(crate) struct PolicyDocument<'s> {
     /// The mode of rules that set none.
     pub(crate) mode: Mode,
+    /// The addresses of allow rules that list none.
+    pub(crate) addresses: Option<Spanned<Arc<BTreeSet<IpNet>>>>,
     /// Hosts that allow GET and HEAD.
     pub(crate) allowed_domains: Vec<ResolvedHost<'s>>,
     /// Hosts that allow any method.
@@ -67,9 +73,9 @@ const DATA_KEYS: [&str; 7] = [
 pub(crate) const REGO_RULE: &str = "rego";
 
 const KEYS: Known = {
-    const KEYS: [&str; 10] = {
+    const KEYS: [&str; 11] = {
         let [a, b, c, d, e, f, g] = DATA_KEYS;
-        [a, b, c, d, e, f, g, "mode", "rego", "rules"]
+        [a, b, c, d, e, f, g, "addresses", "mode", "rego", "rules"]
     };
     Known { keys: &KEYS }
 };
@@ -95,12 +101,23 @@ impl<'s> PolicyDocument<'s> {
         if let Some(node) = fields.get("rego") {
             document.rego = RegoFiles::read(node, &At::Key(&at, "rego"), faults);
         }
+        if let Some(node) = fields.get("addresses") {
+            let at = At::Key(&at, "addresses");
+            let value = set(node, &at, faults, network::net);
+            if value.len() > limits::DOCUMENT_ADDRESSES {
+                let message = format!("the list has more than {} ranges", limits::DOCUMENT_ADDRESSES);
+                faults.report(node.span.clone(), &at, message, Some("list wider ranges".to_owned()));
+            }
+            document.addresses = Some(Spanned { value: Arc::new(value), span: node.span.clone() });
+        }
         document.github = GithubKeys::read(&fields, &at, faults);
         document.aws = AwsKeys::read(&fields, &at, faults);
         if let Some(node) = fields.get("rules") {
             let at = At::Key(&at, "rules");
             for (index, node) in list(node, &at, faults).unwrap_or_default().iter().enumerate() {
-                document.rules.extend(RuleDocument::read(node, &At::Index(&at, index), faults));
+                let has_addresses = document.addresses.is_some();
+                let rule = RuleDocument::read(node, &At::Index(&at, index), has_addresses, faults);
+                document.rules.extend(rule);
             }
             refuse_duplicate_ids(&document.rules, &at, faults);
         }

@@ -42,6 +42,8 @@ pub const RULE_PATHS: usize = 4 * 1024;
 pub const RULE_LISTS: usize = 65_535;
 /// Different `addresses` lists.
 pub const ADDRESS_SETS: usize = 1024;
+/// Ranges in the `addresses` of a document, which each of its rules may share.
+pub const DOCUMENT_ADDRESSES: usize = 1024;
 /// Different `upstream`s. Each one in use is an Envoy cluster with its own trust roots.
 pub const UPSTREAMS: usize = 256;
 /// Names in the list of one `upstream`.

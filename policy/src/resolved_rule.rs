@@ -3,6 +3,7 @@
 use core::fmt;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -30,7 +31,8 @@ pub(crate) struct ResolvedRule<'s> {
     /// The git operations that the rule covers.
     pub(crate) git: GitScope,
     pub(crate) mode: Mode,
-    pub(crate) addresses: BTreeSet<IpNet>,
+    /// Shared, because the default of a document is in every rule.
+    pub(crate) addresses: Arc<BTreeSet<IpNet>>,
     pub(crate) tls: Tls,
     pub(crate) upstream: Option<ResolvedUpstream<'s>>,
 }

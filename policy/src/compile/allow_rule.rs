@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::effect::Effect;
 use crate::git::GitScope;
@@ -26,7 +27,7 @@ pub(super) fn allow_https<'s>(
         paths: BTreeSet::new(),
         git: GitScope::Any,
         mode: Mode::Enforce,
-        addresses: BTreeSet::new(),
+        addresses: Arc::default(),
         tls: Tls::Intercept,
         upstream: None,
     }

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::allow_rule::{allow_https, methods};
 use super::{aws, github};
@@ -15,18 +18,21 @@ use crate::tls::Tls;
 
 /// Resolves the data keys and the key `rego` to rules, and returns the entries of `rules` unresolved.
 pub(super) fn rules_of_keys(document: PolicyDocument<'_>) -> (Vec<ResolvedRule<'_>>, Vec<RuleDocument<'_>>) {
-    let PolicyDocument { mode, allowed_domains, unrestricted_domains, github, aws, rego, rules } = document;
+    let PolicyDocument { mode, addresses, allowed_domains, unrestricted_domains, github, aws, rego, rules } =
+        document;
+    let addresses = addresses.map(|addresses| addresses.value).unwrap_or_default();
     let domains = [
         domains("allowed_domains", allowed_domains, methods(&["GET", "HEAD"])),
         domains("unrestricted_domains", unrestricted_domains, BTreeSet::new()),
     ];
     let of_keys = domains.into_iter().flatten().chain(github::rules(github)).chain(aws::rules(aws));
-    let mut of_keys: Vec<ResolvedRule<'_>> = of_keys.map(|rule| ResolvedRule { mode, ..rule }).collect();
+    let mut of_keys: Vec<ResolvedRule<'_>> =
+        of_keys.map(|rule| ResolvedRule { mode, addresses: Arc::clone(&addresses), ..rule }).collect();
     let judges = |rule: &RuleDocument<'_>| {
         rule.effect == Some(Effect::Allow) && rule.tls.unwrap_or_default() == Tls::Intercept
     };
     if rego.is_some() && of_keys.is_empty() && !rules.iter().any(judges) {
-        of_keys.push(ResolvedRule { mode, ..rego_rule() });
+        of_keys.push(ResolvedRule { mode, addresses, ..rego_rule() });
     }
     (of_keys, rules)
 }
@@ -50,8 +56,13 @@ fn domains<'s>(
         .then(|| ResolvedRule { schemes: BTreeSet::from(Scheme::ALL), ..allow_https(key, hosts, methods) })
 }
 
-/// Resolves an entry of `rules`: fills in the defaults of omitted keys.
-pub(crate) fn resolve(rule: RuleDocument<'_>, mode_of_document: Mode) -> Option<ResolvedRule<'_>> {
+/// Resolves an entry of `rules`: fills in the defaults of omitted keys. `addresses_of_document` are the addresses of allow
+/// rules that list none.
+pub(crate) fn resolve<'s>(
+    rule: RuleDocument<'s>,
+    mode_of_document: Mode,
+    addresses_of_document: Option<&Arc<BTreeSet<IpNet>>>,
+) -> Option<ResolvedRule<'s>> {
     let RuleDocument {
         index: _,
         id,
@@ -86,7 +97,12 @@ pub(crate) fn resolve(rule: RuleDocument<'_>, mode_of_document: Mode) -> Option<
         paths: paths.unwrap_or_default(),
         git: GitScope::Any,
         mode: mode.unwrap_or(default_mode),
-        addresses: addresses.unwrap_or_default(),
+        addresses: match effect {
+            Effect::Allow => {
+                addresses.map(Arc::new).or_else(|| addresses_of_document.cloned()).unwrap_or_default()
+            }
+            Effect::Deny => Arc::default(),
+        },
         tls: tls.unwrap_or_default(),
         upstream,
     })

@@ -143,7 +143,7 @@ mod tests {
         let rules = PolicyDocument::read(&root, &mut faults).rules;
         assert!(faults.is_empty());
         let rules: Vec<ResolvedRule<'_>> =
-            rules.into_iter().filter_map(|rule| resolve(rule, Mode::Enforce)).collect();
+            rules.into_iter().filter_map(|rule| resolve(rule, Mode::Enforce, None)).collect();
         assert_eq!(rules.len(), count);
         let mut work = Work::default();
         find_within(&rules, 0, &mut work);

@@ -63,7 +63,13 @@ const OF_ALLOW: [(&str, &str); 3] = [
 ];
 
 impl<'s> RuleDocument<'s> {
-    pub(super) fn read(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<RuleDocument<'s>> {
+    /// Reads a rule. `has_default_addresses` says that the document has `addresses`, which an empty list of a rule replaces.
+    pub(super) fn read(
+        node: &Node<'s>,
+        at: &At<'_>,
+        has_default_addresses: bool,
+        faults: &mut Collector,
+    ) -> Option<RuleDocument<'s>> {
         let fields = Fields::read(node, at, &KEYS, faults)?;
         let id = fields.require("id", node, at, faults);
         let effect = fields.require("effect", node, at, faults);
@@ -128,7 +134,12 @@ impl<'s> RuleDocument<'s> {
             schemes,
             methods: read("methods").map(|(node, at)| set(node, &at, faults, method)),
             paths: read("paths").map(|(node, at)| paths(node, &at, case, faults)),
-            addresses: read("addresses").map(|(node, at)| set(node, &at, faults, network::net)),
+            addresses: read("addresses").map(|(node, at)| match &node.value {
+                Value::List(items) if items.is_empty() && has_default_addresses => BTreeSet::new(),
+                Value::List(_) | Value::Map(_) | Value::Scalar { .. } | Value::Broken => {
+                    set(node, &at, faults, network::net)
+                }
+            }),
             tls,
             upstream: read("upstream").and_then(|(node, at)| upstream::read(node, &at, no_tls, faults)),
         })

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -145,7 +146,7 @@ fn rule_of_effect(effect: Effect) -> impl Strategy<Value = ResolvedRule<'static>
             paths,
             git,
             mode,
-            addresses: BTreeSet::new(),
+            addresses: Arc::default(),
             tls: Tls::Intercept,
             upstream: None,
         },
