@@ -374,6 +374,14 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_rule_of_a_rego_policy_has_the_addresses_of_its_document() -> Result<(), Faults> {
+        let Compiled { policy, .. } = compile_document("addresses: [10.0.0.0/8]\nrego: {policy: [a.rego]}")?;
+        let sets: Vec<_> = policy.rules().map(|rule| (rule.id().to_owned(), rule.address_set())).collect();
+        assert_eq!(sets, [("rego".to_owned(), Some(0))]);
+        Ok(())
+    }
+
+    #[test]
     fn addresses_of_a_document_that_no_rule_uses_are_a_fault() {
         let unused = "addresses: no rule uses these `addresses`";
         let own = "rules: [{id: a, effect: allow, hosts: [a.example], addresses: [10.0.0.1]}]";

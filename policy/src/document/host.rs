@@ -143,7 +143,7 @@ fn has_ace_prefix(label: &str) -> bool {
 
 /// Composes a fault's message and its help, which suggests the probable intention.
 fn explain(written: &str, star: &str, name: &str, fault: InvalidHost) -> Fault {
-    let host_of = |text: &str| Host::parse(text.as_bytes()).ok().map(|host| host.as_str().to_owned());
+    let host_of = |text: &str| canonical(text).ok();
     if let Some((_, rest)) = name.split_once("://") {
         let host = rest.split(['/', '?', '#', ':']).next().unwrap_or_default();
         let help = host_of(host).map(|host| format!("write the host alone: `{star}{host}`"));
@@ -224,6 +224,8 @@ mod tests {
             ("[2001:DB8::0:1]", "`[2001:db8::1]`"),
             ("2001:db8::1", "`[2001:db8::1]`"),
             ("https://example.com/a", "`example.com`"),
+            ("https://bücher.example/a", "`xn--bcher-kva.example`"),
+            ("bücher.example:443", "`xn--bcher-kva.example`"),
             ("example.com/a", "`example.com`"),
             ("example.com:8443", "`example.com`"),
             (".example.com", "`*.example.com`"),

@@ -108,6 +108,9 @@ fn has_parameters(literal: &str) -> Result<bool, Fault> {
 /// The fault of a `*` that is not the last segment: `/docs*`, `/a/*/b`.
 fn star(literal: &str, segment: &str) -> Fault {
     let message = format!("the segment `{segment}` has a `*`, and only the last segment can be `*`");
+    if let Some(folder) = literal.strip_suffix("/**").filter(|folder| !folder.contains('*')) {
+        return (message, Some(format!("write `{folder}/*`, which is everything below `{folder}/`")));
+    }
     let help = match literal.strip_suffix('*').filter(|before| !before.contains('*')) {
         Some(before) => format!(
             "write `{before}/*` for everything below `{before}`, and `{before}` for itself; no pattern matches a part of a \
@@ -154,6 +157,7 @@ mod tests {
         for (text, help) in [
             ("/docs*", "write `/docs/*` for everything below `/docs`, and `/docs` for itself"),
             ("/a/b-*", "write `/a/b-/*`"),
+            ("/docs/**", "write `/docs/*`, which"),
             ("/a/*/b", "`/a/{name}/b`"),
             ("/a/v*/b*", "`/a/{name}/{name}`"),
             ("/*/a/*", "`/{name}/a/`"),

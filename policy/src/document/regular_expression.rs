@@ -10,6 +10,7 @@ pub(super) fn is_certain(text: &str) -> bool {
         || text.contains(".*")
         || text.contains("]*")
         || quantified_class
+        || (!text.starts_with('/') && is_likely(text))
         || has_escape(text)
 }
 
@@ -82,6 +83,9 @@ mod tests {
             ("/[a-z]{2}/docs", "write `/{name}/docs`:"),
             ("/v[0-9]*/x", "write `/{name}/x`:"),
             ("/file\\.txt", "write `/{name}`:"),
+            ("[a-z]+", "write `/{name}`:"),
+            ("\\d+", "write `/{name}`:"),
+            ("docs/.*", "write `/docs/*`:"),
         ] {
             assert!(is_certain(text), "{text}");
             assert!(help(text).starts_with(pattern), "{text}: {}", help(text));
