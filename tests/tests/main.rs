@@ -19,6 +19,7 @@ mod decisions;
 mod demo;
 mod dns;
 mod doctor;
+mod early_answers;
 mod envoy_releases;
 mod git_host;
 mod harness;

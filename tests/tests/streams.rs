@@ -284,7 +284,14 @@ fn an_event_arrives_after_a_long_silence(envoy: &EnvoyBinary) -> Result<()> {
 
 fn a_client_that_expects_to_be_told_to_continue_is_told(envoy: &EnvoyBinary) -> Result<()> {
     let (tell, told) = channel();
-    let (_hosts, origins, gateway) = start(envoy, &OVER_TLS, || tell_pieces(tell.clone()))?;
+    let (_hosts, origins, gateway) = start(envoy, &[Front::Http1], || {
+        let answer = tell_pieces(tell.clone());
+        move |head: &Head, wire: &mut Wire| {
+            ensure!(head.header("expect") == Some("100-continue"), "no `Expect`: {head:#?}");
+            wire.write("HTTP/1.1 100 Continue\r\n\r\n")?;
+            answer(head, wire)
+        }
+    })?;
     for origin in &origins {
         let relay = TlsRelay::dial(&gateway, &origin.authority(), "http/1.1")?;
         let mut wire = relay.connect()?;

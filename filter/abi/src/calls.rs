@@ -29,6 +29,13 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -69,6 +76,17 @@ unsafe extern "C" {
 pub fn request_headers() -> Result<Vec<u8>, Status> {
     // SAFETY: the host writes to both, which live as long as the call.
     returned(|data, size| unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) })
+}
+
+/// Returns the value of a request header.
+///
+/// # Errors
+/// The host's status, also for a header that the request does not have.
+pub fn request_header(name: &[u8]) -> Result<Vec<u8>, Status> {
+    // SAFETY: the host reads the slice, and writes to both pointers, during the call.
+    returned(|data, size| unsafe {
+        proxy_get_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len(), data, size)
+    })
 }
 
 /// Sets a request header to one value.

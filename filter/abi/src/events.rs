@@ -11,8 +11,10 @@ use crate::calls;
 pub enum Action {
     /// The host continues with the request.
     Continue = 0,
-    /// The host waits with the headers and all that follows: Envoy's `StopAllIterationAndWatermark`. Envoy treats the
-    /// ABI's own pause (1) alike, unless a plugin requests otherwise (`allow_on_headers_stop_iteration`).
+    /// The host waits with the headers, and delivers the content to the module: Envoy's `StopIteration`. Envoy treats it
+    /// as [`Action::Stop`] unless the plugin requests otherwise (`allow_on_headers_stop_iteration`).
+    StopHeaders = 1,
+    /// The host waits with the headers and all that follows: Envoy's `StopAllIterationAndWatermark`.
     Stop = 4,
 }
 
@@ -28,8 +30,12 @@ pub trait Filter {
     /// Called when a configuration's context gets its bytes. Returning false rejects them.
     fn configured(context: u32, configuration: Vec<u8>) -> bool;
 
-    /// Called with the headers of a request.
-    fn request_headers(context: u32) -> Action;
+    /// Called with the headers of a request. `is_end` tells that nothing follows them.
+    fn request_headers(context: u32, is_end: bool) -> Action;
+
+    /// Called with a piece of a request's content, or with its trailers, which are its end. Returning false drops the piece.
+    /// Returning true forwards it, and also the headers if the host still waits with them.
+    fn request_content(context: u32, is_end: bool) -> bool;
 
     /// Called with the trailers of a response. Returning false holds back the trailers, and with them the end of the
     /// response.
@@ -64,8 +70,20 @@ macro_rules! export {
             }
 
             #[unsafe(no_mangle)]
-            extern "C" fn proxy_on_request_headers(context: u32, _: u32, _: u32) -> $crate::Action {
-                <$filter as $crate::Filter>::request_headers(context)
+            extern "C" fn proxy_on_request_headers(context: u32, _: u32, end: u32) -> $crate::Action {
+                <$filter as $crate::Filter>::request_headers(context, end != 0)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_request_body(context: u32, _: u32, end: u32) -> u32 {
+                // `FilterDataStatus`: 0 continues, 3 stops and keeps nothing.
+                if <$filter as $crate::Filter>::request_content(context, end != 0) { 0 } else { 3 }
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_request_trailers(context: u32, _: u32) -> u32 {
+                // `FilterTrailersStatus`: 0 continues, 1 stops.
+                u32::from(!<$filter as $crate::Filter>::request_content(context, true))
             }
 
             #[unsafe(no_mangle)]

@@ -2,11 +2,19 @@
 
 use crate::filter_state;
 use crate::header_map::{self, HeaderMap};
-use crate::status;
+use crate::{held_responses, status};
+use std::cell::Cell;
 use weir_contract::filter_state::WASM_PREFIX;
 use weir_filter::hostcalls::{CounterId, FailedCall, Hostcalls, LocalResponse};
 
-pub(crate) struct Envoy;
+/// The host of one stream. Calls apply to the stream that Envoy is calling the module for.
+#[derive(Default)]
+pub(crate) struct Envoy {
+    /// Keeps the response until the request's content has arrived, where that is necessary.
+    pub(crate) held: Cell<Option<LocalResponse>>,
+    /// Whether content follows the headers.
+    pub(crate) has_content: bool,
+}
 
 impl Hostcalls for Envoy {
     type RequestHeaders = HeaderMap;
@@ -48,11 +56,11 @@ impl Hostcalls for Envoy {
     }
 
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {
-        let LocalResponse { status, headers, body } = response;
-        let headers: Vec<_> =
-            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        weir_abi::send_local_response(u32::from(*status), &header_map::encode(&headers), body)
-            .map_err(failed("send_local_response"))
+        if self.has_content && held_responses::waits(|name| weir_abi::request_header(name).ok(), protocol) {
+            self.held.set(Some(response.clone()));
+            return Ok(());
+        }
+        send(response)
     }
 
     fn increment_counter(&self, CounterId(id): CounterId) -> Result<(), FailedCall> {
@@ -62,6 +70,19 @@ impl Hostcalls for Envoy {
     fn warn(&self, message: &str) {
         weir_abi::warn(message);
     }
+}
+
+/// Responds to the stream that Envoy is calling the module for.
+pub(crate) fn send(response: &LocalResponse) -> Result<(), FailedCall> {
+    let LocalResponse { status, headers, body } = response;
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    weir_abi::send_local_response(u32::from(*status), &header_map::encode(&headers), body)
+        .map_err(failed("send_local_response"))
+}
+
+/// Returns the version of HTTP that the client speaks.
+fn protocol() -> Option<Vec<u8>> {
+    weir_abi::property(b"request\0protocol").ok()
 }
 
 fn failed(call: &'static str) -> impl FnOnce(weir_abi::Status) -> FailedCall {

@@ -20,6 +20,7 @@
 mod envoy;
 pub mod filter_state;
 pub mod header_map;
+pub mod held_responses;
 #[cfg(target_family = "wasm")]
 mod plugin;
 pub mod status;

@@ -1,6 +1,7 @@
 //! Envoy's calls to the module.
 
-use crate::envoy::Envoy;
+use crate::envoy::{self, Envoy};
+use crate::held_responses::{HeldResponses, Piece};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use weir_abi::{Action, Filter};
 use weir_filter::configuration::Configuration;
 use weir_filter::counters::Counters;
 use weir_filter::decision_id::DecisionIds;
-use weir_filter::hostcalls::{CounterId, Hostcalls};
+use weir_filter::hostcalls::CounterId;
 use weir_filter::judge::{Judge, Verdict};
 
 /// Response trailers that an upstream must not send. The same holds for its response headers
@@ -23,8 +24,10 @@ thread_local! {
     static COUNTERS: OnceCell<Arc<Counters>> = const { OnceCell::new() };
     /// The judges by the context of their configuration.
     static JUDGES: RefCell<BTreeMap<u32, Rc<Judge>>> = const { RefCell::new(BTreeMap::new()) };
-    /// The last request to begin, and the context of its configuration. The module knows no earlier request: a forwarded
-    /// request no longer concerns it, and Envoy delivers nothing further of a stopped one.
+    /// The denied requests whose responses wait for their content.
+    static HELD: RefCell<HeldResponses> = RefCell::default();
+    /// The last request to begin, and the context of its configuration. The module knows no earlier request, but for those
+    /// in `HELD`: a forwarded request no longer concerns it.
     static LAST: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
@@ -60,19 +63,39 @@ impl Filter for Plugin {
                 true
             }
             Err(invalid) => {
-                Envoy.warn(&invalid.to_string());
+                weir_abi::warn(&invalid.to_string());
                 false
             }
         }
     }
 
-    fn request_headers(context: u32) -> Action {
+    fn request_headers(context: u32, is_end: bool) -> Action {
         let (last, parent) = LAST.get();
         // The borrow ends before the request is judged: Envoy may call the module during one of the module's own calls.
         let known = JUDGES.with_borrow(|judges| judges.get(&parent).filter(|_| last == context).cloned());
-        match known.unwrap_or_else(|| judge(None)).judge(&Envoy) {
-            Verdict::Continue => Action::Continue,
-            Verdict::Stop => Action::Stop,
+        let can_hold = HELD.with_borrow(|held| !held.is_full());
+        let host = Envoy { has_content: !is_end && can_hold, ..Envoy::default() };
+        match (known.unwrap_or_else(|| judge(None)).judge(&host), host.held.take()) {
+            (Verdict::Continue, _) => Action::Continue,
+            (Verdict::Stop, None) => Action::Stop,
+            (Verdict::Stop, Some(response)) => {
+                HELD.with_borrow_mut(|held| held.hold(context, response));
+                Action::StopHeaders
+            }
+        }
+    }
+
+    fn request_content(context: u32, is_end: bool) -> bool {
+        match HELD.with_borrow_mut(|held| held.piece(context, is_end)) {
+            Piece::Forward => true,
+            Piece::Drop(None) => false,
+            Piece::Drop(Some(response)) => {
+                // Without its response, the denied request waits until it times out.
+                if let Err(failure) = envoy::send(&response) {
+                    weir_abi::warn(&failure.to_string());
+                }
+                false
+            }
         }
     }
 
@@ -83,6 +106,7 @@ impl Filter for Plugin {
 
     fn deleted(context: u32) {
         JUDGES.with_borrow_mut(|judges| judges.remove(&context));
+        HELD.with_borrow_mut(|held| held.remove(context));
     }
 }
 

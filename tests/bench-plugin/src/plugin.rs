@@ -21,8 +21,12 @@ impl Filter for Plugin {
         true
     }
 
-    fn request_headers(_: u32) -> Action {
+    fn request_headers(_: u32, _: bool) -> Action {
         Action::Continue
+    }
+
+    fn request_content(_: u32, _: bool) -> bool {
+        true
     }
 
     fn response_trailers() -> bool {

@@ -184,6 +184,9 @@ fn manager(
             ..CommonHttpOptions::default()
         }),
         request_headers_timeout: seconds(REQUEST_HEADERS_SECONDS),
+        // The upstream answers `Expect: 100-continue`, and its other interim responses reach the client (RFC 9110,
+        // 10.1.1 and 15.2). Otherwise Envoy would send 100 itself, before the upstream has seen the request.
+        proxy_100_continue: true,
         ..HttpConnectionManager::default()
     };
     let manager = Filter {

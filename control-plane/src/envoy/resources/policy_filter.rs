@@ -17,7 +17,7 @@ use weir_contract::configuration::PluginConfiguration;
 use weir_contract::envelope;
 use weir_xds::Resource;
 
-use super::protobuf::ads;
+use super::protobuf::{ads, bool_value};
 use super::{Gateway, address_guard, names};
 use crate::envoy::capabilities::{Capabilities, LeafDelivery};
 use crate::input::proxy_credentials::AcceptedCredentials;
@@ -52,6 +52,8 @@ pub(super) fn resource(gateway: &Gateway, capabilities: Capabilities) -> Resourc
         configuration: Some(configuration),
         // After a trap, Envoy answers 503 and starts a new VM. It never forwards the request.
         failure_policy: FailurePolicy::FailReload as i32,
+        // The filter receives the content of a request that it denies, and drops it.
+        allow_on_headers_stop_iteration: bool_value(true),
         vm: Some(plugin_config::Vm::VmConfig(vm)),
         ..PluginConfig::default()
     };

@@ -1,0 +1,120 @@
+//! Responses of the filter that wait until a denied request has ended.
+//!
+//! Envoy resets an HTTP/2 stream whose response is whole before its request is (`RST_STREAM`, `NO_ERROR`). libcurl 7.88 then
+//! loses the response if it reads both at once. So a denied request with content gets its response when the content
+//! has arrived. The filter drops the content.
+
+use std::collections::BTreeMap;
+
+use weir_filter::hostcalls::LocalResponse;
+
+/// The largest content that a response waits for. The client sends it for nothing, so it must not be large.
+const CONTENT: u64 = 16 << 20;
+/// The number of denied requests of one worker that may be held at a time; others get their response at once. A response has
+/// about 2 KiB.
+const HELD: usize = 1024;
+
+/// The denied requests of a worker whose headers Envoy still holds, by their contexts.
+#[derive(Debug, Default)]
+pub struct HeldResponses {
+    /// A request stays here after its response was sent: a piece that was not dropped would take the denied request to its
+    /// upstream.
+    responses: BTreeMap<u32, Option<LocalResponse>>,
+}
+
+/// The next step for a piece of content.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// The request was not denied.
+    Forward,
+    /// The request was denied. A response is to be sent now.
+    Drop(Option<LocalResponse>),
+}
+
+impl HeldResponses {
+    /// Returns whether no further response can be held.
+    pub fn is_full(&self) -> bool {
+        self.responses.len() >= HELD
+    }
+
+    /// Holds the response to a denied request.
+    pub fn hold(&mut self, context: u32, response: LocalResponse) {
+        self.responses.insert(context, Some(response));
+    }
+
+    /// Takes a piece of a request's content.
+    pub fn piece(&mut self, context: u32, is_end: bool) -> Piece {
+        match self.responses.get_mut(&context) {
+            None => Piece::Forward,
+            Some(response) => Piece::Drop(if is_end { response.take() } else { None }),
+        }
+    }
+
+    /// Forgets a request that has ended.
+    pub fn remove(&mut self, context: u32) {
+        self.responses.remove(&context);
+    }
+}
+
+/// Returns whether the response to a denied request with content waits for that content.
+///
+/// The content must have a length, within the bound: a client that streams may wait for the response before it ends its
+/// request. A client that sends `Expect: 100-continue` waits before it sends any content. Over HTTP/1.1 every known client
+/// finds the response.
+pub fn waits(header: impl Fn(&[u8]) -> Option<Vec<u8>>, protocol: impl FnOnce() -> Option<Vec<u8>>) -> bool {
+    let length =
+        header(b"content-length").and_then(|value| std::str::from_utf8(&value).ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length <= CONTENT)
+        && header(b"expect").is_none()
+        && protocol().is_some_and(|protocol| protocol == b"HTTP/2")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16) -> LocalResponse {
+        LocalResponse { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    #[test]
+    fn no_piece_of_a_denied_request_is_forwarded_before_or_after_its_response() {
+        let mut held = HeldResponses::default();
+        held.hold(7, response(403));
+        assert_eq!(held.piece(7, false), Piece::Drop(None));
+        assert_eq!(held.piece(7, true), Piece::Drop(Some(response(403))));
+        assert_eq!(held.piece(7, true), Piece::Drop(None));
+        assert_eq!(held.piece(8, true), Piece::Forward);
+        held.remove(7);
+        assert_eq!(held.responses.len(), 0);
+    }
+
+    #[test]
+    fn the_number_of_held_responses_is_bounded() {
+        let mut held = HeldResponses::default();
+        for context in 0.. {
+            if held.is_full() {
+                break;
+            }
+            held.hold(context, response(403));
+        }
+        assert_eq!(held.responses.len(), HELD);
+    }
+
+    #[test]
+    fn a_response_waits_only_for_content_that_a_client_is_sending_over_http_2() {
+        let asked = |headers: &[(&str, &str)], protocol: &str| {
+            let header = |name: &[u8]| {
+                let mut found = headers.iter().filter(|(known, _)| known.as_bytes() == name);
+                found.next().map(|(_, value)| value.as_bytes().to_vec())
+            };
+            waits(header, || Some(protocol.as_bytes().to_vec()))
+        };
+        assert!(asked(&[("content-length", "16777216")], "HTTP/2"));
+        assert!(!asked(&[("content-length", "16777217")], "HTTP/2"));
+        assert!(!asked(&[("content-length", "x")], "HTTP/2"));
+        assert!(!asked(&[], "HTTP/2"));
+        assert!(!asked(&[("content-length", "5")], "HTTP/1.1"));
+        assert!(!asked(&[("content-length", "5"), ("expect", "100-continue")], "HTTP/2"));
+    }
+}
