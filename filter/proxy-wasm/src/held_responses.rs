@@ -62,8 +62,10 @@ impl HeldResponses {
 /// request. A client that sends `Expect: 100-continue` waits before it sends any content. Over HTTP/1.1 every known client
 /// finds the response.
 pub fn waits(header: impl Fn(&[u8]) -> Option<Vec<u8>>, protocol: impl FnOnce() -> Option<Vec<u8>>) -> bool {
-    let length =
-        header(b"content-length").and_then(|value| std::str::from_utf8(&value).ok()?.parse::<u64>().ok());
+    // A number that starts with a sign or a zero is refused as ambiguous, and its content may never come.
+    let length = header(b"content-length")
+        .filter(|value| matches!(value.first(), Some(b'1'..=b'9')))
+        .and_then(|value| std::str::from_utf8(&value).ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length <= CONTENT)
         && header(b"expect").is_none()
         && protocol().is_some_and(|protocol| protocol == b"HTTP/2")
@@ -112,7 +114,9 @@ mod tests {
         };
         assert!(asked(&[("content-length", "16777216")], "HTTP/2"));
         assert!(!asked(&[("content-length", "16777217")], "HTTP/2"));
-        assert!(!asked(&[("content-length", "x")], "HTTP/2"));
+        for odd in ["x", "", "0", "+5", "005", "5, 5", "5 "] {
+            assert!(!asked(&[("content-length", odd)], "HTTP/2"), "{odd}");
+        }
         assert!(!asked(&[], "HTTP/2"));
         assert!(!asked(&[("content-length", "5")], "HTTP/1.1"));
         assert!(!asked(&[("content-length", "5"), ("expect", "100-continue")], "HTTP/2"));
