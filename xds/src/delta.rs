@@ -3,6 +3,9 @@
 //! The node is never sent a resource that it already holds. So an ACK gets no response, and an idle Envoy exchanges
 //! no messages.
 //!
+//! A NACK rejects a whole response, and its message may name one resource of many. [`StreamState::resend`] sends each
+//! of them once more in a response of its own, so the node takes all but the faulty ones.
+//!
 //! Secrets differ from other types. Clients choose their names by connecting, so the stream forgets a name that was
 //! refused or withdrawn. A secret is signed when the node requests it. A reconnecting node that holds many secrets
 //! does not need new ones at once, so they are renewed little by little.
@@ -20,6 +23,9 @@ use crate::{Acknowledgement, RenewedSecret, RequestOutcome, Resource, ResourceTy
 
 /// The name that subscribes to everything of a type.
 const WILDCARD: &str = "*";
+/// The most secrets that one response renews or removes. A certificate takes about 1.5 kB, so the response stays below
+/// 200 kB, however slowly the secrets are made.
+const MOST_RENEWALS: usize = 100;
 
 /// One stream's subscriptions.
 #[derive(Debug, Default)]
@@ -34,8 +40,8 @@ pub struct DeltaStream {
 struct Subscription {
     wildcard: bool,
     names: BTreeSet<String>,
-    /// The last state of each resource that the node was sent: a version, or its absence. A rejected version counts
-    /// as sent, because the node would only reject it again.
+    /// The last state of each resource that the node was sent: a version, or its absence. A version that the node rejected
+    /// counts as sent, because the node would only reject it again.
     held: BTreeMap<String, Held>,
 }
 
@@ -149,6 +155,17 @@ impl StreamState for DeltaStream {
         self.response(kind, changes)
     }
 
+    fn resend(&mut self, kind: ResourceType, name: &str, source: &Source) -> Option<DeltaDiscoveryResponse> {
+        let subscription = self.subscriptions.get_mut(&kind)?;
+        if !subscription.wildcard && !subscription.names.contains(name) {
+            return None;
+        }
+        subscription.held.remove(name);
+        let current = std::iter::once((name, source.get(kind, name)));
+        let changes = Changes::between(&mut subscription.held, current);
+        self.response(kind, changes)
+    }
+
     fn begin_renewals(&mut self) {
         let held = self.subscriptions.get(&ResourceType::Secret).into_iter();
         self.renewing = held.flat_map(|subscription| subscription.held.keys().cloned()).collect();
@@ -160,20 +177,21 @@ impl StreamState for DeltaStream {
         names.retain(|name| subscription.held.contains_key(name));
         names.sort_by_cached_key(|name| Reverse(source.secrets().last_use(name)));
         let mut names = names.into_iter();
-        let mut current = Vec::new();
-        for name in &mut names {
-            match source.renewed(&name) {
-                RenewedSecret::Current(secret) => current.push((name, Some(secret))),
-                RenewedSecret::Gone => current.push((name, None)),
+        let mut changes = Changes::default();
+        while changes.len() < MOST_RENEWALS
+            && let Some(name) = names.next()
+        {
+            let secret = match source.renewed(&name) {
+                RenewedSecret::Current(secret) => Some(secret),
+                RenewedSecret::Gone => None,
                 RenewedSecret::Later => {
                     self.renewing.insert(name);
                     break;
                 }
-            }
+            };
+            changes.add(&mut subscription.held, &name, secret);
         }
         self.renewing.extend(names);
-        let named = current.iter().map(|(name, secret)| (name.as_str(), secret.clone()));
-        let changes = Changes::between(&mut subscription.held, named);
         self.response(ResourceType::Secret, changes)
     }
 
@@ -191,7 +209,7 @@ impl StreamState for DeltaStream {
 
 impl DeltaStream {
     fn response(&mut self, kind: ResourceType, changes: Changes) -> Option<DeltaDiscoveryResponse> {
-        if changes.resources.is_empty() && changes.removed.is_empty() {
+        if changes.len() == 0 {
             return None;
         }
         if let Some(subscription) = self.subscriptions.get_mut(&kind) {
@@ -230,20 +248,29 @@ impl Changes {
     ) -> Self {
         let mut changes = Self::default();
         for (name, resource) in current {
-            let now = match &resource {
-                Some(resource) => Held::Version(resource.version.clone()),
-                None => Held::Absent,
-            };
-            if held.get(name) == Some(&now) {
-                continue;
-            }
-            held.insert(name.to_owned(), now);
-            match resource {
-                Some(resource) => changes.resources.push(resource),
-                None => changes.removed.push(name.to_owned()),
-            }
+            changes.add(held, name, resource);
         }
         changes
+    }
+
+    /// Adds the current state of a name, unless the node holds it, and records it as held.
+    fn add(&mut self, held: &mut BTreeMap<String, Held>, name: &str, current: Option<Arc<Resource>>) {
+        let now = match &current {
+            Some(resource) => Held::Version(resource.version.clone()),
+            None => Held::Absent,
+        };
+        if held.get(name) == Some(&now) {
+            return;
+        }
+        held.insert(name.to_owned(), now);
+        match current {
+            Some(resource) => self.resources.push(resource),
+            None => self.removed.push(name.to_owned()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.resources.len() + self.removed.len()
     }
 }
 
@@ -420,6 +447,21 @@ mod tests {
         assert!(stream.renewals(&source_renewing(&[], 0)).is_none());
         assert!(stream.is_renewing());
         assert_eq!(stream.renewals(&source(&[])).unwrap().resources.len(), 24);
+        assert!(!stream.is_renewing());
+    }
+
+    #[test]
+    fn one_step_renews_a_bounded_number_of_secrets() {
+        let held: Vec<String> = (0..250).map(|number| format!("{number}.example")).collect();
+        let subscribed: Vec<&str> = held.iter().map(String::as_str).collect();
+        let reconnect = DeltaDiscoveryRequest {
+            initial_resource_versions: held.iter().map(|name| (name.clone(), "old".to_owned())).collect(),
+            ..request(ResourceType::Secret, &subscribed)
+        };
+        let mut stream = DeltaStream::default();
+        stream.on_request(reconnect, &source(&[]));
+        let steps = std::iter::from_fn(|| stream.renewals(&source(&[])));
+        assert_eq!(steps.map(|step| step.resources.len()).collect::<Vec<_>>(), [100, 100, 50]);
         assert!(!stream.is_renewing());
     }
 

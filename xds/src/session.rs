@@ -1,5 +1,6 @@
 //! One node's session: requests and changes come in, responses go out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -139,16 +140,20 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
         }
         let kind = S::kind(&request);
         let outcome = self.stream.on_request(request, &self.source);
+        let mut answered = Vec::new();
         if let Some(acknowledgement) = outcome.acknowledgement {
             output.rejection = acknowledgement.rejection.is_some().then(|| acknowledgement.clone());
-            self.status.acknowledged(acknowledgement);
+            answered = self.status.acknowledged(acknowledgement);
         }
         self.send(outcome.response, output);
         if let Some(kind) = kind {
             self.status.subscribed(kind);
         }
-        if output.rejection.as_ref().is_some_and(|rejection| self.node.rejected(rejection.kind)) {
-            self.refresh(output);
+        if let Some(kind) = output.rejection.as_ref().map(|rejection| rejection.kind) {
+            if self.node.rejected(kind) {
+                self.refresh(output);
+            }
+            self.send_apart(kind, &answered, output);
         }
         // All current resources were sent by now. So the node has accepted the current form of a type that is
         // settled.
@@ -156,6 +161,20 @@ impl<S: StreamState, N: ServedNode> Session<S, N> {
             if self.status.is_settled(kind) && self.node.accepted(kind, now) {
                 self.refresh(output);
             }
+        }
+    }
+
+    /// Sends the resources of a rejected response again, each in a response of its own. A faulty resource then keeps no
+    /// other from the node. A resource that was rejected alone is not sent again until it changes.
+    fn send_apart(&mut self, kind: ResourceType, rejected: &[String], output: &mut Output<S::Response>) {
+        if rejected.len() < 2 {
+            return;
+        }
+        let of_kind = output.responses.iter().filter(|response| S::header(response).0 == Some(kind));
+        let sent: BTreeSet<String> = of_kind.flat_map(S::resources).collect();
+        for name in rejected.iter().filter(|name| !sent.contains(*name)) {
+            let response = self.stream.resend(kind, name, &self.source);
+            self.send(response, output);
         }
     }
 

@@ -103,6 +103,11 @@ impl StreamState for StateOfTheWorldStream {
         })
     }
 
+    /// Returns `None`: each response has all resources of its type.
+    fn resend(&mut self, _kind: ResourceType, _name: &str, _source: &Source) -> Option<DiscoveryResponse> {
+        None
+    }
+
     /// Does nothing: secrets are configured in advance here, and their renewal sends all of them.
     fn begin_renewals(&mut self) {}
 

@@ -32,6 +32,10 @@ pub trait StreamState: Default + Send + Sync + 'static {
     /// Returns the resources of a type that have changed since they were last sent.
     fn changes(&mut self, kind: ResourceType, source: &Source) -> Option<Self::Response>;
 
+    /// Returns a response with the current state of this resource alone, whatever the node holds. `None` if the node has
+    /// not subscribed to the name, or if each response has all resources of its type.
+    fn resend(&mut self, kind: ResourceType, name: &str, source: &Source) -> Option<Self::Response>;
+
     /// Begins to check all secrets that the node holds for renewal or withdrawal.
     fn begin_renewals(&mut self);
 

@@ -47,16 +47,18 @@ impl StreamStatus {
         self.types.entry(kind).or_default().outstanding.insert(nonce.to_owned(), resources);
     }
 
-    /// Records that the node accepted or rejected a response.
-    pub fn acknowledged(&mut self, acknowledgement: Acknowledgement) {
+    /// Records that the node accepted or rejected a response, and returns the resources in the response.
+    pub fn acknowledged(&mut self, acknowledgement: Acknowledgement) -> Vec<String> {
         let Acknowledgement { kind, nonce, rejection } = acknowledgement;
         let status = self.types.entry(kind).or_default();
-        for resource in status.outstanding.remove(&nonce).unwrap_or_default() {
+        let resources = status.outstanding.remove(&nonce).unwrap_or_default();
+        for resource in &resources {
             match &rejection {
-                Some(rejection) => status.rejected.insert(resource, rejection.clone()),
-                None => status.rejected.remove(&resource),
+                Some(rejection) => status.rejected.insert(resource.clone(), rejection.clone()),
+                None => status.rejected.remove(resource),
             };
         }
+        resources
     }
 
     /// Returns whether the node has subscribed to every type of a snapshot and accepted the newest version of all

@@ -14,6 +14,10 @@ struct Node {
     adopted: Vec<String>,
     routed: bool,
     rejected: Vec<ResourceType>,
+    /// Whether its clusters refer to a resource that does not exist.
+    inconsistent: bool,
+    /// Whether a rejection withdraws all clusters.
+    gives_up: bool,
     secrets_in_advance: bool,
 }
 
@@ -21,8 +25,10 @@ impl ServedNode for Node {
     fn snapshot(&self) -> Result<Arc<Snapshot>, InconsistentSnapshot> {
         let resource =
             |name: &str| Resource::new(name, &Cluster { name: name.to_owned(), ..Cluster::default() });
+        let missing = self.inconsistent.then(|| (ResourceType::Secret, "missing".to_owned()));
+        let references = References::from_iter(missing);
         let clusters =
-            self.clusters.iter().map(|name| (ResourceType::Cluster, resource(name), References::new()));
+            self.clusters.iter().map(|name| (ResourceType::Cluster, resource(name), references.clone()));
         let table = self.routed.then(|| (ResourceType::Route, resource("table"), References::new()));
         Snapshot::new(clusters.chain(table)).map(Arc::new)
     }
@@ -39,8 +45,10 @@ impl ServedNode for Node {
 
     fn rejected(&mut self, kind: ResourceType) -> bool {
         self.rejected.push(kind);
-        self.clusters.clear();
-        true
+        if self.gives_up {
+            self.clusters.clear();
+        }
+        self.gives_up
     }
 
     fn asks_for_secrets(&self) -> bool {
@@ -117,7 +125,7 @@ fn a_route_follows_the_acceptance_of_its_cluster() {
 
 #[test]
 fn a_rejection_is_reported_once_and_what_the_node_gives_up_is_removed() {
-    let mut session = session(Node { clusters: vec!["a"], ..Node::default() });
+    let mut session = session(Node { clusters: vec!["a"], gives_up: true, ..Node::default() });
     let clusters = ask(&mut session, ResourceType::Cluster, &[]);
     let output = answer(&mut session, &clusters[0], Some("no such socket"));
     let rejection = output.rejection.unwrap();
@@ -130,6 +138,63 @@ fn a_rejection_is_reported_once_and_what_the_node_gives_up_is_removed() {
     assert!(!session.status().is_settled(ResourceType::Cluster));
     assert!(answer(&mut session, &output.responses[0], None).rejection.is_none());
     assert!(session.status().is_settled(ResourceType::Cluster), "the rejected cluster is gone");
+}
+
+#[test]
+fn a_faulty_resource_keeps_no_other_from_the_node() {
+    let mut session = session(Node { clusters: vec!["a", "faulty", "z"], ..Node::default() });
+    let together = ask(&mut session, ResourceType::Cluster, &[]);
+    let apart = answer(&mut session, &together[0], Some("no such socket")).responses;
+    let names = apart.iter().map(|response| response.resources[0].name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["a", "faulty", "z"]);
+    assert!(apart.iter().all(|response| response.resources.len() == 1));
+    for response in &apart {
+        let rejection = (response.resources[0].name == "faulty").then_some("no such socket");
+        assert!(
+            answer(&mut session, response, rejection).responses.is_empty(),
+            "sent once more, not for ever"
+        );
+    }
+    assert_eq!(
+        session.status().rejections().collect::<Vec<_>>(),
+        [(ResourceType::Cluster, "no such socket")]
+    );
+    assert!(!session.is_in_force());
+    session.node_mut().clusters = vec!["a", "z"];
+    let removal = session.handle(Event::SnapshotChanged, Instant::now()).responses;
+    assert_eq!(removal[0].removed_resources, ["faulty"]);
+    answer(&mut session, &removal[0], None);
+    assert!(session.status().is_settled(ResourceType::Cluster));
+}
+
+#[test]
+fn a_resource_that_a_rejection_changed_is_sent_once() {
+    let mut session = session(Node { clusters: vec!["a", "b"], gives_up: true, ..Node::default() });
+    let together = ask(&mut session, ResourceType::Cluster, &[]);
+    let output = answer(&mut session, &together[0], Some("no such socket"));
+    assert_eq!(output.responses.len(), 1);
+    assert_eq!(output.responses[0].removed_resources, ["a", "b"]);
+}
+
+#[test]
+fn resources_are_in_force_when_all_types_are_accepted_and_the_newest_are_consistent() {
+    let mut session = session(Node { clusters: vec!["a"], ..Node::default() });
+    let mut open = Vec::new();
+    for kind in ResourceType::OF_SNAPSHOT {
+        assert!(!session.is_in_force());
+        open.extend(ask(&mut session, kind, if kind.has_wildcard() { &[] } else { &["table"] }));
+        while let Some(response) = open.pop() {
+            assert!(!session.is_in_force(), "{kind:?} was not accepted yet");
+            open.extend(answer(&mut session, &response, None).responses);
+        }
+    }
+    assert!(session.is_in_force());
+    session.node_mut().inconsistent = true;
+    assert!(session.handle(Event::SnapshotChanged, Instant::now()).responses.is_empty());
+    assert!(!session.is_in_force(), "the newest resources are inconsistent, so the node keeps the last ones");
+    session.node_mut().inconsistent = false;
+    session.handle(Event::SnapshotChanged, Instant::now());
+    assert!(session.is_in_force());
 }
 
 #[test]
