@@ -2,24 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::thread;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use anyhow::{Context, Result};
 use e2e::{
-    ALPHA, BETA, EnvoyBinary, Front, Head, IMPOSTOR, Origin, Request, Run, SEARCH_DOMAIN, ServerOptions,
-    UNLISTED, UpstreamHosts, Wire, require_program, wrapped,
+    ALPHA, BETA, EnvoyBinary, Front, IMPOSTOR, Origin, Request, Run, SEARCH_DOMAIN, ServerOptions, UNLISTED,
+    UpstreamHosts, Wire, answer_once, answer_yes, require_program, wrapped,
 };
 use tempfile::TempDir;
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const MISSING: &str = "missing.weir.test";
-
-fn answer(_: &Head, wire: &mut Wire) -> Result<()> {
-    wire.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nyes")?;
-    wire.end()
-}
 
 /// A rule for plain HTTP to these hosts on this port of loopback.
 fn rule(hosts: &str, port: u16) -> String {
@@ -107,29 +101,12 @@ fn a_name_server_that_says_nothing_is_a_failure_of_dns(envoy: &EnvoyBinary) -> R
     Ok(())
 }
 
-/// A listener on this address and a free port, whose connections are answered.
-fn serve(address: IpAddr) -> Result<SocketAddr> {
-    let listener = TcpListener::bind((address, 0))?;
-    let address = listener.local_addr()?;
-    // It ends with the test's process.
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let answered = Wire::new(stream).and_then(|mut wire| {
-                let head = wire.expect_head()?;
-                answer(&head, &mut wire)
-            });
-            answered.ok();
-        }
-    });
-    Ok(address)
-}
-
 /// Of the first address of a name nothing listens: the next one answers (happy eyeballs, RFC 8305), also where they
 /// are of two families. A name of one family alone works in each.
 fn another_address_of_a_name_answers_where_the_first_does_not(envoy: &EnvoyBinary) -> Result<()> {
     for live in [V4, V6] {
         let hosts = UpstreamHosts::start(ServerOptions::default())?;
-        let port = serve(live)?.port();
+        let port = answer_once(SocketAddr::new(live, 0))?.port();
         let dead = if live == V4 { V6 } else { V4 };
         let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
         let names = [
@@ -152,7 +129,7 @@ fn another_address_of_a_name_answers_where_the_first_does_not(envoy: &EnvoyBinar
 fn options_of_resolv_conf_fail_no_name(envoy: &EnvoyBinary) -> Result<()> {
     const MOUNT: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    let port = serve(V4)?.port();
+    let port = answer_once(SocketAddr::new(V4, 0))?.port();
     hosts.dns.set("one.weir.test", vec![V4]);
     let run = Run::new(envoy, &hosts, &rule("one.weir.test", port))?;
     let folder = TempDir::new()?;
@@ -174,7 +151,7 @@ fn options_of_resolv_conf_fail_no_name(envoy: &EnvoyBinary) -> Result<()> {
 fn fifteen_hundred_names_are_no_flood(envoy: &EnvoyBinary) -> Result<()> {
     const NAMES: usize = 1500;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    let origin = Origin::start(&hosts, Front::Plain, answer)?;
+    let origin = Origin::start(&hosts, Front::Plain, answer_yes)?;
     let port = origin.port();
     let gateway = Run::new(envoy, &hosts, &rule("'*.many.weir.test'", port))?.start()?;
     let mut wire = Wire::connect(gateway.address()?)?;

@@ -113,6 +113,17 @@ fn a_denied_request_with_content_over_http_2_gets_its_answer(envoy: &EnvoyBinary
     Ok(())
 }
 
+/// Begins a request that is denied, with more header fields.
+fn put_denied(http2: &mut Http2, authority: &str, more: &[(&str, &[u8])]) -> Result<()> {
+    let fields: [(&str, &[u8]); 4] = [
+        (":method", b"PUT"),
+        (":scheme", b"https"),
+        (":authority", authority.as_bytes()),
+        (":path", DENIED.as_bytes()),
+    ];
+    http2.begin(&[&fields[..], more].concat())
+}
+
 /// A client that waits for the answer before it sends content, or may send content for ever, gets the answer at once.
 fn a_denial_does_not_wait_for_content_that_may_not_come(envoy: &EnvoyBinary) -> Result<()> {
     let (_hosts, origin, gateway) = start(envoy, |head, _| Err(anyhow::anyhow!("it came out: {head:#?}")))?;
@@ -121,13 +132,7 @@ fn a_denial_does_not_wait_for_content_that_may_not_come(envoy: &EnvoyBinary) -> 
     for more in [expecting.as_slice(), &[], &[("content-length", b"16777217")]] {
         let relay = TlsRelay::dial(&gateway, &authority, "h2")?;
         let mut http2 = Http2::open(relay.connect()?)?;
-        let fields: [(&str, &[u8]); 4] = [
-            (":method", b"PUT"),
-            (":scheme", b"https"),
-            (":authority", authority.as_bytes()),
-            (":path", DENIED.as_bytes()),
-        ];
-        http2.begin(&[&fields[..], more].concat())?;
+        put_denied(&mut http2, &authority, more)?;
         let content = String::from_utf8(http2.read_content())?;
         assert!(content.contains("denied_by_rule"), "{more:?}: {content}");
     }
@@ -143,13 +148,7 @@ fn a_client_that_goes_away_in_the_middle_of_a_denied_request_leaves_nothing(
     for _ in 0..3 {
         let relay = TlsRelay::dial(&gateway, &authority, "h2")?;
         let mut http2 = Http2::open(relay.connect()?)?;
-        http2.begin(&[
-            (":method", b"PUT"),
-            (":scheme", b"https"),
-            (":authority", authority.as_bytes()),
-            (":path", DENIED.as_bytes()),
-            ("content-length", b"7"),
-        ])?;
+        put_denied(&mut http2, &authority, &[("content-length", b"7")])?;
         http2.write(b"con")?;
         http2.settings()?;
     }

@@ -2,11 +2,10 @@
 //! certificates agree on odd names.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::thread;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{EnvoyBinary, Gateway, Head, Run, ServerOptions, UpstreamHosts, Wire, weir_command};
+use e2e::{EnvoyBinary, Gateway, Head, Run, ServerOptions, UpstreamHosts, Wire, answer_once, weir_command};
 use tempfile::TempDir;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -152,26 +151,10 @@ fn status(gateway: &Gateway, request: &str) -> Result<u16> {
     Ok(head.as_ref().and_then(status).unwrap_or_default())
 }
 
-/// Answers every request with 200.
-fn serve() -> Result<u16> {
-    let listener = TcpListener::bind((LOOPBACK, 0))?;
-    let port = listener.local_addr()?.port();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let answered = Wire::new(stream).and_then(|mut wire| {
-                wire.expect_head()?;
-                wire.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nyes")?;
-                wire.end()
-            });
-            answered.ok();
-        }
-    });
-    Ok(port)
-}
-
 fn every_part_reads_a_name_in_the_same_way(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    let (port, folder, names) = (serve()?, TempDir::new()?, names());
+    let port = answer_once(SocketAddr::new(LOOPBACK, 0))?.port();
+    let (folder, names) = (TempDir::new()?, names());
     let checked = check(&folder, &names)?;
     let mut listed: BTreeSet<String> = [format!("'*.{DOMAIN}'")].into();
     listed.extend(names.iter().zip(&checked).filter(|(_, checked)| **checked).map(|(name, _)| quoted(name)));

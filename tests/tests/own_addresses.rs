@@ -4,10 +4,9 @@
 //! The addresses are public ones, in a network that is the test's own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::thread;
 
 use anyhow::{Result, ensure};
-use e2e::{Deadline, EnvoyBinary, Gateway, Network, Run, ServerOptions, UpstreamHosts, Wire};
+use e2e::{Deadline, EnvoyBinary, Gateway, Network, Run, ServerOptions, UpstreamHosts, answer_once};
 
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 9, 9));
 const OWN_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0, 9));
@@ -16,23 +15,6 @@ const LATER: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 9, 10));
 /// Delivered to the machine, on no interface.
 const ROUTED: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 8, 200));
 const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-
-/// Answers every request on this port of all addresses, until the test ends.
-fn serve(address: SocketAddr) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(address)?;
-    let address = listener.local_addr()?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let answered = Wire::new(stream).and_then(|mut wire| {
-                wire.expect_head()?;
-                wire.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nyes")?;
-                wire.end()
-            });
-            answered.ok();
-        }
-    });
-    Ok(address)
-}
 
 fn answer(gateway: &Gateway, name: &str, port: u16) -> Result<String> {
     let response = gateway.client().get(format!("http://{name}:{port}/"))?;
@@ -47,8 +29,8 @@ fn a_name_that_leads_to_the_machine_itself_is_refused(envoy: &EnvoyBinary) -> Re
     network.add_local_network("9.9.8.0/24")?;
     network.add_address_outside(LATER)?;
     // The port is free on both sides of the cable: the namespaces are new.
-    let port = network.inside(|| serve(SocketAddr::new(ANY[1], 0)))?.port();
-    network.outside(|| serve(SocketAddr::new(ANY[0], port)))?;
+    let port = network.inside(|| answer_once(SocketAddr::new(ANY[1], 0)))?.port();
+    network.outside(|| answer_once(SocketAddr::new(ANY[0], port)))?;
     network.inside(|| {
         let hosts = UpstreamHosts::start(ServerOptions::default())?;
         let rule = |id: &str, addresses: &str| {
