@@ -14,10 +14,10 @@ use crate::limits::{HOST_BYTES, LABEL_BYTES};
 
 /// A host in canonical form: a lower-case ASCII name without trailing dot, or an address in its one canonical text.
 ///
-/// A name has 1 to 127 labels of 1 to 63 bytes out of `a-z 0-9 -`, and 253 bytes at most. A `_` makes a
-/// name invalid, because Envoy answers 400 to a client of the proxy that names such a host, whatever the policy says. A name whose last label
-/// is a number (`0x` forms included) must be an address (WHATWG URL, "ends in a number"), so the old spellings of
-/// IPv4 are invalid. Addresses are four decimal octets, or IPv6 in brackets as in RFC 5952. The text is held inline:
+/// A name has 1 to 127 labels of 1 to 63 bytes out of `a-z 0-9 -`, and 253 bytes at most. A `_` makes a name invalid,
+/// because Envoy answers 400 to a client of the proxy that names such a host, whatever the policy says. A name whose
+/// last label is a number (`0x` forms included) must be an address (WHATWG URL, "ends in a number"), so the old
+/// spellings of IPv4 are invalid. Addresses are four decimal octets, or IPv6 in brackets as in RFC 5952. The text is held inline:
 /// a host never allocates.
 #[derive(Clone, Copy)]
 pub struct Host {
