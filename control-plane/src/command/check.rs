@@ -10,7 +10,7 @@ use weir_policy::{Fault, Policy};
 use crate::command::exit_code::ExitCode;
 use crate::command::streams;
 use crate::input::loaded_policy::{self, FaultyFile, LoadOutcome, LoadedPolicy};
-use crate::input::policy_document::{PolicyDocument, PolicyDocumentError};
+use crate::input::policy_text::{PolicyText, PolicyTextError};
 use crate::output::inert_json;
 use crate::output::report::{self, Style};
 
@@ -43,7 +43,7 @@ fn check(
 ) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::Ok;
     for path in &arguments.files {
-        let file = PolicyDocument::read(path, input);
+        let file = PolicyText::read(path, input);
         let outcome = file.as_ref().map(|file| (file, LoadOutcome::new(file).outcome));
         if arguments.json {
             writeln!(out, "{}", inert_json::to_string(&object(path, &outcome))?)?;
@@ -81,8 +81,7 @@ fn hosts(policy: &Policy) -> usize {
     policy.hosts().chain(policy.passthrough_hosts()).count()
 }
 
-type CheckOutcome<'a> =
-    Result<(&'a PolicyDocument, Result<LoadedPolicy, Vec<FaultyFile>>), &'a PolicyDocumentError>;
+type CheckOutcome<'a> = Result<(&'a PolicyText, Result<LoadedPolicy, Vec<FaultyFile>>), &'a PolicyTextError>;
 
 fn object(path: &Path, outcome: &CheckOutcome<'_>) -> serde_json::Value {
     let path = path.to_string_lossy();
@@ -113,7 +112,7 @@ fn object(path: &Path, outcome: &CheckOutcome<'_>) -> serde_json::Value {
 }
 
 /// Returns the faults of a file as JSON. If the file is not the document itself, each fault names it.
-fn faults(document: &PolicyDocument, file: &FaultyFile) -> Vec<serde_json::Value> {
+fn faults(document: &PolicyText, file: &FaultyFile) -> Vec<serde_json::Value> {
     let mut faults: Vec<serde_json::Value> = file.faults.list.iter().map(fault).collect();
     if file.name != document.name() {
         faults.iter_mut().for_each(|fault| fault["in"] = json!(file.name));

@@ -27,7 +27,7 @@ use crate::command::exit_code::ExitCode;
 use crate::command::shared_arguments::SharedArguments;
 use crate::command::streams;
 use crate::dns::name_servers::NameServers;
-use crate::input::policy_document::PolicyDocument;
+use crate::input::policy_text::PolicyText;
 use crate::local_gateway::environment::SystemRoots;
 use crate::local_gateway::environment::inherited_proxy::InheritedProxy;
 use crate::local_gateway::error::RunError;
@@ -58,7 +58,7 @@ pub struct Arguments {
 /// # Errors
 /// When the policy or the roots cannot be read, or stdout cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let document = PolicyDocument::read(&arguments.shared.policy, &mut io::stdin().lock());
+    let document = PolicyText::read(&arguments.shared.policy, &mut io::stdin().lock());
     let document = document.map_err(RunError::Policy)?;
     let policy = match document.parse(weir_policy::compile) {
         Ok(policy) => Arc::new(policy),
@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn examine(
     arguments: &Arguments,
     policy: &Arc<Policy>,
-    document: &PolicyDocument,
+    document: &PolicyText,
 ) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let targets = ProbeTargets::new(policy, document.folder());

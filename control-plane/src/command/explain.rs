@@ -14,7 +14,7 @@ use crate::command::exit_code::ExitCode;
 use crate::command::explain::typed_url::TypedUrl;
 use crate::command::streams;
 use crate::input::loaded_policy::{self, LoadOutcome, LoadedPolicy};
-use crate::input::policy_document::PolicyDocument;
+use crate::input::policy_text::PolicyText;
 use crate::local_gateway::error::RunError;
 use crate::output::inert_json;
 use crate::output::report::{Style, printable, sentence};
@@ -61,7 +61,7 @@ fn explain(
     err: &mut dyn Write,
     style: Style,
 ) -> anyhow::Result<ExitCode> {
-    let file = PolicyDocument::read(&arguments.policy, input).map_err(RunError::Policy)?;
+    let file = PolicyText::read(&arguments.policy, input).map_err(RunError::Policy)?;
     let enforced = match LoadOutcome::for_evaluation(&file).outcome {
         Ok(enforced) => enforced,
         Err(files) => {

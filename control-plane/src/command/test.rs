@@ -16,7 +16,7 @@ use weir_rego::{LoadError, Plan, Program};
 use crate::command::exit_code::ExitCode;
 use crate::command::streams;
 use crate::input::loaded_policy::{self, LoadOutcome, LoadedPolicy};
-use crate::input::policy_document::PolicyDocument;
+use crate::input::policy_text::PolicyText;
 use crate::output::inert_json;
 use crate::output::report::{self, Style, printable, sentence};
 
@@ -98,8 +98,8 @@ fn run_file(
     err: &mut dyn Write,
     style: Style,
 ) -> anyhow::Result<ExitCode> {
-    let document = PolicyDocument::read(&file.with_file_name(POLICY), &mut io::empty())?;
-    let written = PolicyDocument::read(file, &mut io::empty())?;
+    let document = PolicyText::read(&file.with_file_name(POLICY), &mut io::empty())?;
+    let written = PolicyText::read(file, &mut io::empty())?;
     let compiled = LoadOutcome::for_evaluation(&document).outcome;
     let parsed = written.parse(cases::parse);
     if let Err(files) = &compiled {

@@ -10,7 +10,7 @@ use weir_policy::{
 };
 use weir_rego::{Bundle, Checked, Module};
 
-use crate::input::policy_document::PolicyDocument;
+use crate::input::policy_text::PolicyText;
 use crate::input::regular_file;
 use crate::input::upstream_files::UpstreamFiles;
 use crate::output::report::{self, Style};
@@ -71,18 +71,18 @@ pub(crate) struct FaultyFile {
 impl LoadOutcome {
     /// Compiles the document, and reads and checks the files that it names, relative to its folder.
     #[must_use]
-    pub(crate) fn new(document: &PolicyDocument) -> Self {
+    pub(crate) fn new(document: &PolicyText) -> Self {
         Self::read(document, UpstreamFiles::read)
     }
 
     /// Loads a document for evaluation only. The files of its upstreams are not read, and need not exist.
     #[must_use]
-    pub(crate) fn for_evaluation(document: &PolicyDocument) -> Self {
+    pub(crate) fn for_evaluation(document: &PolicyText) -> Self {
         Self::read(document, |_, _| Ok(UpstreamFiles::unread()))
     }
 
     fn read(
-        document: &PolicyDocument,
+        document: &PolicyText,
         upstream_files: impl FnOnce(&Policy, &Path) -> Result<UpstreamFiles, Vec<FileFault>>,
     ) -> Self {
         let mut reading =
@@ -144,13 +144,13 @@ pub(crate) fn engine(Checked { plan, interpreter_reason }: &Checked) -> String {
     format!("{} engine{}", plan.engine().as_str(), why.unwrap_or_default())
 }
 
-fn faulty(document: &PolicyDocument, faults: Faults) -> FaultyFile {
+fn faulty(document: &PolicyText, faults: Faults) -> FaultyFile {
     FaultyFile { name: document.name().to_owned(), text: document.text().to_owned(), faults }
 }
 
 /// The files of a document, while it is read.
 struct Sources<'d> {
-    document: &'d PolicyDocument,
+    document: &'d PolicyText,
     files: Vec<NamedFile>,
     /// Faults of the document itself.
     faults: Vec<Fault>,

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 
 use crate::envoy::capabilities::RefusedStrategy;
 use crate::input::certificate_file::CertificateFileError;
-use crate::input::policy_document::PolicyDocumentError;
+use crate::input::policy_text::PolicyTextError;
 use crate::input::proxy_credentials::ProxyCredentialsError;
 use crate::local_gateway::envoy::NoEnvoy;
 use crate::process::listening::Holder;
@@ -20,7 +20,7 @@ pub(crate) enum RunError {
     #[error("cannot listen on {address}: {}", listen_hint(option, cause, holder.as_ref()))]
     Listen { option: &'static str, address: SocketAddr, cause: io::Error, holder: Option<Holder> },
     #[error("{0}\nhelp: name the policy document with `--policy FILE`")]
-    Policy(PolicyDocumentError),
+    Policy(PolicyTextError),
     #[error("{0}")]
     ProxyCredentials(ProxyCredentialsError),
     #[error("{0}\nhelp: `--upstream-ca` names a file of certificates in PEM form")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::watched_files::{Change, Reload, Source};
 use crate::input::loaded_policy::{self, FaultyFile, LoadOutcome, LoadedPolicy, NamedFile};
-use crate::input::policy_document::{PolicyDocument, PolicyDocumentError};
+use crate::input::policy_text::{PolicyText, PolicyTextError};
 use crate::input::upstream_files::UpstreamFiles;
 use crate::output::report::{self, Style};
 use crate::output::stream;
@@ -17,7 +17,7 @@ pub(crate) struct PolicyFile {
     path: PathBuf,
     /// Whether the document can be read only once: standard input, or a pipe of a shell.
     once: bool,
-    document: PolicyDocument,
+    document: PolicyText,
     rego_files: Vec<NamedFile>,
     upstream_files: Arc<UpstreamFiles>,
     /// The files that the document names, from the last reading that found them.
@@ -27,8 +27,8 @@ pub(crate) struct PolicyFile {
 impl PolicyFile {
     /// Reads and compiles the document. Returns `None` for a document with faults, after it has reported them on
     /// stderr.
-    pub(crate) fn open(path: &Path) -> Result<Option<(Self, LoadedPolicy)>, PolicyDocumentError> {
-        let document = PolicyDocument::read(path, &mut io::stdin().lock())?.with_absolute_folder();
+    pub(crate) fn open(path: &Path) -> Result<Option<(Self, LoadedPolicy)>, PolicyTextError> {
+        let document = PolicyText::read(path, &mut io::stdin().lock())?.with_absolute_folder();
         let reading = LoadOutcome::new(&document);
         let named = named(&reading);
         let LoadOutcome { outcome, rego_files, upstream_files: _ } = reading;
@@ -45,8 +45,8 @@ impl PolicyFile {
         Ok(Some((file, enforced)))
     }
 
-    fn read(&self) -> Result<PolicyDocument, PolicyDocumentError> {
-        if self.once { Ok(self.document.clone()) } else { PolicyDocument::read(&self.path, &mut io::empty()) }
+    fn read(&self) -> Result<PolicyText, PolicyTextError> {
+        if self.once { Ok(self.document.clone()) } else { PolicyText::read(&self.path, &mut io::empty()) }
     }
 }
 
@@ -109,7 +109,7 @@ fn named(reading: &LoadOutcome) -> Vec<PathBuf> {
 }
 
 /// Reports the warnings about a document on stderr.
-fn warn(document: &PolicyDocument, LoadedPolicy { warnings, .. }: &LoadedPolicy) {
+fn warn(document: &PolicyText, LoadedPolicy { warnings, .. }: &LoadedPolicy) {
     if !warnings.is_empty() {
         let style = Style::for_stderr();
         stream::stderr().write(report::warnings(document.name(), document.text(), warnings, style));

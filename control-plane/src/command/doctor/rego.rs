@@ -5,13 +5,13 @@ use weir_policy::Policy;
 use super::finding::Finding;
 use crate::envoy::capabilities::LeafDelivery;
 use crate::input::loaded_policy::{self, FaultyFile, LoadOutcome};
-use crate::input::policy_document::PolicyDocument;
+use crate::input::policy_text::PolicyText;
 
 const ABOUT: &str = "Rego";
 
 /// Examines the Rego policy that the document names, if it names one. `policy` is the compiled document.
 pub(super) fn examine(
-    document: &PolicyDocument,
+    document: &PolicyText,
     policy: &Policy,
     leaf_delivery: Option<LeafDelivery>,
 ) -> Vec<Finding> {

@@ -10,7 +10,7 @@ use crate::output::report::printable;
 
 /// The text of a policy document, and its name in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PolicyDocument {
+pub(crate) struct PolicyText {
     name: String,
     /// The folder to which the paths in the document are relative.
     folder: PathBuf,
@@ -22,18 +22,18 @@ pub(crate) struct PolicyDocument {
 /// A policy document that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the policy `{}`: {cause}", printable(&path.to_string_lossy()))]
-pub(crate) struct PolicyDocumentError {
+pub(crate) struct PolicyTextError {
     path: PathBuf,
     cause: io::Error,
 }
 
-impl PolicyDocument {
+impl PolicyText {
     /// Reads the document at `path`, or from `input` if the path is `-`.
     ///
     /// # Errors
     /// When it cannot be read. [`Self::parse`] reports faults inside the document.
-    pub(crate) fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyDocumentError> {
-        let failed = |cause| PolicyDocumentError { path: path.to_owned(), cause };
+    pub(crate) fn read(path: &Path, input: &mut dyn Read) -> Result<Self, PolicyTextError> {
+        let failed = |cause| PolicyTextError { path: path.to_owned(), cause };
         if path == Path::new("-") {
             return Self::read_all("<stdin>".to_owned(), PathBuf::new(), input).map_err(failed);
         }
@@ -111,26 +111,26 @@ mod tests {
     #[test]
     fn the_name_of_a_missing_file_steers_no_terminal() {
         let missing = Path::new("missing\u{1b}[31m\u{9b}2J.yaml");
-        let error = PolicyDocument::read(missing, &mut io::empty()).unwrap_err().to_string();
+        let error = PolicyText::read(missing, &mut io::empty()).unwrap_err().to_string();
         assert!(error.contains("`missing\\u{1b}[31m\\u{9b}2J.yaml`"), "{error}");
     }
 
     #[test]
     fn a_dash_is_standard_input() {
-        let file = PolicyDocument::read(Path::new("-"), &mut b"allowed_domains: []".as_slice()).unwrap();
+        let file = PolicyText::read(Path::new("-"), &mut b"allowed_domains: []".as_slice()).unwrap();
         assert_eq!((file.name(), file.text()), ("<stdin>", "allowed_domains: []"));
     }
 
     #[test]
     fn what_is_not_text_is_a_fault_where_the_text_ends() {
-        let file = PolicyDocument::read(Path::new("-"), &mut b"# one\n# tw\xFF\n".as_slice()).unwrap();
+        let file = PolicyText::read(Path::new("-"), &mut b"# one\n# tw\xFF\n".as_slice()).unwrap();
         let faults = file.parse(weir_policy::compile).unwrap_err();
         assert_eq!((faults.list[0].line, faults.list[0].column), (2, 5));
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = PolicyDocument::read(Path::new("/no/such"), &mut io::empty()).unwrap_err().to_string();
+        let error = PolicyText::read(Path::new("/no/such"), &mut io::empty()).unwrap_err().to_string();
         assert!(error.starts_with("cannot read the policy `/no/such`: "), "{error}");
     }
 }
