@@ -4,14 +4,14 @@
 //! decision; Envoy adds later events, such as a refusal by the address guard.
 
 mod account;
-pub(crate) mod decision;
 pub(crate) mod denial_flood;
 pub(crate) mod hosts_in_use;
 pub(crate) mod invalid_request;
 pub(crate) mod lines;
+pub(crate) mod logged_decision;
 pub(crate) mod server;
 pub(crate) mod upstream_failure;
 
 pub(crate) use account::Arrived;
-pub(crate) use decision::Decision;
 pub(crate) use lines::{Line, Lines};
+pub(crate) use logged_decision::LoggedDecision;

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::wrapper::with_open_files;
-use crate::{Client, Deadline, Decision, EnvoyBinary, Process, ProcessId, UpstreamHosts};
+use crate::{Client, Deadline, EnvoyBinary, LoggedDecision, Process, ProcessId, UpstreamHosts};
 
 /// The time limit for a gateway's start. It is far above the two seconds that Weir aims at, because the tests share
 /// two cores.
@@ -345,7 +345,7 @@ impl Gateway {
     /// Waits for `count` decisions, and returns them in the order in which their requests began. Envoy's workers may
     /// report them in another order. More than `count` is an error. An admitted CONNECT is not a decision, and an
     /// open request has none yet.
-    pub fn decisions(&self, count: usize) -> Result<Vec<Decision>> {
+    pub fn decisions(&self, count: usize) -> Result<Vec<LoggedDecision>> {
         let what = format!("{count} decisions of `weir run`");
         let lines = self.process.stdout().wait(Deadline::seconds(20), &what, |lines| {
             let decisions: Vec<_> = lines.iter().filter(|line| is_decision(line)).cloned().collect();
@@ -355,13 +355,13 @@ impl Gateway {
         let mut decisions = lines
             .iter()
             .map(|line| serde_json::from_str(line).with_context(|| format!("decision `{line}`")))
-            .collect::<Result<Vec<Decision>>>()?;
+            .collect::<Result<Vec<LoggedDecision>>>()?;
         decisions.sort_by_key(|decision| decision.time);
         Ok(decisions)
     }
 
     /// Waits for the first decision, which must be the only one so far.
-    pub fn only_decision(&self) -> Result<Decision> {
+    pub fn only_decision(&self) -> Result<LoggedDecision> {
         self.decisions(1)?.pop().context("no decision")
     }
 

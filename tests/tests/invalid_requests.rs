@@ -3,7 +3,8 @@
 
 use anyhow::{Context, Result};
 use e2e::{
-    Decision, EnvoyBinary, Front, Gateway, Head, Http2, Origin, ServerOptions, TlsRelay, UpstreamHosts, Wire,
+    EnvoyBinary, Front, Gateway, Head, Http2, LoggedDecision, Origin, ServerOptions, TlsRelay, UpstreamHosts,
+    Wire,
 };
 
 /// Where a request is refused: in absolute form at the proxy, or inside a tunnel with TLS.
@@ -26,7 +27,7 @@ fn refused_over_http2(
     wire: Wire,
     fields: &[(&str, &[u8])],
     number: usize,
-) -> Result<(Vec<u8>, Decision)> {
+) -> Result<(Vec<u8>, LoggedDecision)> {
     let mut http2 = Http2::open(wire)?;
     http2.begin(fields)?;
     let content = http2.read_content();
@@ -118,7 +119,7 @@ fn what_is_no_request_gets_an_answer_with_the_reason_and_a_decision(envoy: &Envo
             );
             assert!(body["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{what}");
             count += 1;
-            let Some(Decision { effect, reason: logged, status: answered, path, .. }) =
+            let Some(LoggedDecision { effect, reason: logged, status: answered, path, .. }) =
                 gateway.decisions(count)?.pop()
             else {
                 anyhow::bail!("no decision on {what}");

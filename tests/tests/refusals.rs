@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, BETA, Decision, EnvoyBinary, Gateway, IMPOSTOR, Request, Response, Run, ServerOptions, UNLISTED,
-    UpstreamHosts,
+    ALPHA, BETA, EnvoyBinary, Gateway, IMPOSTOR, LoggedDecision, Request, Response, Run, ServerOptions,
+    UNLISTED, UpstreamHosts,
 };
 
 fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
@@ -13,7 +13,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
 }
 
 /// The denial as the client reads it, the same as the decision log has it.
-fn assert_denied(response: &Response, decision: &Decision, status: u16, reason: &str) -> Result<()> {
+fn assert_denied(response: &Response, decision: &LoggedDecision, status: u16, reason: &str) -> Result<()> {
     assert_eq!(response.status, status, "{response:#?}");
     assert_eq!(response.header("content-type"), Some("application/json"));
     assert_eq!(response.header("x-weir-decision"), Some(reason));

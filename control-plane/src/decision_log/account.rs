@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::decision::Phase;
+use super::logged_decision::Phase;
 
 /// The maximum number of remembered open requests. Further ones have their lines, and are not remembered.
 const MOST_OPEN: usize = 65_536;

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::data::accesslog::v3::HttpAccessLogEntry;
 use tokio::sync::broadcast;
 use weir_policy::Host;
 
-use super::Decision;
+use super::LoggedDecision;
 use crate::envoy::resources::names;
 use crate::nodes::identity::NodeIdentity;
 
@@ -30,7 +30,7 @@ impl HostsInUse {
     }
 
     /// Takes note of a decision of its node.
-    pub(super) fn note(&self, entry: &HttpAccessLogEntry, decision: &Decision) {
+    pub(super) fn note(&self, entry: &HttpAccessLogEntry, decision: &LoggedDecision) {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(listeners), Some(host)) = (nodes.get(&decision.node), host(entry, decision)) {
             // A channel without receivers is not an error.
@@ -41,7 +41,7 @@ impl HostsInUse {
 
 /// Returns the host of a request that used the shared cluster or the host's own. A request to a rule's own upstream may
 /// have another server name, so its host does not count.
-fn host(entry: &HttpAccessLogEntry, decision: &Decision) -> Option<Host> {
+fn host(entry: &HttpAccessLogEntry, decision: &LoggedDecision) -> Option<Host> {
     let cluster = entry.common_properties.as_ref()?.upstream_cluster.as_str();
     let host = Host::parse(decision.record.host.as_bytes()).ok()?;
     let here = cluster == names::HTTPS_CLUSTER || names::host_of_cluster(cluster).as_ref() == Some(&host);
@@ -77,10 +77,10 @@ mod tests {
             ..HttpAccessLogEntry::default()
         };
         let hosts_in_use = HostsInUse::default();
-        let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
+        let decision = LoggedDecision::of_entry("weir_intercept", &entry).unwrap();
         let mut hosts = hosts_in_use.of_node(&decision.node);
         hosts_in_use.note(&entry, &decision);
-        hosts_in_use.note(&entry, &Decision { node: node(99), ..decision });
+        hosts_in_use.note(&entry, &LoggedDecision { node: node(99), ..decision });
         let noted = hosts.try_recv().ok().map(|host| host.to_string());
         assert!(hosts.try_recv().is_err(), "another node's hosts are its own");
         noted

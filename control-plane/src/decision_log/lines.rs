@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use weir_policy::Effect;
 
-use super::Decision;
+use super::LoggedDecision;
 use super::denial_flood::{DenialFlood, MoreDenials};
 
 /// The maximum number of waiting lines: at most 16 MB, and usually less.
@@ -22,7 +22,7 @@ const ROUND: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// A decision.
-    Decision(Box<Decision>),
+    Decision(Box<LoggedDecision>),
     /// A count of decisions without lines of their own.
     MoreDenials(MoreDenials),
 }
@@ -30,14 +30,14 @@ pub enum Line {
 /// The sender of decisions as lines.
 #[derive(Debug, Clone)]
 pub(super) struct LineSender {
-    lines: mpsc::Sender<Decision>,
+    lines: mpsc::Sender<LoggedDecision>,
     flood: Arc<DenialFlood>,
 }
 
 impl LineSender {
     /// Sends a decision. A forwarded request's decision waits for a place in the queue, and its stream waits with it:
     /// Envoy keeps later entries meanwhile. A denial that finds no place is counted.
-    pub(super) async fn send(&self, decision: Decision) {
+    pub(super) async fn send(&self, decision: LoggedDecision) {
         if decision.record.effect != Effect::Deny {
             // A closed queue is not an error.
             let _ = self.lines.send(decision).await;
@@ -54,7 +54,7 @@ impl LineSender {
 /// The lines in order, for a single reader.
 #[derive(Debug)]
 pub struct Lines {
-    decisions: mpsc::Receiver<Decision>,
+    decisions: mpsc::Receiver<LoggedDecision>,
     flood: Arc<DenialFlood>,
     round: Interval,
     counted: VecDeque<MoreDenials>,
@@ -100,8 +100,8 @@ pub(super) fn lines() -> (LineSender, Lines) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision_log::decision::tests::decision;
     use crate::decision_log::denial_flood;
+    use crate::decision_log::logged_decision::tests::decision;
 
     #[tokio::test]
     async fn a_flood_of_denials_is_counted_and_every_forwarded_request_has_its_line() {

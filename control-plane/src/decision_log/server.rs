@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::account::Account;
 use super::hosts_in_use::HostsInUse;
 use super::lines::{self, LineSender, Lines};
-use super::{Arrived, Decision};
+use super::{Arrived, LoggedDecision};
 use crate::nodes::identity::NodeIdentity;
 
 /// The maximum number of decisions in a slow subscriber's queue. It misses further ones.
@@ -27,7 +27,7 @@ const LONGEST_MESSAGE: usize = 32 << 20;
 /// Collects decisions and sends them to subscribers and to the reader of the lines.
 #[derive(Debug, Clone)]
 pub struct DecisionLog {
-    decisions: broadcast::Sender<Decision>,
+    decisions: broadcast::Sender<LoggedDecision>,
     lines: Arc<OnceLock<LineSender>>,
     account: Arc<Account>,
     hosts_in_use: HostsInUse,
@@ -46,7 +46,7 @@ impl Default for DecisionLog {
 
 impl DecisionLog {
     /// Subscribes to the decisions from now on. A slow subscriber misses some.
-    pub fn subscribe(&self) -> broadcast::Receiver<Decision> {
+    pub fn subscribe(&self) -> broadcast::Receiver<LoggedDecision> {
         self.decisions.subscribe()
     }
 
@@ -74,7 +74,7 @@ impl DecisionLog {
 
     async fn take(&self, node: &NodeIdentity, listener: &str, entry: &HttpAccessLogEntry) {
         let mut let_out = false;
-        let Some(decision) = Decision::read(node, listener, entry, &mut let_out) else {
+        let Some(decision) = LoggedDecision::read(node, listener, entry, &mut let_out) else {
             self.account.entry(let_out);
             return;
         };

@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::error::RunError;
 use super::listening::{Door, Listening};
 use crate::control_plane::ControlPlane;
-use crate::decision_log::Decision;
+use crate::decision_log::LoggedDecision;
 use crate::envoy::capabilities::UpstreamTlsChoice;
 use crate::local_gateway::envoy::Envoy;
 
@@ -143,7 +143,7 @@ fn probe_host() -> String {
 }
 
 /// Waits until the filter answers at the address, and the run's own Envoy has logged that answer.
-async fn prove(door: Door, host: String, mut decisions: Receiver<Decision>) {
+async fn prove(door: Door, host: String, mut decisions: Receiver<LoggedDecision>) {
     loop {
         // Workers get an accepted filter a moment later, and deny every request until then.
         let answered = timeout(PROBE_LASTS, filter_answers(door.address, &host)).await;
@@ -159,7 +159,7 @@ async fn prove(door: Door, host: String, mut decisions: Receiver<Decision>) {
 }
 
 /// Waits until Envoy has logged a connection of this client.
-async fn told(decisions: &mut Receiver<Decision>, door: Door, client: SocketAddr) {
+async fn told(decisions: &mut Receiver<LoggedDecision>, door: Door, client: SocketAddr) {
     loop {
         match decisions.recv().await {
             Ok(decision) => {

@@ -14,7 +14,7 @@ use weir_policy::{Effect, Host, Policy, Scheme, Tunnel};
 use weir_xds::{RenewedSecret, Resource, Secrets};
 
 use crate::ca::leaves::{Leaves, NameClass, Renewal};
-use crate::decision_log::Decision;
+use crate::decision_log::LoggedDecision;
 use crate::envoy::resources::secret;
 
 /// The maximum number of events that a slow stream may fall behind.
@@ -53,7 +53,7 @@ impl LeafSecrets {
     }
 
     /// Withdraws the leaves of unused names, until the stream of decisions ends.
-    pub async fn reap(&self, mut decisions: broadcast::Receiver<Decision>) {
+    pub async fn reap(&self, mut decisions: broadcast::Receiver<LoggedDecision>) {
         let mut reaping = interval(REAP_INTERVAL);
         reaping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pause = interval(BETWEEN_WITHDRAWALS);

@@ -8,9 +8,9 @@ use serde::Serialize;
 use weir_policy::{Effect, Reason};
 
 use super::summary::Summary;
-use crate::decision_log::decision::Phase;
 use crate::decision_log::denial_flood::MoreDenials;
-use crate::decision_log::{Decision, Line};
+use crate::decision_log::logged_decision::Phase;
+use crate::decision_log::{Line, LoggedDecision};
 use crate::local_gateway::environment::Environment;
 use crate::local_gateway::error::RunError;
 use crate::output::decision_file::DecisionFile;
@@ -225,7 +225,7 @@ fn more_denials(more: &MoreDenials) -> String {
     format!("{effect:<5} {count} more requests  {reason}; they came faster than lines are printed")
 }
 
-fn human(decision: &Decision) -> String {
+fn human(decision: &LoggedDecision) -> String {
     let record = &decision.record;
     let default_port = if record.scheme == "https" { 443 } else { 80 };
     let port =
@@ -296,10 +296,10 @@ mod tests {
         "!touch\u{1b}[2J\u{9b}2J\u{202e}\u{2028}",
     ];
 
-    fn decision(text: &str) -> Decision {
+    fn decision(text: &str) -> LoggedDecision {
         let word = text;
         let text = || text.to_owned();
-        Decision {
+        LoggedDecision {
             node: node(1),
             time: 1,
             phase: Phase::End,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::decision_log::decision::Phase;
-use crate::decision_log::{Decision, Line};
+use crate::decision_log::logged_decision::Phase;
+use crate::decision_log::{Line, LoggedDecision};
 use crate::output::report::url_text;
 
 /// Kinds of denials that are counted apart, and those that the summary names.
@@ -87,7 +87,7 @@ impl Summary {
     }
 }
 
-fn kind(decision: &Decision) -> String {
+fn kind(decision: &LoggedDecision) -> String {
     let record = &decision.record;
     if record.host.is_empty() {
         return format!("({})", url_text(record.reason.as_str()));
@@ -105,7 +105,7 @@ fn kind(decision: &Decision) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision_log::decision::tests::decision;
+    use crate::decision_log::logged_decision::tests::decision;
     use weir_policy::Reason;
 
     fn denied(host: &str) -> Line {

@@ -1,7 +1,7 @@
 //! One request of the demo: the request, the expected result, and the actual one.
 
 use anyhow::{Context, Result};
-use e2e::{Decision, Gateway, Request, UpstreamHosts};
+use e2e::{Gateway, LoggedDecision, Request, UpstreamHosts};
 
 /// A request and its expected result.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(crate) struct Row {
     /// The status that curl got, from the server or in response to its CONNECT.
     pub(crate) status: u16,
     /// The gateway's decision about the request.
-    pub(crate) decision: Decision,
+    pub(crate) decision: LoggedDecision,
     /// Whether the upstream resumed a TLS session; `None` if it served no request.
     pub(crate) resumed: Option<bool>,
     /// The server name that the upstream got; `None` if it served no request.

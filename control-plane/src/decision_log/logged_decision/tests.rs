@@ -9,7 +9,7 @@ use envoy_types::util::pack_any;
 use super::*;
 use crate::nodes::identity::tests::node;
 
-impl Decision {
+impl LoggedDecision {
     /// Reads an entry of some node.
     pub(crate) fn of_entry(listener: &str, entry: &HttpAccessLogEntry) -> Option<Self> {
         Self::read(&node(1), listener, entry, &mut false)
@@ -19,9 +19,9 @@ impl Decision {
 const ALLOWED: &str = r#"{"effect":"allow","reason":"allowed","rule":"r","decision_id":"1","policy_version":"2","host":"a.example","port":443,"scheme":"https","method":"GET","path":"/"}"#;
 
 /// Makes a decision with this effect.
-pub(crate) fn decision(effect: &str) -> Decision {
+pub(crate) fn decision(effect: &str) -> LoggedDecision {
     let record = ALLOWED.replace("allow\"", &format!("{effect}\""));
-    Decision::of_entry("weir_intercept", &entry(&record, "via_upstream", 200)).unwrap()
+    LoggedDecision::of_entry("weir_intercept", &entry(&record, "via_upstream", 200)).unwrap()
 }
 
 fn entry(record: &str, details: &str, status: u32) -> HttpAccessLogEntry {
@@ -43,11 +43,13 @@ fn entry(record: &str, details: &str, status: u32) -> HttpAccessLogEntry {
 
 #[test]
 fn the_name_is_verified_only_when_the_upstream_answered() {
-    let answered = Decision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
+    let answered = LoggedDecision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
     assert_eq!(answered.upstream_names, ["a.example"]);
-    let failed =
-        Decision::of_entry("weir_intercept", &entry(ALLOWED, "upstream_reset_before_response_started", 503))
-            .unwrap();
+    let failed = LoggedDecision::of_entry(
+        "weir_intercept",
+        &entry(ALLOWED, "upstream_reset_before_response_started", 503),
+    )
+    .unwrap();
     assert_eq!(failed.upstream_names, [""; 0]);
 }
 
@@ -56,13 +58,13 @@ fn an_open_request_has_a_line_that_says_so_and_only_if_it_was_forwarded() {
     let open = |record: &str| {
         let mut entry = entry(record, "", 0);
         entry.common_properties.as_mut().unwrap().access_log_type = AccessLogType::DownstreamPeriodic as i32;
-        Decision::of_entry("weir_intercept", &entry)
+        LoggedDecision::of_entry("weir_intercept", &entry)
     };
-    let line = |decision: &Decision| serde_json::to_value(decision).unwrap();
+    let line = |decision: &LoggedDecision| serde_json::to_value(decision).unwrap();
     assert_eq!(line(&open(ALLOWED).unwrap())["phase"], "open");
     assert_eq!(open(&ALLOWED.replace("allow\"", "deny\"")), None);
     assert_eq!(open("no record"), None);
-    let ended = Decision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
+    let ended = LoggedDecision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
     assert_eq!(line(&ended)["phase"], "end");
 }
 
@@ -74,7 +76,7 @@ fn the_certificates_own_names_are_shown_where_envoy_tells_them() {
     let names = format!("{},a.example", many.join(","));
     common.custom_tags =
         [(names::PEER_NAMES.to_owned(), names), (names::PEER_TLS.to_owned(), "TLSv1.3".into())].into();
-    let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
+    let decision = LoggedDecision::of_entry("weir_intercept", &entry).unwrap();
     assert_eq!(
         (decision.upstream_names.len(), decision.upstream_names[0].as_str()),
         (MOST_NAMES, "a.example")
@@ -83,7 +85,7 @@ fn the_certificates_own_names_are_shown_where_envoy_tells_them() {
     // Without TLS, Envoy sends the tags with empty values.
     let common = entry.common_properties.as_mut().unwrap();
     common.custom_tags.values_mut().for_each(String::clear);
-    assert_eq!(Decision::of_entry("weir_intercept", &entry).unwrap().upstream_tls, None);
+    assert_eq!(LoggedDecision::of_entry("weir_intercept", &entry).unwrap().upstream_tls, None);
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn a_wildcard_covers_one_label() {
 #[test]
 fn the_address_guard_turns_an_allow_into_a_deny() {
     let entry = entry(ALLOWED, "rbac_access_denied_matched_policy[none]", 403);
-    let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
+    let decision = LoggedDecision::of_entry("weir_intercept", &entry).unwrap();
     assert_eq!(
         (decision.record.effect.as_str(), decision.record.reason.as_str(), decision.record.sni),
         ("deny", "address_not_allowed", None)
@@ -113,7 +115,7 @@ fn the_address_guard_turns_an_allow_into_a_deny() {
 fn what_would_be_denied_is_said_and_only_then() {
     let line = |record: &str| {
         serde_json::to_value(
-            Decision::of_entry("weir_intercept", &entry(record, "via_upstream", 200)).unwrap(),
+            LoggedDecision::of_entry("weir_intercept", &entry(record, "via_upstream", 200)).unwrap(),
         )
         .unwrap()
     };
@@ -131,7 +133,7 @@ fn a_certificate_that_was_not_verified_is_the_reason() {
     let common = entry.common_properties.as_mut().unwrap();
     common.upstream_transport_failure_reason =
         "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED".to_owned();
-    let decision = Decision::of_entry("weir_intercept", &entry).unwrap();
+    let decision = LoggedDecision::of_entry("weir_intercept", &entry).unwrap();
     assert_eq!(decision.record.reason, Reason::CertificateNotVerified);
     assert!(decision.cause.is_some() && decision.failure.is_some());
 }
@@ -151,7 +153,7 @@ fn what_the_filter_left_no_record_of_is_a_denial_with_its_reason() {
         entry.common_properties.as_mut().unwrap().filter_state_objects.clear();
         let path = format!("/{}?secret", "a".repeat(1000));
         entry.request = Some(HttpRequestProperties { path, ..HttpRequestProperties::default() });
-        let record = Decision::of_entry("weir_explicit", &entry).unwrap().record;
+        let record = LoggedDecision::of_entry("weir_explicit", &entry).unwrap().record;
         assert_eq!((record.effect.as_str(), record.reason.as_str()), ("deny", reason), "{details}");
         assert_eq!(record.path.len(), LONGEST_TEXT);
     }
@@ -171,7 +173,7 @@ fn the_server_name_is_the_filters_or_the_canonical_host() {
         (own(",\"sni\":\"b.example\""), Some("b.example")),
         (own(""), None),
     ] {
-        let decision = Decision::of_entry("weir_intercept", &entry(&record, "via_upstream", 200));
+        let decision = LoggedDecision::of_entry("weir_intercept", &entry(&record, "via_upstream", 200));
         assert_eq!(decision.unwrap().record.sni.as_deref(), expected, "{record}");
     }
 }
@@ -179,7 +181,7 @@ fn the_server_name_is_the_filters_or_the_canonical_host() {
 #[test]
 fn a_record_of_a_newer_filter_is_a_decision() {
     let newer = ALLOWED.replace("allow\"", "defer\"").replace('}', ",\"tenant\":\"t\"}");
-    let decision = Decision::of_entry("weir_intercept", &entry(&newer, "via_upstream", 200)).unwrap();
+    let decision = LoggedDecision::of_entry("weir_intercept", &entry(&newer, "via_upstream", 200)).unwrap();
     let line = serde_json::to_value(decision).unwrap();
     assert_eq!((&line["effect"], &line["host"]), (&"defer".into(), &"a.example".into()));
 }
@@ -190,7 +192,7 @@ fn a_denial_without_a_policy_is_a_decision_with_its_reason() {
         .replace("\"2\"", "null")
         .replace("allow\"", "deny\"")
         .replace("\"allowed\"", "\"policy_missing\"");
-    let decision = Decision::of_entry("weir_intercept", &entry(&record, "", 403)).unwrap();
+    let decision = LoggedDecision::of_entry("weir_intercept", &entry(&record, "", 403)).unwrap();
     assert_eq!(decision.record.reason, Reason::PolicyMissing);
 }
 
@@ -199,7 +201,7 @@ fn bytes_that_never_became_a_request_are_no_decision() {
     let mut entry = entry("", "downstream_remote_disconnect", 0);
     entry.common_properties.as_mut().unwrap().filter_state_objects.clear();
     entry.request = Some(HttpRequestProperties::default());
-    assert_eq!(Decision::of_entry("weir_explicit", &entry), None);
+    assert_eq!(LoggedDecision::of_entry("weir_explicit", &entry), None);
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn the_end_of_an_upgraded_or_unopened_connection_is_no_failure() {
             entry(record, "upstream_reset_after_response_started{connection_termination}", status);
         let flags = &mut entry.common_properties.as_mut().unwrap().response_flags;
         flags.as_mut().unwrap().upstream_connection_termination = true;
-        let decision = Decision::of_entry(listener, &entry).unwrap();
+        let decision = LoggedDecision::of_entry(listener, &entry).unwrap();
         assert_eq!(decision.record.reason.as_str(), reason, "{listener} {status}");
         assert_eq!(decision.cause.is_some(), reason != "allowed");
     }
@@ -224,12 +226,12 @@ fn the_end_of_an_upgraded_or_unopened_connection_is_no_failure() {
 #[test]
 fn a_tunnel_that_was_let_in_is_no_decision() {
     let tunnel = ALLOWED.replace("GET", "CONNECT");
-    assert_eq!(Decision::of_entry("weir_intercept", &entry(&tunnel, "via_upstream", 200)), None);
+    assert_eq!(LoggedDecision::of_entry("weir_intercept", &entry(&tunnel, "via_upstream", 200)), None);
 }
 
 #[test]
 fn the_line_has_the_records_keys_at_its_top() {
-    let decision = Decision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
+    let decision = LoggedDecision::of_entry("weir_intercept", &entry(ALLOWED, "via_upstream", 200)).unwrap();
     let line = serde_json::to_value(decision).unwrap();
     assert_eq!(line["host"], "a.example");
     assert_eq!(line["status"], 200);

@@ -33,7 +33,7 @@ pub enum Phase {
 
 /// A line of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Decision {
+pub struct LoggedDecision {
     /// The node that decided. Lines leave it out: the control plane that prints them has one node.
     #[serde(skip)]
     pub node: NodeIdentity,
@@ -70,7 +70,7 @@ pub struct Decision {
     pub failure: Option<String>,
 }
 
-impl Decision {
+impl LoggedDecision {
     /// Reads an access log entry. Returns `None` for an entry that is not a decision: an admitted tunnel (the requests
     /// inside it have their own entries), bytes that never became a request, and a request that is open and was not
     /// forwarded.

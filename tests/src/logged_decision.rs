@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// A decision as `weir run --json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Decision {
+pub struct LoggedDecision {
     /// When the request began, in milliseconds since 1970.
     pub time: u64,
     /// `allow` or `deny`.
