@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{ALPHA, Dialler, Gateway, UpstreamHosts};
+use crate::{ALPHA, Dialler, RunningGateway, UpstreamHosts};
 
 /// The number of parallel connections.
 const DIALLERS: usize = 8;
@@ -24,7 +24,7 @@ pub struct Flood {
 impl Flood {
     /// Connects through the gateway with `x0.weir.invalid` and so on, one name for each number, and meanwhile uses a
     /// listed host.
-    pub fn new(numbers: Range<usize>, gateway: &Gateway, hosts: &UpstreamHosts) -> Result<Self> {
+    pub fn new(numbers: Range<usize>, gateway: &RunningGateway, hosts: &UpstreamHosts) -> Result<Self> {
         let dialler = Dialler::new(gateway.address()?, gateway.authority())?;
         let (next, over) = (AtomicUsize::new(numbers.start), AtomicBool::new(false));
         let dial = || -> Result<Self> {

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use crate::{Deadline, EnvoyBinary, Gateway, Head, Run, TlsRelay, UpstreamHosts, Wire};
+use crate::{Deadline, EnvoyBinary, Head, Run, RunningGateway, TlsRelay, UpstreamHosts, Wire};
 use http2_front::Http2Front;
 
 /// The host name of every origin. It resolves to 127.0.0.1 once an origin was started.
@@ -86,7 +86,7 @@ impl Origin {
     }
 
     /// Starts a gateway that allows every method and path of these origins.
-    pub fn gateway(envoy: &EnvoyBinary, hosts: &UpstreamHosts, origins: &[&Self]) -> Result<Gateway> {
+    pub fn gateway(envoy: &EnvoyBinary, hosts: &UpstreamHosts, origins: &[&Self]) -> Result<RunningGateway> {
         let rules = origins.iter().map(|origin| origin.rule()).collect::<String>();
         Run::new(envoy, hosts, &format!("rules:\n{rules}"))?.start()
     }

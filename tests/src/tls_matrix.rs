@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Request, Response, Run, ServedRequest, ServerOptions, Site,
-    StaticEnvoy, TlsVersions, UpstreamHosts,
+    ALPHA, BETA, Deadline, EnvoyBinary, Request, Response, Run, RunningGateway, ServedRequest, ServerOptions,
+    Site, StaticEnvoy, TlsVersions, UpstreamHosts,
 };
 
 /// The maximum number of hosts on one address.
@@ -197,7 +197,7 @@ fn check(asked: &[Asked<'_>], responses: Vec<Response>) -> Result<()> {
 
 /// Checks that Envoy counted the handshakes and sessions that the server saw, and no certificate that failed
 /// verification.
-fn agree(gateway: &Gateway, served: &[ServedRequest]) -> Result<()> {
+fn agree(gateway: &RunningGateway, served: &[ServedRequest]) -> Result<()> {
     let resumed = served.iter().filter(|request| request.is_resumed()).count();
     for (name, expected) in [
         ("handshake", served.len()),

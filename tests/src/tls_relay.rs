@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{Gateway, Process, Wire, require_program};
+use crate::{Process, RunningGateway, Wire, require_program};
 
 /// The relay's script, for Python's standard library. It has TLS, and is there wherever Envoy was installed.
 const SCRIPT: &str = include_str!("tls_relay.py");
@@ -30,7 +30,7 @@ impl TlsRelay {
 
     /// Accepts plain connections and relays them to `authority` (`HOST:PORT`) through a CONNECT of the gateway. The
     /// TLS inside offers one `protocol` by ALPN and trusts only the gateway's root.
-    pub fn dial(gateway: &Gateway, authority: &str, protocol: &str) -> Result<Self> {
+    pub fn dial(gateway: &RunningGateway, authority: &str, protocol: &str) -> Result<Self> {
         let proxy = gateway.address()?.to_string();
         Self::start(
             "dial",

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    ALPHA, BETA, CertificateAuthority, Client, Deadline, EnvoyBinary, Flood, Gateway, Run, ServerOptions,
-    UNLISTED, UpstreamHosts, weir_command,
+    ALPHA, BETA, CertificateAuthority, Client, Deadline, EnvoyBinary, Flood, Run, RunningGateway,
+    ServerOptions, UNLISTED, UpstreamHosts, weir_command,
 };
 
 use crate::served_envoy::{Options, ServedEnvoy};
@@ -34,7 +34,7 @@ fn load(hosts: &UpstreamHosts, client: &Client, stop: &AtomicBool) -> Result<(Ve
 }
 
 /// Waits until a client that trusts this root alone is answered.
-fn wait_for_leaves_of(gateway: &Gateway, hosts: &UpstreamHosts, root: &Path) -> Result<()> {
+fn wait_for_leaves_of(gateway: &RunningGateway, hosts: &UpstreamHosts, root: &Path) -> Result<()> {
     let client = Client::through(gateway.proxy()).trusting(root);
     for host in [ALPHA, BETA] {
         Deadline::seconds(30).poll_eq("status for who trusts the new root alone", &200, || {

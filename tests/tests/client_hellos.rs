@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{ALPHA, BETA, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts, require_program};
+use e2e::{ALPHA, BETA, EnvoyBinary, Run, RunningGateway, ServerOptions, UpstreamHosts, require_program};
 use rustls::client::EchMode;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -36,7 +36,7 @@ enum Way {
 
 const WAYS: [Way; 2] = [Way::Tunnel, Way::Redirected];
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut run = Run::new(envoy, &hosts, &hosts.policy())?;
     run.transparent = transparent::listeners()?;
@@ -45,7 +45,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
 
 impl Way {
     /// A connection on which Weir waits for TLS with alpha.
-    fn connect(self, gateway: &Gateway, hosts: &UpstreamHosts) -> Result<TcpStream> {
+    fn connect(self, gateway: &RunningGateway, hosts: &UpstreamHosts) -> Result<TcpStream> {
         let tcp = match self {
             Self::Tunnel => {
                 let mut tcp = TcpStream::connect(gateway.address()?)?;
@@ -69,7 +69,7 @@ impl Way {
     }
 
     /// All that Weir says to these bytes, until it closes.
-    fn answer(self, gateway: &Gateway, hosts: &UpstreamHosts, bytes: &[u8]) -> Result<Vec<u8>> {
+    fn answer(self, gateway: &RunningGateway, hosts: &UpstreamHosts, bytes: &[u8]) -> Result<Vec<u8>> {
         let mut tcp = self.connect(gateway, hosts)?;
         // It may close before it has read everything.
         tcp.write_all(bytes).ok();
@@ -97,7 +97,7 @@ struct Shape {
 
 const ORDINARY: Shape = Shape { what: "an ordinary hello", padding: 0, piece: usize::MAX, ech: None };
 
-fn config(gateway: &Gateway, shape: &Shape) -> Result<ClientConfig> {
+fn config(gateway: &RunningGateway, shape: &Shape) -> Result<ClientConfig> {
     let mut store = RootCertStore::empty();
     for root in CertificateDer::pem_file_iter(gateway.authority())? {
         store.add(root?)?;

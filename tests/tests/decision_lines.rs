@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use e2e::{
-    ALPHA, Burst, Deadline, EnvoyBinary, Front, Gateway, Origin, Run, ServerOptions, Then, UNLISTED,
+    ALPHA, Burst, Deadline, EnvoyBinary, Front, Origin, Run, RunningGateway, ServerOptions, Then, UNLISTED,
     UpstreamHosts, Wire,
 };
 use serde_json::Value;
@@ -21,7 +21,7 @@ const STREAMS: usize = 90;
 /// Bytes of a user agent just below Envoy's limit for all headers.
 const LONG: usize = 55_000;
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let port = hosts.plain_port();
     let rule = format!(
@@ -32,20 +32,20 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
 }
 
 /// The lines so far.
-fn lines(gateway: &Gateway) -> Vec<Value> {
+fn lines(gateway: &RunningGateway) -> Vec<Value> {
     let stdout = gateway.stdout();
     stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// The paths of the lines that say `allow`, of open requests or of those that ended.
-fn forwarded(gateway: &Gateway, open: bool) -> BTreeSet<String> {
+fn forwarded(gateway: &RunningGateway, open: bool) -> BTreeSet<String> {
     let all = lines(gateway).into_iter();
     let chosen = all.filter(|line| line["effect"] == "allow" && (line["phase"] == "open") == open);
     chosen.filter_map(|line| Some(line["path"].as_str()?.to_owned())).collect()
 }
 
 /// Denied requests that are taken back at once.
-fn flood(gateway: &Gateway, user_agent: &str, connections: usize) -> Result<Vec<Burst>> {
+fn flood(gateway: &RunningGateway, user_agent: &str, connections: usize) -> Result<Vec<Burst>> {
     let mut bursts = Vec::new();
     for _ in 0..connections {
         let mut burst = Burst::open(gateway.address()?)?;
@@ -59,7 +59,7 @@ fn flood(gateway: &Gateway, user_agent: &str, connections: usize) -> Result<Vec<
 }
 
 /// Sends allowed requests, and returns their paths when all are answered.
-fn forward(gateway: &Gateway, hosts: &UpstreamHosts, user_agent: &str) -> Result<BTreeSet<String>> {
+fn forward(gateway: &RunningGateway, hosts: &UpstreamHosts, user_agent: &str) -> Result<BTreeSet<String>> {
     let mut burst = Burst::open(gateway.address()?)?;
     let authority = hosts.plain_authority(ALPHA);
     let paths: Vec<_> = (0..FORWARDED).map(|number| format!("/{number}-{}", user_agent.len())).collect();
@@ -70,7 +70,7 @@ fn forward(gateway: &Gateway, hosts: &UpstreamHosts, user_agent: &str) -> Result
     Ok(paths.into_iter().collect())
 }
 
-fn wait_forwarded(gateway: &Gateway, paths: &BTreeSet<String>) -> Result<()> {
+fn wait_forwarded(gateway: &RunningGateway, paths: &BTreeSet<String>) -> Result<()> {
     Deadline::seconds(30)
         .poll_eq("lines of requests that were forwarded", paths, || Ok(forwarded(gateway, false)))
 }

@@ -4,8 +4,8 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    EnvoyBinary, Front, Gateway, Head, Http2, Origin, Process, Run, ServerOptions, TlsRelay, UpstreamHosts,
-    Wire, require_program,
+    EnvoyBinary, Front, Head, Http2, Origin, Process, Run, RunningGateway, ServerOptions, TlsRelay,
+    UpstreamHosts, Wire, require_program,
 };
 use tempfile::TempDir;
 
@@ -15,7 +15,7 @@ const DENIED: &str = "/denied";
 fn start(
     envoy: &EnvoyBinary,
     answer: impl Fn(&Head, &mut Wire) -> Result<()> + Send + Sync + 'static,
-) -> Result<(UpstreamHosts, Origin, Gateway)> {
+) -> Result<(UpstreamHosts, Origin, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let origin = Origin::start(&hosts, Front::Http1, answer)?;
     let denied = format!("  - {{id: denied, effect: deny, hosts: ['*.weir.test'], paths: [{DENIED}]}}\n");
@@ -24,7 +24,7 @@ fn start(
 }
 
 /// Runs curl, and returns its standard output.
-fn curl(gateway: &Gateway, arguments: &[&str], url: &str) -> Result<String> {
+fn curl(gateway: &RunningGateway, arguments: &[&str], url: &str) -> Result<String> {
     let mut command = Process::command(require_program("curl")?);
     command.env_clear().args(["--disable", "--silent", "--show-error", "--max-time", "30"]);
     command.args(["--proxy", gateway.proxy(), "--capath", "/dev/null", "--cacert"]);

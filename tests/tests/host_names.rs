@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{EnvoyBinary, Gateway, Head, Run, ServerOptions, UpstreamHosts, Wire, answer_once, weir_command};
+use e2e::{
+    EnvoyBinary, Head, Run, RunningGateway, ServerOptions, UpstreamHosts, Wire, answer_once, weir_command,
+};
 use tempfile::TempDir;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -143,7 +145,7 @@ fn explain(run: &Run, port: u16, name: &str) -> Result<(Option<String>, bool, bo
     Ok((host, noted || explained["reason"] == "invalid_host", noted))
 }
 
-fn status(gateway: &Gateway, request: &str) -> Result<u16> {
+fn status(gateway: &RunningGateway, request: &str) -> Result<u16> {
     let mut wire = Wire::connect(gateway.address()?)?;
     wire.write(request)?;
     let head = wire.read_head()?;

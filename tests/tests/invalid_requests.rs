@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result};
 use e2e::{
-    EnvoyBinary, Front, Gateway, Head, Http2, LoggedDecision, Origin, ServerOptions, TlsRelay, UpstreamHosts,
-    Wire,
+    EnvoyBinary, Front, Head, Http2, LoggedDecision, Origin, RunningGateway, ServerOptions, TlsRelay,
+    UpstreamHosts, Wire,
 };
 
 /// Where a request is refused: in absolute form at the proxy, or inside a tunnel with TLS.
@@ -14,7 +14,7 @@ fn answer(_: &Head, wire: &mut Wire) -> Result<()> {
     wire.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes")
 }
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 2], Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 2], RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let origins = [Origin::start(&hosts, PLACES[0], answer)?, Origin::start(&hosts, PLACES[1], answer)?];
     let gateway = Origin::gateway(envoy, &hosts, &origins.each_ref())?;
@@ -23,7 +23,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 2], Gateway)> {
 
 /// Sends one request over HTTP/2. Returns the content of the answer, and the decision of this number.
 fn refused_over_http2(
-    gateway: &Gateway,
+    gateway: &RunningGateway,
     wire: Wire,
     fields: &[(&str, &[u8])],
     number: usize,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use e2e::{
-    EnvoyBinary, Front, Gateway, Head, Http2, ORIGIN, Origin, Request, ServerOptions, TlsRelay, UNLISTED,
-    UpstreamHosts, Wire,
+    EnvoyBinary, Front, Head, Http2, ORIGIN, Origin, Request, RunningGateway, ServerOptions, TlsRelay,
+    UNLISTED, UpstreamHosts, Wire,
 };
 
 /// What belongs to the two ends.
@@ -71,7 +71,7 @@ fn answer(_: &Head, wire: &mut Wire) -> Result<()> {
 }
 
 /// The upstreams: plain HTTP, https with HTTP/1.1, https with h2.
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 3], Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 3], RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let origin = |front| Origin::start(&hosts, front, answer);
     let origins = [origin(Front::Plain)?, origin(Front::Http1)?, origin(Front::Http2)?];

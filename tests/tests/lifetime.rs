@@ -1,7 +1,9 @@
 //! Envoy and the command end with `weir`, however it ends, and `weir` ends with Envoy.
 
 use anyhow::Result;
-use e2e::{ALPHA, Deadline, EnvoyBinary, Gateway, Process, ProcessId, Run, ServerOptions, UpstreamHosts};
+use e2e::{
+    ALPHA, Deadline, EnvoyBinary, Process, ProcessId, Run, RunningGateway, ServerOptions, UpstreamHosts,
+};
 use rustix::process::Signal;
 
 fn run() -> Result<(UpstreamHosts, Run)> {
@@ -10,7 +12,7 @@ fn run() -> Result<(UpstreamHosts, Run)> {
     Ok((hosts, run))
 }
 
-fn gateway() -> Result<(UpstreamHosts, Gateway)> {
+fn gateway() -> Result<(UpstreamHosts, RunningGateway)> {
     let (hosts, run) = run()?;
     Ok((hosts, run.start()?))
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::{
-    ALPHA, Deadline, EnvoyBinary, Front, Gateway, Head, ManyStreams, Origin, Run, ServerOptions, TlsRelay,
-    UpstreamHosts, Wire,
+    ALPHA, Deadline, EnvoyBinary, Front, Head, ManyStreams, Origin, Run, RunningGateway, ServerOptions,
+    TlsRelay, UpstreamHosts, Wire,
 };
 
 use crate::transparent::listeners;
@@ -15,7 +15,7 @@ pub(crate) const MIB: u64 = 1 << 20;
 pub(crate) const DENIED: &str = "denied.weir.test";
 
 /// The status and the reason of a request for the host that is not listed, over a connection of its own.
-pub(crate) fn ask(gateway: &Gateway) -> Result<(String, Option<String>)> {
+pub(crate) fn ask(gateway: &RunningGateway) -> Result<(String, Option<String>)> {
     let mut wire = Wire::connect(gateway.address()?)?;
     wire.write(format!("GET http://{DENIED}/ HTTP/1.1\r\nhost: {DENIED}\r\nconnection: close\r\n\r\n"))?;
     let head = wire.expect_head()?;
@@ -69,7 +69,7 @@ pub(crate) fn without_end(head: &Head, wire: &mut Wire) -> Result<()> {
 }
 
 /// Envoy's heap when it has not grown for a while.
-pub(crate) fn settled_heap(gateway: &Gateway) -> Result<u64> {
+pub(crate) fn settled_heap(gateway: &RunningGateway) -> Result<u64> {
     let (mut most, mut same) = (0, 0);
     Deadline::seconds(20).poll("a heap that grows no more", || {
         let heap = gateway.envoy_heap()?;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use e2e::{ALPHA, BETA, EnvoyBinary, Gateway, Request, Run, ServerOptions, UNLISTED, UpstreamHosts};
+use e2e::{ALPHA, BETA, EnvoyBinary, Request, Run, RunningGateway, ServerOptions, UNLISTED, UpstreamHosts};
 
 const DECISIONS: &str = "wasmcustom.weir_decisions";
 
-fn counters(gateway: &Gateway) -> Result<BTreeMap<String, u64>> {
+fn counters(gateway: &RunningGateway) -> Result<BTreeMap<String, u64>> {
     Ok(gateway.envoy_stats("wasmcustom.weir_")?.into_iter().collect())
 }
 

@@ -1,9 +1,9 @@
 //! A policy that is tried out: what it would deny goes out and is said; what cannot be judged, or leads inward, does not.
 
 use anyhow::Result;
-use e2e::{ALPHA, BETA, EnvoyBinary, Gateway, INWARD, Request, Run, ServerOptions, UpstreamHosts};
+use e2e::{ALPHA, BETA, EnvoyBinary, INWARD, Request, Run, RunningGateway, ServerOptions, UpstreamHosts};
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let policy = format!("mode: report\n{}", hosts.policy());
     let gateway = Run::new(envoy, &hosts, &policy)?.start()?;

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Deadline, EnvoyBinary, Front, Gateway, Head, Origin, Run, ServerOptions, UpstreamHosts, Wire};
+use e2e::{
+    Deadline, EnvoyBinary, Front, Head, Origin, Run, RunningGateway, ServerOptions, UpstreamHosts, Wire,
+};
 use weir::envoy::capacity::Capacity;
 use weir::envoy::capacity::open_files::OpenFiles;
 use weir::local_gateway::envoy::workers;
@@ -13,7 +15,12 @@ use weir::local_gateway::envoy::workers;
 /// A host that no policy here lists.
 const DENIED: &str = "denied.weir.test";
 
-fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, policy: &str, open_files: u64) -> Result<Gateway> {
+fn start(
+    envoy: &EnvoyBinary,
+    hosts: &UpstreamHosts,
+    policy: &str,
+    open_files: u64,
+) -> Result<RunningGateway> {
     let mut run = Run::new(envoy, hosts, policy)?;
     run.open_files = Some((open_files, open_files));
     run.start()

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    Deadline, EnvoyBinary, Front, Gateway, ManyStreams, Origin, Run, ServerOptions, TlsRelay, UpstreamHosts,
-    Wire,
+    Deadline, EnvoyBinary, Front, ManyStreams, Origin, Run, RunningGateway, ServerOptions, TlsRelay,
+    UpstreamHosts, Wire,
 };
 
 use crate::memory::{DENIED, MIB, ask, ask_and_read_nothing, settled_heap, without_end};
@@ -41,7 +41,7 @@ fn clients_that_read_nothing_do_not_stall_others_of_the_host(envoy: &EnvoyBinary
 }
 
 /// A connection that takes nothing of a hundred answers.
-fn hold_a_hundred_answers(gateway: &Gateway) -> Result<ManyStreams> {
+fn hold_a_hundred_answers(gateway: &RunningGateway) -> Result<ManyStreams> {
     let mut client = ManyStreams::open(Wire::connect(gateway.address()?)?, 0, "http", DENIED, "/")?;
     client.request(100)?;
     Ok(client)

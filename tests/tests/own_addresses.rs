@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::{Result, ensure};
-use e2e::{Deadline, EnvoyBinary, Gateway, Network, Run, ServerOptions, UpstreamHosts, answer_once};
+use e2e::{Deadline, EnvoyBinary, Network, Run, RunningGateway, ServerOptions, UpstreamHosts, answer_once};
 
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 9, 9));
 const OWN_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0, 9));
@@ -16,7 +16,7 @@ const LATER: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 9, 10));
 const ROUTED: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 8, 200));
 const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
-fn answer(gateway: &Gateway, name: &str, port: u16) -> Result<String> {
+fn answer(gateway: &RunningGateway, name: &str, port: u16) -> Result<String> {
     let response = gateway.client().get(format!("http://{name}:{port}/"))?;
     let reason = response.header("x-weir-decision").map(|reason| format!(" {reason}")).unwrap_or_default();
     Ok(format!("{}{reason}", response.status))

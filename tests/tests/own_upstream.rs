@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, BETA, CertificateAuthority, Deadline, EnvoyBinary, Front, Gateway, ORIGIN, Origin, Request, Run,
-    ServerCertificate, ServerOptions, Site, TlsRelay, UpstreamHosts,
+    ALPHA, BETA, CertificateAuthority, Deadline, EnvoyBinary, Front, ORIGIN, Origin, Request, Run,
+    RunningGateway, ServerCertificate, ServerOptions, Site, TlsRelay, UpstreamHosts,
 };
 
 /// Has a certificate of a root that is in no bundle.
@@ -43,7 +43,7 @@ impl Fixture {
     }
 
     /// The hosts' policy and these rules, with `PORT` for the port of the TLS hosts; the files stand beside it.
-    fn gateway(&self, envoy: &EnvoyBinary, rules: &str, files: &[(&str, &str)]) -> Result<Gateway> {
+    fn gateway(&self, envoy: &EnvoyBinary, rules: &str, files: &[(&str, &str)]) -> Result<RunningGateway> {
         let run = Run::new(envoy, &self.hosts, &self.policy(rules))?;
         for (name, content) in files {
             write(&run.policy().with_file_name(name), content)?;
@@ -69,7 +69,7 @@ fn write(path: &Path, content: &str) -> Result<()> {
 }
 
 /// Status and reason of a GET.
-fn get(gateway: &Gateway, url: &str) -> Result<(u16, Option<String>)> {
+fn get(gateway: &RunningGateway, url: &str) -> Result<(u16, Option<String>)> {
     let response = gateway.client().get(url)?;
     Ok((response.status, response.header("x-weir-decision").map(str::to_owned)))
 }

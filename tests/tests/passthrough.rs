@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, BETA, Client, EnvoyBinary, Gateway, INWARD, Run, ServerOptions, Site, UNLISTED, UpstreamHosts,
-    Wire,
+    ALPHA, BETA, Client, EnvoyBinary, INWARD, Run, RunningGateway, ServerOptions, Site, UNLISTED,
+    UpstreamHosts, Wire,
 };
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ fn policy(hosts: &UpstreamHosts) -> String {
     )
 }
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut run = Run::new(envoy, &hosts, &policy(&hosts))?;
     // Weir itself verifies nothing here: it does not know the pinned host's root.
@@ -33,7 +33,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
 }
 
 /// A client that trusts the hosts' own roots alone, and Weir's not.
-fn pinned(hosts: &UpstreamHosts, gateway: &Gateway) -> Client {
+fn pinned(hosts: &UpstreamHosts, gateway: &RunningGateway) -> Client {
     Client::through(gateway.proxy()).trusting(&hosts.roots())
 }
 

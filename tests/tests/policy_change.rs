@@ -1,12 +1,12 @@
 //! A policy that is edited while it is enforced: a good edit is in force at once, a bad one changes nothing.
 
 use anyhow::{Result, ensure};
-use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts, Wire};
+use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Run, RunningGateway, ServerOptions, UpstreamHosts, Wire};
 use rustix::process::Signal;
 
 use crate::client_hellos::plain::hello;
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
     Ok((hosts, gateway))
@@ -17,7 +17,7 @@ fn without(hosts: &UpstreamHosts, name: &str) -> String {
     hosts.policy().replace(name, "elsewhere.weir.test")
 }
 
-fn wait_for(gateway: &Gateway, url: &str, what: &str, expected: u16) -> Result<()> {
+fn wait_for(gateway: &RunningGateway, url: &str, what: &str, expected: u16) -> Result<()> {
     Deadline::seconds(15).poll(what, || {
         let response = gateway.client().get(url)?;
         // On 1.36 a host that is no longer listed is refused at its CONNECT.

@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result};
 use e2e::{
-    ALPHA, BETA, Client, Deadline, EnvoyBinary, Front, Gateway, Http2, Origin, Request, Run, ServerOptions,
-    UpstreamHosts, Wire,
+    ALPHA, BETA, Client, Deadline, EnvoyBinary, Front, Http2, Origin, Request, Run, RunningGateway,
+    ServerOptions, UpstreamHosts, Wire,
 };
 
 use crate::transparent;
@@ -17,19 +17,19 @@ const CI_TOKEN: &str = "Y2k6Y29ycmVjdCBob3JzZQ==";
 
 const REASON: &str = "proxy_credentials_required";
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut run = Run::new(envoy, &hosts, &hosts.policy())?;
     run.ask_for_credentials(USERS)?;
     Ok((hosts, run.start()?))
 }
 
-fn knowing(gateway: &Gateway, credentials: &str) -> Client {
+fn knowing(gateway: &RunningGateway, credentials: &str) -> Client {
     gateway.client().with_credentials(credentials)
 }
 
 /// The statuses of what the proxy answers to these header lines: to a request in absolute form, and to a CONNECT.
-fn answers(gateway: &Gateway, hosts: &UpstreamHosts, lines: &[u8]) -> Result<[String; 2]> {
+fn answers(gateway: &RunningGateway, hosts: &UpstreamHosts, lines: &[u8]) -> Result<[String; 2]> {
     let (plain, tls) = (hosts.plain_authority(ALPHA), hosts.authority(ALPHA));
     let status = |start: String, host: &str| -> Result<String> {
         let mut wire = Wire::connect(gateway.address()?)?;

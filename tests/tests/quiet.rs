@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::{ALPHA, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts};
+use e2e::{ALPHA, EnvoyBinary, Run, RunningGateway, ServerOptions, UpstreamHosts};
 
 /// What the predecessor filled with 2,300 messages a second.
 const IDLE: Duration = Duration::from_secs(30);
 
-fn bytes(gateway: &Gateway) -> Result<[u64; 2]> {
+fn bytes(gateway: &RunningGateway) -> Result<[u64; 2]> {
     Ok([
         gateway.envoy_stat("cluster.weir_control_plane.upstream_cx_rx_bytes_total")?,
         gateway.envoy_stat("cluster.weir_control_plane.upstream_cx_tx_bytes_total")?,
@@ -35,7 +35,7 @@ fn an_idle_envoy_exchanges_nothing_with_the_control_plane(envoy: &EnvoyBinary) -
     Ok(())
 }
 
-fn settled(gateway: &Gateway) -> Result<[u64; 2]> {
+fn settled(gateway: &RunningGateway) -> Result<[u64; 2]> {
     let mut last = bytes(gateway)?;
     e2e::Deadline::seconds(15).poll("a quiet second", || {
         thread::sleep(Duration::from_secs(1));

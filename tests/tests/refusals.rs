@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, BETA, EnvoyBinary, Gateway, IMPOSTOR, LoggedDecision, Request, Response, Run, ServerOptions,
-    UNLISTED, UpstreamHosts,
+    ALPHA, BETA, EnvoyBinary, IMPOSTOR, LoggedDecision, Request, Response, Run, RunningGateway,
+    ServerOptions, UNLISTED, UpstreamHosts,
 };
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
     Ok((hosts, gateway))

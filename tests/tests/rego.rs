@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use e2e::{
-    ALPHA, BETA, Deadline, EnvoyBinary, Gateway, Request, Run, ServerOptions, UNLISTED, UpstreamHosts, Wire,
+    ALPHA, BETA, Deadline, EnvoyBinary, Request, Run, RunningGateway, ServerOptions, UNLISTED, UpstreamHosts,
+    Wire,
 };
 use weir_rego::{Bundle, Input, Module, Program, limits};
 
@@ -49,7 +50,7 @@ fn write(run: &Run, name: &str, content: &str) -> Result<()> {
 }
 
 /// The list of hosts in the data has this many more.
-fn start(envoy: &EnvoyBinary, more_hosts: usize) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary, more_hosts: usize) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let run = Run::new(envoy, &hosts, &document(&hosts))?;
     write(&run, "policy.rego", POLICY)?;

@@ -6,8 +6,8 @@ use std::thread;
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, EnvoyBinary, Front, Gateway, Head, Origin, Request, Response, Run, ServerOptions, UpstreamHosts,
-    Wire,
+    ALPHA, EnvoyBinary, Front, Head, Origin, Request, Response, Run, RunningGateway, ServerOptions,
+    UpstreamHosts, Wire,
 };
 
 const DATA: u8 = 0;
@@ -71,7 +71,7 @@ fn start(
     envoy: &EnvoyBinary,
     front: Front,
     answer: impl Fn(&Head, &mut Wire) -> Result<()> + Send + Sync + 'static,
-) -> Result<(UpstreamHosts, Origin, Gateway)> {
+) -> Result<(UpstreamHosts, Origin, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let origin = Origin::start(&hosts, front, answer)?;
     let gateway = Origin::gateway(envoy, &hosts, &[&origin])?;

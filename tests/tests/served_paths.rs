@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Result, ensure};
-use e2e::{EnvoyBinary, Gateway, Head, PathServer, Run, ServerOptions, UpstreamHosts, Wire};
+use e2e::{EnvoyBinary, Head, PathServer, Run, RunningGateway, ServerOptions, UpstreamHosts, Wire};
 
 /// A host that may be read below `/public/` alone.
 const FOLDER: &str = "folder.weir.test";
@@ -155,7 +155,7 @@ fn policy(servers: &[PathServer]) -> String {
     )
 }
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Vec<PathServer>, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Vec<PathServer>, RunningGateway)> {
     let servers = PathServer::start_all()?;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     for host in [FOLDER, FENCED, AVATARS, FREE] {
@@ -167,7 +167,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Vec<PathServer>, Gateway
 
 /// A connection to the proxy that is opened anew when it was closed.
 struct Line<'g> {
-    gateway: &'g Gateway,
+    gateway: &'g RunningGateway,
     /// The authority of a CONNECT, for requests inside of it.
     tunnel: Option<String>,
     wire: Option<Wire>,

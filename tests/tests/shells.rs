@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{ALPHA, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts, Wire};
+use e2e::{ALPHA, Deadline, EnvoyBinary, Run, RunningGateway, ServerOptions, UpstreamHosts, Wire};
 
 /// Programs in the syntax of a shell, quoted and unquoted; none has a space, so that each can be in a request's first line.
 const PROGRAMS: [&str; 14] = [
@@ -98,7 +98,7 @@ fn requests(hosts: &UpstreamHosts, program: &str) -> Vec<String> {
     ]
 }
 
-fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts) -> Result<Gateway> {
+fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts) -> Result<RunningGateway> {
     let document =
         format!("rego: {{policy: policy.rego, query: data.envoy.authz.answer}}\n{}", hosts.policy());
     let run = Run::new(envoy, hosts, &document)?;

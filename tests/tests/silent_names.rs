@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    Deadline, EnvoyBinary, Fault, Front, Gateway, Head, Origin, Run, ServerOptions, UpstreamHosts, Wire,
+    Deadline, EnvoyBinary, Fault, Front, Head, Origin, Run, RunningGateway, ServerOptions, UpstreamHosts,
+    Wire,
 };
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -19,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 struct Names {
     hosts: UpstreamHosts,
-    gateway: Gateway,
+    gateway: RunningGateway,
     port: u16,
     _origin: Origin,
 }

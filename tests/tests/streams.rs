@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{
-    EnvoyBinary, Front, Gateway, Head, Http2, Origin, Request, ServerOptions, TlsRelay, UpstreamHosts, Wire,
+    EnvoyBinary, Front, Head, Http2, Origin, Request, RunningGateway, ServerOptions, TlsRelay, UpstreamHosts,
+    Wire,
 };
 use tempfile::TempDir;
 
@@ -32,7 +33,7 @@ fn start<A>(
     envoy: &EnvoyBinary,
     fronts: &[Front],
     answer: impl Fn() -> A,
-) -> Result<(UpstreamHosts, Vec<Origin>, Gateway)>
+) -> Result<(UpstreamHosts, Vec<Origin>, RunningGateway)>
 where
     A: Fn(&Head, &mut Wire) -> Result<()> + Send + Sync + 'static,
 {
@@ -49,7 +50,12 @@ fn pairs(origins: &[Origin]) -> impl Iterator<Item = (&Origin, &'static str)> {
 }
 
 /// A connection whose bytes the test writes itself, and the target that it asks for `/` with.
-fn connect(gateway: &Gateway, relay: &TlsRelay, origin: &Origin, front: Front) -> Result<(Wire, String)> {
+fn connect(
+    gateway: &RunningGateway,
+    relay: &TlsRelay,
+    origin: &Origin,
+    front: Front,
+) -> Result<(Wire, String)> {
     Ok(match front {
         Front::Plain => (Wire::connect(gateway.address()?)?, origin.url("/")),
         Front::Http1 | Front::Frames | Front::Http2 => (relay.connect()?, "/".to_owned()),

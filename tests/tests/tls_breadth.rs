@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Result;
 use e2e::{
-    Client, Deadline, EnvoyBinary, Gateway, OpensslAuthority, OpensslServer, Run, ServerOptions,
+    Client, Deadline, EnvoyBinary, OpensslAuthority, OpensslServer, Run, RunningGateway, ServerOptions,
     UpstreamHosts,
 };
 
@@ -47,7 +47,7 @@ fn start(
     envoy: &EnvoyBinary,
     authority: &OpensslAuthority,
     ports: &[u16],
-) -> Result<(UpstreamHosts, Gateway)> {
+) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     hosts.dns.set(HOST, vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
     hosts.write_roots(&authority.pem()?)?;

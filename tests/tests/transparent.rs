@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, BETA, Client, EnvoyBinary, Gateway, INWARD, Request, Run, ServerOptions, UNLISTED, UpstreamHosts,
-    Wire,
+    ALPHA, BETA, Client, EnvoyBinary, INWARD, Request, Run, RunningGateway, ServerOptions, UNLISTED,
+    UpstreamHosts, Wire,
 };
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut run = Run::new(envoy, &hosts, &hosts.policy())?;
     run.transparent = listeners()?;
@@ -26,7 +26,7 @@ pub(crate) fn listeners() -> Result<Vec<SocketAddr>> {
 }
 
 /// curl as if there were no proxy, its connections redirected.
-pub(crate) fn redirected(gateway: &Gateway, listener: SocketAddr) -> Client {
+pub(crate) fn redirected(gateway: &RunningGateway, listener: SocketAddr) -> Client {
     Client::direct().trusting(gateway.authority()).connecting_to(listener.to_string())
 }
 

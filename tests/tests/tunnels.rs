@@ -2,17 +2,17 @@
 
 use anyhow::{Result, ensure};
 use e2e::{
-    ALPHA, BETA, EnvoyBinary, Gateway, Http2, Request, Run, ServerOptions, TlsRelay, UpstreamHosts, Wire,
-    weir_command,
+    ALPHA, BETA, EnvoyBinary, Http2, Request, Run, RunningGateway, ServerOptions, TlsRelay, UpstreamHosts,
+    Wire, weir_command,
 };
 
-fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Gateway)> {
+fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
     Ok((hosts, gateway))
 }
 
-fn connect(gateway: &Gateway, authority: &str) -> Result<Wire> {
+fn connect(gateway: &RunningGateway, authority: &str) -> Result<Wire> {
     let mut wire = Wire::connect(gateway.address()?)?;
     wire.write(format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n\r\n"))?;
     let head = wire.expect_head()?;
@@ -20,7 +20,7 @@ fn connect(gateway: &Gateway, authority: &str) -> Result<Wire> {
     Ok(wire)
 }
 
-fn connect_over_http_2(gateway: &Gateway, authority: &str) -> Result<Http2> {
+fn connect_over_http_2(gateway: &RunningGateway, authority: &str) -> Result<Http2> {
     let mut http2 = Http2::open(Wire::connect(gateway.address()?)?)?;
     http2.begin(&[(":method", b"CONNECT"), (":authority", authority.as_bytes())])?;
     Ok(http2)

@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::Result;
 use e2e::{
-    ALPHA, BETA, CertificateAuthority, Deadline, EnvoyBinary, Front, Gateway, IMPOSTOR, ORIGIN, Origin, Run,
-    ServerCertificate, ServerOptions, Site, UpstreamHosts, bundle,
+    ALPHA, BETA, CertificateAuthority, Deadline, EnvoyBinary, Front, IMPOSTOR, ORIGIN, Origin, Run,
+    RunningGateway, ServerCertificate, ServerOptions, Site, UpstreamHosts, bundle,
 };
 
 const EXPIRED: &str = "expired.weir.test";
@@ -19,7 +19,12 @@ const UNKNOWN_ISSUER: &str = "unknown-issuer.weir.test";
 const BROKEN_ANSWER: &str = "its answer is incomplete or not valid HTTP";
 
 /// The hosts' policy and a rule for these names on any of these ports.
-fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, names: &[&str], ports: &[u16]) -> Result<Gateway> {
+fn start(
+    envoy: &EnvoyBinary,
+    hosts: &UpstreamHosts,
+    names: &[&str],
+    ports: &[u16],
+) -> Result<RunningGateway> {
     let more = format!(
         "  - id: more\n    effect: allow\n    hosts: [{}]\n    ports: {ports:?}\n    addresses: [127.0.0.1/32]\n",
         names.join(", "),
@@ -31,7 +36,7 @@ fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, names: &[&str], ports: &[u1
 /// answers before and after.
 fn assert_failures(
     hosts: &UpstreamHosts,
-    gateway: &Gateway,
+    gateway: &RunningGateway,
     reason: &str,
     expected: &[(String, &str)],
 ) -> Result<()> {

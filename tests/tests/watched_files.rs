@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{ALPHA, BETA, Client, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UpstreamHosts, bundle};
+use e2e::{
+    ALPHA, BETA, Client, Deadline, EnvoyBinary, Run, RunningGateway, ServerOptions, UpstreamHosts, bundle,
+};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// A way to have another policy at `policy.yaml`, which is a link to `..data/policy.yaml`, where `..data` is a link to a
@@ -268,7 +270,7 @@ const IDLE_SHARE: f64 = 0.01;
 fn an_idle_run_takes_next_to_no_processor() -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let (run, _) = behind_links(&EnvoyBinary::newest()?, &hosts)?;
-    let gateway: Gateway = run.start()?;
+    let gateway: RunningGateway = run.start()?;
     let window = Duration::from_secs(10);
     // What was loaded just after it was written is looked at once more.
     std::thread::sleep(window / 2);

@@ -4,13 +4,13 @@ use std::io::{PipeWriter, pipe};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
-use e2e::{Deadline, Gateway, Process, require_program};
+use e2e::{Deadline, Process, RunningGateway, require_program};
 
 /// A curl, not yet started. It reads no configuration, and nothing from the environment.
 pub(super) struct Curl(Command);
 
 impl Curl {
-    pub(super) fn new(gateway: &Gateway) -> Result<Self> {
+    pub(super) fn new(gateway: &RunningGateway) -> Result<Self> {
         let mut command = Process::command(require_program("curl")?);
         command.env_clear().args(["--disable", "--silent", "--show-error", "--max-time", "30"]);
         command.args(["--proxy", gateway.proxy(), "--capath", "/dev/null", "--cacert"]);

@@ -8,7 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::{EnvoyBinary, Gateway, ORIGIN, Run, ServerOptions, TlsRelay, UpstreamHosts};
+use e2e::{EnvoyBinary, ORIGIN, Run, RunningGateway, ServerOptions, TlsRelay, UpstreamHosts};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -138,7 +138,7 @@ struct Fixture {
     /// Of each call that nobody waits for any more, its `grpc-timeout`.
     abandoned: Option<mpsc::UnboundedReceiver<String>>,
     _dialled: TlsRelay,
-    gateway: Gateway,
+    gateway: RunningGateway,
     _served: TlsRelay,
     _hosts: UpstreamHosts,
     _directory: TempDir,

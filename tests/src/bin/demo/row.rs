@@ -1,7 +1,7 @@
 //! One request of the demo: the request, the expected result, and the actual one.
 
 use anyhow::{Context, Result};
-use e2e::{Gateway, LoggedDecision, Request, UpstreamHosts};
+use e2e::{LoggedDecision, Request, RunningGateway, UpstreamHosts};
 
 /// A request and its expected result.
 #[derive(Debug)]
@@ -55,7 +55,12 @@ pub(crate) struct Row {
 
 impl Row {
     /// Sends the request. `earlier` is the number of decisions that this gateway has made before.
-    pub(crate) fn answer(ask: Ask, gateway: &Gateway, hosts: &UpstreamHosts, earlier: usize) -> Result<Self> {
+    pub(crate) fn answer(
+        ask: Ask,
+        gateway: &RunningGateway,
+        hosts: &UpstreamHosts,
+        earlier: usize,
+    ) -> Result<Self> {
         let served_before = hosts.nginx.served()?.len();
         let response = gateway.client().send(&ask.request)?;
         let decision = gateway.decisions(earlier + 1)?.pop().context("no decision")?;

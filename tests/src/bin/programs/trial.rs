@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use e2e::{ALPHA, Deadline, EnvoyBinary, Gateway, Run, ServerOptions, UNLISTED, UpstreamHosts};
+use e2e::{ALPHA, Deadline, EnvoyBinary, Run, RunningGateway, ServerOptions, UNLISTED, UpstreamHosts};
 use tempfile::TempDir;
 
 use crate::program::{Packages, Program};
@@ -18,7 +18,7 @@ const LIMIT: &str = "60";
 /// The gateway that all programs use, and its hosts.
 pub(crate) struct Bench {
     hosts: UpstreamHosts,
-    gateway: Gateway,
+    gateway: RunningGateway,
 }
 
 /// What became of a program's requests.

@@ -2,7 +2,7 @@
 //! and under a flood of unlisted names.
 
 use anyhow::{Context, Result};
-use e2e::{Deadline, Dialler, EnvoyBinary, Flood, Gateway, Run, ServerOptions, UpstreamHosts};
+use e2e::{Deadline, Dialler, EnvoyBinary, Flood, Run, RunningGateway, ServerOptions, UpstreamHosts};
 
 /// The number of names in use at one time.
 pub(super) const NAMES: usize = 2_000;
@@ -62,7 +62,7 @@ pub(super) fn measure_flood(names: usize) -> Result<()> {
     Ok(())
 }
 
-fn row(what: &str, names: usize, heap: u64, none: u64, gateway: &Gateway) -> Result<()> {
+fn row(what: &str, names: usize, heap: u64, none: u64, gateway: &RunningGateway) -> Result<()> {
     let over = mebibytes(heap.saturating_sub(none));
     let each = if names == 0 { String::new() } else { format!("{:.1} MiB", over * 1_000.0 / names as f64) };
     let weir = mebibytes(gateway.id().resident()?);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use e2e::{
-    Client, Deadline, EnvoyBinary, Gateway, Request, Run, ServedRequest, ServerOptions, Site, Strategy,
-    TlsVersions, UpstreamHosts,
+    Client, Deadline, EnvoyBinary, Request, Run, RunningGateway, ServedRequest, ServerOptions, Site,
+    Strategy, TlsVersions, UpstreamHosts,
 };
 
 const HOSTS: usize = 10;
@@ -87,7 +87,7 @@ impl Setting {
 /// A gateway with one strategy, and its cost so far.
 struct Contestant {
     strategy: Strategy,
-    gateway: Gateway,
+    gateway: RunningGateway,
     client: Client,
     connections: usize,
     resumed: usize,

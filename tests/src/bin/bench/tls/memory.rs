@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use e2e::{Deadline, EnvoyBinary, Gateway, Request, Run, ServerOptions, Site, Strategy, UpstreamHosts};
+use e2e::{
+    Deadline, EnvoyBinary, Request, Run, RunningGateway, ServerOptions, Site, Strategy, UpstreamHosts,
+};
 
 const VERSION: &str = "1.39.3";
 /// The numbers of hosts, with the system's roots and with two roots.
@@ -57,7 +59,7 @@ pub(super) fn measure() -> Result<()> {
 }
 
 struct Weighed {
-    gateway: Gateway,
+    gateway: RunningGateway,
     /// The number of clusters before any host had its own.
     clusters: u64,
 }

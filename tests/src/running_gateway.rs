@@ -210,7 +210,7 @@ impl Run {
     }
 
     /// Starts `weir run` without a CMD, and waits until it reports that it is ready.
-    pub fn start(self) -> Result<Gateway> {
+    pub fn start(self) -> Result<RunningGateway> {
         let started = Instant::now();
         let mut command = self.command()?;
         command.arg("--json").stdout(Stdio::piped());
@@ -226,7 +226,7 @@ impl Run {
             found.map(|(_, value)| value.clone()).with_context(|| format!("no `{name}` in {exports:#?}"))
         };
         let (proxy, authority) = (exported("HTTPS_PROXY")?, PathBuf::from(exported("CURL_CA_BUNDLE")?));
-        Ok(Gateway { process, run: self, started, exports, proxy, authority })
+        Ok(RunningGateway { process, run: self, started, exports, proxy, authority })
     }
 
     /// Runs `weir run` with a CMD to its end.
@@ -271,7 +271,7 @@ pub fn weir_command() -> Result<Command> {
 
 /// A `weir run` without a CMD that is ready.
 #[derive(Debug)]
-pub struct Gateway {
+pub struct RunningGateway {
     process: Process,
     run: Run,
     started: Instant,
@@ -280,7 +280,7 @@ pub struct Gateway {
     authority: PathBuf,
 }
 
-impl Gateway {
+impl RunningGateway {
     /// The proxy's URL.
     pub fn proxy(&self) -> &str {
         &self.proxy
