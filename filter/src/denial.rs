@@ -1,7 +1,7 @@
 //! The response to a denied request, which tells a person or an agent the reason and the next step.
 
 use crate::hostcalls::LocalResponse;
-use crate::ruling::Ruling;
+use crate::judged_request::JudgedRequest;
 use std::borrow::Cow;
 use std::fmt::Write;
 use weir_contract::json::Object;
@@ -13,9 +13,9 @@ use weir_policy::{Authority, Reason, Rule};
 const CHALLENGE: (&str, &str) = ("proxy-authenticate", "Basic realm=\"weir\"");
 
 /// Composes the response to a denied request.
-pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
-    let reason = ruling.decision.reason;
-    let rego_denial = ruling.rego_denial();
+pub fn response(judged: &JudgedRequest<'_>) -> LocalResponse {
+    let reason = judged.decision.reason;
+    let rego_denial = judged.rego_denial();
     let own = [
         ("content-type", "application/json"),
         ("cache-control", "no-store"),
@@ -34,7 +34,7 @@ pub fn response(ruling: &Ruling<'_>) -> LocalResponse {
     LocalResponse {
         status: rego_denial.and_then(|denial| denial.status).unwrap_or(reason.status()),
         headers: own.chain(from_rego.map(|(name, value)| (name.into(), value.into()))).collect(),
-        body: body(ruling),
+        body: body(judged),
     }
 }
 
@@ -49,11 +49,11 @@ fn kind(reason: Reason) -> (&'static str, &'static str) {
 
 /// Composes the body. `error.message` and `message` are one text: clients of OpenAI and Google print the first, `gh`, Yarn
 /// and the JavaScript client of Anthropic the second.
-fn body(ruling: &Ruling<'_>) -> Vec<u8> {
-    let decision = &ruling.decision;
+fn body(judged: &JudgedRequest<'_>) -> Vec<u8> {
+    let decision = &judged.decision;
     let mut body = Object::new();
     let (kind, said) = kind(decision.reason);
-    let (reason, hint) = (decision.reason.as_str(), hint(ruling));
+    let (reason, hint) = (decision.reason.as_str(), hint(judged));
     let message = format!("{said} ({reason}): {hint}");
     body.object("error", |error| {
         error.text("type", kind).text("code", reason).sentence("message", &message);
@@ -61,12 +61,12 @@ fn body(ruling: &Ruling<'_>) -> Vec<u8> {
     .sentence("message", &message)
     .text("reason", reason)
     .optional_text("rule", decision.rule.as_ref().map(Rule::id))
-    .bytes("host", ruling.host(), HOST_LIMIT)
-    .bytes("method", &ruling.facts.method, METHOD_LIMIT)
-    .bytes("path", ruling.path(), PATH_LIMIT)
-    .text("decision_id", ruling.id.text().as_str())
+    .bytes("host", judged.host(), HOST_LIMIT)
+    .bytes("method", &judged.facts.method, METHOD_LIMIT)
+    .bytes("path", judged.path(), PATH_LIMIT)
+    .text("decision_id", judged.id.text().as_str())
     .sentence("hint", &hint);
-    if let Some(denial) = ruling.rego_denial() {
+    if let Some(denial) = judged.rego_denial() {
         for (key, text) in [("rego_reason", &denial.reason), ("rego_body", &denial.body)] {
             if let Some(text) = text {
                 body.text(key, text);
@@ -80,25 +80,25 @@ fn body(ruling: &Ruling<'_>) -> Vec<u8> {
 
 /// Composes the hint: the part of the request that it is about, the reason's hint, and the rule. The text is safe to show,
 /// because a canonical host, a rule's id and a valid method contain no single quote.
-fn hint(ruling: &Ruling<'_>) -> String {
-    let decision = &ruling.decision;
+fn hint(judged: &JudgedRequest<'_>) -> String {
+    let decision = &judged.decision;
     let mut hint = String::with_capacity(256);
     if let Some(authority) = &decision.authority {
         let Authority { host, port } = authority;
         let method =
-            String::from_utf8_lossy(ruling.facts.method.get(..METHOD_LIMIT).unwrap_or(&ruling.facts.method));
+            String::from_utf8_lossy(judged.facts.method.get(..METHOD_LIMIT).unwrap_or(&judged.facts.method));
         // Writing to a String cannot fail.
         let _ = match decision.reason {
             Reason::HostNotAllowed | Reason::TlsNotAllowed | Reason::AddressLiteral => {
                 write!(hint, "'{host}': ")
             }
             Reason::PortNotAllowed => write!(hint, "port {port} of '{host}': "),
-            Reason::SchemeNotAllowed if ruling.facts.claims_https_without_tls() => {
+            Reason::SchemeNotAllowed if judged.facts.claims_https_without_tls() => {
                 return format!(
                     "https to '{host}' in the clear is not sent on: ask the proxy for a CONNECT, and use TLS inside"
                 );
             }
-            Reason::SchemeNotAllowed => write!(hint, "{} to '{host}': ", ruling.facts.scheme().as_str()),
+            Reason::SchemeNotAllowed => write!(hint, "{} to '{host}': ", judged.facts.scheme().as_str()),
             Reason::MethodNotAllowed => write!(hint, "{method} to '{host}': "),
             Reason::PathNotAllowed => write!(hint, "this path of '{host}': "),
             Reason::Allowed

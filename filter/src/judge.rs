@@ -8,9 +8,9 @@ use crate::counters::Counters;
 use crate::decision_id::{DecisionId, DecisionIds};
 use crate::facts::{Facts, HeaderSelection, InvalidFacts};
 use crate::hostcalls::{FailedCall, Hostcalls};
+use crate::judged_request::JudgedRequest;
 use crate::proxy_credentials::ProxyCredentials;
 use crate::rego::{Evaluator, Rego};
-use crate::ruling::Ruling;
 use crate::upstream::{self, Destination};
 use crate::{denial, record};
 use std::rc::Rc;
@@ -80,36 +80,41 @@ impl Judge {
             Ok(facts) => (facts, Ok(())),
             Err(failure) => (Facts::default(), Err(failure)),
         };
-        let mut ruling = self.decide(host, id, &facts);
-        if read.is_ok() && ruling.decision.effect == Effect::Deny {
-            return self.deny(host, &ruling);
+        let mut judged = self.decide(host, id, &facts);
+        if read.is_ok() && judged.decision.effect == Effect::Deny {
+            return self.deny(host, &judged);
         }
-        match read.and_then(|()| allow(host, &ruling)) {
+        match read.and_then(|()| allow(host, &judged)) {
             Ok(()) => {
                 if facts.asks_for_tunnel() {
                     self.counters.count_tunnel(host);
                 } else {
-                    self.counters.count(host, Effect::Allow, ruling.decision.reason);
+                    self.counters.count(host, Effect::Allow, judged.decision.reason);
                 }
                 Verdict::Continue
             }
             Err(failure) => {
                 host.warn(&format!("decision {id}: {failure}"));
-                ruling.decision = ruling.decision.overruled(Reason::FilterFailure);
-                self.deny(host, &ruling)
+                judged.decision = judged.decision.overruled(Reason::FilterFailure);
+                self.deny(host, &judged)
             }
         }
     }
 
-    fn decide<'a>(&'a self, host: &impl Hostcalls, id: DecisionId, facts: &'a Facts<'a>) -> Ruling<'a> {
+    fn decide<'a>(
+        &'a self,
+        host: &impl Hostcalls,
+        id: DecisionId,
+        facts: &'a Facts<'a>,
+    ) -> JudgedRequest<'a> {
         let Some(configuration) = &self.configuration else {
             let decision = Decision::deny(Reason::PolicyMissing, None, None);
-            return Ruling { id, policy_version: None, facts, decision, rego_denial: None };
+            return JudgedRequest { id, policy_version: None, facts, decision, rego_denial: None };
         };
         let policy_version = Some(configuration.version.as_str());
         if let Some(reason) = refusal(configuration, facts) {
             let decision = Decision::deny(reason, None, None);
-            return Ruling { id, policy_version, facts, decision, rego_denial: None };
+            return JudgedRequest { id, policy_version, facts, decision, rego_denial: None };
         }
         let Configuration { policy, judge_connect_host, .. } = configuration.as_ref();
         let mut rego_denial = None;
@@ -131,15 +136,15 @@ impl Judge {
         if decision.effect == Effect::Allow && facts.claims_https_without_tls() && !facts.asks_for_tunnel() {
             decision = decision.overruled(Reason::SchemeNotAllowed);
         }
-        Ruling { id, policy_version, facts, decision, rego_denial }
+        JudgedRequest { id, policy_version, facts, decision, rego_denial }
     }
 
-    fn deny(&self, host: &impl Hostcalls, ruling: &Ruling<'_>) -> Verdict {
-        self.counters.count(host, Effect::Deny, ruling.decision.reason);
+    fn deny(&self, host: &impl Hostcalls, judged: &JudgedRequest<'_>) -> Verdict {
+        self.counters.count(host, Effect::Deny, judged.decision.reason);
         // A denial holds without its record. It also holds without its response: the request then waits until it times out.
-        for failure in [record::export(host, ruling), host.send_local_response(&denial::response(ruling))] {
+        for failure in [record::export(host, judged), host.send_local_response(&denial::response(judged))] {
             if let Err(failure) = failure {
-                host.warn(&format!("decision {}: {failure}", ruling.id));
+                host.warn(&format!("decision {}: {failure}", judged.id));
             }
         }
         Verdict::Stop
@@ -162,25 +167,25 @@ fn refusal(configuration: &Configuration, facts: &Facts<'_>) -> Option<Reason> {
 
 /// Prepares an allowed request for its upstream. The record comes last, so that it never says `allow` about a request
 /// that was not forwarded.
-fn allow(host: &impl Hostcalls, ruling: &Ruling<'_>) -> Result<(), Failure> {
-    let decision = &ruling.decision;
+fn allow(host: &impl Hostcalls, judged: &JudgedRequest<'_>) -> Result<(), Failure> {
+    let decision = &judged.decision;
     let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
-    if ruling.facts.asks_for_tunnel() {
-        upstream::prepare_tunnel(host, ruling.facts, authority)?;
+    if judged.facts.asks_for_tunnel() {
+        upstream::prepare_tunnel(host, judged.facts, authority)?;
     } else {
-        let upstream = ruling.upstream();
+        let upstream = judged.upstream();
         if upstream.is_some() != decision.upstream.is_some() {
             return Err(Failure::Upstream);
         }
         let address_set = decision.address_set;
         let destination = Destination { authority, upstream, address_set };
-        if ruling.facts.passthrough {
-            upstream::prepare_passthrough(host, ruling.facts, &destination)?;
+        if judged.facts.passthrough {
+            upstream::prepare_passthrough(host, judged.facts, &destination)?;
         } else {
-            upstream::prepare(host, ruling.facts, &destination)?;
+            upstream::prepare(host, judged.facts, &destination)?;
         }
     }
-    record::export(host, ruling)?;
+    record::export(host, judged)?;
     Ok(())
 }
 

@@ -16,7 +16,8 @@ fn denied(host: &InMemory, reason: Reason, rego_denial: Option<RegoDenial>) -> (
     let authority = Authority::parse(&facts.authority, 443).ok();
     let decision = Decision::deny(reason, None, authority);
     let id = DecisionIds::default().draw();
-    let response = response(&Ruling { id, policy_version: None, facts: &facts, decision, rego_denial });
+    let response =
+        response(&JudgedRequest { id, policy_version: None, facts: &facts, decision, rego_denial });
     let body = serde_json::from_slice(&response.body).expect("a body of JSON");
     (response, body)
 }

@@ -7,7 +7,7 @@ use weir_policy::{Decision, Reason, Upstream};
 
 /// A request and the decision on it.
 #[derive(Debug)]
-pub struct Ruling<'a> {
+pub struct JudgedRequest<'a> {
     /// The name of the decision.
     pub id: DecisionId,
     /// The version of the deciding policy; `None` if the filter has no policy.
@@ -20,7 +20,7 @@ pub struct Ruling<'a> {
     pub rego_denial: Option<RegoDenial>,
 }
 
-impl<'a> Ruling<'a> {
+impl<'a> JudgedRequest<'a> {
     /// Returns the rule's own upstream, to which the request is forwarded in place of its host.
     pub fn upstream(&self) -> Option<Upstream<'a>> {
         self.decision.upstream.and(self.decision.rule?.upstream())
