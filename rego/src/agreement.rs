@@ -11,9 +11,10 @@ use regorus::Value;
 use crate::answer::InvalidAnswer;
 use crate::bundle::Bundle;
 use crate::compiled::ENGINE_FAULT;
+use crate::evaluation_error::EvaluationError;
 use crate::fault::{Fault, Place};
 use crate::input::Input;
-use crate::program::{EvaluationError, Program};
+use crate::program::Program;
 
 /// The number of generated requests. It is small while a fuzzer generates policies, because a sanitizer takes 13
 /// seconds for as many.

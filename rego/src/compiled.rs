@@ -5,19 +5,13 @@ use std::sync::Arc;
 
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::program::Program as Instructions;
-use regorus::rvm::vm::{RegoVM, VmError};
 use regorus::{Rc, Value};
 
 use crate::containment::contain;
 use crate::input::{Input, InputMaker, InvalidInput};
+use crate::machine::{ANSWER, ANSWER_PACKAGE, Machine};
+use crate::meter;
 use crate::plan::{Engine, Plan};
-use crate::program::Machine;
-use crate::{limits, meter};
-
-/// The interpreter evaluates one rule, but a policy's answer may be an object that several rules build. This rule
-/// refers to it.
-const ASKS: &str = "weir_asks";
-pub(crate) const ANSWER: &str = "data.weir_asks.answer";
 
 /// The message for a panic.
 pub(crate) const ENGINE_FAULT: &str = "the engine has a fault of its own with this policy";
@@ -72,9 +66,7 @@ impl CompiledPolicy {
     /// Makes an engine with this policy; `None` if the VM rejects data that it accepted when the policy was compiled.
     pub(crate) fn machine(&self) -> Option<Machine> {
         match &self.code {
-            Code::Vm { instructions, data } => {
-                vm(instructions, data).ok().map(|vm| Machine::Vm(Box::new(vm)))
-            }
+            Code::Vm { instructions, data } => Machine::vm(instructions, data).ok(),
             Code::Interpreter(engine) => Some(Machine::Interpreter(engine.clone())),
         }
     }
@@ -98,8 +90,10 @@ fn compile(plan: &Plan, engine: Engine) -> Result<Code, Box<dyn core::error::Err
     }
     loaded.set_strict_builtin_errors(false);
     if engine == Engine::Interpreter {
-        let asks = format!("package {ASKS}\n\nanswer := {}\n", plan.query);
-        loaded.add_policy(ASKS.to_owned(), asks)?;
+        loaded.add_policy(
+            ANSWER_PACKAGE.to_owned(),
+            format!("package {ANSWER_PACKAGE}\n\nanswer := {}\n", plan.query),
+        )?;
         loaded.add_data(data)?;
         loaded.set_execution_timer_config(meter::timer(1));
         // This evaluation prepares what an engine prepares lazily.
@@ -112,18 +106,8 @@ fn compile(plan: &Plan, engine: Engine) -> Result<Code, Box<dyn core::error::Err
     let query: Rc<str> = plan.query.as_str().into();
     let compiled = loaded.compile_with_entrypoint(&query)?;
     let instructions = Compiler::compile_from_policy(&compiled, &[&plan.query]).map_err(|e| e.to_string())?;
-    vm(&instructions, &data).map_err(|error| error.to_string())?;
+    Machine::vm(&instructions, &data).map_err(|error| error.to_string())?;
     Ok(Code::Vm { instructions, data })
-}
-
-fn vm(instructions: &Arc<Instructions>, data: &Value) -> Result<RegoVM, VmError> {
-    let mut vm = RegoVM::new();
-    vm.load_program(Arc::clone(instructions));
-    vm.set_data(data.clone())?;
-    vm.set_max_instructions(limits::STEPS);
-    vm.set_strict_builtin_errors(false);
-    vm.set_execution_timer_config(Some(meter::timer(limits::STEPS_BETWEEN_LOOKS)));
-    Ok(vm)
 }
 
 /// Turns the list of texts at the path into a set. Membership tests give equal results, and take constant time.

@@ -6,8 +6,9 @@ use weir_policy::{Canonical, Decision, Path, Policy, Reason, Request, Scheme, Tr
 
 use crate::agreement::agree;
 use crate::answer::Answer;
+use crate::evaluation_error::EvaluationError;
 use crate::input::{Input, InvalidInput};
-use crate::program::{EvaluationError, Program};
+use crate::program::Program;
 
 /// A decision, with the Rego policy's answer.
 #[derive(Clone, Debug)]

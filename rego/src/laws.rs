@@ -9,9 +9,10 @@ use regorus::Value;
 use crate::agreement;
 use crate::analysis;
 use crate::bundle::{Bundle, Module};
+use crate::evaluation_error::EvaluationError;
 use crate::input::Input;
 use crate::plan::{Engine, Plan};
-use crate::program::{EvaluationError, Program};
+use crate::program::Program;
 use policies::{DATA_TEXT, Family, policy};
 
 fn bundle(text: &str) -> Bundle {

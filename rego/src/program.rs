@@ -5,12 +5,13 @@ use core::fmt;
 use std::sync::Arc;
 
 use regorus::Value;
-use regorus::rvm::vm::{RegoVM, VmError};
 
-use crate::answer::{Answer, InvalidAnswer};
-use crate::compiled::{ANSWER, CompiledPolicy, LoadError};
+use crate::answer::Answer;
+use crate::compiled::{CompiledPolicy, LoadError};
 use crate::containment::contain;
-use crate::input::{Input, InvalidInput};
+use crate::evaluation_error::EvaluationError;
+use crate::input::Input;
+use crate::machine::Machine;
 use crate::meter;
 use crate::plan::{Engine, Plan};
 
@@ -20,35 +21,6 @@ use crate::plan::{Engine, Plan};
 pub struct Program {
     policy: Arc<CompiledPolicy>,
     machine: RefCell<Machine>,
-}
-
-/// An engine with the state of its evaluations.
-pub(crate) enum Machine {
-    Vm(Box<RegoVM>),
-    Interpreter(Box<regorus::Engine>),
-    /// The engine panicked, and its state is unknown.
-    Broken,
-}
-
-/// The reason why a request has no answer. The request is denied.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EvaluationError {
-    /// A field of the input that the policy reads is invalid.
-    #[error(transparent)]
-    Input(#[from] InvalidInput),
-    /// The policy's value is not an answer.
-    #[error(transparent)]
-    Answer(#[from] InvalidAnswer),
-    /// The evaluation took more than [`STEPS`](crate::limits::STEPS) or [`MEMORY_BYTES`](crate::limits::MEMORY_BYTES).
-    #[error("the evaluation takes too long or too much memory")]
-    Exhausted,
-    /// The engine panicked. In the filter this would end the worker's streams, so [`crate::check()`] refuses a policy
-    /// that causes it.
-    #[error("the engine has a fault of its own here")]
-    Panicked,
-    /// The engine failed, for example because rules contradict each other.
-    #[error("{0}")]
-    Engine(String),
 }
 
 impl Program {
@@ -114,26 +86,6 @@ impl Program {
             return Err(EvaluationError::Exhausted);
         }
         value.map_err(|error| EvaluationError::Engine(message(&error)))
-    }
-}
-
-impl Machine {
-    /// Returns the value, or the engine's error.
-    fn evaluate(&mut self, input: Value) -> Result<Result<Value, String>, EvaluationError> {
-        match self {
-            Machine::Vm(vm) => {
-                vm.set_input(input);
-                match vm.execute_entry_point_by_index(0) {
-                    Err(VmError::InstructionLimitExceeded { .. }) => Err(EvaluationError::Exhausted),
-                    result => Ok(result.map_err(|error| error.to_string())),
-                }
-            }
-            Machine::Interpreter(engine) => {
-                engine.set_input(input);
-                Ok(engine.eval_rule(ANSWER.to_owned()).map_err(|error| error.to_string()))
-            }
-            Machine::Broken => Err(EvaluationError::Panicked),
-        }
     }
 }
 

@@ -11,8 +11,9 @@ use super::policies::{Family, policy};
 use super::{analyse, bundle, plan};
 use crate::check::check;
 use crate::decision::{decide, explain};
+use crate::evaluation_error::EvaluationError;
 use crate::plan::Engine;
-use crate::program::{EvaluationError, Program};
+use crate::program::Program;
 
 const NAMES: [&str; 5] = ["a.example", "b.a.example", "xa.example", "other.test", "none.test"];
 /// An address, which only a rule that names it can allow.
