@@ -3,6 +3,8 @@
 //! The message is `envoy.extensions.transport_sockets.tls.v3.GenericSecret { secret { inline_bytes } }`. Envoy hands it to
 //! the plugin as bytes, and writes `[redacted]` for its content in `/config_dump`.
 
+use crate::protobuf::{field, only_field};
+
 /// `GenericSecret.secret`.
 const SECRET: u8 = 1;
 /// `DataSource.inline_bytes`.
@@ -16,24 +18,6 @@ pub fn open(mut message: Vec<u8>) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// Gives the content of the field with this number, which must hold bytes and be the whole message.
-fn only_field(message: &[u8], number: u8) -> Option<&[u8]> {
-    let (tag, mut rest) = message.split_first()?;
-    if *tag != number << 3 | 2 {
-        return None;
-    }
-    let mut length = 0_usize;
-    for shift in [0, 7, 14, 21, 28] {
-        let (byte, after) = rest.split_first()?;
-        rest = after;
-        length |= usize::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return (rest.len() == length).then_some(rest);
-        }
-    }
-    None
-}
-
 /// The type URL of the envelope's message.
 pub const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.GenericSecret";
 
@@ -41,22 +25,6 @@ pub const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.transport_socke
 pub fn seal(content: &[u8]) -> Vec<u8> {
     let inner = field(INLINE_BYTES, content);
     field(SECRET, &inner)
-}
-
-/// Encodes a field of bytes.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(content.len().saturating_add(11));
-    bytes.push(number << 3 | 2);
-    let mut length = content.len();
-    while length > 0x7f {
-        let [low, ..] = length.to_le_bytes();
-        bytes.push(low | 0x80);
-        length >>= 7;
-    }
-    let [low, ..] = length.to_le_bytes();
-    bytes.push(low);
-    bytes.extend_from_slice(content);
-    bytes
 }
 
 #[cfg(test)]

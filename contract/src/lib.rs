@@ -13,5 +13,6 @@ pub mod envelope;
 pub mod filter_state;
 pub mod header;
 pub mod json;
+pub mod protobuf;
 pub mod proxy_status;
 pub mod record;

@@ -2,19 +2,26 @@
 
 use std::net::Ipv6Addr;
 
+use weir_contract::protobuf;
+
 /// The name of the function.
 pub const FUNCTION: &str = "set_envoy_filter_state";
 
-/// The key of the text that [`weir_contract::filter_state::SEPARATED`] is; Envoy makes a text under this key alone.
+/// The key of [`weir_contract::filter_state::SEPARATED`]. Under this key, Envoy makes a filter state of the text.
 const SEPARATED: &str = weir_contract::filter_state::SEPARATED;
-/// `LifeSpan`: the client's connection.
+/// `SetEnvoyFilterStateArguments.path`.
+const PATH: u8 = 1;
+/// `SetEnvoyFilterStateArguments.value`.
+const VALUE: u8 = 2;
+/// The `LifeSpan` of the client's connection.
 const CONNECTION_SPAN: u8 = 2;
 
 /// Encodes the filter state that gives the client's connection of this number a pool of its own.
 ///
-/// The connection manager makes an address of the text, which Envoy takes into the key under which it pools connections: no
-/// other object has a hash before 1.37. The number is the lower half of an IPv6 address. The state lasts as long as the connection, because a server that has
-/// authenticated a connection expects its later requests without credentials.
+/// The connection manager makes an address of the text. Envoy adds the address to the key under which it pools
+/// connections; before 1.37, no other object has a hash. The number is the lower half of an IPv6 address. The state lasts
+/// as long as the connection, because a server that has authenticated a connection expects its later requests without
+/// credentials.
 pub fn separating(connection_id: u64) -> Vec<u8> {
     let address = Ipv6Addr::from(u128::from(connection_id));
     let [a, b, c, d, e, f, g, h] = address.segments();
@@ -30,24 +37,9 @@ pub fn separating(connection_id: u64) -> Vec<u8> {
 /// the connection.
 pub fn encode(key: &str, value: &[u8]) -> Vec<u8> {
     let mut argument = Vec::with_capacity(key.len().saturating_add(value.len()).saturating_add(6));
-    for (tag, text) in [(0x0a, key.as_bytes()), (0x12, value)] {
-        argument.push(tag);
-        push_varint(&mut argument, text.len());
-        argument.extend_from_slice(text);
-    }
+    protobuf::push_field(&mut argument, PATH, key.as_bytes());
+    protobuf::push_field(&mut argument, VALUE, value);
     argument
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: usize) {
-    loop {
-        let [low, ..] = value.to_le_bytes();
-        value >>= 7;
-        if value == 0 {
-            out.push(low & 0x7f);
-            return;
-        }
-        out.push(low | 0x80);
-    }
 }
 
 #[cfg(test)]
