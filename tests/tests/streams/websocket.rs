@@ -3,7 +3,8 @@
 use anyhow::{Result, bail, ensure};
 use e2e::{EnvoyBinary, Front, Head, Http2, TlsRelay, Wire};
 
-use super::{MIB, Pattern, connect, start};
+use super::pattern::Pattern;
+use super::{MIB, connect, start};
 
 /// The example of RFC 6455, 1.3.
 const SOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
