@@ -1,27 +1,24 @@
 //! The folder that keeps the interception CA between runs. A user who can write to it can read the traffic of every
 //! client that trusts the CA, so Weir uses it only if no other user can reach it.
 
+mod error;
+mod lock;
+
 use std::ffi::OsString;
-use std::fs::{File, Metadata, Permissions, TryLockError};
+use std::fs::{File, Metadata, Permissions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use zeroize::Zeroizing;
 
-use crate::folder::trusted::{TrustedFolder, UntrustedFolder};
-use crate::output::advice::Advice;
-use crate::process::lock_holder::LockHolder;
-
-/// How long a lock is waited for in silence: another run holds it for some milliseconds.
-const LOCK_WARNING_AFTER: Duration = Duration::from_secs(1);
+use crate::folder::trusted::TrustedFolder;
+pub use error::StateFolderError;
+pub use lock::Lock;
 
 const FOLDER_MODE: u32 = 0o700;
 const SECRET_MODE: u32 = 0o600;
@@ -33,90 +30,6 @@ const PUBLIC_MODE: u32 = 0o644;
 pub struct StateFolder {
     path: PathBuf,
     handle: Arc<OwnedFd>,
-}
-
-/// A lock on files that must be read and written together. When it is dropped, the next process gets it.
-#[derive(Debug)]
-#[must_use = "the lock ends when it is dropped"]
-pub struct Lock {
-    _file: File,
-}
-
-/// An error for an unusable state folder. Every message says how to correct it.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", self.text())]
-pub enum StateFolderError {
-    /// No option names a folder, and the environment names no home.
-    NoPlace,
-    /// Another user can replace the folder or a part of its path.
-    Untrusted {
-        /// The state folder.
-        path: PathBuf,
-        /// The fault of the path.
-        cause: UntrustedFolder,
-    },
-    /// Other users can read or write a private file or folder.
-    OpenToOthers {
-        /// The folder or file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-        /// The widest permission bits that are accepted.
-        wanted: u32,
-    },
-    /// Another user owns the file or folder, and could change it at any time.
-    ForeignOwner {
-        /// The folder or file.
-        path: PathBuf,
-        /// The user id of its owner.
-        owner: u32,
-        /// The user id of this process.
-        user: u32,
-    },
-    /// The operating system refused.
-    Io {
-        /// The action, as a verb.
-        action: &'static str,
-        /// The folder or file.
-        path: PathBuf,
-        /// The operating system's error.
-        cause: io::Error,
-    },
-}
-
-impl Advice for StateFolderError {
-    fn message(&self) -> String {
-        match self {
-            Self::NoPlace => {
-                "no place for the state folder: neither `XDG_STATE_HOME` nor `HOME` is set".to_owned()
-            }
-            Self::Untrusted { path, cause } => {
-                format!("the state folder `{}` is not safe: {cause}", path.display())
-            }
-            Self::OpenToOthers { path, mode, .. } => {
-                format!(
-                    "`{}` is open to other users (mode {mode:04o}), and it guards a secret",
-                    path.display()
-                )
-            }
-            Self::ForeignOwner { path, owner, user } => {
-                format!("`{}` belongs to user {owner}, not to user {user} who runs this", path.display())
-            }
-            Self::Io { action, path, cause } => format!("cannot {action} `{}`: {cause}", path.display()),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NoPlace => "name a folder with `--state DIR`".to_owned(),
-            Self::Untrusted { cause, .. } => untrusted_help(cause),
-            Self::OpenToOthers { path, wanted, .. } => format!("run `chmod {wanted:03o} {}`", quoted(path)),
-            Self::ForeignOwner { path, user, .. } => {
-                format!("name another, or run `chown {user} {}`", quoted(path))
-            }
-            Self::Io { cause, .. } => io_help(cause).to_owned(),
-        })
-    }
 }
 
 impl StateFolder {
@@ -144,10 +57,11 @@ impl StateFolder {
     /// # Errors
     /// When it cannot be made, belongs to another user, is accessible to others, or could be replaced by others.
     pub fn open(path: &Path) -> Result<Self, StateFolderError> {
-        let folder = TrustedFolder::create(path, Mode::RWXU).map_err(|cause| untrusted(path, cause))?;
-        let handle = folder.handle().map_err(|cause| failed("open", path, cause))?;
+        let folder = TrustedFolder::create(path, Mode::RWXU)
+            .map_err(|cause| StateFolderError::untrusted(path, cause))?;
+        let handle = folder.handle().map_err(|cause| StateFolderError::io("open", path, cause))?;
         let handle = File::from(handle);
-        let metadata = handle.metadata().map_err(|cause| failed("look at", path, cause))?;
+        let metadata = handle.metadata().map_err(|cause| StateFolderError::io("look at", path, cause))?;
         assert_private(folder.path(), &metadata, FOLDER_MODE)?;
         Ok(Self { path: folder.path().to_owned(), handle: Arc::new(handle.into()) })
     }
@@ -164,8 +78,8 @@ impl StateFolder {
         self.path.join(name)
     }
 
-    /// Waits until no other process holds the folder, and holds it. A warning after a second names the other process. The
-    /// lock ends with the process, also when it is killed.
+    /// Waits until no other process holds the folder's lock, and takes it. A warning after a second names the other
+    /// process. The lock ends with the process, also when it is killed.
     ///
     /// # Errors
     /// When the lock file cannot be made or locked.
@@ -173,15 +87,8 @@ impl StateFolder {
         let path = self.file("lock");
         let file = self
             .open_file("lock", OFlags::WRONLY | OFlags::CREATE)
-            .map_err(|cause| failed("open", &path, cause))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                wait_for_lock(&file, &path).map_err(|cause| failed("lock", &path, cause))?;
-            }
-            Err(TryLockError::Error(cause)) => return Err(failed("lock", &path, cause)),
-        }
-        Ok(Lock { _file: file })
+            .map_err(|cause| StateFolderError::io("open", &path, cause))?;
+        Lock::new(file, &path).map_err(|cause| StateFolderError::io("lock", &path, cause))
     }
 
     /// Reads a secret file, or returns `None` if it does not exist. The content is wiped from memory when it is
@@ -194,10 +101,10 @@ impl StateFolder {
         let Some(mut file) = self.open_existing(name)? else { return Ok(None) };
         // The check uses the open file's metadata. A check of the path could see another file than the one that is
         // read.
-        let metadata = file.metadata().map_err(|cause| failed("look at", &path, cause))?;
+        let metadata = file.metadata().map_err(|cause| StateFolderError::io("look at", &path, cause))?;
         assert_secret(&path, &metadata)?;
         let mut content = Zeroizing::new(String::new());
-        file.read_to_string(&mut content).map_err(|cause| failed("read", &path, cause))?;
+        file.read_to_string(&mut content).map_err(|cause| StateFolderError::io("read", &path, cause))?;
         Ok(Some(content))
     }
 
@@ -209,7 +116,7 @@ impl StateFolder {
         let path = self.file(name);
         let Some(mut file) = self.open_existing(name)? else { return Ok(None) };
         let mut content = String::new();
-        file.read_to_string(&mut content).map_err(|cause| failed("read", &path, cause))?;
+        file.read_to_string(&mut content).map_err(|cause| StateFolderError::io("read", &path, cause))?;
         Ok(Some(content))
     }
 
@@ -245,7 +152,7 @@ impl StateFolder {
     pub fn remove(&self, name: &str) -> Result<(), StateFolderError> {
         match unlinkat(&self.handle, name, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-            Err(cause) => Err(failed("remove", &self.file(name), cause.into())),
+            Err(cause) => Err(StateFolderError::io("remove", &self.file(name), cause.into())),
         }
     }
 
@@ -259,7 +166,7 @@ impl StateFolder {
             renameat(&self.handle, &new.name, &self.handle, name)?;
             Ok(rustix::fs::fsync(&self.handle)?)
         };
-        write().map_err(|cause| failed("write", &self.file(name), cause))?;
+        write().map_err(|cause| StateFolderError::io("write", &self.file(name), cause))?;
         Ok(self.file(name))
     }
 
@@ -267,36 +174,15 @@ impl StateFolder {
         match self.open_file(name, OFlags::RDONLY) {
             Ok(file) => Ok(Some(file)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(failed("open", &self.file(name), cause)),
+            Err(cause) => Err(StateFolderError::io("open", &self.file(name), cause)),
         }
     }
 
-    /// Opens a file of the folder; a new file gets mode 0600. It follows no link, because the target may belong to
-    /// anybody.
+    /// Opens a file of the folder; a new file gets mode 0600. A link is an error, because anybody may own its target.
     fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(openat(&self.handle, name, flags, Mode::from_raw_mode(SECRET_MODE))?.into())
     }
-}
-
-/// Waits for a lock that another process holds, and warns of it once.
-fn wait_for_lock(file: &File, path: &Path) -> io::Result<()> {
-    let (over, waiting) = mpsc::channel::<()>();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            if waiting.recv_timeout(LOCK_WARNING_AFTER) == Err(RecvTimeoutError::Timeout) {
-                let holder =
-                    LockHolder::find(file).map_or("another process".to_owned(), |holder| holder.to_string());
-                tracing::warn!(
-                    "{holder} holds the lock `{}`: waiting for it; end that process, or name another folder with `--state DIR`",
-                    path.display()
-                );
-            }
-        });
-        let result = file.lock();
-        drop(over);
-        result
-    })
 }
 
 /// A file that is being written. It is removed unless it is renamed into place.
@@ -327,54 +213,6 @@ fn assert_private(path: &Path, metadata: &Metadata, wanted: u32) -> Result<(), S
         return Err(StateFolderError::OpenToOthers { path: path.to_owned(), mode, wanted });
     }
     Ok(())
-}
-
-/// Chooses the error for an untrusted path. If the state folder itself has another owner, the error names the two
-/// users.
-fn untrusted(path: &Path, cause: UntrustedFolder) -> StateFolderError {
-    let user = rustix::process::geteuid().as_raw();
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    match cause {
-        UntrustedFolder::ForeignOwner { path, owner } if path == absolute => {
-            StateFolderError::ForeignOwner { path, owner, user }
-        }
-        UntrustedFolder::WritableByOthers { path, mode } if path == absolute => {
-            StateFolderError::OpenToOthers { path, mode, wanted: FOLDER_MODE }
-        }
-        UntrustedFolder::Io { path, cause } => StateFolderError::Io { action: "open", path, cause },
-        cause @ (UntrustedFolder::ForeignOwner { .. } | UntrustedFolder::WritableByOthers { .. }) => {
-            StateFolderError::Untrusted { path: absolute, cause }
-        }
-    }
-}
-
-fn io_help(cause: &io::Error) -> &'static str {
-    if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-        "make space on its disk, or name another folder with `--state DIR`"
-    } else {
-        "name a folder that you may write to with `--state DIR`"
-    }
-}
-
-fn untrusted_help(cause: &UntrustedFolder) -> String {
-    match cause {
-        UntrustedFolder::WritableByOthers { path, .. } => {
-            format!("run `chmod go-w {}`, or name another folder with `--state DIR`", quoted(path))
-        }
-        UntrustedFolder::ForeignOwner { .. } | UntrustedFolder::Io { .. } => {
-            "name a folder with `--state DIR` that no other user can replace, such as `--state /var/lib/weir`"
-                .to_owned()
-        }
-    }
-}
-
-fn failed(action: &'static str, path: &Path, cause: io::Error) -> StateFolderError {
-    StateFolderError::Io { action, path: path.to_owned(), cause }
-}
-
-/// Quotes the path as one word of a shell, so that a person can paste the command of a message.
-fn quoted(path: &Path) -> String {
-    crate::output::shell::quoted(&path.to_string_lossy())
 }
 
 #[cfg(test)]
