@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-/// The mode of a policy or of one of its rules. It applies to the decisions of rules. A request that is ambiguous, or
-/// that does not belong to its connection, is denied in every mode.
+/// The mode of a policy or of one of its rules. A mode applies to decisions of rules. Every mode denies a request that
+/// is invalid, and a request that does not belong to its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
     /// Denials are enforced.
