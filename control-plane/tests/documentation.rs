@@ -1,8 +1,11 @@
 //! The documentation lists exactly the reasons, options, variables and tests that exist.
 
+#[path = "documentation/named_tests.rs"]
+mod named_tests;
+
 use std::collections::BTreeSet;
-use std::fs::{read_dir, read_to_string};
-use std::path::{Path, PathBuf};
+use std::fs::read_to_string;
+use std::path::Path;
 
 use clap::Args;
 use weir::command::run::Arguments;
@@ -71,45 +74,4 @@ fn every_policy_in_the_documentation_compiles() {
         }
     }
     assert!(policies >= 3, "the README alone has three: {policies}");
-}
-
-/// The minimum number of words in a test's name. A name with fewer is an option of Envoy's or a reason.
-const WORDS_OF_A_TEST: usize = 4;
-
-#[test]
-fn every_test_that_security_names_exists() {
-    let security = document("SECURITY.md");
-    let mut sources = String::new();
-    read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut sources);
-    let functions: BTreeSet<&str> =
-        sources.split("fn ").skip(1).filter_map(|rest| rest.split('(').next()).collect();
-    let named = security.split('`').skip(1).step_by(2).filter(|quoted| is_name_of_a_test(quoted));
-    let named: BTreeSet<&str> = named.collect();
-    assert!(named.len() > 150, "too few to be all: {named:#?}");
-    let missing: Vec<_> = named.difference(&functions).collect();
-    assert!(missing.is_empty(), "{missing:#?}");
-}
-
-fn is_name_of_a_test(quoted: &str) -> bool {
-    let is_word =
-        |word: &str| !word.is_empty() && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
-    quoted.split('_').count() >= WORDS_OF_A_TEST && quoted.split('_').all(is_word)
-}
-
-/// Appends every Rust source of the checkout, without built and fetched files.
-fn read_sources(folder: &Path, sources: &mut String) {
-    let entries = read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_symlink() || name.starts_with('.') || name == "target" {
-            continue;
-        }
-        if path.is_dir() {
-            read_sources(&path, sources);
-        } else if name.ends_with(".rs") {
-            sources.push_str(&read_to_string(&path).unwrap());
-        }
-    }
 }
