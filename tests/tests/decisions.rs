@@ -1,7 +1,7 @@
 //! What `weir run` prints of its decisions, and where.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -142,6 +142,84 @@ fn a_file_that_cannot_be_written_is_named() -> Result<()> {
         said.contains("cannot write decisions to `/nowhere/decisions`: ") && said.contains("help: "),
         "{said}"
     );
+    Ok(())
+}
+
+/// A line of shell that sends a denied request, and goes on when the file has this many lines, or after 20 seconds.
+fn request_and_wait(hosts: &UpstreamHosts, path: &str, lines: usize) -> String {
+    let url = hosts.url(UNLISTED, "/");
+    format!(
+        "curl --disable -sS -o /dev/null '{url}' || :; \
+         for i in $(seq 400); do [ \"$(grep -ac decision_id '{path}')\" != {lines} ] || break; sleep 0.05; done"
+    )
+}
+
+#[test]
+fn a_file_that_is_moved_or_removed_while_weir_runs_is_made_again() -> Result<()> {
+    let (hosts, run) = start(&EnvoyBinary::newest()?, "enforce")?;
+    let path = file(&run);
+    let (path, option) = (path.display(), path.to_str().context("no text")?);
+    let request = |lines| request_and_wait(&hosts, option, lines);
+    let (first, second) = (request(1), request(2));
+    let script =
+        format!("{first}; {second}; mv '{path}' '{path}.old'; {first}; {second}; rm '{path}'; {first}");
+    let output = run_with(&run, &["--decisions", option], &script)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(objects(&fs::read_to_string(format!("{path}.old"))?)?.len(), 2, "{said}");
+    assert_eq!(objects(&fs::read_to_string(option)?)?.len(), 1, "{said}");
+    assert!(!said.contains("WARN"), "{said}");
+    Ok(())
+}
+
+/// The maximum size of the file.
+const MOST: u64 = 64 << 20;
+
+#[test]
+fn a_full_file_that_cannot_be_renamed_grows_and_is_named_once() -> Result<()> {
+    let (hosts, run) = start(&EnvoyBinary::newest()?, "enforce")?;
+    let path = file(&run);
+    let option = path.to_str().context("no text")?;
+    File::create(&path)?.set_len(MOST - 10)?;
+    let older = path.with_extension("jsonl.1");
+    fs::create_dir(&older)?;
+    let script = format!("{}; {}", request_and_wait(&hosts, option, 1), request_and_wait(&hosts, option, 2));
+    let output = run_with(&run, &["--decisions", option], &script)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.matches("cannot rename `").count(), 1, "{said}");
+    assert!(said.contains(&format!("` to `{}`: Is a directory", older.display())), "{said}");
+    Ok(())
+}
+
+#[test]
+fn two_runs_that_share_a_full_file_keep_each_others_lines() -> Result<()> {
+    let (hosts, run) = start(&EnvoyBinary::newest()?, "enforce")?;
+    let path = file(&run);
+    let option = path.to_str().context("no text")?;
+    File::create(&path)?.set_len(MOST - 2_000)?;
+    let count = 12;
+    let url = hosts.url(UNLISTED, "/");
+    let curl = format!("for i in $(seq {count}); do curl --disable -sS -o /dev/null '{url}' || :; done");
+    std::thread::scope(|scope| {
+        let runs =
+            [(); 2].map(|()| scope.spawn(|| run_with(&run, &["--decisions", option, "--quiet"], &curl)));
+        runs.into_iter().try_for_each(|run| run.join().expect("its errors are returned").map(drop))
+    })?;
+    let read = |path: &Path| -> Result<String> {
+        let text = String::from_utf8(fs::read(path)?)?;
+        Ok(text.trim_start_matches('\0').to_owned())
+    };
+    let (older, newer) = (read(&path.with_extension("jsonl.1"))?, read(&path)?);
+    assert_eq!(objects(&older)?.len() + objects(&newer)?.len(), 2 * count);
+    assert!(!older.is_empty() && !newer.is_empty());
+    Ok(())
+}
+
+#[test]
+fn the_standard_output_by_its_path_has_decisions_alone() -> Result<()> {
+    let (hosts, run) = start(&EnvoyBinary::newest()?, "enforce")?;
+    let output = run_with(&run, &["--decisions", "/dev/stdout", "--quiet"], &requests(&hosts))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_three_decisions(&objects(&said.replace("over\n", ""))?);
     Ok(())
 }
 

@@ -60,9 +60,9 @@ pub fn finish() {
 
 /// The target of a stream.
 pub(crate) trait Destination {
-    /// Prepares for a text of so many bytes.
-    fn prepare(&mut self, _bytes: usize) -> io::Result<()> {
-        Ok(())
+    /// Prepares for a text of so many bytes. Returns whether it goes to another file than the last text.
+    fn prepare(&mut self, _bytes: usize) -> bool {
+        false
     }
 
     /// The descriptor to write to.
@@ -253,12 +253,10 @@ fn write_texts(name: &str, shared: &Shared, report: Report, mut to: impl Destina
         while shared.yields.load(Ordering::Relaxed) && is_full_screen() {
             thread::sleep(LOOK_INTERVAL);
         }
+        within_line &= !to.prepare(text.len());
         // A failed write may have left the beginning of a line.
         let text = if within_line { format!("\n{text}") } else { text };
-        let (written, result) = match to.prepare(text.len()) {
-            Ok(()) => write_text(to.descriptor(), text.as_bytes()),
-            Err(error) => (0, Err(error)),
-        };
+        let (written, result) = write_text(to.descriptor(), text.as_bytes());
         if let Some(last) = text.as_bytes()[..written].last() {
             within_line = *last != b'\n';
         }

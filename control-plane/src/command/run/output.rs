@@ -33,7 +33,7 @@ pub(super) struct OutputArguments {
     /// Print no decisions
     #[arg(long)]
     quiet: bool,
-    /// Append every decision as JSON to a file (mode 0600; at 64 MiB it becomes FILE.1) or to stdout (`-`)
+    /// Append every decision as JSON to a file (a new one has mode 0600; at 64 MiB it becomes FILE.1) or to stdout (`-`)
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
 }
@@ -75,7 +75,9 @@ pub(super) struct Output {
 impl Output {
     /// Opens the file of decisions.
     pub(super) fn open(arguments: &OutputArguments, has_command: bool) -> Result<Self, RunError> {
-        let on_stdout = arguments.decisions.as_deref() == Some(Path::new("-"));
+        // A standard output that is a socket cannot be opened by its path.
+        let stdout = [Path::new("-"), Path::new("/dev/stdout")];
+        let on_stdout = arguments.decisions.as_deref().is_some_and(|path| stdout.contains(&path));
         let decisions = match arguments.decisions.as_deref() {
             None => None,
             Some(_) if on_stdout => Some(stream::json_stdout()),
