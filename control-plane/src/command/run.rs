@@ -154,7 +154,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let announcer = PolicyAnnouncer::new(control_plane.nodes().subscribe());
     watched_files::watch(sources, loading, move |change| apply(&changing, &announcer, change))?;
     serve_envoy(&control_plane, &listening, &runtime, capacity)?;
-    let mut signals = signals.pass();
+    let signals = signals.pass();
     let orphans = tokio::spawn(orphans::reap());
     let (mut envoy, probed) = loop {
         let mut envoy = start(&runtime, &binary, open_files)?;
@@ -173,7 +173,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
             },
             status = envoy.ended() => return Err(envoy_ended(&envoy, status)),
-            Some(received) = signals.recv() => return Ok(ExitCode::from_signal(received.signal)),
+            received = signals.next() => return Ok(ExitCode::from_signal(received.signal)),
         };
         listening.lost(lost)?;
         // Envoy may never try again to listen, so another one is started.
@@ -217,7 +217,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return Err(error);
             }
             Some(line) = lines.next() => output.line(&line),
-            Some(received) = signals.recv() => match &command {
+            received = signals.next() => match &command {
                 Some(command) => {
                     pass_on(command, received);
                     if received.signal == Signal::TERM {

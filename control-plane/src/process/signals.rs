@@ -6,6 +6,7 @@
 //! A terminal sends Ctrl-C, Ctrl-\ and its own end to each process of the foreground, so the command has those already.
 //! The kernel marks them (`SI_KERNEL` of sigaction(2)).
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use crate::output::stream;
 
@@ -23,8 +24,6 @@ use crate::output::stream;
 const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 /// Signals whose meaning a command may define.
 const USERS: [i32; 2] = [SIGUSR1, SIGUSR2];
-/// Signals that may wait. Those beyond are dropped: the kernel, too, keeps each only once.
-const WAITING: usize = 16;
 /// The kernel sent it, and no process (asm-generic/siginfo.h).
 const SI_KERNEL: i32 = 0x80;
 
@@ -48,7 +47,15 @@ enum Phase {
     /// A signal ends the process, which removes this folder.
     Starting(Option<PathBuf>),
     /// A signal is passed on.
-    Serving(mpsc::Sender<ReceivedSignal>),
+    Serving(Arc<PendingSignals>),
+}
+
+/// The signals that wait for the caller, in the order of their arrival. Each waits once, as in the kernel, however many
+/// others arrive.
+#[derive(Debug, Default)]
+pub struct PendingSignals {
+    signals: Mutex<VecDeque<ReceivedSignal>>,
+    arrived: Notify,
 }
 
 impl Signals {
@@ -84,10 +91,31 @@ impl Signals {
     }
 
     /// Passes the signals to the caller from now on.
-    pub fn pass(self) -> mpsc::Receiver<ReceivedSignal> {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        *lock(&self.phase) = Phase::Serving(sender);
-        receiver
+    pub fn pass(self) -> Arc<PendingSignals> {
+        let pending = Arc::<PendingSignals>::default();
+        *lock(&self.phase) = Phase::Serving(Arc::clone(&pending));
+        pending
+    }
+}
+
+impl PendingSignals {
+    /// Waits for the next signal. The future may be cancelled. To be called by one caller at a time.
+    pub async fn next(&self) -> ReceivedSignal {
+        loop {
+            let first = lock(&self.signals).pop_front();
+            match first {
+                Some(signal) => return signal,
+                None => self.arrived.notified().await,
+            }
+        }
+    }
+
+    fn add(&self, signal: ReceivedSignal) {
+        let mut signals = lock(&self.signals);
+        if !signals.contains(&signal) {
+            signals.push_back(signal);
+        }
+        self.arrived.notify_one();
     }
 }
 
@@ -102,16 +130,15 @@ impl Phase {
                 }
                 std::process::exit(128 + number);
             }
-            Self::Serving(sender) => {
-                // Nobody receives them at the very end, which is near anyway.
-                let _ = sender.try_send(ReceivedSignal { signal, is_from_terminal: code == SI_KERNEL });
+            Self::Serving(pending) => {
+                pending.add(ReceivedSignal { signal, is_from_terminal: code == SI_KERNEL });
             }
         }
     }
 }
 
-fn lock(phase: &Mutex<Phase>) -> MutexGuard<'_, Phase> {
-    phase.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The signals that are ignored, a bit for each (`SigIgn` of proc(5)). None where there is no /proc.
@@ -131,6 +158,30 @@ fn bit(signal: i32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_signal_waits_once_and_behind_no_more_than_one_of_each_other() {
+        let pending = PendingSignals::default();
+        let received = |signal, is_from_terminal| ReceivedSignal { signal, is_from_terminal };
+        for _ in 0..1_000 {
+            pending.add(received(Signal::USR1, false));
+            pending.add(received(Signal::HUP, false));
+            pending.add(received(Signal::HUP, true));
+        }
+        pending.add(received(Signal::TERM, false));
+        let expected = [
+            received(Signal::USR1, false),
+            received(Signal::HUP, false),
+            received(Signal::HUP, true),
+            received(Signal::TERM, false),
+        ];
+        for signal in expected {
+            assert_eq!(pending.next().await, signal);
+        }
+        pending.add(received(Signal::TERM, false));
+        assert_eq!(pending.next().await, received(Signal::TERM, false), "it may arrive again");
+        assert!(lock(&pending.signals).is_empty());
+    }
 
     #[test]
     fn ignored_signals_are_read_from_the_status_of_the_process() {
