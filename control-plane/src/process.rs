@@ -73,14 +73,19 @@ impl ChildProcess {
         self.child.start_kill()
     }
 
-    /// Sends a signal to the child. Has no effect if the child has ended.
+    /// Sends a signal to the child. Has no effect if the child has ended. A stopped child continues with SIGTERM and
+    /// SIGHUP, which it could not act on otherwise; shells send SIGCONT to their stopped jobs as well.
     ///
     /// # Errors
     /// When the operating system refuses, for example because the child has changed its user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         // A child keeps its number until it is waited for, so the signal cannot reach another process.
         let Some(id) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else { return Ok(()) };
-        Ok(kill_process(id, signal)?)
+        kill_process(id, signal)?;
+        if [Signal::TERM, Signal::HUP].contains(&signal) {
+            kill_process(id, Signal::CONT)?;
+        }
+        Ok(())
     }
 
     /// Sends SIGTERM to the child, and kills it if it has not ended within `grace`.

@@ -61,6 +61,41 @@ fn a_signal_sent_to_weir_alone_reaches_the_command() -> Result<()> {
 }
 
 #[test]
+fn a_storm_of_signals_takes_no_sigterm() -> Result<()> {
+    const IGNORES: &str =
+        r#"trap "" USR1 USR2 HUP; trap "exit 7" TERM; echo started; while :; do sleep 0.02; done"#;
+    let (_hosts, run) = run()?;
+    for burst in [60, 600, 6_000] {
+        let mut weir = started(&run, &["env", "--default-signal"], &["bash", "-c", IGNORES])?;
+        for number in 0..burst {
+            weir.signal([Signal::USR1, Signal::USR2, Signal::HUP][number % 3])?;
+        }
+        weir.signal(Signal::TERM)?;
+        assert_eq!(weir.wait(Deadline::seconds(20))?.code(), Some(7), "{burst}: {}", weir.stderr().text());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stopped_command_continues_to_end() -> Result<()> {
+    let (_hosts, run) = run()?;
+    for (signal, code) in [(Signal::TERM, 7), (Signal::HUP, 8)] {
+        let script = r#"trap "exit 7" TERM; trap "exit 8" HUP; echo started; kill -STOP $$; while :; do sleep 0.02; done"#;
+        let mut weir = started(&run, &["env", "--default-signal"], &["bash", "-c", script])?;
+        let bash = weir.id().descendant("bash")?;
+        let stopped = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", bash.number()))?;
+            Ok(status.contains("State:\tT").then_some(()))
+        };
+        Deadline::seconds(10).poll("a stopped command", stopped)?;
+        weir.signal(signal)?;
+        assert_eq!(weir.wait(Deadline::seconds(5))?.code(), Some(code), "{}", weir.stderr().text());
+        assert_nothing_left(&run)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_command_that_a_passed_signal_ends_has_the_shells_exit_code() -> Result<()> {
     let (_hosts, run) = run()?;
     for signal in [Signal::HUP, Signal::QUIT] {
