@@ -2,10 +2,10 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 8 | `WEIRCFG1`; another layout has another number |
+//! | 8 | `WEIRCFG2`; another layout has another number |
 //! | 1 | flags |
 //! | 1 | number of accepted proxy credentials |
-//! | 2 | zero |
+//! | 2 | limit of separate pools of a worker, little-endian |
 //! | 4 | length of the Rego policy, little-endian; 0 without one |
 //! | 16 + 32 each | salt, then a digest for each credential; absent without credentials |
 //! | … | the policy |
@@ -15,7 +15,7 @@
 
 use std::ops::Range;
 
-const MAGIC: &[u8; 8] = b"WEIRCFG1";
+const MAGIC: &[u8; 8] = b"WEIRCFG2";
 const HEADER: usize = 16;
 
 /// Bytes of the salt of the credentials.
@@ -36,6 +36,8 @@ const WITH_CREDENTIALS: u8 = 4;
 pub struct PluginConfiguration<'c> {
     /// Whether a CONNECT is judged by its host.
     pub judge_connect_host: bool,
+    /// The maximum number of pools of upstream connections that a worker has for single connections of clients.
+    pub separate_pools: u16,
     /// The salt and the digests of the accepted credentials, as bytes; `None` where the proxy requires none.
     pub credentials: Option<&'c [u8]>,
     /// The policy.
@@ -57,7 +59,8 @@ impl PluginConfiguration<'_> {
         let count = u8::try_from(credentials.len().saturating_sub(SALT) / DIGEST).unwrap_or(u8::MAX);
         let length = u32::try_from(rego.len()).unwrap_or(u32::MAX);
         let mut bytes = MAGIC.to_vec();
-        bytes.extend([flags, count, 0, 0]);
+        bytes.extend([flags, count]);
+        bytes.extend(self.separate_pools.to_le_bytes());
         bytes.extend(length.to_le_bytes());
         for part in [credentials, self.policy, rego] {
             bytes.extend_from_slice(part);
@@ -71,6 +74,8 @@ impl PluginConfiguration<'_> {
 pub struct Parts {
     /// Whether a CONNECT is judged by its host.
     pub judge_connect_host: bool,
+    /// The maximum number of pools of upstream connections that a worker has for single connections of clients.
+    pub separate_pools: u16,
     /// The salt and the digests of the accepted credentials.
     pub credentials: Option<Range<usize>>,
     /// The policy.
@@ -86,10 +91,10 @@ pub enum InvalidParts {
     #[error("plugin configuration has {0} bytes, its header alone has 16")]
     Short(usize),
     /// The bytes begin with something else: they are not a configuration, or one of another layout.
-    #[error("plugin configuration does not begin with `WEIRCFG1`")]
+    #[error("plugin configuration does not begin with `WEIRCFG2`")]
     Magic,
     /// An unknown flag must not be ignored: it may restrict.
-    #[error("plugin configuration has unknown flags or reserved bytes that are not zero")]
+    #[error("plugin configuration has unknown flags, or flags that contradict its lengths")]
     Reserved,
     /// The bytes are shorter than their credentials.
     #[error("plugin configuration does not hold the credentials that it announces")]
@@ -113,7 +118,6 @@ impl Parts {
         let length = u32::from_le_bytes([*a, *b, *c, *d]);
         let (with_rego, with_credentials) = (flags & WITH_REGO != 0, flags & WITH_CREDENTIALS != 0);
         if flags & !(JUDGE_CONNECT_HOST | WITH_REGO | WITH_CREDENTIALS) != 0
-            || [x, y] != [&0; 2]
             || with_rego != (length > 0)
             || with_credentials != (*count > 0)
         {
@@ -128,6 +132,7 @@ impl Parts {
         let rego = rego.filter(|rego| *rego >= policy).ok_or(InvalidParts::Rego)?;
         Ok(Self {
             judge_connect_host: flags & JUDGE_CONNECT_HOST != 0,
+            separate_pools: u16::from_le_bytes([*x, *y]),
             credentials: with_credentials.then_some(HEADER..policy),
             policy: policy..rego,
             rego: with_rego.then_some(rego..bytes.len()),
@@ -143,22 +148,25 @@ mod tests {
     prop_compose! {
         fn configuration()(
             judge_connect_host in any::<bool>(),
+            separate_pools in any::<u16>(),
             credentials in prop::option::of((1_u8..=255).prop_map(|count| vec![7; SALT + DIGEST * usize::from(count)])),
             policy in prop::collection::vec(any::<u8>(), 0..100),
             rego in prop::option::of(prop::collection::vec(any::<u8>(), 1..100)),
-        ) -> (bool, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>) {
-            (judge_connect_host, credentials, policy, rego)
+        ) -> (bool, u16, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>) {
+            (judge_connect_host, separate_pools, credentials, policy, rego)
         }
     }
 
     proptest! {
         #[test]
         fn a_configuration_is_decoded_as_it_was_encoded(parts in configuration()) {
-            let (judge_connect_host, credentials, policy, rego) = parts;
+            let (judge_connect_host, separate_pools, credentials, policy, rego) = parts;
             let (credentials, rego) = (credentials.as_deref(), rego.as_deref());
-            let bytes = PluginConfiguration { judge_connect_host, credentials, policy: &policy, rego }.encode();
+            let bytes =
+                PluginConfiguration { judge_connect_host, separate_pools, credentials, policy: &policy, rego }.encode();
             let found = Parts::find(&bytes).unwrap();
             prop_assert_eq!(found.judge_connect_host, judge_connect_host);
+            prop_assert_eq!(found.separate_pools, separate_pools);
             prop_assert_eq!(found.credentials.map(|range| &bytes[range]), credentials);
             prop_assert_eq!(&bytes[found.policy], &policy);
             prop_assert_eq!(found.rego.map(|range| &bytes[range]), rego);
@@ -175,9 +183,14 @@ mod tests {
 
     #[test]
     fn the_header_is_never_cut() {
-        let bytes =
-            PluginConfiguration { judge_connect_host: true, credentials: None, policy: b"", rego: None }
-                .encode();
+        let bytes = PluginConfiguration {
+            judge_connect_host: true,
+            separate_pools: 1,
+            credentials: None,
+            policy: b"",
+            rego: None,
+        }
+        .encode();
         assert_eq!(bytes.len(), HEADER);
         for end in 0..HEADER {
             assert_eq!(Parts::find(&bytes[..end]), Err(InvalidParts::Short(end)));
@@ -185,12 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn unknown_flags_and_reserved_bytes_are_refused() {
-        for (index, value) in
-            [(0, b'V'), (7, b'2'), (8, 2), (8, 4), (8, 8), (8, 0x80), (9, 1), (10, 1), (15, 1)]
-        {
+    fn unknown_flags_and_other_layouts_are_refused() {
+        for (index, value) in [(0, b'V'), (7, b'1'), (8, 2), (8, 4), (8, 8), (8, 0x80), (9, 1), (15, 1)] {
             let whole = PluginConfiguration {
                 judge_connect_host: false,
+                separate_pools: 1,
                 credentials: None,
                 policy: b"p",
                 rego: None,

@@ -47,7 +47,7 @@ mod tests {
         }
         let longer = [whole.as_slice(), b"\0"].concat();
         let endless = [0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
-        for bytes in [longer.as_slice(), b"WEIRCFG1", &endless, &[0x0a, 0x02, 0x0a, 0x00]] {
+        for bytes in [longer.as_slice(), b"WEIRCFG2", &endless, &[0x0a, 0x02, 0x0a, 0x00]] {
             assert_eq!(open(bytes.to_vec()), None);
         }
     }

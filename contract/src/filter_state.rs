@@ -9,9 +9,9 @@ pub const RECORD: &str = "wasm.weir";
 /// Filter state with the number of the address list that the deciding rule has. The address guard matches on it.
 pub const ADDRESS_SET: &str = "wasm.weir_addresses";
 
-/// Filter state of a client's connection whose upstream connections no other client's connection uses: its number in the
-/// form of an address. Envoy names its text objects so, and makes one for a Wasm filter under no other key.
-pub const SEPARATED: &str = "envoy.string";
+/// Filter state of a request whose upstream connection serves only requests of its client's connection: the number of the
+/// client's connection in the form of an address.
+pub const SEPARATED: &str = "wasm.weir_separated";
 
 #[cfg(test)]
 mod tests {
@@ -19,7 +19,7 @@ mod tests {
 
     #[test]
     fn a_wasm_filter_can_set_each_state() {
-        for state in [RECORD, ADDRESS_SET] {
+        for state in [RECORD, ADDRESS_SET, SEPARATED] {
             assert!(state.starts_with(WASM_PREFIX), "{state}");
         }
     }

@@ -16,3 +16,4 @@ pub mod json;
 pub mod protobuf;
 pub mod proxy_status;
 pub mod record;
+pub mod separation;

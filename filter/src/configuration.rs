@@ -17,6 +17,8 @@ pub struct Configuration {
     /// Whether the filter judges a CONNECT by its host too. An Envoy without certificates for hosts that the policy does
     /// not name could not deny the request inside readably.
     pub judge_connect_host: bool,
+    /// The maximum number of pools of upstream connections that a worker has for single connections of clients.
+    pub separate_pools: u16,
     /// The credentials that the explicit proxy requires; `None` if it requires none.
     pub proxy_credentials: Option<ProxyCredentials>,
     /// The version of the policy and the Rego policy together, as every record has it.
@@ -54,7 +56,7 @@ impl TryFrom<Vec<u8>> for Configuration {
     /// Reuses the bytes: a Wasm VM would never give back the memory of a second copy of a large policy.
     fn try_from(bytes: Vec<u8>) -> Result<Self, InvalidConfiguration> {
         let mut bytes = envelope::open(bytes).ok_or(InvalidConfiguration::Envelope)?;
-        let Parts { judge_connect_host, credentials, policy, rego } = Parts::find(&bytes)?;
+        let Parts { judge_connect_host, separate_pools, credentials, policy, rego } = Parts::find(&bytes)?;
         // A proxy with unreadable credentials must not become a proxy that requires none.
         let proxy_credentials = match credentials {
             None => None,
@@ -72,7 +74,8 @@ impl TryFrom<Vec<u8>> for Configuration {
         if policy.needs_rego() != rego.is_some() {
             return Err(InvalidConfiguration::Mismatch);
         }
-        Ok(Self { policy, judge_connect_host, proxy_credentials, version: version.to_string(), rego })
+        let version = version.to_string();
+        Ok(Self { policy, judge_connect_host, separate_pools, proxy_credentials, version, rego })
     }
 }
 

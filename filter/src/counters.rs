@@ -89,14 +89,14 @@ fn is_possible(effect: Effect, reason: Reason) -> bool {
         Reason::ProxyCredentialsRequired
         | Reason::PolicyMissing
         | Reason::FilterFailure
-        | Reason::MalformedRequest => effect == Effect::Deny,
+        | Reason::MalformedRequest
+        | Reason::Overloaded => effect == Effect::Deny,
         Reason::AddressNotAllowed
         | Reason::DnsFailure
         | Reason::CertificateNotVerified
         | Reason::UpstreamUnreachable
         | Reason::RequestTooLarge
-        | Reason::UnsupportedRequest
-        | Reason::Overloaded => false,
+        | Reason::UnsupportedRequest => false,
     }
 }
 

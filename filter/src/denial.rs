@@ -42,6 +42,9 @@ pub fn response(judged: &JudgedRequest<'_>) -> LocalResponse {
 fn kind(reason: Reason) -> (&'static str, &'static str) {
     if reason == Reason::MalformedRequest {
         ("invalid_request", "invalid request")
+    } else if reason == Reason::Overloaded {
+        // As in Envoy's own responses: the policy allowed the request.
+        ("upstream_failure", "upstream failure")
     } else {
         ("denied_by_policy", "denied by policy")
     }

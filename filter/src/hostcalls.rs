@@ -31,9 +31,14 @@ pub trait Hostcalls {
     /// redirects, or to other requests of the connection.
     fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), FailedCall>;
 
-    /// Separates the client's connection from all others: from this request on, the connections to its upstreams carry
-    /// no request of another client's connection.
-    fn separate_connection(&self) -> Result<(), FailedCall>;
+    /// Returns the number of the client's connection, which no other connection to this host ever has.
+    fn connection_id(&self) -> Result<u64, FailedCall>;
+
+    /// Returns the nanoseconds since a moment in the past, by a clock that never goes back.
+    fn monotonic_time(&self) -> Result<u64, FailedCall>;
+
+    /// Returns the number of the request, which no other request has at the same time.
+    fn request_id(&self) -> u32;
 
     /// Responds to the request in the upstream's place.
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall>;

@@ -11,6 +11,7 @@ use crate::hostcalls::{FailedCall, Hostcalls};
 use crate::judged_request::JudgedRequest;
 use crate::proxy_credentials::ProxyCredentials;
 use crate::rego::{Evaluator, Rego};
+use crate::separation::{NotSeparated, Separations};
 use crate::upstream::{self, Destination};
 use crate::{denial, record};
 use std::rc::Rc;
@@ -35,6 +36,7 @@ pub struct Judge {
     rego: Option<Evaluator>,
     counters: Arc<Counters>,
     ids: Rc<DecisionIds>,
+    separations: Rc<Separations>,
 }
 
 /// The reason why an allowed request cannot be forwarded.
@@ -48,19 +50,40 @@ enum Failure {
     NoAuthority,
     #[error("a request was allowed to go to an upstream that its rule does not have")]
     Upstream,
+    #[error("too many upstream connections serve one client's connection alone")]
+    Overloaded,
+}
+
+impl Failure {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Overloaded => Reason::Overloaded,
+            Self::Call(_) | Self::Facts(_) | Self::NoAuthority | Self::Upstream => Reason::FilterFailure,
+        }
+    }
+}
+
+impl From<NotSeparated> for Failure {
+    fn from(cause: NotSeparated) -> Self {
+        match cause {
+            NotSeparated::Call(failed) => Self::Call(failed),
+            NotSeparated::Full => Self::Overloaded,
+        }
+    }
 }
 
 impl Judge {
-    /// Makes a worker's judge. All workers share the configuration and the counters. The Rego engine and the decision ids
-    /// are the worker's own.
+    /// Makes a worker's judge. All workers share the configuration and the counters. The Rego engine, the decision ids and
+    /// the separate pools are the worker's own.
     pub fn new(
         configuration: Option<Arc<Configuration>>,
         counters: Arc<Counters>,
         ids: Rc<DecisionIds>,
+        separations: Rc<Separations>,
     ) -> Self {
         let rego = configuration.as_ref().and_then(|configuration| configuration.rego.as_ref());
         let rego = rego.map(Rego::evaluator);
-        Self { configuration, rego, counters, ids }
+        Self { configuration, rego, counters, ids, separations }
     }
 
     /// Decides on the request of `host`, and carries out the decision.
@@ -84,7 +107,7 @@ impl Judge {
         if read.is_ok() && judged.decision.effect == Effect::Deny {
             return self.deny(host, &judged);
         }
-        match read.and_then(|()| allow(host, &judged)) {
+        match read.and_then(|()| self.allow(host, &judged)) {
             Ok(()) => {
                 if facts.asks_for_tunnel() {
                     self.counters.count_tunnel(host);
@@ -94,8 +117,12 @@ impl Judge {
                 Verdict::Continue
             }
             Err(failure) => {
-                host.warn(&format!("decision {id}: {failure}"));
-                judged.decision = judged.decision.overruled(Reason::FilterFailure);
+                let reason = failure.reason();
+                // A client can cause the other reason as often as it likes.
+                if reason == Reason::FilterFailure {
+                    host.warn(&format!("decision {id}: {failure}"));
+                }
+                judged.decision = judged.decision.overruled(reason);
                 self.deny(host, &judged)
             }
         }
@@ -139,6 +166,33 @@ impl Judge {
         JudgedRequest { id, policy_version, facts, decision, rego_denial }
     }
 
+    /// Prepares an allowed request for its upstream. The record comes last, so that it never says `allow` about a request
+    /// that was not forwarded.
+    fn allow(&self, host: &impl Hostcalls, judged: &JudgedRequest<'_>) -> Result<(), Failure> {
+        let JudgedRequest { facts, decision, .. } = judged;
+        let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
+        if facts.asks_for_tunnel() {
+            upstream::prepare_tunnel(host, facts, authority)?;
+        } else {
+            let upstream = judged.upstream();
+            if upstream.is_some() != decision.upstream.is_some() {
+                return Err(Failure::Upstream);
+            }
+            let address_set = decision.address_set;
+            let destination = Destination { authority, upstream, address_set };
+            if facts.passthrough {
+                upstream::prepare_passthrough(host, facts, &destination)?;
+            } else {
+                let limit =
+                    self.configuration.as_ref().map_or(0, |configuration| configuration.separate_pools);
+                self.separations.separate(host, facts, &destination, limit)?;
+                upstream::prepare(host, facts, &destination)?;
+            }
+        }
+        record::export(host, judged)?;
+        Ok(())
+    }
+
     fn deny(&self, host: &impl Hostcalls, judged: &JudgedRequest<'_>) -> Verdict {
         self.counters.count(host, Effect::Deny, judged.decision.reason);
         // A denial holds without its record. It also holds without its response: the request then waits until it times out.
@@ -163,30 +217,6 @@ fn refusal(configuration: &Configuration, facts: &Facts<'_>) -> Option<Reason> {
     } else {
         None
     }
-}
-
-/// Prepares an allowed request for its upstream. The record comes last, so that it never says `allow` about a request
-/// that was not forwarded.
-fn allow(host: &impl Hostcalls, judged: &JudgedRequest<'_>) -> Result<(), Failure> {
-    let decision = &judged.decision;
-    let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
-    if judged.facts.asks_for_tunnel() {
-        upstream::prepare_tunnel(host, judged.facts, authority)?;
-    } else {
-        let upstream = judged.upstream();
-        if upstream.is_some() != decision.upstream.is_some() {
-            return Err(Failure::Upstream);
-        }
-        let address_set = decision.address_set;
-        let destination = Destination { authority, upstream, address_set };
-        if judged.facts.passthrough {
-            upstream::prepare_passthrough(host, judged.facts, &destination)?;
-        } else {
-            upstream::prepare(host, judged.facts, &destination)?;
-        }
-    }
-    record::export(host, judged)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -30,4 +30,5 @@ pub mod judged_request;
 pub mod proxy_credentials;
 pub mod record;
 pub mod rego;
+pub mod separation;
 pub mod upstream;

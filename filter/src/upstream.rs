@@ -45,10 +45,6 @@ pub fn prepare(host: &impl Hostcalls, facts: &Facts<'_>, to: &Destination<'_>) -
     if let Some(set) = address_set {
         host.set_filter_state(ADDRESS_SET, set.to_string().as_bytes())?;
     }
-    // Another client's request on such a connection would get this client's answers.
-    if facts.authenticates_connection {
-        host.separate_connection()?;
-    }
     // Envoy would resolve each spelling of a name by itself, and pool its connections apart.
     if !is_canonical(&facts.authority, authority, facts.scheme()) {
         host.set_request_header(":authority", canonical_text(authority, facts.scheme()).as_bytes())?;

@@ -64,7 +64,8 @@ pub enum Reason {
     /// The request needs something that Envoy does not forward: an upgrade other than WebSocket, `OPTIONS *`, or a
     /// transfer coding other than chunked. Envoy answers the request.
     UnsupportedRequest,
-    /// The proxy is at one of its own limits: names, connections, or waiting requests. Envoy answers the request.
+    /// The proxy is at one of its own limits: names, connections, or waiting requests. Envoy answers the request, or the filter
+    /// if too many clients have upstream connections of their own.
     Overloaded,
 }
 

@@ -1,7 +1,12 @@
 //! Servers that authenticate a connection (NTLM, Negotiate): no other client's request goes over it.
 
-use anyhow::Result;
-use e2e::{Client, EnvoyBinary, Front, Head, Origin, Request, Run, ServerOptions, UpstreamHosts, Wire};
+use anyhow::{Result, ensure};
+use e2e::{
+    Client, Deadline, EnvoyBinary, Front, Head, Origin, Request, Run, ServerOptions, UpstreamHosts, Wire,
+};
+
+use weir::envoy::capacity::Capacity;
+use weir::local_gateway::envoy::workers;
 
 use crate::transparent::{listeners, redirected};
 
@@ -68,7 +73,45 @@ fn clients_of_plain_http_share_connections_to_an_upstream(envoy: &EnvoyBinary) -
     Ok(())
 }
 
+/// Each client connects, authenticates and goes, and leaves an upstream connection until Envoy's timeout for idle ones.
+fn clients_that_have_gone_leave_a_bounded_number_of_upstream_connections(envoy: &EnvoyBinary) -> Result<()> {
+    const OPEN_FILES: u64 = 256;
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let attacked = Origin::start(&hosts, Front::Plain, authenticate_the_connection)?;
+    let other = Origin::start(&hosts, Front::Plain, authenticate_the_connection)?;
+    let mut run = Run::new(envoy, &hosts, &format!("rules:\n{}{}", attacked.rule(), other.rule()))?;
+    run.open_files = Some((OPEN_FILES, OPEN_FILES));
+    let gateway = run.start()?;
+    let pools = u64::from(Capacity::new(OPEN_FILES, workers(), 0).separate_pools) * u64::try_from(workers())?;
+    let client = gateway.client();
+    let request = Request::get(attacked.url("/")).header("Authorization: NTLM x");
+    let mut refused = 0;
+    for _ in 0..8 * pools {
+        let response = client.send(&request)?;
+        if response.status == 503 {
+            let body = response.json()?;
+            assert_eq!(
+                (&body["reason"], &body["error"]["type"]),
+                (&"overloaded".into(), &"upstream_failure".into())
+            );
+            refused += 1;
+        } else {
+            assert_eq!((response.status, response.content.as_str()), (200, "NTLM x"));
+        }
+    }
+    ensure!(refused > 0, "every client got an upstream connection of its own");
+    let open = gateway.envoy_stat("cluster.dynamic_forward_proxy_cluster_http.upstream_cx_active")?;
+    assert!((1..=pools).contains(&open), "{open} upstream connections are open, of {pools}");
+    for origin in [&attacked, &other] {
+        assert_eq!(client.get(origin.url("/"))?.content, "nobody");
+    }
+    Deadline::seconds(120).poll("an upstream connection for another client", || {
+        Ok((client.send(&request)?.status == 200).then_some(()))
+    })
+}
+
 on_oldest_and_newest_envoy!(
     a_connection_that_a_client_authenticated_serves_no_other_client,
     clients_of_plain_http_share_connections_to_an_upstream,
+    clients_that_have_gone_leave_a_bounded_number_of_upstream_connections,
 );

@@ -24,29 +24,41 @@ pub struct Capacity {
     /// The maximum number of names in the DNS cache. Envoy opens a first connection to each name's host even beyond a
     /// cluster's limit.
     pub names: u32,
+    /// The maximum number of pools that a worker has for single connections of clients. Envoy opens a first connection of
+    /// each pool even beyond a cluster's limit.
+    pub separate_pools: u16,
     /// The maximum size of Envoy's heap in bytes.
     pub heap: u64,
 }
 
 impl Capacity {
     /// The limits on a machine with enough of everything.
-    pub const FULL: Self =
-        Self { connections: 20_000, upstream_connections: 2048, names: 16_384, heap: memory::MOST };
+    pub const FULL: Self = Self {
+        connections: 20_000,
+        upstream_connections: 2048,
+        names: 16_384,
+        separate_pools: 256,
+        heap: memory::MOST,
+    };
 
     /// Computes the limits from the number of open files and workers, and from the heap's size in bytes.
     ///
     /// Clients get half of the files. Upstreams get the other half: one half of it bounds the connections of the
-    /// clusters, and the other half bounds the first connections that each worker makes to each name.
+    /// clusters, and the other half bounds the first connections that each worker makes to each name, and those that it
+    /// makes for single connections of clients.
     pub fn new(open_files: u64, workers: usize, heap: u64) -> Self {
         let workers = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
         let free = open_files
             .saturating_sub(RESERVED_FILES.saturating_add(FILES_OF_A_WORKER.saturating_mul(workers)));
+        let first = free / 4 / workers;
+        let separate_pools = (first / 8).min(u64::from(Self::FULL.separate_pools));
         let within =
             |share: u64, most: u32| u32::try_from(share.max(1)).map_or(most, |share| share.min(most));
         Self {
             connections: within(free / 2, Self::FULL.connections),
             upstream_connections: within(free / 4 / WAYS_OUT, Self::FULL.upstream_connections),
-            names: within(free / 4 / workers, Self::FULL.names),
+            names: within(first.saturating_sub(separate_pools), Self::FULL.names),
+            separate_pools: u16::try_from(separate_pools.max(1)).unwrap_or(Self::FULL.separate_pools),
             heap,
         }
     }
@@ -58,7 +70,7 @@ impl Capacity {
 
     /// Describes the limits.
     pub fn describe(&self) -> String {
-        let Self { connections, upstream_connections, names, heap: _ } = self;
+        let Self { connections, upstream_connections, names, separate_pools: _, heap: _ } = self;
         format!(
             "{connections} connections of clients (a tunnel is two), {upstream_connections} to upstreams for each way out, \
              {names} names"
@@ -78,7 +90,7 @@ mod tests {
     fn files(capacity: Capacity, workers: u64) -> u64 {
         u64::from(capacity.connections)
             + WAYS_OUT * u64::from(capacity.upstream_connections)
-            + workers * u64::from(capacity.names)
+            + workers * (u64::from(capacity.names) + u64::from(capacity.separate_pools))
             + RESERVED_FILES
             + FILES_OF_A_WORKER * workers
     }
@@ -100,7 +112,8 @@ mod tests {
         }
         let small = Capacity::new(4096, 2, 0);
         assert!(small.is_small());
-        assert_eq!((small.connections, small.upstream_connections, small.names), (2000, 250, 500));
+        assert_eq!((small.connections, small.upstream_connections), (2000, 250));
+        assert_eq!((small.names, small.separate_pools), (438, 62));
         // Even with too few files for anything, Envoy accepts the configuration.
         assert_eq!(Capacity::new(0, 2, 0).connections, 1);
     }

@@ -15,6 +15,8 @@ const PLUGIN_CONFIGURATION: u32 = 7;
 const COUNTER: u32 = 0;
 /// `proxy_log_level_t`: a warning.
 const WARNING: u32 = 3;
+/// `clockid` of WASI: a clock that never goes back.
+const MONOTONIC_CLOCK: u32 = 1;
 /// The value for a response without a gRPC status.
 const NO_GRPC_STATUS: i32 = -1;
 
@@ -66,6 +68,11 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
 }
 
 /// Returns all request headers: their number, then the sizes of each name and value, then each name and value
@@ -140,6 +147,17 @@ pub fn property(path: &[u8]) -> Result<Vec<u8>, Status> {
 pub fn set_property(path: &[u8], value: &[u8]) -> Result<(), Status> {
     // SAFETY: the host reads both slices during the call.
     done(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+/// Returns the nanoseconds since a moment in the past, by a clock that never goes back.
+///
+/// # Errors
+/// The host's status.
+pub fn monotonic_time() -> Result<u64, Status> {
+    let mut time = 0;
+    // SAFETY: the host writes to the number during the call.
+    done(unsafe { clock_time_get(MONOTONIC_CLOCK, 0, &raw mut time) })?;
+    Ok(time)
 }
 
 /// Calls a function that the host offers beyond the ABI.

@@ -10,6 +10,8 @@ use weir_filter::hostcalls::{CounterId, FailedCall, Hostcalls, LocalResponse};
 /// The host of one stream. Calls apply to the stream that Envoy is calling the module for.
 #[derive(Default)]
 pub(crate) struct Envoy {
+    /// The stream's context, by Envoy's number.
+    pub(crate) context: u32,
     /// Keeps the response until the request's content has arrived, where that is necessary.
     pub(crate) held: Cell<Option<LocalResponse>>,
     /// Whether content follows the headers.
@@ -43,16 +45,21 @@ impl Hostcalls for Envoy {
         Ok(())
     }
 
-    fn separate_connection(&self) -> Result<(), FailedCall> {
+    fn connection_id(&self) -> Result<u64, FailedCall> {
         let id = weir_abi::property(b"connection\0id").map_err(failed("get_property"))?;
         let id = <[u8; 8]>::try_from(id).map_err(|_| FailedCall {
             call: "get_property",
             cause: "the connection's id has no 64 bits".into(),
         })?;
-        let argument = filter_state::separating(u64::from_le_bytes(id));
-        weir_abi::call_foreign_function(filter_state::FUNCTION.as_bytes(), &argument)
-            .map_err(failed("call_foreign_function"))?;
-        Ok(())
+        Ok(u64::from_le_bytes(id))
+    }
+
+    fn monotonic_time(&self) -> Result<u64, FailedCall> {
+        weir_abi::monotonic_time().map_err(failed("clock_time_get"))
+    }
+
+    fn request_id(&self) -> u32 {
+        self.context
     }
 
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {

@@ -12,6 +12,7 @@ use weir_filter::counters::Counters;
 use weir_filter::decision_id::DecisionIds;
 use weir_filter::hostcalls::CounterId;
 use weir_filter::judge::{Judge, Verdict};
+use weir_filter::separation::Separations;
 
 /// Response trailers that an upstream must not send. The same holds for its response headers
 /// (`control-plane/src/envoy/resources/route.rs`): a client may take trailers for headers (RFC 9110, 6.5.1).
@@ -20,6 +21,8 @@ const RESPONSE_TRAILERS_REMOVED: [&[u8]; 2] = [b"alt-svc", b"x-weir-decision"];
 thread_local! {
     /// One instance of the module serves all configurations of a worker.
     static IDS: Rc<DecisionIds> = Rc::default();
+    /// The pools of upstream connections that Envoy's worker has for single connections of clients.
+    static SEPARATIONS: Rc<Separations> = Rc::default();
     /// Defined once: Envoy would keep another handle of each counter for each configuration.
     static COUNTERS: OnceCell<Arc<Counters>> = const { OnceCell::new() };
     /// The judges by the context of their configuration.
@@ -27,7 +30,7 @@ thread_local! {
     /// The denied requests whose responses wait for their content.
     static HELD: RefCell<HeldResponses> = RefCell::default();
     /// The last request to begin, and the context of its configuration. The module knows no earlier request, but for those
-    /// in `HELD`: a forwarded request no longer concerns it.
+    /// in `HELD` and `SEPARATIONS`: any other forwarded request no longer concerns it.
     static LAST: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
@@ -74,7 +77,7 @@ impl Filter for Plugin {
         // The borrow ends before the request is judged: Envoy may call the module during one of the module's own calls.
         let known = JUDGES.with_borrow(|judges| judges.get(&parent).filter(|_| last == context).cloned());
         let can_hold = HELD.with_borrow(|held| !held.is_full());
-        let host = Envoy { has_content: !is_end && can_hold, ..Envoy::default() };
+        let host = Envoy { context, has_content: !is_end && can_hold, ..Envoy::default() };
         match (known.unwrap_or_else(|| judge(None)).judge(&host), host.held.take()) {
             (Verdict::Continue, _) => Action::Continue,
             (Verdict::Stop, None) => Action::Stop,
@@ -107,6 +110,7 @@ impl Filter for Plugin {
     fn deleted(context: u32) {
         JUDGES.with_borrow_mut(|judges| judges.remove(&context));
         HELD.with_borrow_mut(|held| held.remove(context));
+        SEPARATIONS.with(|separations| separations.end(context, || weir_abi::monotonic_time().ok()));
     }
 }
 
@@ -114,5 +118,5 @@ fn judge(configuration: Option<Arc<Configuration>>) -> Rc<Judge> {
     let define = |name: &str| weir_abi::define_counter(name.as_bytes()).ok().map(CounterId);
     let counters =
         COUNTERS.with(|counters| Arc::clone(counters.get_or_init(|| Arc::new(Counters::define(define)))));
-    Rc::new(Judge::new(configuration, counters, IDS.with(Rc::clone)))
+    Rc::new(Judge::new(configuration, counters, IDS.with(Rc::clone), SEPARATIONS.with(Rc::clone)))
 }

@@ -5,6 +5,9 @@ use crate::proxy_credentials::tests::sealed;
 use weir_contract::configuration::PluginConfiguration;
 use weir_contract::envelope::seal;
 
+/// The limit of separate pools in every plugin configuration.
+pub(crate) const SEPARATE_POOLS: u16 = 2;
+
 /// The plugin configuration of a policy document.
 pub(crate) fn plugin_configuration(document: &str, judge_connect_host: bool) -> Vec<u8> {
     seal(&content(document, judge_connect_host, &[], None))
@@ -19,7 +22,8 @@ fn content(document: &str, judge_connect_host: bool, tokens: &[&[u8]], rego: Opt
     let policy = weir_policy::compile(document).expect("a valid policy document");
     let credentials = (!tokens.is_empty()).then(|| sealed(tokens));
     let (credentials, policy) = (credentials.as_deref(), policy.as_bytes());
-    PluginConfiguration { judge_connect_host, credentials, policy, rego }.encode()
+    PluginConfiguration { judge_connect_host, separate_pools: SEPARATE_POOLS, credentials, policy, rego }
+        .encode()
 }
 
 const DOCUMENT: &str = "allowed_domains: [a.example]";
@@ -39,6 +43,7 @@ fn workers_can_share_a_configuration() {
 fn policy_and_flags_arrive() {
     let configuration = Configuration::try_from(seal(&allow_one())).unwrap();
     assert!(!configuration.judge_connect_host);
+    assert_eq!(configuration.separate_pools, SEPARATE_POOLS);
     assert_eq!(configuration.proxy_credentials, None);
     let same = weir_policy::compile(DOCUMENT).unwrap();
     assert_eq!(configuration.policy.as_bytes(), same.as_bytes());

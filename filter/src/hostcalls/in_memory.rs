@@ -20,6 +20,10 @@ pub(crate) struct InMemory {
     headers: RefCell<Vec<(String, Vec<u8>)>>,
     /// The connection line, which the host adds behind all other headers.
     pub(crate) connection: Option<Vec<u8>>,
+    /// The number of the client's connection.
+    pub(crate) connection_id: u64,
+    /// The number of the request.
+    pub(crate) request_id: u32,
     /// Whether the headers end with an error.
     pub(crate) malformed: bool,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
@@ -76,6 +80,11 @@ impl InMemory {
             .with_header(":method", b"CONNECT")
             .with_header(":authority", authority)
             .with_header("x-weir-server-name", server_name)
+    }
+
+    /// Gives the client's connection and the request these numbers.
+    pub(crate) fn numbered(self, connection_id: u64, request_id: u32) -> Self {
+        Self { connection_id, request_id, ..self }
     }
 
     /// Puts the connection into a tunnel with this authority.
@@ -201,8 +210,18 @@ impl Hostcalls for InMemory {
         Ok(())
     }
 
-    fn separate_connection(&self) -> Result<(), FailedCall> {
-        self.call("separate_connection")
+    fn connection_id(&self) -> Result<u64, FailedCall> {
+        self.call("connection_id")?;
+        Ok(self.connection_id)
+    }
+
+    fn monotonic_time(&self) -> Result<u64, FailedCall> {
+        self.call("monotonic_time")?;
+        Ok(0)
+    }
+
+    fn request_id(&self) -> u32 {
+        self.request_id
     }
 
     fn send_local_response(&self, response: &LocalResponse) -> Result<(), FailedCall> {

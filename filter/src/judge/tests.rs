@@ -13,6 +13,7 @@ mod refusal;
 #[cfg(feature = "rego")]
 mod rego;
 mod report;
+mod separation;
 mod tunnel;
 
 const DOCUMENT: &str = "
@@ -30,7 +31,7 @@ rules:
 /// A judge under this plugin configuration.
 fn judge_of(configuration: Vec<u8>) -> Judge {
     let configuration = Configuration::try_from(configuration).unwrap();
-    Judge::new(Some(Arc::new(configuration)), Arc::new(in_memory::counters()), Rc::default())
+    Judge::new(Some(Arc::new(configuration)), Arc::new(in_memory::counters()), Rc::default(), Rc::default())
 }
 
 fn judge_with(judge_connect_host: bool) -> Judge {
@@ -50,8 +51,11 @@ fn judged(judge: &Judge, host: &InMemory) -> Verdict {
     let expected = if verdict == Verdict::Continue { "allow" } else { "deny" };
     assert_eq!(record["effect"], expected);
     if let (Some(response), Some(body)) = (host.response(), host.body()) {
-        let error =
-            if record["reason"] == "malformed_request" { "invalid_request" } else { "denied_by_policy" };
+        let error = match record["reason"].as_str() {
+            Some("malformed_request") => "invalid_request",
+            Some("overloaded") => "upstream_failure",
+            _ => "denied_by_policy",
+        };
         assert_eq!((&body["error"]["type"], &body["error"]["code"]), (&error.into(), &record["reason"]));
         let hint = body["hint"].as_str().unwrap();
         assert!(body["error"]["message"].as_str().unwrap().ends_with(hint));

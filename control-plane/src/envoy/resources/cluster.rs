@@ -1,5 +1,7 @@
 //! Clusters: to upstreams over TLS and over plain HTTP, and into the internal listeners.
 
+use std::time::Duration;
+
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, CustomClusterType, LbPolicy,
 };
@@ -22,17 +24,17 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
     AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config,
 };
 use envoy_types::util::pack_any;
+use weir_contract::separation;
 use weir_policy::Host;
 use weir_xds::Resource;
 
-use super::protobuf::{number, seconds, transport_socket};
+use super::protobuf::{duration, number, seconds, transport_socket};
 use super::{Gateway, buffers, dns_cache, names, upstream_tls};
 use crate::envoy::capabilities::Capabilities;
 use crate::envoy::capacity::Capacity;
 use crate::envoy::gateway::NodeSettings;
 
 const CONNECT_TIMEOUT_SECONDS: i64 = 10;
-const IDLE_TIMEOUT_SECONDS: i64 = 600;
 /// The maximum number of tunnels at a time. Tunnels are connections inside Envoy, and need no open files.
 const TUNNELS: u32 = 2048;
 /// A bound on the requests of each connection. Over HTTP/2, Envoy counts streams as requests; the intended limit is the
@@ -125,7 +127,7 @@ fn forward_proxy(
     };
     let http = HttpProtocolOptions {
         common_http_protocol_options: Some(CommonHttpOptions {
-            idle_timeout: seconds(IDLE_TIMEOUT_SECONDS),
+            idle_timeout: duration(Duration::from_secs(separation::IDLE_SECONDS)),
             ..CommonHttpOptions::default()
         }),
         // Envoy sends and verifies the authority, which the filter has made canonical, unless the filter sets other

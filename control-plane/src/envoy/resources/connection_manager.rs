@@ -111,7 +111,7 @@ fn policed(node: &NodeSettings) -> [HttpFilter; 6] {
     ]
 }
 
-/// Separates the upstream connections of clients' connections that the policy filter names.
+/// Separates the upstream connections of the requests that the policy filter marks.
 fn separate() -> HttpFilter {
     let config =
         SetFilterState { on_request_headers: filter_state::separated(), ..SetFilterState::default() };

@@ -78,8 +78,9 @@ pub(super) fn tunnel() -> Vec<FilterStateValue> {
     [shared(names::CONNECT_AUTHORITY, STRING, "%REQ(:AUTHORITY)%")].into_iter().chain(addresses()).collect()
 }
 
-/// Separates the upstream connections of a client's connection, if the policy filter asked for it. The object is an address,
-/// which Envoy takes into the key under which it pools connections. Only clusters for original destinations read it.
+/// Gives a request the upstream connections of its client's connection alone, if the policy filter asked for it. The object is
+/// an address, which Envoy takes into the key under which it pools connections. Only clusters for original destinations read
+/// it.
 pub(super) fn separated() -> Vec<FilterStateValue> {
     let number = format!("%FILTER_STATE({}:PLAIN)%", weir_contract::filter_state::SEPARATED);
     vec![FilterStateValue {

@@ -73,6 +73,7 @@ fn plugin_configuration(gateway: &Gateway, capabilities: Capabilities) -> Vec<u8
     let credentials = gateway.node.proxy_credentials.as_ref().map(AcceptedCredentials::to_bytes);
     PluginConfiguration {
         judge_connect_host: capabilities.leaf_delivery == LeafDelivery::InAdvance,
+        separate_pools: gateway.node.capacity.separate_pools,
         credentials: credentials.as_deref(),
         policy: gateway.policy.rules.as_bytes(),
         rego: gateway.policy.rego.as_deref(),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 #[test]
 fn without_a_policy_everything_is_denied() {
-    let judge = Judge::new(None, Arc::new(in_memory::counters()), Rc::default());
+    let judge = Judge::new(None, Arc::new(in_memory::counters()), Rc::default(), Rc::default());
     let connect =
         InMemory::to_proxy().with_header(":method", b"CONNECT").with_header(":authority", b"a.example:443");
     for host in [InMemory::plain(), InMemory::tls(Some(b"a.example")), connect] {

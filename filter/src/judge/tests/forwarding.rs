@@ -51,22 +51,6 @@ fn the_authority_goes_out_in_its_canonical_form() {
 }
 
 #[test]
-fn credentials_of_a_connection_separate_it_from_those_of_other_clients() {
-    let ask = |credentials: &[u8]| {
-        let host = InMemory::tls(Some(b"a.example")).with_header(":authority", b"a.example");
-        let host = host.also_header("authorization", b"Basic eDp5").also_header("authorization", credentials);
-        allowed(&judge(), &host);
-        host.calls_of("separate_connection")
-    };
-    for credentials in ["NTLM TlRMTVNTUAAB", "Negotiate YII=", "nEgOtIaTe\tYII=", "  NTLM", "NTLM,x"] {
-        assert_eq!(ask(credentials.as_bytes()), 1, "{credentials}");
-    }
-    for credentials in [&b"Bearer NTLM"[..], b"NTLMv3 x", b"", b"\xff"] {
-        assert_eq!(ask(credentials), 0, "{credentials:?}");
-    }
-}
-
-#[test]
 fn the_scheme_goes_out_as_it_was_judged() {
     let host = InMemory::tls(Some(b"a.example")).with_header(":scheme", b"http");
     allowed(&judge(), &host);

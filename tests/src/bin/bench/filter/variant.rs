@@ -103,7 +103,7 @@ fn configuration(hosts: &[String]) -> Result<Value> {
     let document =
         format!("rules: [{{id: listed, effect: allow, methods: [GET], hosts: [{}]}}]", hosts.join(","));
     let policy = weir_policy::compile(&document)?;
-    Ok(envelope(&[b"WEIRCFG1\0\0\0\0\0\0\0\0", policy.as_bytes()].concat()))
+    Ok(envelope(&[b"WEIRCFG2\0\0\0\0\0\0\0\0", policy.as_bytes()].concat()))
 }
 
 /// Wraps a configuration as the control plane does.
@@ -126,7 +126,7 @@ fn rego(text: &str, hosts: &[String]) -> Result<(&'static str, Value)> {
         weir_policy::compile("rego: {policy: policy.rego, data: data.json, query: data.envoy.authz.allow}")?;
     let bytes = plan.to_bytes();
     let length = u32::try_from(bytes.len())?.to_le_bytes();
-    let head = [&b"WEIRCFG1\x02\0\0\0"[..], &length].concat();
+    let head = [&b"WEIRCFG2\x02\0\0\0"[..], &length].concat();
     Ok((plan.engine().as_str(), envelope(&[head.as_slice(), policy.as_bytes(), &bytes].concat())))
 }
 
