@@ -70,7 +70,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of the variants.
+    /// Every reason, in the order of the variants. The list is written by hand; a test compares it with the variants.
     pub const ALL: [Reason; 29] = [
         Reason::Allowed,
         Reason::OpenMode,
@@ -103,7 +103,7 @@ impl Reason {
         Reason::Overloaded,
     ];
 
-    /// The name of the reason in bodies, headers, logs and metrics.
+    /// Returns the name of the reason in bodies, headers, logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -139,13 +139,13 @@ impl Reason {
         }
     }
 
-    /// The reason with this name, if there is one.
+    /// Returns the reason with this name.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Reason> {
         Reason::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 
-    /// The HTTP status of the denial: 421 if connection and request do not belong together (RFC 9110, section 15.5.20),
+    /// Returns the HTTP status of the denial: 421 if connection and request do not belong together (RFC 9110, section 15.5.20),
     /// 407 without valid proxy credentials, 400, 431 or 501 if there is no request to judge, 503 if Envoy could not reach
     /// the upstream, else 403. An allowed request has 200, because Weir does not answer it.
     #[must_use]
@@ -215,20 +215,20 @@ impl Reason {
         }
     }
 
-    /// Advice for the person or agent behind the request: one sentence, with names in single quotes, and without
+    /// Returns advice for the person or agent behind the request: one sentence, with names in single quotes, and without
     /// characters that are special inside quotes of JSON or of a shell.
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {
             Reason::Allowed => "nothing to do: the policy allows this request",
             Reason::OpenMode => {
-                "list it in a rule before the policy is enforced: nothing allows this request but the mode"
+                "list this host in a rule before the policy is enforced: only open mode allows this request"
             }
             Reason::HostNotAllowed => {
                 "ask the owner of the policy to list this host in a rule, or use a host that is listed"
             }
             Reason::TlsNotAllowed => {
-                "use https with the name of the host as its server name and nothing else, or ask for another 'tls' in the rule"
+                "connect over https with the name of the host as the server name, or ask for another 'tls' in the rule"
             }
             Reason::SchemeNotAllowed => {
                 "use the other scheme (rules mean https unless they say otherwise), or ask for 'schemes' in the rule"
@@ -244,13 +244,13 @@ impl Reason {
                 "a deny rule forbids this: no other rule can allow it, only its owner can change it"
             }
             Reason::DeniedByRego => {
-                "the Rego policy forbids this: read what it says, or ask its owner to allow it"
+                "the Rego policy forbids this: read its reason, or ask its owner to allow the request"
             }
             Reason::RegoError => {
                 "the Rego policy gave no answer to this request: tell its owner the decision id"
             }
             Reason::InvalidHost => {
-                "write the host as plain lower-case name of ASCII letters, digits and hyphens, without user information"
+                "write the host as a plain lower-case name of ASCII letters, digits and hyphens, without user information"
             }
             Reason::AddressLiteral => {
                 "use the name of the host, not its address, or ask for the address in a rule"
@@ -280,17 +280,17 @@ impl Reason {
             }
             Reason::DnsFailure => "check the name: it did not resolve at the proxy",
             Reason::CertificateNotVerified => {
-                "the upstream showed a certificate that is not valid for this name: do not go around it, tell its owner"
+                "the upstream presented a certificate that is not valid for this name: do not bypass the check, tell the owner of the host"
             }
             Reason::UpstreamUnreachable => "the upstream did not answer: try again later",
             Reason::MalformedRequest => {
                 "send a request as HTTP defines it: one Host without underscores, one length, a path that begins with a slash, no control characters"
             }
             Reason::RequestTooLarge => {
-                "send less: URL and headers together may be 60 KiB, and there may be 100 headers"
+                "send at most 100 headers, and at most 60 KiB of URL and headers together"
             }
             Reason::UnsupportedRequest => {
-                "do without: no upgrade but WebSocket is passed on, no 'OPTIONS *', no transfer coding but chunked"
+                "the proxy forwards only upgrades to WebSocket and only chunked transfer coding, and no 'OPTIONS *'"
             }
             Reason::Overloaded => "try again later: the proxy is at a limit of its own",
         }
@@ -313,6 +313,12 @@ mod tests {
             assert_eq!(Reason::from_word(reason.as_str()), Some(reason));
         }
         assert_eq!(Reason::from_word("Allowed"), None);
+    }
+
+    #[test]
+    fn all_lists_every_variant_in_order() {
+        let last = Reason::Overloaded as usize;
+        assert!(Reason::ALL.into_iter().map(|reason| reason as usize).eq(0..=last));
     }
 
     #[test]
