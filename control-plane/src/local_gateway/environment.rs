@@ -59,14 +59,14 @@ pub const VARIABLES: &[Variable] = &[
         Value::Proxy,
         "curl, git, Go, Python, Node.js, Rust, .NET, cargo, pip, npm, …: https",
     ),
-    variable("https_proxy", Value::Proxy, "the same; wget and gRPC read only this spelling"),
-    variable("HTTP_PROXY", Value::Proxy, "the same: http"),
-    variable("http_proxy", Value::Proxy, "the same: http; curl reads only this spelling"),
+    variable("https_proxy", Value::Proxy, "as `HTTPS_PROXY`; wget and gRPC read only this spelling"),
+    variable("HTTP_PROXY", Value::Proxy, "Go, Python, Node.js, Rust, .NET, pip, npm, …: http"),
+    variable("http_proxy", Value::Proxy, "as `HTTP_PROXY`; curl, git, wget and gRPC read only this spelling"),
     // Weir sets this variable, because an inherited `ALL_PROXY` could lead around Weir.
     variable("ALL_PROXY", Value::Proxy, "curl, Rust, httpx: any other scheme"),
-    variable("all_proxy", Value::Proxy, "the same"),
+    variable("all_proxy", Value::Proxy, "as `ALL_PROXY`"),
     variable("wss_proxy", Value::Proxy, "Python: aiohttp, websockets: WebSocket over https"),
-    variable("ws_proxy", Value::Proxy, "the same: WebSocket over http"),
+    variable("ws_proxy", Value::Proxy, "Python: aiohttp, websockets: WebSocket over http"),
     variable("YARN_HTTPS_PROXY", Value::Proxy, "Yarn: https"),
     variable("YARN_HTTP_PROXY", Value::Proxy, "Yarn: http"),
     variable(
@@ -77,9 +77,9 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "NO_PROXY",
         Value::NoProxy,
-        "all of these: what is reached directly. An inherited value is replaced",
+        "all of these: the hosts that they reach directly. Weir replaces an inherited value",
     ),
-    variable("no_proxy", Value::NoProxy, "the same"),
+    variable("no_proxy", Value::NoProxy, "as `NO_PROXY`"),
     variable(
         "SSL_CERT_FILE",
         Value::Bundle,
