@@ -20,7 +20,8 @@ const CREDENTIALS_HEADER: &[u8] = b"proxy-authorization";
 /// Prefixes of headers that only Weir, Envoy or a proxy may set, or that show where the client is. The filter removes
 /// them, so that a client cannot forge them and an upstream cannot read them.
 const UNWANTED_PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-envoy-", b"x-forwarded-", b"proxy-"];
-/// Envoy's request id would tell an upstream which of its requests belong together.
+/// Names of headers that the filter removes as it removes [`UNWANTED_PREFIXES`]. Envoy's request id would tell an
+/// upstream which requests belong together.
 const UNWANTED_NAMES: [&[u8]; 1] = [b"x-request-id"];
 /// Headers that Envoy itself adds to requests. The route removes them, with every value that a client sent
 /// (`control-plane/src/envoy/resources/route.rs`), at no host call. Envoy needs `x-forwarded-proto` to find a route (else 404,

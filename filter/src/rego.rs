@@ -18,7 +18,7 @@ pub use none::{Evaluator, Rego};
 /// An error for a Rego policy that the filter cannot use.
 #[derive(Debug, Error)]
 pub enum InvalidRego {
-    /// This filter has no engine.
+    /// This build of the filter has no engine.
     #[error("this filter has no engine for Rego")]
     NoEngine,
     /// The bytes are not a plan, or the engine rejects the plan.

@@ -69,7 +69,7 @@ impl fmt::Display for ResolvedHost<'_> {
 pub(crate) enum ResolvedPorts {
     /// The scheme's default port.
     Default,
-    /// These ports.
+    /// The listed ports.
     Listed(BTreeSet<u16>),
     /// All ports.
     Any,

@@ -372,7 +372,7 @@ fn warn_of_open_proxy(listen: SocketAddr, has_credentials: bool) {
     }
 }
 
-/// Passes a signal to the command, which decides what it means. The command has a signal of the terminal already.
+/// Passes a signal to the command, which handles it. A signal that the terminal sent has reached the command already.
 fn pass_on(command: &ChildProcess, received: ReceivedSignal) {
     if received.is_from_terminal {
         return;
@@ -390,7 +390,7 @@ async fn at(time: Option<tokio::time::Instant>) {
     }
 }
 
-/// What an Envoy that is not ready lacks.
+/// Says why Envoy is not ready.
 fn lacks(control_plane: &ControlPlane, listening: &Listening) -> String {
     let nodes = control_plane.nodes().subscribe();
     let nodes = nodes.borrow();

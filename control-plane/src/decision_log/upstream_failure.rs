@@ -18,7 +18,7 @@ pub(crate) struct UpstreamFailure {
     pub reason: Reason,
     /// A description of the failure, without control characters, quotes or backslashes.
     pub cause: &'static str,
-    /// What to do about it, where that is more than what the reason suggests.
+    /// The advice for this failure, if it says more than the hint of the reason.
     hint: Option<&'static str>,
 }
 

@@ -29,9 +29,9 @@ const LONGEST_NAME: usize = "admin.sock".len();
 /// which the first is unusable.
 const PLACES: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 
-/// What the name of a run's folder begins with; sixteen hexadecimal digits follow.
+/// The beginning of the name of a run's folder. Sixteen hexadecimal digits follow.
 const PREFIX: &str = "weir-";
-/// How often a folder is made anew if another run removes it before it is locked.
+/// The number of attempts to make a folder. Another run may remove a folder before this run has locked it.
 const MOST_TRIES: u32 = 8;
 
 /// A private folder (mode 0700) below `$XDG_RUNTIME_DIR`, `$TMPDIR` or `/tmp`: the first of these that no other user

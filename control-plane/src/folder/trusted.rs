@@ -31,20 +31,20 @@ pub(crate) struct TrustedFolder {
 /// The reason why a folder is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum UntrustedFolder {
-    /// Another user owns it, and could replace it.
+    /// Another user owns the folder or link, and could replace its content.
     #[error("`{}` belongs to user {owner}, who could replace its content", path.display())]
     ForeignOwner {
         /// The folder or link.
         path: PathBuf,
-        /// Its owner.
+        /// The user id of the folder's or link's owner.
         owner: u32,
     },
-    /// Other users may write to it.
+    /// Other users may write to the folder.
     #[error("`{}` may be written to by other users (mode {mode:04o})", path.display())]
     WritableByOthers {
         /// The folder.
         path: PathBuf,
-        /// Its permission bits.
+        /// The folder's permission bits.
         mode: u32,
     },
     /// The operating system refused.

@@ -51,7 +51,7 @@ pub(crate) struct LoadOutcome {
 /// A file of a Rego policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedFile {
-    /// Its path.
+    /// The file's path.
     pub path: PathBuf,
     /// The file's text, or `None` if it could not be read.
     pub text: Option<String>,

@@ -78,9 +78,9 @@ impl<T: AsFd> Destination for T {
 /// How a stream reports lines that it dropped.
 #[derive(Debug, Clone, Copy)]
 enum Report {
-    /// In a sentence behind this beginning of Weir's own lines.
+    /// A sentence after this prefix, as in Weir's own lines.
     Text(&'static str),
-    /// As an object.
+    /// A JSON object.
     Json,
 }
 

@@ -29,8 +29,8 @@ use super::protobuf::{ads, cidr, extension};
 use crate::address::public;
 use crate::envoy::gateway::{GatewayPolicy, NodeSettings};
 
-/// The ports of Envoy's admin, Weir's listeners and the control plane. No request reaches them through Weir, even if a
-/// rule lists the address.
+/// The ports that Weir reserves for listeners of its own. They stay closed at each address that a rule lists.
+/// [`own_ports`] adds the ports of the listeners in use.
 const OWN_PORTS: std::ops::Range<i64> = 15000..15021;
 
 /// The discovery source of the guard. Every request is denied until the guard has arrived.

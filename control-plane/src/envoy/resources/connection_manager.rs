@@ -90,8 +90,8 @@ pub(super) fn passthrough(gateway: &Gateway, capabilities: Capabilities) -> [Fil
     )
 }
 
-/// Builds the HTTP filters of every listener: policy, forward proxy, address guard, mark of a forwarded request,
-/// router.
+/// Builds the HTTP filters that judge and forward requests, in each listener: policy, connection separation, forward
+/// proxy, address guard, mark of a forwarded request, router.
 fn policed(node: &NodeSettings) -> [HttpFilter; 6] {
     let forward_proxy = FilterConfig {
         save_upstream_address: true,

@@ -108,7 +108,7 @@ impl Answer {
         Self { error, reason, proxy_error, cause: None, request: UNJUDGED_REQUEST, hint }
     }
 
-    /// What clients print that show one sentence.
+    /// The answer in one sentence, for clients that print one sentence.
     fn message(&self) -> String {
         let Self { error, hint, .. } = self;
         let (reason, said) = (self.reason.as_str(), error.replace('_', " "));

@@ -17,11 +17,11 @@ pub(crate) struct InheritedProxy {
 }
 
 impl InheritedProxy {
-    /// What can be done about it.
+    /// The help of the warning about an inherited proxy.
     pub(crate) const HELP: &str =
         "unset the variable if hosts can be reached directly; weir cannot yet connect through another proxy";
 
-    /// The proxy that the environment names.
+    /// Finds the proxy that the environment names.
     pub(crate) fn find(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let value = |name| variable(name).filter(|value| !value.is_empty());
         VARIABLES.into_iter().find_map(|name| {
