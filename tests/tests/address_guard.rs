@@ -1,4 +1,5 @@
-//! A name that leads inward is refused unless its rule lists the address; Weir's own doors are closed even then.
+//! Requests to names that resolve to non-public addresses. The address guard denies them unless the rule lists the
+//! address, and Weir's own ports stay closed even then.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
@@ -6,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use anyhow::{Result, ensure};
 use e2e::{ALPHA, Deadline, EnvoyBinary, INWARD, Run, ServerOptions, UpstreamHosts};
 
-/// Loopback in each of its spellings, private, link-local and metadata space.
+/// Loopback in each of its spellings, private, link-local and metadata addresses.
 const INWARD_ADDRESSES: [IpAddr; 9] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V4(Ipv4Addr::new(127, 255, 255, 254)),
@@ -43,12 +44,12 @@ fn a_name_that_leads_inward_is_refused(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// `127.0.0.2` stands for an address that may be reached; nothing listens there, so Envoy goes on to the next one
-/// (happy eyeballs). The hosts listen on `127.0.0.1`.
+/// `127.0.0.2` is an allowed address on which no program listens, so Envoy tries the next address (happy eyeballs). The
+/// hosts listen on `127.0.0.1`.
 const LISTED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// The guard sees the first address alone, so the others must be kept from Envoy, also where another rule lists them,
-/// and over plain http, where no certificate stands in the way.
+/// The guard sees only the first address, so the resolver withholds the others. It does so also for addresses that
+/// another rule lists, and over plain HTTP, where Envoy verifies no certificate.
 fn an_address_that_is_not_allowed_is_not_reached_behind_one_that_is(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mapped = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
@@ -83,7 +84,7 @@ fn an_address_that_is_not_allowed_is_not_reached_behind_one_that_is(envoy: &Envo
         }
     }
     assert_eq!(hosts.nginx.served()?, []);
-    // What the other rule lists is reached by its own name.
+    // The other rule's name reaches the addresses that the other rule lists.
     assert_eq!(gateway.client().get(plain(ALPHA))?.status, 200);
     Ok(())
 }
@@ -107,7 +108,7 @@ fn of_two_rules_for_a_name_neither_reaches_what_the_other_lists(envoy: &EnvoyBin
     Ok(())
 }
 
-/// Envoy asks for a name again after 30 seconds; whatever the answer says then, no byte of it is reached.
+/// Envoy resolves a name again after 30 seconds. A later answer with another address opens no way to that address.
 fn a_name_that_moves_inward_between_two_requests_is_refused(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let port = hosts.plain_port();
@@ -182,7 +183,7 @@ fn weir_and_its_envoy_listen_on_the_proxys_port_and_the_resolvers_alone(envoy: &
     let [resolver] = own.as_slice() else { anyhow::bail!("{own:?}") };
     assert!(resolver.ip().is_loopback(), "{resolver}");
 
-    // No rule opens the resolver to a request.
+    // No rule opens the resolver's port to a request.
     let port = resolver.port();
     gateway.run().write_policy(&policy(&[INWARD.to_owned()], port, "http", Some("127.0.0.0/8")))?;
     let response = Deadline::seconds(20).poll("the edited policy", || {

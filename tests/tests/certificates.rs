@@ -1,4 +1,4 @@
-//! The certificates that clients see: whose they are, how long they live, and what happens when the CA is replaced.
+//! The certificates that clients see: their issuer, their lifetime, and the replacement of the CA.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,8 +20,8 @@ fn weir_ca(arguments: &[&str], state: &Path) -> Result<Output> {
     Ok(output)
 }
 
-/// Asks both hosts in turn, each over a connection of its own, until it is told to stop: the answers that were wrong,
-/// and how many were right.
+/// Requests both hosts in turn, each over a new connection, until the test stops it. Returns the wrong answers and the
+/// number of right ones.
 fn load(hosts: &UpstreamHosts, client: &Client, stop: &AtomicBool) -> Result<(Vec<String>, usize)> {
     let (mut wrong, mut right) = (Vec::new(), 0);
     while !stop.load(Ordering::SeqCst) {
@@ -33,7 +33,7 @@ fn load(hosts: &UpstreamHosts, client: &Client, stop: &AtomicBool) -> Result<(Ve
     Ok((wrong, right))
 }
 
-/// Waits until a client that trusts this root alone is answered.
+/// Waits until a client that trusts only this root gets an answer.
 fn wait_for_leaves_of(gateway: &RunningGateway, hosts: &UpstreamHosts, root: &Path) -> Result<()> {
     let client = Client::through(gateway.proxy()).trusting(root);
     for host in [ALPHA, BETA] {
@@ -48,7 +48,7 @@ fn a_rotation_under_load_fails_no_request(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
     let state = gateway.run().state();
-    // As a client that read its trust store before the rotation has it.
+    // A client that read its trust store before the rotation has these roots.
     let folder = tempfile::TempDir::new()?;
     let (old, new) = (folder.path().join("old.pem"), folder.path().join("new.pem"));
     std::fs::copy(state.join("roots.pem"), &old)?;
@@ -68,7 +68,7 @@ fn a_rotation_under_load_fails_no_request(envoy: &EnvoyBinary) -> Result<()> {
     assert_eq!(wrong, [""; 0], "of {right}");
     assert!(right > 0);
     assert_eq!(old.get(hosts.url(ALPHA, "/"))?.status, 200, "the old root vouches for the new leaves");
-    // The trust files of the run hold both by now.
+    // The run's trust files have both roots by now.
     let exported = weir_ca(&["export"], &state)?.stdout;
     assert_eq!(pem_blocks(&exported), 2);
     Deadline::seconds(10)
@@ -95,7 +95,7 @@ fn a_rotation_that_keeps_nothing_ends_the_trust_in_the_old_root() -> Result<()> 
     Ok(())
 }
 
-/// More names than an Envoy may hold, from a workload that dials them at random.
+/// A workload dials random names, more than Envoy may hold.
 #[test]
 fn a_flood_of_unlisted_names_costs_no_memory_and_stops_no_listed_host() -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
@@ -106,10 +106,10 @@ fn a_flood_of_unlisted_names_costs_no_memory_and_stops_no_listed_host() -> Resul
     let after = (gateway.envoy_heap()?, gateway.id().resident()?);
     assert_eq!(flood.denied + flood.refused, 4_500);
     assert!(flood.refused > flood.denied, "{flood:?}");
-    // A hundred and fifty MB if each name were kept.
+    // Envoy would hold 150 MB if it kept each name.
     let limit = |before: u64| before + (10 << 20);
     assert!(after.0 < limit(before.0) && after.1 < limit(before.1), "{before:?}, {after:?}");
-    // Names that are tried one after the other, and not by the thousand, get their answer.
+    // Names that a client tries one after the other, and not by the thousand, get their answers.
     let denied = Deadline::seconds(30).poll("a denial that can be read", || {
         let response = gateway.client().get(hosts.url(UNLISTED, "/"))?;
         Ok((response.status != 0).then_some(response))
@@ -118,7 +118,7 @@ fn a_flood_of_unlisted_names_costs_no_memory_and_stops_no_listed_host() -> Resul
     Ok(())
 }
 
-/// The operator's root and, below it, the CA that Weir is given.
+/// The operator's root, and the CA below it that Weir gets.
 #[test]
 fn a_ca_that_the_operator_brings_signs_and_is_replaced_while_it_runs() -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
@@ -166,7 +166,7 @@ fn names_that_nobody_uses_are_withdrawn_and_those_in_use_stay() -> Result<()> {
     Ok(())
 }
 
-/// As short as a test can wait for; renewed at two thirds of it.
+/// The shortest lifetime that the test can wait for. Weir renews a leaf after two thirds of it.
 fn a_leaf_is_renewed_before_its_end(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut options = Options::new(&hosts)?;
@@ -174,7 +174,7 @@ fn a_leaf_is_renewed_before_its_end(envoy: &EnvoyBinary) -> Result<()> {
     let mut served = ServedEnvoy::start(envoy, &hosts, options)?;
     served.wait_until_ready()?;
     let client = served.client();
-    // Longer than two leaves live.
+    // The wait is longer than the lives of two leaves.
     let end = Instant::now() + Duration::from_secs(14);
     while Instant::now() < end {
         let response = client.get(hosts.url(ALPHA, "/"))?;

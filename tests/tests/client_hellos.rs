@@ -1,5 +1,5 @@
-//! TLS as odd clients begin it, at the proxy and redirected: what is well-formed works whatever its size and pieces, and
-//! what names no host gets nowhere.
+//! Unusual ClientHellos, at the proxy and redirected: Weir accepts a well-formed one of any size and in any pieces, and
+//! forwards nothing for one that names no host.
 
 mod ech;
 pub(crate) mod plain;
@@ -22,12 +22,12 @@ use crate::transparent;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The kind of a record that ends a handshake.
+/// The record type of a message that ends a handshake.
 const ALERT: u8 = 21;
-/// What ends a server's first words before TLS 1.3.
+/// The message that ends a server's first flight before TLS 1.3.
 const SERVER_HELLO_DONE: [u8; 4] = [14, 0, 0, 0];
 
-/// How a client's bytes come to Weir.
+/// The way on which a client's bytes reach Weir.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Tunnel,
@@ -44,7 +44,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
 }
 
 impl Way {
-    /// A connection on which Weir waits for TLS with alpha.
+    /// Opens a connection on which Weir expects TLS for alpha.
     fn connect(self, gateway: &RunningGateway, hosts: &UpstreamHosts) -> Result<TcpStream> {
         let tcp = match self {
             Self::Tunnel => {
@@ -68,10 +68,10 @@ impl Way {
         Ok(tcp)
     }
 
-    /// All that Weir says to these bytes, until it closes.
+    /// Returns all bytes that Weir answers to these bytes, up to the end of the connection.
     fn answer(self, gateway: &RunningGateway, hosts: &UpstreamHosts, bytes: &[u8]) -> Result<Vec<u8>> {
         let mut tcp = self.connect(gateway, hosts)?;
-        // It may close before it has read everything.
+        // Weir may close the connection before it has read everything.
         tcp.write_all(bytes).ok();
         let (mut answer, mut part) = (Vec::new(), [0; 4096]);
         loop {
@@ -88,9 +88,9 @@ impl Way {
 /// The shape of a hello.
 struct Shape {
     what: &'static str,
-    /// Bytes of protocol names that it offers beside HTTP/1.1.
+    /// The length of the protocol names that the hello offers beside HTTP/1.1.
     padding: usize,
-    /// Bytes a segment.
+    /// The length of a segment.
     piece: usize,
     ech: Option<EchMode>,
 }
@@ -113,7 +113,7 @@ fn config(gateway: &RunningGateway, shape: &Shape) -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// Shakes hands; also the number of bytes of the hello.
+/// Completes a handshake. Returns also the length of the hello.
 fn shake(
     mut tcp: TcpStream,
     config: ClientConfig,
@@ -177,7 +177,8 @@ fn a_hello_over_16_kib_is_closed_and_harms_nobody(envoy: &EnvoyBinary) -> Result
     Ok(())
 }
 
-/// The hello's own server name is judged, and the client learns from a certificate for it that nobody read the other.
+/// The filter judges the outer server name. The client learns from a certificate for that name that nobody read the
+/// inner hello.
 fn an_encrypted_hello_is_rejected_under_its_outer_name(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     for way in WAYS {
@@ -199,7 +200,7 @@ fn old_versions_get_an_alert(envoy: &EnvoyBinary) -> Result<()> {
     for way in WAYS {
         for minor in [1, 2] {
             let answer = way.answer(&gateway, &hosts, &plain::hello(minor, Some(ALPHA.as_bytes())))?;
-            // A fatal alert: protocol_version.
+            // The bytes are a fatal alert, protocol_version.
             assert_eq!(
                 (answer.first(), &answer[5..]),
                 (Some(&21), &[2, 70][..]),
@@ -211,7 +212,7 @@ fn old_versions_get_an_alert(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// Refused in the handshake, or, where the certificates are made in advance, shown one for another name.
+/// Weir ends the handshake. Where it sends certificates in advance, the client gets a certificate for another name.
 fn an_address_as_server_name_gets_no_certificate(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     for way in WAYS {
@@ -219,7 +220,7 @@ fn an_address_as_server_name_gets_no_certificate(envoy: &EnvoyBinary) -> Result<
             let mut tcp = way.connect(&gateway, &hosts)?;
             tcp.write_all(&plain::hello(3, Some(name.as_bytes())))?;
             let mut answer = Vec::new();
-            // Before TLS 1.3 the certificate is there to be read.
+            // Before TLS 1.3, the certificate can be read on the wire.
             let done = |answer: &[u8]| answer.first() == Some(&ALERT) || answer.ends_with(&SERVER_HELLO_DONE);
             while !done(&answer) {
                 let mut part = [0; 4096];
@@ -234,8 +235,9 @@ fn an_address_as_server_name_gets_no_certificate(envoy: &EnvoyBinary) -> Result<
     Ok(())
 }
 
-/// What a filter chain tells the policy filter of a connection is one line, in which the server name is the client's word.
-/// Refused in the handshake, or, where the certificates are made in advance, in the answer.
+/// A filter chain describes a connection to the policy filter in one line, and the client chooses the server name in
+/// it. Weir refuses a forged line in the handshake. Where it sends certificates in advance, the filter denies the
+/// request.
 fn a_server_name_that_looks_like_more_gets_nothing(envoy: &EnvoyBinary) -> Result<()> {
     const SCRIPT: &str = "import socket, ssl, sys\n\
         _, name, authority = sys.argv\n\
@@ -252,7 +254,7 @@ fn a_server_name_that_looks_like_more_gets_nothing(envoy: &EnvoyBinary) -> Resul
         for name in [format!("{ALPHA}/{authority}"), format!("{ALPHA}/"), format!("/{ALPHA}"), "/".to_owned()]
         {
             let tcp = way.connect(&gateway, &hosts)?;
-            // Python waits in its own way.
+            // Python has a wait of its own.
             tcp.set_read_timeout(None)?;
             let mut python = Command::new(require_program("python3")?);
             let said = python.args(["-c", SCRIPT, &name, &authority]).stdin(OwnedFd::from(tcp)).output()?;

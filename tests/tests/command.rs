@@ -67,7 +67,7 @@ fn the_command_has_the_variables_that_are_printed_to_be_pasted() -> Result<()> {
     assert!(!gateway.exports().is_empty());
     for (name, value) in gateway.exports() {
         let in_command = seen.iter().find(|(seen, _)| seen == name).map(|(_, value)| *value);
-        // The port is a free one each time.
+        // Each run has another free port.
         let proxied = value.contains("127.0.0.1:") || name == "JAVA_TOOL_OPTIONS";
         assert!(
             in_command.is_some_and(|seen| proxied || seen == value),
@@ -91,7 +91,7 @@ fn the_root_is_kept_for_the_next_run_and_its_key_is_private() -> Result<()> {
     let mut secrets = 0;
     for file in std::fs::read_dir(run.state())? {
         let file = file?;
-        // Some files of the folder are no text.
+        // Some files of the folder are not text.
         let content = String::from_utf8_lossy(&std::fs::read(file.path())?).into_owned();
         if content.contains("PRIVATE KEY") {
             secrets += 1;

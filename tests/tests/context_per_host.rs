@@ -1,4 +1,5 @@
-//! Envoys before 1.40 resume the sessions of each host in use, and never offer one host's to another.
+//! Sessions before Envoy 1.40: Envoy resumes the sessions of each host in use, and never offers one host's session to
+//! another.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -20,7 +21,7 @@ fn hosts(tls: TlsVersions) -> Result<UpstreamHosts> {
     UpstreamHosts::start(ServerOptions { tls, connection_per_request: true, ..ServerOptions::default() })
 }
 
-/// Asks these hosts, each over an upstream connection of its own; returns which of them resumed a session.
+/// Requests these hosts, each over a new upstream connection. Returns the hosts that resumed a session.
 fn ask(client: &Client, hosts: &UpstreamHosts, asked: &[&str]) -> Result<Vec<bool>> {
     let before = hosts.nginx.served()?.len();
     for host in asked {
@@ -77,7 +78,7 @@ fn a_new_control_plane_goes_on_with_the_contexts(envoy: &EnvoyBinary) -> Result<
     Ok(())
 }
 
-/// A context that goes takes no stream with it, however long that lasts.
+/// The removal of a context ends no stream, however long the stream lasts.
 fn an_open_stream_outlives_its_context(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     for front in [Front::Http1, Front::Http2] {
@@ -143,7 +144,7 @@ fn the_address_guard_stands_before_a_host_of_its_own_context(envoy: &EnvoyBinary
     })
 }
 
-/// A rule that sends some of a host's requests out under another server name: each name resumes its own sessions.
+/// A rule sends some of a host's requests under another server name. Each name resumes its own sessions.
 fn a_host_with_a_second_server_name_resumes_under_each(envoy: &EnvoyBinary) -> Result<()> {
     for tls in [TlsVersions::Only12, TlsVersions::Only13] {
         let hosts = hosts(tls)?;
@@ -180,14 +181,14 @@ fn a_host_with_a_second_server_name_resumes_under_each(envoy: &EnvoyBinary) -> R
     Ok(())
 }
 
-/// The oldest and the newest that have this strategy.
+/// The oldest and the newest version with this strategy.
 macro_rules! on_envoys_before_1_40 {
     ($($name:ident),+ $(,)?) => {
         each_version!([$($name),+] envoy_1_36_4 = "1.36.4", envoy_1_39_3 = "1.39.3");
     };
 }
 
-// Here in one context for all hosts, and another for the upstream of the rule.
+// All hosts share one context here, and the rule's upstream has another.
 on_newest_envoy!(a_host_with_a_second_server_name_resumes_under_each);
 
 on_envoys_before_1_40!(

@@ -1,4 +1,4 @@
-//! What the control plane's choice of strategy is worth, and what happens without the control plane.
+//! The control plane's choice of strategy, and an Envoy without its control plane.
 
 use anyhow::Result;
 use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, ServerOptions, TlsVersions, UNLISTED, UpstreamHosts};
@@ -6,7 +6,7 @@ use weir::envoy::capabilities::{Protocol, UpstreamTlsChoice, UpstreamTlsStrategy
 
 use crate::served_envoy::{Options, ServedEnvoy};
 
-/// The statuses of both hosts, asked in this order, each over an upstream connection of its own.
+/// Returns the statuses of both hosts, requested in this order, each over a new upstream connection.
 fn ask(
     envoy: &EnvoyBinary,
     tls: TlsVersions,
@@ -29,7 +29,7 @@ fn ask(
         .collect()
 }
 
-/// The negative control of the main job: everything as Weir serves it, but for the strategy.
+/// The negative control of the main job: Weir's own resources with a wrong strategy.
 #[test]
 fn before_1_40_weirs_own_cluster_with_sessions_fails_for_the_second_host() -> Result<()> {
     for version in ["1.36.4", "1.38.2", "1.39.3"] {
@@ -68,7 +68,7 @@ fn known_hosts_go_on_without_the_control_plane(envoy: &EnvoyBinary) -> Result<()
         let denied = client.send(&e2e::Request::get(hosts.url(ALPHA, "/")).method("POST"))?;
         assert_eq!((denied.status, denied.header("x-weir-decision")), (403, Some("method_not_allowed")));
     }
-    // The policy still stands, whatever name is asked for.
+    // The policy is still in force, for every name.
     assert_ne!(client.get(hosts.url(UNLISTED, "/"))?.status, 200);
 
     served.restart_control_plane()?;

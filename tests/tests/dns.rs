@@ -1,4 +1,4 @@
-//! What is asked of the name server, and what becomes of the answer.
+//! The questions that Weir asks name servers, and the use of their answers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const MISSING: &str = "missing.weir.test";
 
-/// A rule for plain HTTP to these hosts on this port of loopback.
+/// Writes a rule for plain HTTP to these hosts on this port of loopback.
 fn rule(hosts: &str, port: u16) -> String {
     format!(
         "rules:\n  - id: plain\n    effect: allow\n    hosts: [{hosts}]\n    ports: [{port}]\n    schemes: [http]\n    \
@@ -101,8 +101,8 @@ fn a_name_server_that_says_nothing_is_a_failure_of_dns(envoy: &EnvoyBinary) -> R
     Ok(())
 }
 
-/// Of the first address of a name nothing listens: the next one answers (happy eyeballs, RFC 8305), also where they
-/// are of two families. A name of one family alone works in each.
+/// No program listens on the first address of a name, and the next address answers (happy eyeballs, RFC 8305), also one
+/// of the other family. A name with addresses of one family works in each family.
 fn another_address_of_a_name_answers_where_the_first_does_not(envoy: &EnvoyBinary) -> Result<()> {
     for live in [V4, V6] {
         let hosts = UpstreamHosts::start(ServerOptions::default())?;
@@ -124,8 +124,8 @@ fn another_address_of_a_name_answers_where_the_first_does_not(envoy: &EnvoyBinar
     Ok(())
 }
 
-/// Envoy's resolver reads this file, whatever its configuration says, and asks Weir's over TCP then. In a mount namespace
-/// of its own, which needs root.
+/// Envoy's resolver always reads `resolv.conf`, and then asks Weir's resolver over TCP. The test needs root, because it
+/// runs in a mount namespace of its own.
 fn options_of_resolv_conf_fail_no_name(envoy: &EnvoyBinary) -> Result<()> {
     const MOUNT: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
@@ -146,8 +146,8 @@ fn options_of_resolv_conf_fail_no_name(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// More names at once than Envoy's own limit of 1,024. (By hand, once, on 1.40.0: 16,387 names answered, and each one
-/// beyond was `overloaded`; the limit is asked for in `dns_cache.rs`.)
+/// More names at once than Envoy's own limit of 1,024. (Measured by hand on 1.40.0: 16,387 names answered, and each
+/// further one was `overloaded`. `dns_cache.rs` sets the limit.)
 fn fifteen_hundred_names_are_no_flood(envoy: &EnvoyBinary) -> Result<()> {
     const NAMES: usize = 1500;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;

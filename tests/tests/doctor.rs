@@ -1,4 +1,4 @@
-//! `weir doctor` against real hosts: what it says of each, and its exit code.
+//! `weir doctor` against real hosts: its finding about each host, and its exit code.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use e2e::{
 };
 use tempfile::TempDir;
 
-/// What it said: the severity and the text, by what it is about.
+/// The findings: severity and text, by subject.
 struct Diagnosis {
     code: Option<i32>,
     findings: BTreeMap<String, Vec<(String, String)>>,
@@ -49,7 +49,7 @@ impl Diagnosis {
         Ok(Self { code: output.status.code(), findings })
     }
 
-    /// Whether one of the findings about this has this severity and these words.
+    /// Returns whether a finding about this subject has this severity and these words.
     #[track_caller]
     fn says(&self, about: &str, severity: &str, words: &str) {
         let found = self.findings.get(about).is_some_and(|findings| {

@@ -1,6 +1,6 @@
-//! One test for each Envoy, out of one function.
+//! Macros that make one test for each version of Envoy from one function.
 
-/// Makes a module per version with a test for each function named; the functions take `&EnvoyBinary`.
+/// Makes a module for each version, with a test for each named function. The functions take `&EnvoyBinary`.
 macro_rules! on_each_envoy {
     ($($name:ident),+ $(,)?) => {
         each_version!([$($name),+]
@@ -8,14 +8,14 @@ macro_rules! on_each_envoy {
     };
 }
 
-/// The same for the oldest and the newest version alone: those that serve leaves in different ways.
+/// Makes tests for the oldest and the newest version, which get leaves in different ways.
 macro_rules! on_oldest_and_newest_envoy {
     ($($name:ident),+ $(,)?) => {
         each_version!([$($name),+] envoy_1_36_4 = "1.36.4", envoy_1_40_0 = "1.40.0");
     };
 }
 
-/// The same for the newest version alone: for what is long, and does not depend on the version.
+/// Makes tests for the newest version, for long tests that do not depend on the version.
 macro_rules! on_newest_envoy {
     ($($name:ident),+ $(,)?) => {
         each_version!([$($name),+] envoy_1_40_0 = "1.40.0");

@@ -1,4 +1,4 @@
-//! Releases of Envoy without the security fixes of August 2026: `weir run` serves on them and warns.
+//! Releases of Envoy without the security fixes of August 2026: `weir run` serves them, and warns.
 
 use anyhow::Result;
 use e2e::{ALPHA, EnvoyBinary, Run, ServerOptions, UpstreamHosts};

@@ -1,4 +1,5 @@
-//! A git server that is not GitHub, with the policy of `examples/git`: git clones and fetches through Weir, and cannot push.
+//! A git server other than GitHub, with the policy of `examples/git`: git clones and fetches through Weir, and cannot
+//! push.
 
 use std::fs;
 use std::io::Write as _;
@@ -23,7 +24,7 @@ fn backend(root: &Path, head: &Head, wire: &mut Wire) -> Result<()> {
     let mut command = Command::new(require_program("git")?);
     command.arg("http-backend").env("GIT_PROJECT_ROOT", root).env("GIT_HTTP_EXPORT_ALL", "1");
     command.env("REQUEST_METHOD", method).env("PATH_INFO", path).env("QUERY_STRING", query);
-    // A server that lets everybody push.
+    // This server allows everybody to push.
     command.env("REMOTE_USER", "anybody").env("REMOTE_ADDR", "127.0.0.1");
     command.env("CONTENT_LENGTH", content.len().to_string());
     let variables = [

@@ -1,4 +1,4 @@
-//! The harness shows what the tests believe of it.
+//! Tests of the harness itself.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,7 +10,7 @@ use e2e::{
     UpstreamHosts, VERSIONS,
 };
 
-/// Straight to nginx, under the hosts' names.
+/// Connects to nginx directly, under the hosts' names.
 fn straight(hosts: &UpstreamHosts) -> Client {
     Client::direct().trusting(&hosts.roots()).connecting_to(hosts.nginx.address().to_string())
 }
@@ -83,7 +83,7 @@ fn a_connection_is_kept_unless_the_server_is_told_otherwise() -> Result<()> {
 #[test]
 fn a_path_reaches_the_server_as_it_was_typed() -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
-    // nginx refuses to climb above the root: nobody on the way removed the dots.
+    // nginx refuses a path that leads above the root. So no part on the way removed the dots.
     assert_eq!(straight(&hosts).get(hosts.url(ALPHA, "/../a%2fb"))?.status, 400);
     assert_eq!(hosts.nginx.wait_served(1)?[0].request, "GET /../a%2fb HTTP/1.1");
     Ok(())
@@ -153,7 +153,7 @@ on_each_envoy!(a_binary_tells_the_version_that_its_folder_is_named_after);
 
 #[test]
 fn every_envoy_has_its_tests() {
-    // The macro spells the versions out; the list is what `cargo xtask test` installs.
+    // The macro lists the versions again, and `cargo xtask test` installs those of the list.
     let source = include_str!("each_envoy.rs");
     assert!(VERSIONS.iter().all(|version| source.contains(&format!("\"{version}\""))));
 }

@@ -1,5 +1,5 @@
-//! One reading of a host in all parts: `weir check`, `weir explain`, Envoy with the filter, the resolver and the
-//! certificates agree on odd names.
+//! Odd host names: `weir check`, `weir explain`, Envoy with the filter, the resolver and the certificates read each
+//! name alike.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,7 +14,7 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// The domain below which a wildcard rule allows every name.
 const DOMAIN: &str = "names.weir.test";
 
-/// Labels that some part could read in its own way. No name with one of them is a spelling of another one's.
+/// Labels that some part could read in its own way. No two names with different labels are spellings of one name.
 fn labels() -> Vec<String> {
     let odd = [
         "plain",
@@ -65,7 +65,7 @@ fn labels() -> Vec<String> {
     odd.iter().map(|label| (*label).to_owned()).chain([63, 64].map(|length| "n".repeat(length))).collect()
 }
 
-/// Names with each odd label at each place, and names that are odd as a whole.
+/// Names with each odd label in each position, and names that are odd as a whole.
 fn names() -> Vec<String> {
     let longest = |length: usize| {
         let labels = ["a".repeat(63), "b".repeat(63), "c".repeat(63)].join(".");
@@ -185,20 +185,21 @@ fn every_part_reads_a_name_in_the_same_way(envoy: &EnvoyBinary) -> Result<()> {
         let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
         let judged = explained.as_ref().filter(|_| !noted);
         let right = match judged {
-            // `explain` allows the URL as written: it is sent, and its canonical name alone is resolved.
+            // `explain` allows the URL as written, so the request is sent, and only the canonical name is resolved.
             Some(host) => {
                 let resolved: BTreeSet<String> = (!is_address).then(|| host.clone()).into_iter().collect();
-                // Nothing listens on the IPv6 address.
+                // No program listens on the IPv6 address.
                 let answer = if name.starts_with('[') { 503 } else { 200 };
                 *statuses == [answer, 200] && (*asked == resolved || asked.is_empty())
             }
-            // Nothing is sent, and nothing is resolved. A host that no rule allows may have a tunnel, which ends in Weir.
+            // Nothing is sent and nothing is resolved. A host that no rule allows may have a tunnel, which ends in
+            // Weir.
             None => {
                 let [plain, tunnel] = statuses.map(|status| (400..500).contains(&status));
                 plain && (tunnel || !invalid) && asked.is_empty()
             }
         };
-        // What `check` accepts is allowed, as the same name.
+        // Envoy allows a name that `check` accepts, as the same name.
         if !right || (*checked && explained.as_ref() != Some(name)) {
             splits.push(reading);
         }
@@ -209,8 +210,8 @@ fn every_part_reads_a_name_in_the_same_way(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// A leaf's name is one that curl's TLS library accepts. The upstream has another certificate, so the right answer comes
-/// from Weir, inside TLS.
+/// A leaf's name must be one that curl's TLS library accepts. The upstream has another certificate, so the expected
+/// answer comes from Weir, inside TLS.
 fn a_certificate_for_an_odd_name_is_accepted_by_clients(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let longest = format!("{}.{}.{DOMAIN}", "l".repeat(63), "m".repeat(63));

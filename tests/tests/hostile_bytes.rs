@@ -1,4 +1,4 @@
-//! Bytes that are not UTF-8 are judged like any others, and so is everything after them.
+//! Bytes that are not UTF-8: the filter judges them like other bytes, and the requests after them.
 
 use anyhow::Result;
 use e2e::{ALPHA, EnvoyBinary, Request, Run, ServerOptions, UpstreamHosts};

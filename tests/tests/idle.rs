@@ -1,5 +1,5 @@
-//! Silence ends connections, tunnels and streams, each in its own time. The times are short here: the tests wait until
-//! one ends, and look at the others.
+//! Idle timeouts of connections, tunnels and streams. The times are short here: each test waits until one ends, and
+//! looks at the others.
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use crate::served_envoy::{Options, ServedEnvoy};
 
 const SHORT: Timeouts = Timeouts { connection: Duration::from_secs(2), stream: Duration::from_secs(8) };
 
-/// An origin that answers once it is told to, or never, and an Envoy with these timeouts.
+/// Starts an origin that answers when the test releases it, or never, and a gateway with these timeouts.
 fn start(
     envoy: &EnvoyBinary,
     timeouts: Timeouts,
@@ -24,7 +24,7 @@ fn start(
     let released = Arc::new(Mutex::new(released));
     let origin = Origin::start(&hosts, Front::Plain, move |head: &Head, wire: &mut Wire| {
         if head.start.contains("/slow") {
-            // Dropped when the test ends.
+            // The channel closes when the test ends.
             released.lock().expect("no test panicked here").recv().ok();
         }
         wire.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes")
@@ -35,7 +35,7 @@ fn start(
     Ok((hosts, origin, served, release))
 }
 
-/// A tunnel to the origin, in which nothing was said yet.
+/// Opens a tunnel to the origin, without a byte inside.
 fn tunnel(served: &ServedEnvoy, origin: &Origin) -> Result<Wire> {
     let mut wire = Wire::connect(served.address())?;
     let authority = origin.authority();
@@ -71,7 +71,7 @@ fn a_connection_or_tunnel_without_a_request_ends(envoy: &EnvoyBinary) -> Result<
     Ok(())
 }
 
-/// A stream may be silent for longer than its connection may be without a stream.
+/// A stream may be silent for longer than a connection without streams may be idle.
 fn a_stream_outlives_the_silence_of_a_connection(envoy: &EnvoyBinary) -> Result<()> {
     let (_hosts, origin, served, release) = start(envoy, SHORT)?;
     let mut direct = Wire::connect(served.address())?;
@@ -79,7 +79,7 @@ fn a_stream_outlives_the_silence_of_a_connection(envoy: &EnvoyBinary) -> Result<
     for wire in [&mut direct, &mut inside] {
         ask(wire, &origin, "/slow")?;
     }
-    // Both were idle for so long when this one, which has no stream, ends for it.
+    // Both streams have been silent for this long and stay open, when a connection without a stream ends.
     let mut silent = Wire::connect(served.address())?;
     assert_eq!(silent.read_to_end()?, b"");
     for _ in 0..2 {
@@ -91,7 +91,7 @@ fn a_stream_outlives_the_silence_of_a_connection(envoy: &EnvoyBinary) -> Result<
     Ok(())
 }
 
-/// It is told so, and the tunnel around it does not end before it.
+/// The client gets an answer, and its tunnel outlives the request.
 fn a_stream_that_is_silent_for_too_long_ends(envoy: &EnvoyBinary) -> Result<()> {
     let times = Timeouts { connection: Duration::from_secs(3), stream: Duration::from_secs(3) };
     let (_hosts, origin, served, _release) = start(envoy, times)?;

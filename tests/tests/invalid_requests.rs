@@ -1,5 +1,4 @@
-//! What is no request, or none that is passed on: Envoy refuses it before the policy filter, and still the client reads
-//! why, and the decision log has a line.
+//! Bytes that Envoy refuses before the policy filter: the client gets the reason, and the decision log has a line.
 
 use anyhow::{Context, Result};
 use e2e::{
@@ -7,7 +6,7 @@ use e2e::{
     UpstreamHosts, Wire,
 };
 
-/// Where a request is refused: in absolute form at the proxy, or inside a tunnel with TLS.
+/// The place of a request that Envoy refuses: in absolute form at the proxy, or inside a tunnel with TLS.
 const PLACES: [Front; 2] = [Front::Plain, Front::Http1];
 
 fn answer(_: &Head, wire: &mut Wire) -> Result<()> {
@@ -21,7 +20,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 2], RunningGate
     Ok((hosts, origins, gateway))
 }
 
-/// Sends one request over HTTP/2. Returns the content of the answer, and the decision of this number.
+/// Sends one request over HTTP/2. Returns the content of the answer, and the decision with this number.
 fn refused_over_http2(
     gateway: &RunningGateway,
     wire: Wire,
@@ -35,7 +34,7 @@ fn refused_over_http2(
     Ok((content, decision))
 }
 
-/// The bytes of each request that is refused, and the reason. `url` begins a target, `host` is the `Host` line.
+/// The bytes of each refused request, and the reason. `url` is the beginning of a target, `host` is the `Host` line.
 fn refused(url: &str, host: &str) -> Vec<(&'static str, String, &'static str)> {
     let get = |target: &str, lines: &str| format!("GET {target} HTTP/1.1\r\n{host}\r\n{lines}\r\n");
     let post = |lines: &str, content: &str| format!("POST {url}/ HTTP/1.1\r\n{host}\r\n{lines}\r\n{content}");
@@ -100,7 +99,7 @@ fn what_is_no_request_gets_an_answer_with_the_reason_and_a_decision(envoy: &Envo
                 Front::Plain => Wire::connect(gateway.address()?)?,
                 Front::Http1 | Front::Frames | Front::Http2 => relay.connect()?,
             };
-            // Envoy may answer, and close, before it has read everything.
+            // Envoy may answer, and close the connection, before it has read everything.
             wire.write(&bytes).ok();
             let head = wire.expect_head().map_err(|error| error.context(format!("{place:?}, {what}")))?;
             let mut content = Vec::new();
@@ -138,8 +137,8 @@ fn what_is_no_request_gets_an_answer_with_the_reason_and_a_decision(envoy: &Envo
     Ok(())
 }
 
-/// The header fields of each request of HTTP/2 that is refused, and what the log says of it. Where no answer can be,
-/// the stream or the connection ends.
+/// The header fields of each refused HTTP/2 request, and its decision. Where Envoy cannot answer, it ends the stream or
+/// the connection.
 fn requests_of_http_2_are_refused_alike(envoy: &EnvoyBinary) -> Result<()> {
     const UDP: &[u8] = b"/.well-known/masque/udp/192.0.2.1/443/";
     let (_hosts, [plain, tls], gateway) = start(envoy)?;
@@ -175,7 +174,7 @@ fn requests_of_http_2_are_refused_alike(envoy: &EnvoyBinary) -> Result<()> {
         options[0].1 = b"OPTIONS";
         cases.push(("OPTIONS of the server", options, "unsupported_request", true));
         if scheme == b"http" {
-            // Only where tunnels begin may a CONNECT have a protocol; elsewhere it breaks the rules of HTTP/2.
+            // A CONNECT may have a protocol only where tunnels begin. Elsewhere it is an error of HTTP/2.
             for (what, protocol) in [("CONNECT-UDP", b"connect-udp".as_slice()), ("another protocol", b"irc")]
             {
                 let mut fields = with(3, UDP);

@@ -1,5 +1,5 @@
-//! An upstream reads what the client wrote to it, and the client what the upstream wrote: Weir adds nothing of its
-//! own, and nothing that says how a request came here goes out.
+//! Headers and frames at both ends: an upstream reads what the client wrote to it, and the client what the upstream
+//! wrote. Weir adds nothing of its own, and removes headers that describe the client's side.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use e2e::{
     UNLISTED, UpstreamHosts, Wire,
 };
 
-/// What belongs to the two ends.
+/// Headers of the two ends, which Weir forwards.
 const SENT: [&str; 10] = [
     "accept: text/plain",
     "authorization: Bearer a.b-c_d~e+f/g==",
     "cookie: session=\"a b\"; theme=dark",
-    // Names the client's own trace, not the way here.
+    // These headers identify the client's own trace, and say nothing about Weir.
     "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "tracestate: client=1",
     "user-agent: weir-test/1",
@@ -24,7 +24,7 @@ const SENT: [&str; 10] = [
     "x-weird: kept",
 ];
 
-/// What would tell an upstream how a request came to it, or steer Envoy.
+/// Headers that would show an upstream the path of a request, or control Envoy.
 const FORGED: [&str; 25] = [
     "forwarded: for=192.0.2.1",
     "proxy-authorization: Basic c2VjcmV0",
@@ -53,7 +53,7 @@ const FORGED: [&str; 25] = [
     "x-weir-unknown: forged",
 ];
 
-/// What the origin answers, and what of it the client must read.
+/// The origin's answer, and the part of it that the client must read.
 const ANSWERED: [&str; 8] = [
     "alt-svc: h3=\":443\"; ma=86400",
     "content-length: 3",
@@ -79,7 +79,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, [Origin; 3], RunningGate
     Ok((hosts, origins, gateway))
 }
 
-/// What an origin must read: what was sent, and the name it was sent to.
+/// The request that an origin must read: the client's, with the name that the client used.
 fn expected(origin: &Origin, front: Front) -> Vec<String> {
     let mut lines: Vec<String> = SENT.iter().map(|line| (*line).to_owned()).collect();
     lines.push(format!("host: {}", origin.authority()));
@@ -127,7 +127,7 @@ fn header_bytes_that_are_not_utf_8_arrive_as_they_are(envoy: &EnvoyBinary) -> Re
     Ok(())
 }
 
-/// A CONNECT with plain HTTP inside, and a WebSocket's request, take other ways through Envoy.
+/// A CONNECT with plain HTTP inside and a WebSocket's request take other paths through Envoy.
 fn an_upstream_reads_nothing_else_behind_a_tunnel_or_before_an_upgrade(envoy: &EnvoyBinary) -> Result<()> {
     let (_hosts, [plain, http1, http2], gateway) = start(envoy)?;
     let head = |origin: &Origin, more: &[&str]| {
@@ -159,7 +159,7 @@ fn an_upstream_reads_nothing_else_behind_a_tunnel_or_before_an_upgrade(envoy: &E
         lines.retain(|line| !line.starts_with("x-front-protocol"));
         lines.extend(upgrade.map(str::to_owned));
         if front == Front::Http2 {
-            // An upgrade is HTTP/1.1's own, so the server that offers h2 was not asked for it.
+            // Upgrades exist in HTTP/1.1 only, so Envoy did not offer h2 to the server that has it.
             lines.push("x-front-protocol: HTTP/1.1".to_owned());
         }
         lines.sort();
@@ -223,7 +223,7 @@ fn answer_in_frames(_: &Head, wire: &mut Wire) -> Result<()> {
         let [_, a, b, c] = u32::try_from(content.len()).expect("a short frame").to_be_bytes();
         [&[a, b, c, kind, flags, 0, 0, 0, stream], content].concat()
     };
-    // The rest of the preface, of which the head was the beginning; then settings of our own.
+    // The rest of the preface, whose beginning was the head, and then the server's settings.
     wire.read(6)?;
     wire.write(frame(4, 0, 0, &[]))?;
     loop {
@@ -260,7 +260,7 @@ fn frames_that_lead_around_weir_do_not_reach_the_client(envoy: &EnvoyBinary) -> 
     Ok(())
 }
 
-/// Neither what Weir answers itself nor what Envoy does when there is no upstream.
+/// Weir's own answers, and Envoy's answers without an upstream, do not name Envoy.
 fn weirs_own_answers_do_not_name_envoy(envoy: &EnvoyBinary) -> Result<()> {
     let (_hosts, origins, gateway) = start(envoy)?;
     let [plain, http1, _] = &origins;

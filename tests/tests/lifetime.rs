@@ -1,4 +1,4 @@
-//! Envoy and the command end with `weir`, however it ends, and `weir` ends with Envoy.
+//! The ends of processes: Envoy and the command end with `weir`, however it ends, and `weir` ends with Envoy.
 
 use anyhow::Result;
 use e2e::{
@@ -17,9 +17,9 @@ fn gateway() -> Result<(UpstreamHosts, RunningGateway)> {
     Ok((hosts, run.start()?))
 }
 
-/// `weir run -- sh`, once its command runs: with it, its Envoy and its command.
+/// A `weir run -- sh` whose command runs, with the ids of its Envoy and its command.
 fn with_command(run: &Run) -> Result<(Process, ProcessId, ProcessId)> {
-    // Without its own `exec` the shell would be the parent of the sleep, which nobody would end.
+    // Without `exec`, the shell would be the parent of `sleep`, and nobody would end `sleep`.
     let weir = run.spawn(["sh", "-c", "echo started; exec sleep 600"])?;
     weir.stdout().wait(Deadline::seconds(60), "start of the command", |lines| {
         lines.iter().any(|line| line == "started").then_some(())
@@ -92,7 +92,7 @@ fn a_control_plane_that_hangs_does_not_stop_known_hosts() -> Result<()> {
     let (hosts, gateway) = gateway()?;
     let client = gateway.client();
     assert_eq!(client.get(hosts.url(ALPHA, "/"))?.status, 200);
-    // A dead one takes its Envoy along, so here it only stops answering.
+    // A killed control plane would end its Envoy, so the test only stops it.
     gateway.signal(Signal::STOP)?;
     let answers: Result<Vec<_>> = (0..5).map(|_| client.get(hosts.url(ALPHA, "/"))).collect();
     gateway.signal(Signal::CONT)?;

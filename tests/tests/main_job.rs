@@ -1,11 +1,11 @@
-//! Hosts that share one address, with certificates of different roots, both answer in either order.
+//! The main job: hosts on one address, with certificates of different roots, answer in either order.
 
 use anyhow::Result;
 use e2e::{ALPHA, BETA, EnvoyBinary, Run, ServerOptions, TlsVersions, UpstreamHosts};
 
 const ROUNDS: usize = 3;
 
-/// Asks both hosts in this order several times, each time over a new upstream connection.
+/// Requests both hosts in this order several times, each time over a new upstream connection.
 fn ask_in_order(envoy: &EnvoyBinary, tls: TlsVersions, order: [&str; 2]) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions {
         tls,
@@ -24,7 +24,8 @@ fn ask_in_order(envoy: &EnvoyBinary, tls: TlsVersions, order: [&str; 2]) -> Resu
             response.error,
             gateway.stderr()
         );
-        // Envoy's workers send their decisions each on its own: only one that was waited for has a place in the order.
+        // Each of Envoy's workers sends its decisions on its own, so the order is certain only for a decision that the
+        // test waited for.
         let decision = &gateway.decisions(index + 1)?[index];
         assert_eq!(
             (decision.effect.as_str(), decision.reason.as_str(), decision.status),
@@ -41,7 +42,7 @@ fn ask_in_order(envoy: &EnvoyBinary, tls: TlsVersions, order: [&str; 2]) -> Resu
     let names: Vec<_> = served.iter().map(|request| (request.sni.as_str(), request.host.as_str())).collect();
     assert_eq!(names, asked.iter().map(|host| (*host, *host)).collect::<Vec<_>>());
     let resumed: Vec<_> = served.iter().map(e2e::ServedRequest::is_resumed).collect();
-    // Older ones resume from a moment on that is not known here (`context_per_host`).
+    // Older versions resume sessions from a moment on that this test does not know (`context_per_host`).
     if envoy.version.as_str() >= "1.40" {
         let from_the_second_round = (0..asked.len()).map(|index| index >= order.len()).collect::<Vec<_>>();
         assert_eq!(resumed, from_the_second_round, "sessions are scoped by server name");

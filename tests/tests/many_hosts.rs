@@ -1,4 +1,4 @@
-//! A policy of a million hosts: served to a real Envoy, in force, and edited.
+//! A policy with a million hosts: Weir serves it to a real Envoy, enforces it, and replaces it.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Run, ServerOptions, UNLISTED, Upst
 
 const HOSTS: usize = 1_000_000;
 
-/// The hosts' own policy and a rule with a million names around `name`.
+/// Writes the hosts' own policy and a rule with a million names around `name`.
 fn policy(hosts: &UpstreamHosts, name: &str) -> String {
     let mut text = hosts.policy().replace(&format!("hosts: [{ALPHA}]"), "hosts: [replaced.weir.test]");
     let port = hosts.port();
@@ -30,11 +30,11 @@ fn a_million_hosts_are_served_and_enforced(envoy: &EnvoyBinary) -> Result<()> {
     assert_eq!((alpha_answer.status, alpha_answer.content), (200, format!("{ALPHA} says hello\n")));
     assert_eq!(gateway.client().get(beta.clone())?.status, 200);
     assert_eq!(gateway.client().get(hosts.url(UNLISTED, "/"))?.status, 403);
-    // One of the million, which no name server knows: the policy lets it through, and only then does it fail.
+    // No name server knows this one of the million names. So the policy allows it, and then its resolution fails.
     let listed =
         format!("https://service-999999.region-{}.cloud.example:{}/", (HOSTS - 1) % 97, hosts.port());
     assert_eq!(gateway.client().get(listed)?.status, 503);
-    // An edit travels whole as well.
+    // An edited policy reaches Envoy as a whole, too.
     gateway.run().write_policy(&policy(&hosts, "elsewhere.weir.test"))?;
     Deadline::seconds(60).poll("refusal of what the edit took out", || {
         Ok((gateway.client().get(alpha.clone())?.status == 403).then_some(()))

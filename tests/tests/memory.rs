@@ -1,4 +1,4 @@
-//! What a client can make Envoy hold: each way to make it grow has a bound. docs/running.md states the budget.
+//! Bounds on the memory that a client can make Envoy hold. docs/running.md states the budget.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use e2e::{
 use crate::transparent::listeners;
 
 pub(crate) const MIB: u64 = 1 << 20;
-/// A host that no policy here lists.
+/// A host that no policy of these tests lists.
 pub(crate) const DENIED: &str = "denied.weir.test";
 
-/// The status and the reason of a request for the host that is not listed, over a connection of its own.
+/// Returns status and reason of a request for the unlisted host, over a new connection.
 pub(crate) fn ask(gateway: &RunningGateway) -> Result<(String, Option<String>)> {
     let mut wire = Wire::connect(gateway.address()?)?;
     wire.write(format!("GET http://{DENIED}/ HTTP/1.1\r\nhost: {DENIED}\r\nconnection: close\r\n\r\n"))?;
@@ -23,8 +23,8 @@ pub(crate) fn ask(gateway: &RunningGateway) -> Result<(String, Option<String>)> 
     Ok((head.start, reason))
 }
 
-/// 40,000 requests in 1 MB that are taken back at once, on each way in, twice: measured by the most memory that Envoy ever
-/// had. (Before there was a bound: 800 MB, and five seconds of a worker, in which no other client had an answer.)
+/// A client resets 40,000 requests at once, in 1 MB, on each kind of connection, twice. The test compares Envoy's peak
+/// memory. (Without the bound: 800 MB, and five seconds of a worker, in which no other client got an answer.)
 fn requests_that_are_taken_back_cost_little_and_stall_nobody(envoy: &EnvoyBinary) -> Result<()> {
     const REQUESTS: usize = 40_000;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
@@ -46,7 +46,7 @@ fn requests_that_are_taken_back_cost_little_and_stall_nobody(envoy: &EnvoyBinary
             for _ in 0..8 {
                 assert_eq!(ask(&gateway)?.1.as_deref(), Some("host_not_allowed"), "{way}");
             }
-            // What a worker computes for one client, the others wait for.
+            // Other clients of the worker wait while it works for one client.
             let worked = process.cpu()? - worked_before;
             ensure!(worked < Duration::from_secs(1), "{way}: Envoy worked for {worked:?}");
             let peak = process.peak_memory()?;
@@ -56,19 +56,19 @@ fn requests_that_are_taken_back_cost_little_and_stall_nobody(envoy: &EnvoyBinary
     Ok(())
 }
 
-/// Answers with more than anything on the way holds, but for `/small`.
+/// Answers with more bytes than all buffers on the way hold, except for `/small`.
 pub(crate) fn without_end(head: &Head, wire: &mut Wire) -> Result<()> {
     if head.start.contains(" /small ") {
         return wire.write("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsmall\n");
     }
     wire.write("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n")?;
     let piece = vec![b'x'; 1 << 16];
-    // A client that goes away is what the test wants.
+    // The test wants clients that go away, so an error here is expected.
     while wire.write(&piece).is_ok() {}
     wire.end()
 }
 
-/// Envoy's heap when it has not grown for a while.
+/// Returns the size of Envoy's heap when it has stopped growing.
 pub(crate) fn settled_heap(gateway: &RunningGateway) -> Result<u64> {
     let (mut most, mut same) = (0, 0);
     Deadline::seconds(20).poll("a heap that grows no more", || {
@@ -79,13 +79,13 @@ pub(crate) fn settled_heap(gateway: &RunningGateway) -> Result<u64> {
     })
 }
 
-/// A connection that asks for `/` and reads nothing.
+/// Opens a connection that requests `/` and reads nothing.
 pub(crate) fn ask_and_read_nothing(mut wire: Wire, target: &str, authority: &str) -> Result<Wire> {
     wire.write(format!("GET {target} HTTP/1.1\r\nhost: {authority}\r\n\r\n"))?;
     Ok(wire)
 }
 
-/// (Before there was a bound: 1.3 MB for each in plain HTTP, and 4.1 MB in a tunnel.)
+/// (Without the bound: 1.3 MB for each in plain HTTP, and 4.1 MB in a tunnel.)
 fn an_answer_that_nobody_reads_costs_no_more_than_its_budget(envoy: &EnvoyBinary) -> Result<()> {
     const CLIENTS: u64 = 40;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;

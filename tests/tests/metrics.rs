@@ -1,4 +1,4 @@
-//! Envoy's counters say what the decision log says.
+//! Envoy's counters agree with the decision log.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn counts_of_decisions_are_those_of_the_log(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let policy = hosts.policy().replace("  - id: beta-public\n", "  - id: beta-public\n    mode: report\n");
     let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
-    // `weir run` has asked for itself until the policy was there.
+    // `weir run` has sent requests of its own until the policy was in force.
     let before = counters(&gateway)?;
 
     let alpha = Request::get(hosts.url(ALPHA, "/"));
@@ -24,14 +24,14 @@ fn counts_of_decisions_are_those_of_the_log(envoy: &EnvoyBinary) -> Result<()> {
         alpha.clone().http2(),
         alpha.clone().method("POST"),
         Request::get(hosts.plain_url(ALPHA, "/")),
-        // Goes out, and is said.
+        // Report mode forwards and counts this request.
         Request::get(hosts.url(BETA, "/private")),
         Request::get(hosts.url(BETA, "/")),
         alpha.header(format!("Host: {BETA}:{}", hosts.port())),
         Request::get(hosts.plain_url(UNLISTED, "/")),
         Request::get(hosts.plain_url(UNLISTED, "/")),
     ];
-    // A client of its own for each: so each https request makes a tunnel.
+    // Each request has a client of its own, so each https request opens a tunnel.
     for request in &requests {
         gateway.client().send(request)?;
     }

@@ -1,4 +1,5 @@
-//! A policy that is tried out: what it would deny goes out and is said; what cannot be judged, or leads inward, does not.
+//! Report and open mode: Envoy forwards and marks requests that the rules deny, and still denies requests that are
+//! invalid or lead to non-public addresses.
 
 use anyhow::Result;
 use e2e::{ALPHA, BETA, EnvoyBinary, INWARD, Request, Run, RunningGateway, ServerOptions, UpstreamHosts};

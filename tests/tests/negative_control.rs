@@ -1,11 +1,11 @@
-//! The fault that Weir corrects, shown on an Envoy without Weir: if these tests fail, the others prove nothing.
+//! The fault that Weir corrects, on an Envoy without Weir. If these tests fail, the others prove nothing.
 
 use anyhow::Result;
 use e2e::{ALPHA, BETA, EnvoyBinary, Forwarded, ServerOptions, StaticEnvoy, TlsVersions, UpstreamHosts};
 
 const NAIVE: [&str; 3] = ["1.36.4", "1.38.2", "1.39.3"];
 
-/// Asks the hosts in this order, each twice, over a connection of its own each time.
+/// Requests the hosts in this order, each twice, over a new connection each time.
 fn ask(version: &str, tls: TlsVersions, order: [&str; 2]) -> Result<Vec<Forwarded>> {
     let hosts = UpstreamHosts::start(ServerOptions {
         tls,

@@ -1,4 +1,4 @@
-//! A node is who its connection says, and not who it says that it is.
+//! A node's identity comes from its connection, and not from its own description.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::served_envoy::{NODE, Options, ServedEnvoy};
 const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 const HTTPS_CLUSTER: &str = "dynamic_forward_proxy_cluster_https";
 const LIMIT: Duration = Duration::from_secs(30);
-/// A user that owns nothing here.
+/// A user that owns nothing on this machine.
 const STRANGER: u32 = 12_345;
 
 /// A process that claims the id of the real Envoy.
@@ -38,7 +38,7 @@ struct Pretender {
     channel: Channel,
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     responses: Streaming<DeltaDiscoveryResponse>,
-    /// The clusters that it was given.
+    /// The clusters that the control plane sent it.
     clusters: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl Pretender {
         Ok(pretender)
     }
 
-    /// Takes and accepts the next response.
+    /// Receives and acknowledges the next response.
     async fn receive(&mut self) -> Result<()> {
         let response = tokio::time::timeout(LIMIT, self.responses.message()).await??;
         let response = response.context("the stream ended")?;
@@ -119,12 +119,12 @@ fn a_peer_that_claims_anothers_id_gets_and_changes_nothing_of_it(envoy: &EnvoyBi
     let runtime = Runtime::new()?;
     let mut pretender = runtime.block_on(Pretender::connect(&served))?;
 
-    // The real Envoy uses alpha, and gets a cluster for it.
+    // The real Envoy uses alpha, and gets a cluster for alpha.
     assert_eq!(client.get(hosts.url(ALPHA, "/"))?.status, 200);
     let has_cluster =
         |served: &ServedEnvoy, host: &str| Ok(served.admin("clusters")?.contains(&own_cluster(host)));
     Deadline::seconds(30).poll_eq("Envoy's cluster of alpha", &true, || has_cluster(&served, ALPHA))?;
-    // The pretender says that it uses beta, and gets a cluster for beta alone.
+    // The pretender reports that it uses beta, and gets a cluster for beta only.
     runtime.block_on(async {
         pretender.report_use(BETA).await?;
         while !pretender.clusters.contains(&own_cluster(BETA)) {
@@ -133,7 +133,7 @@ fn a_peer_that_claims_anothers_id_gets_and_changes_nothing_of_it(envoy: &EnvoyBi
         anyhow::Ok(())
     })?;
     assert!(!pretender.clusters.contains(&own_cluster(ALPHA)), "{:?}", pretender.clusters);
-    // The change of the policy comes behind everything that was on its way to the real Envoy.
+    // The change of the policy follows everything that was on its way to the real Envoy.
     served.replace_policy(&hosts.policy().replace(ALPHA, "elsewhere.weir.test"))?;
     Deadline::seconds(30).poll("the denial of alpha", || {
         let response = client.get(hosts.url(ALPHA, "/"))?;
@@ -148,11 +148,11 @@ fn a_peer_of_another_user_is_refused(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut served = ServedEnvoy::start(envoy, &hosts, Options::new(&hosts)?)?;
     served.wait_until_ready()?;
-    // The file's mode keeps other users away as well: without it, the peer's user alone decides.
+    // The socket's mode excludes other users as well. Without that mode, only the check of the peer's user decides.
     let socket = served.socket();
     std::fs::set_permissions(socket.parent().context("no folder")?, std::fs::Permissions::from_mode(0o755))?;
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o666))?;
-    // No gRPC request, but one over HTTP/2, which the server answers.
+    // This is an HTTP/2 request without gRPC, which the server answers.
     let request = Request { version: HttpVersion::Http2Only, ..Request::get("http://weir/nothing") };
     let ours = Client::on_socket(&socket).send(&request)?;
     assert_eq!(ours.status, 200, "{ours:#?}");

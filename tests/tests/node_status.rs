@@ -1,4 +1,4 @@
-//! The status of a node says which policy its Envoy has accepted.
+//! The status of a node names the policy that its Envoy has accepted.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use weir::envoy::gateway::GatewayPolicy;
 
 use crate::served_envoy::{Options, ServedEnvoy};
 
-/// Whether the one node has accepted this policy, and what it rejects.
+/// Returns whether the only node has accepted this policy, and the resources that it rejects.
 fn status(served: &ServedEnvoy, policy: &Arc<GatewayPolicy>) -> Result<(bool, Vec<String>)> {
     let nodes = served.control_plane()?.nodes().subscribe();
     let nodes = nodes.borrow();
@@ -29,7 +29,7 @@ fn a_nodes_status_has_the_policy_that_its_envoy_accepted_last(envoy: &EnvoyBinar
     };
     let first = served.policy();
     accepted(&served, &first)?;
-    // Other methods change the policy filter alone.
+    // Other methods change only the policy filter.
     served.replace_policy(&hosts.policy().replace("GET, HEAD", "HEAD"))?;
     let second = served.policy();
     accepted(&served, &second)?;
@@ -37,7 +37,7 @@ fn a_nodes_status_has_the_policy_that_its_envoy_accepted_last(envoy: &EnvoyBinar
         .poll_eq("the status of alpha", &403, || Ok(served.client().get(hosts.url(ALPHA, "/"))?.status))?;
     assert!(!status(&served, &first)?.0);
 
-    // Envoy rejects a filter that is no module, and with it the next policy.
+    // Envoy rejects a filter that is not a module, and with it the next policy.
     let bad =
         FilterModules { without_rego: b"no module".as_slice().into(), with_rego: b"".as_slice().into() };
     let mut good = None;

@@ -1,4 +1,5 @@
-//! Few open files: Weir promises only what they allow, and more clients than that harm nobody who is in.
+//! A low limit of open files: Weir accepts only the connections that fit, and a flood of clients does not harm those
+//! that are connected.
 
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
@@ -12,7 +13,7 @@ use weir::envoy::capacity::Capacity;
 use weir::envoy::capacity::open_files::OpenFiles;
 use weir::local_gateway::envoy::workers;
 
-/// A host that no policy here lists.
+/// A host that no policy of these tests lists.
 const DENIED: &str = "denied.weir.test";
 
 fn start(
@@ -26,14 +27,14 @@ fn start(
     run.start()
 }
 
-/// True if the connection answers a request.
+/// Returns whether the connection answers a request.
 fn is_served(wire: &mut Wire) -> bool {
     let asked = wire.write(format!("GET http://{DENIED}/ HTTP/1.1\r\nhost: {DENIED}\r\n\r\n"));
     let head = asked.and_then(|()| wire.expect_head());
     head.and_then(|head| wire.read_content(&head, |_| {})).is_ok()
 }
 
-/// True if the other end has closed the connection.
+/// Returns whether the other end has closed the connection.
 fn is_closed(connection: &mut TcpStream) -> Result<bool> {
     connection.set_read_timeout(Some(Duration::from_millis(1)))?;
     match connection.read(&mut [0]) {
@@ -43,8 +44,8 @@ fn is_closed(connection: &mut TcpStream) -> Result<bool> {
     }
 }
 
-/// Connections beyond the limit are closed and counted; those that are in, and the admin interface, go on; and a place that
-/// comes free is taken.
+/// Envoy closes and counts connections beyond the limit. Open connections and the admin interface continue to work, and
+/// a new connection takes a place that becomes free.
 fn more_clients_than_fit_are_refused_and_harm_nobody(envoy: &EnvoyBinary) -> Result<()> {
     const BEYOND: usize = 40;
     OpenFiles::raise();
@@ -84,7 +85,7 @@ fn answer(_: &Head, wire: &mut Wire) -> Result<()> {
     wire.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n")
 }
 
-/// A connection to each of many names would take every file: names are bounded with them.
+/// Connections to many names would use up the open files, so the limit bounds the number of names, too.
 fn more_names_than_fit_are_overloaded_and_harm_nobody(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let origin = Origin::start(&hosts, Front::Plain, answer)?;

@@ -1,4 +1,5 @@
-//! Many clients at once, and an Envoy that is short of memory: nobody stalls the others, and what Envoy gives up it says.
+//! Many clients at once, and an Envoy that is short of memory: no client stalls the others, and Envoy reports the work
+//! that it refuses.
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
@@ -8,7 +9,7 @@ use e2e::{
 
 use crate::memory::{DENIED, MIB, ask, ask_and_read_nothing, settled_heap, without_end};
 
-/// What bounds a flood does not slow a client that asks for as much as it may: no connection is ended.
+/// The bounds against floods do not slow a client that stays within them: Envoy ends no connection.
 fn a_hundred_requests_at_once_are_answered_for_as_long_as_a_client_asks(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
@@ -20,8 +21,8 @@ fn a_hundred_requests_at_once_are_answered_for_as_long_as_a_client_asks(envoy: &
     Ok(())
 }
 
-/// The window of a connection to an upstream is larger than the windows of all its streams. (Before: two clients that read
-/// nothing held the whole window, and no other client of the host had an answer.)
+/// The window of a connection to an upstream is larger than the windows of all its streams. (Before: two clients that
+/// read nothing held the whole window, and no other client of the host got an answer.)
 fn clients_that_read_nothing_do_not_stall_others_of_the_host(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let origin = Origin::start(&hosts, Front::Http2, without_end)?;
@@ -32,7 +33,7 @@ fn clients_that_read_nothing_do_not_stall_others_of_the_host(envoy: &EnvoyBinary
         clients.push(ask_and_read_nothing(relay.connect()?, "/", &origin.authority())?);
     }
     settled_heap(&gateway)?;
-    // Several connections, so that some share a worker with the others.
+    // There are several connections, so that some share a worker with the others.
     for _ in 0..6 {
         let response = gateway.client().get(origin.url("/small"))?;
         assert_eq!((response.status, response.content.as_str()), (200, "small\n"));
@@ -40,21 +41,21 @@ fn clients_that_read_nothing_do_not_stall_others_of_the_host(envoy: &EnvoyBinary
     Ok(())
 }
 
-/// A connection that takes nothing of a hundred answers.
+/// Opens a connection that reads nothing of a hundred answers.
 fn hold_a_hundred_answers(gateway: &RunningGateway) -> Result<ManyStreams> {
     let mut client = ManyStreams::open(Wire::connect(gateway.address()?)?, 0, "http", DENIED, "/")?;
     client.request(100)?;
     Ok(client)
 }
 
-/// Answers that may not be sent hold a stream's memory each. Near its limit Envoy begins no more requests, with our reason,
-/// says so, and goes on when the memory is free again.
+/// An answer that the client does not read holds a stream's memory. Near its limit, Envoy refuses new requests with
+/// Weir's reason, reports this, and continues when memory is free again.
 fn an_envoy_that_is_short_of_memory_says_so_and_recovers(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut run = Run::new(envoy, &hosts, &hosts.policy())?;
     run.envoy_memory = Some("64M");
     let gateway = run.start()?;
-    // Open before: nearer to the limit, Envoy closes new connections without a word.
+    // The test opens this connection early: nearer to the limit, Envoy closes new connections without an answer.
     let mut asking = Wire::connect(gateway.address()?)?;
     let mut clients = Vec::new();
     let refused = Deadline::seconds(60).poll("a refusal", || {
@@ -80,7 +81,7 @@ fn an_envoy_that_is_short_of_memory_says_so_and_recovers(envoy: &EnvoyBinary) ->
         Ok(gateway.stdout().contains(r#""reason":"overloaded""#).then_some(()))
     })?;
     drop(clients);
-    // Until it has, a new connection may be closed.
+    // Until memory is free, Envoy may close a new connection.
     let answers = || {
         let answer = ask(&gateway).ok();
         Ok(answer.filter(|(_, reason)| reason.as_deref() == Some("host_not_allowed")).map(|_| ()))

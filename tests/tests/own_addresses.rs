@@ -1,7 +1,6 @@
-//! The machine's own public addresses: a name that leads there is refused unless a rule lists the address, and Weir's own
-//! listeners are refused even then, so that no request comes back to Weir.
-//!
-//! The addresses are public ones, in a network that is the test's own.
+//! The machine's own public addresses: the address guard denies a name that resolves there unless a rule lists the
+//! address. Weir's own listeners stay closed even then, so that no request returns to Weir. The addresses are public
+//! ones, in a network of the test's own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
@@ -10,9 +9,9 @@ use e2e::{Deadline, EnvoyBinary, Network, Run, RunningGateway, ServerOptions, Up
 
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 9, 9));
 const OWN_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0, 9));
-/// Somebody else's at first.
+/// Another machine's address at first.
 const LATER: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 9, 10));
-/// Delivered to the machine, on no interface.
+/// An address that the kernel delivers locally, on no interface.
 const ROUTED: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 8, 200));
 const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
@@ -28,7 +27,7 @@ fn a_name_that_leads_to_the_machine_itself_is_refused(envoy: &EnvoyBinary) -> Re
     network.add_address(OWN_IPV6)?;
     network.add_local_network("9.9.8.0/24")?;
     network.add_address_outside(LATER)?;
-    // The port is free on both sides of the cable: the namespaces are new.
+    // The port is free in both namespaces, because both are new.
     let port = network.inside(|| answer_once(SocketAddr::new(ANY[1], 0)))?.port();
     network.outside(|| answer_once(SocketAddr::new(ANY[0], port)))?;
     network.inside(|| {
@@ -48,7 +47,7 @@ fn a_name_that_leads_to_the_machine_itself_is_refused(envoy: &EnvoyBinary) -> Re
                 assert_eq!(answer(&gateway, &name, port)?, said, "{name} at {address}");
             }
         }
-        // An address that is somebody else's, until it is added here.
+        // The address belongs to another machine until the test adds it here.
         let name = "later.open.weir.test";
         hosts.dns.set(name, vec![LATER]);
         assert_eq!(answer(&gateway, name, port)?, "200");
@@ -58,7 +57,8 @@ fn a_name_that_leads_to_the_machine_itself_is_refused(envoy: &EnvoyBinary) -> Re
     })
 }
 
-/// On every address, and reached by a public one: each request that came back to Weir was sent on again, and so on.
+/// The listeners are on every address, and the request reaches one by a public address. Each request that returned to
+/// Weir would be forwarded again, without an end.
 fn no_request_comes_back_to_weir(envoy: &EnvoyBinary) -> Result<()> {
     let network = Network::new()?;
     network.add_address(OWN)?;

@@ -1,5 +1,5 @@
-//! Rules that send their requests to an upstream of their own: another address, another server name, other names to
-//! verify, roots and a client certificate that no other host gets.
+//! Rules with upstreams of their own: another address, server name, names to verify, roots, and a client certificate
+//! that Envoy presents to no other host.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,13 +11,13 @@ use e2e::{
     RunningGateway, ServerCertificate, ServerOptions, Site, TlsRelay, UpstreamHosts,
 };
 
-/// Has a certificate of a root that is in no bundle.
+/// A host with a certificate of a root that is in no bundle.
 const PRIVATE: &str = "private.weir.test";
-/// The same, and no rule gives it that root.
+/// A host with a certificate of that root. No rule trusts the root for this host.
 const OTHER_PRIVATE: &str = "other-private.weir.test";
-/// Asks its clients for certificates.
+/// A host that requests client certificates.
 const MUTUAL: &str = "mutual.weir.test";
-/// In no DNS.
+/// A name that no name server knows.
 const NOWHERE: &str = "nowhere.weir.test";
 
 struct Fixture {
@@ -42,7 +42,7 @@ impl Fixture {
         Ok(Self { hosts, private_root, clients })
     }
 
-    /// The hosts' policy and these rules, with `PORT` for the port of the TLS hosts; the files stand beside it.
+    /// Writes the hosts' policy and these rules, with `PORT` for the port of the TLS hosts. The files stand beside it.
     fn gateway(&self, envoy: &EnvoyBinary, rules: &str, files: &[(&str, &str)]) -> Result<RunningGateway> {
         let run = Run::new(envoy, &self.hosts, &self.policy(rules))?;
         for (name, content) in files {
@@ -60,7 +60,7 @@ impl Fixture {
     }
 }
 
-/// Writes a file for its owner alone.
+/// Writes a file that only its owner may read.
 fn write(path: &Path, content: &str) -> Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, content)?;
@@ -68,7 +68,7 @@ fn write(path: &Path, content: &str) -> Result<()> {
     Ok(fs::rename(&new, path)?)
 }
 
-/// Status and reason of a GET.
+/// Returns status and reason of a GET.
 fn get(gateway: &RunningGateway, url: &str) -> Result<(u16, Option<String>)> {
     let response = gateway.client().get(url)?;
     Ok((response.status, response.header("x-weir-decision").map(str::to_owned)))
@@ -156,7 +156,7 @@ fn a_client_certificate_is_shown_to_its_upstream_alone(envoy: &EnvoyBinary) -> R
     let gateway = fixture.gateway(envoy, rules, &files)?;
     for _ in 0..2 {
         assert_eq!(get(&gateway, &fixture.hosts.url(MUTUAL, "/"))?, (200, None));
-        // What nginx says to a client without a certificate.
+        // nginx gives this answer to a client without a certificate.
         assert_eq!(get(&gateway, &fixture.hosts.url(MUTUAL, "/bare"))?, (400, None));
     }
     // The lines between the first and the last are the key.
@@ -200,7 +200,7 @@ fn a_request_goes_to_another_host_and_is_verified_for_that_one(envoy: &EnvoyBina
     assert_eq!(gateway.client().send(&put)?.status, 200);
     let served = fixture.hosts.nginx.wait_served(3)?;
     assert_eq!((served[2].sni.as_str(), served[2].host.as_str()), (ALPHA, ALPHA));
-    // The guard looks at where the upstream is.
+    // The address guard judges the upstream's address.
     let refused = (403, Some("address_not_allowed".to_owned()));
     assert_eq!(get(&gateway, "https://inner.weir.test/")?, refused);
     Ok(())
@@ -239,7 +239,7 @@ fn the_cluster_is_the_filters_to_name_and_nobody_elses_to_see(envoy: &EnvoyBinar
         assert_eq!(head.header("x-weir-upstream"), None);
         assert_eq!(head.header("host"), url.split('/').nth(2));
     }
-    // A rule without an upstream of its own goes to its host.
+    // Envoy forwards requests of a rule without an upstream to the host.
     let request = Request::get(fixture.hosts.url(ALPHA, "/")).header(format!("x-weir-upstream: {to_tls}"));
     assert_eq!(gateway.client().send(&request)?.content, "alpha.weir.test says hello\n");
     tls.wait_heads(1)?;
@@ -308,13 +308,13 @@ fn an_edit_of_a_file_is_in_force_and_a_bad_one_changes_nothing(envoy: &EnvoyBina
     assert!(gateway.stderr().contains(".upstream.client_key"), "{}", gateway.stderr());
     assert_eq!((private()?, mutual()?), ((200, None), (200, None)));
 
-    // A certificate of another root than the server asks for: this one is shown from now on.
+    // The certificate is of another root than the one that the server requests. Envoy presents it from now on.
     let stranger = fixture.private_root.issue_client("stranger")?;
     write(&beside("client.pem"), &stranger.chain_pem)?;
     write(&beside("client.key"), &stranger.key_pem)?;
     Deadline::seconds(15).poll_eq("the refusal of the other certificate", &(400, None), mutual)?;
 
-    // The rule without its upstream.
+    // The rule without its upstream follows.
     let without = rules.replace(",\n     upstream: {ca: private.pem}", "");
     write(&gateway.run().policy(), &fixture.policy(&without))?;
     Deadline::seconds(15).poll_eq("the private host without its root", &not_verified(), private)

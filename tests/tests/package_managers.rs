@@ -1,4 +1,4 @@
-//! Package managers install through Weir with the variables alone. `cargo xtask programs` runs more of them.
+//! Package managers that install through Weir with the variables alone. `cargo xtask programs` runs more of them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::{ALPHA, EnvoyBinary, Run, ServerOptions, UpstreamHosts, require_program};
 use tempfile::TempDir;
 
-/// A gateway, the folder that alpha serves below `/files/`, and one to work in.
+/// A gateway, the folder that alpha serves below `/files/`, and a working folder.
 struct Fixture {
     hosts: UpstreamHosts,
     run: Run,
@@ -34,7 +34,7 @@ impl Fixture {
         Ok(fs::write(file, content)?)
     }
 
-    /// A gzipped tar of one folder with these files, as bytes.
+    /// Makes a gzipped tar of one folder with these files.
     fn archive(&self, folder: &str, files: &[(&str, &str)]) -> Result<Vec<u8>> {
         for (name, content) in files {
             let file = self.work.path().join(folder).join(name);
@@ -60,7 +60,7 @@ fn tool<'a>(name: &str, arguments: impl IntoIterator<Item = &'a str>, folder: &P
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The first word of what `sha256sum` and the like say of some bytes.
+/// Returns the first word of the output of `sha256sum` and similar programs for some bytes.
 fn checksum(program: &str, bytes: &[u8]) -> Result<String> {
     let folder = TempDir::new()?;
     fs::write(folder.path().join("bytes"), bytes)?;

@@ -1,4 +1,4 @@
-//! Runs beside each other share nothing that one policy could lend to the other: no port, and of a state folder the CA alone.
+//! Runs side by side: each has a port of its own, and they share only the CA in the state folder.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,7 +15,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
 
-/// A run that may GET `/NUMBER` of beta and nothing else.
+/// Starts a run whose policy allows GET `/NUMBER` of beta and nothing else.
 fn run(envoy: &EnvoyBinary, hosts: &UpstreamHosts, number: usize) -> Result<Run> {
     let port = hosts.plain_port();
     let policy = format!(
@@ -25,8 +25,8 @@ fn run(envoy: &EnvoyBinary, hosts: &UpstreamHosts, number: usize) -> Result<Run>
     Run::new(envoy, hosts, &policy)
 }
 
-/// A shell line that prints the status of `/NUMBER` of beta for each number. Without TLS, since twenty Envoys on two cores
-/// take longer for a handshake than it may take.
+/// A shell line that prints the status of `/NUMBER` of beta for each number. It uses no TLS, because with twenty Envoys
+/// on two cores a handshake exceeds its time limit.
 fn ask(hosts: &UpstreamHosts, numbers: &[usize]) -> String {
     let urls =
         numbers.iter().map(|number| format!("-o /dev/null {}", hosts.plain_url(BETA, &format!("/{number}"))));
@@ -40,7 +40,7 @@ fn twenty_runs_at_once_are_each_judged_by_their_own_policy(envoy: &EnvoyBinary) 
     let mut runs = Vec::new();
     for number in 0..RUNS {
         let mut run = run(envoy, &hosts, number)?;
-        // The first ones make the CA together; nobody says where to listen.
+        // The first runs make the CA together. No option names an address.
         (run.shared_state, run.listen) = (Some(folder.path().join("state")), None);
         let line = ask(&hosts, &[number, (number + 1) % RUNS, (number + RUNS - 1) % RUNS, number]);
         runs.push((
@@ -70,7 +70,7 @@ fn of_two_runs_on_one_address_one_serves_and_the_other_says_why(envoy: &EnvoyBin
         let start = |number: usize, other: usize| -> Result<(Process, Run)> {
             let mut run = run(envoy, &hosts, number)?;
             run.listen = Some(address.to_string());
-            // Asked several times: with two Envoys on the address, each would get about half.
+            // The test repeats the request: with two Envoys on the address, each would get about half of the requests.
             let line = ask(&hosts, &[number, other, number, other, number, other]);
             Ok((run.spawn(["sh", "-c", &format!("{line}; echo; exec sleep 600")])?, run))
         };
@@ -122,7 +122,7 @@ fn nobody_can_listen_beside_a_run(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// A program that is the first to listen, between Weir's reservation and Envoy.
+/// A program that listens first, between Weir's reservation and Envoy's start.
 fn a_port_that_is_taken_from_envoy_is_an_error_or_another_port(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let (mut stolen, mut refused) = (0, 0);
@@ -158,8 +158,8 @@ fn a_port_that_is_taken_from_envoy_is_an_error_or_another_port(envoy: &EnvoyBina
     )
 }
 
-/// A command that ignores SIGTERM outlives its Envoy by ten seconds. A program that listens in Envoy's place would get its
-/// requests, and the proxy's credentials with them.
+/// A command that ignores SIGTERM outlives its Envoy by ten seconds. A program that listened in Envoy's place would get
+/// the command's requests, and with them the proxy's credentials.
 fn nobody_takes_the_port_of_an_envoy_that_died(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let run = run(envoy, &hosts, 1)?;
@@ -173,7 +173,7 @@ fn nobody_takes_the_port_of_an_envoy_that_died(envoy: &EnvoyBinary) -> Result<()
     let mut tries = 0;
     while process.id().is_running() {
         if listener(address).is_ok() {
-            // The kernel closes the sockets of a process that ends a moment before it is gone.
+            // The kernel closes the sockets of a process a moment before the process is gone.
             process
                 .wait(Deadline::seconds(2))
                 .with_context(|| format!("weir still runs, after {tries} tries"))?;
@@ -186,7 +186,7 @@ fn nobody_takes_the_port_of_an_envoy_that_died(envoy: &EnvoyBinary) -> Result<()
     Ok(())
 }
 
-/// Tries to listen on an address until it has succeeded, and then takes connections and answers none.
+/// Tries to listen on an address until it succeeds, and then accepts connections without answers.
 struct Thief {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Result<bool>>,
@@ -221,7 +221,7 @@ impl Thief {
     }
 }
 
-/// A listener as a second Envoy would make it.
+/// Makes a listener as a second Envoy would.
 fn listener(address: SocketAddr) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -232,7 +232,7 @@ fn listener(address: SocketAddr) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// The address that `weir` has bound and nobody listens on yet.
+/// Finds the address that `weir` has bound and on which no program listens yet.
 fn reserved_port(process: &Process) -> Result<Option<SocketAddr>> {
     let number = process.id().number();
     let pid = i32::try_from(number).ok().and_then(Pid::from_raw).context("no process id")?;

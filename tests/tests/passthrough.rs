@@ -1,4 +1,4 @@
-//! `tls: passthrough`: TLS goes through unopened, to the host of its server name and to no other.
+//! `tls: passthrough`: Envoy forwards TLS unopened, only to the host of its server name.
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
@@ -9,10 +9,10 @@ use e2e::{
 };
 use tempfile::TempDir;
 
-/// Asks its clients for certificates.
+/// A host that requests client certificates.
 const MUTUAL: &str = "mutual.weir.test";
 
-/// Alpha and the inward host are passed through, beta is opened.
+/// The policy passes alpha and the inward host through, and intercepts beta.
 fn policy(hosts: &UpstreamHosts) -> String {
     let port = hosts.port();
     format!(
@@ -27,19 +27,19 @@ fn policy(hosts: &UpstreamHosts) -> String {
 fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let mut run = Run::new(envoy, &hosts, &policy(&hosts))?;
-    // Weir itself verifies nothing here: it does not know the pinned host's root.
+    // Weir itself verifies nothing here, because it does not know the pinned host's root.
     run.upstream_ca = None;
     Ok((hosts, run.start()?))
 }
 
-/// A client that trusts the hosts' own roots alone, and Weir's not.
+/// A client that trusts only the hosts' own roots, and not Weir's.
 fn pinned(hosts: &UpstreamHosts, gateway: &RunningGateway) -> Client {
     Client::through(gateway.proxy()).trusting(&hosts.roots())
 }
 
 fn a_pinned_client_gets_through(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
-    // The second time the name is in Envoy's cache.
+    // The second time, the name is in Envoy's cache.
     for count in 1..=2 {
         let response = pinned(&hosts, &gateway).get(hosts.url(ALPHA, "/any/path"))?;
         assert_eq!(
@@ -62,7 +62,7 @@ fn a_pinned_client_gets_through(envoy: &EnvoyBinary) -> Result<()> {
         assert_eq!(decision.client.map(|client| client.ip()), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
     assert_eq!(hosts.nginx.wait_served(2)?[0].sni, ALPHA);
-    // Whoever is opened sees Weir's certificate.
+    // An intercepted client sees Weir's certificate.
     let opened = pinned(&hosts, &gateway).get(hosts.url(BETA, "/"))?;
     assert_eq!((opened.exit_code, opened.status), (60, 0), "{opened:#?}");
     Ok(())
@@ -117,7 +117,7 @@ fn a_name_that_leads_inward_is_not_connected_to(envoy: &EnvoyBinary) -> Result<(
         );
         assert_eq!(decision.reason, "address_not_allowed");
     }
-    // Not a byte, and no connection either.
+    // The host gets no byte, and no connection.
     assert_eq!(gateway.envoy_stat("cluster.weir_passthrough.upstream_cx_total")?, 0);
     assert_eq!(hosts.nginx.served()?, []);
     Ok(())
@@ -137,7 +137,7 @@ fn what_is_passed_through_changes_with_the_policy(envoy: &EnvoyBinary) -> Result
 fn what_is_redirected_is_passed_through_as_well(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-    // Nothing redirects here, so the port that the client asked for is the listener's.
+    // Nothing redirects this connection, so the client dialled the listener's own port.
     let policy = format!(
         "rules: [{{id: pinned, effect: allow, hosts: [{ALPHA}], tls: passthrough, ports: [{}], addresses: [127.0.0.1], \
          upstream: {{port: {}}}}}]",
@@ -164,7 +164,7 @@ fn what_is_redirected_is_passed_through_as_well(envoy: &EnvoyBinary) -> Result<(
     Ok(())
 }
 
-/// A rule sends the connection elsewhere; what is inside stays as the client wrote it.
+/// A rule forwards the connection to another host. The bytes inside stay as the client wrote them.
 fn a_rule_leads_to_another_host_and_port(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let policy = format!(
@@ -174,7 +174,7 @@ fn a_rule_leads_to_another_host_and_port(envoy: &EnvoyBinary) -> Result<()> {
     );
     let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
     let response = pinned(&hosts, &gateway).insecure().get("https://front.weir.test/")?;
-    // The server's first host answers for a name that is none of its own.
+    // The server answers for its first host, because the name is not one of its own.
     assert_eq!(
         (response.status, response.content.as_str()),
         (200, "alpha.weir.test says hello\n"),
@@ -189,7 +189,7 @@ fn a_rule_leads_to_another_host_and_port(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// The first bytes of a client of TLS 1.2 with this server name (RFC 5246, section 7.4.1.2; RFC 6066, section 3).
+/// Writes the first bytes of a TLS 1.2 client with this server name (RFC 5246, section 7.4.1.2; RFC 6066, section 3).
 fn client_hello(server_name: &str) -> Vec<u8> {
     fn counted(bytes: &[u8]) -> Vec<u8> {
         [&u16::try_from(bytes.len()).expect("a short field").to_be_bytes(), bytes].concat()
@@ -224,7 +224,7 @@ fn the_server_name_is_matched_in_any_case_and_without_a_dot(envoy: &EnvoyBinary)
         if passed == 1 {
             assert_eq!(wire.read(1)?, [22], "{server_name}: no handshake");
         } else {
-            // Opened, and so answered by Weir, or closed: an alert, a handshake, or nothing.
+            // Weir intercepted the connection and answered, or closed it: an alert, a handshake, or nothing.
             wire.end()?;
             wire.read_to_end()?;
         }

@@ -1,4 +1,4 @@
-//! Plain HTTP in absolute form goes through the same judgement.
+//! Plain HTTP in absolute form: the same policy judges it.
 
 use anyhow::Result;
 use e2e::{ALPHA, BETA, EnvoyBinary, Request, Run, ServerOptions, UpstreamHosts};

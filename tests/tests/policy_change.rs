@@ -1,4 +1,4 @@
-//! A policy that is edited while it is enforced: a good edit is in force at once, a bad one changes nothing.
+//! Edits of a policy in force: a good edit is in force at once, and a bad one changes nothing.
 
 use anyhow::{Result, ensure};
 use e2e::{ALPHA, BETA, Deadline, EnvoyBinary, Run, RunningGateway, ServerOptions, UpstreamHosts, Wire};
@@ -12,7 +12,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     Ok((hosts, gateway))
 }
 
-/// The policy of the hosts, with one of them renamed.
+/// The policy of the hosts, with another name for one of them.
 fn without(hosts: &UpstreamHosts, name: &str) -> String {
     hosts.policy().replace(name, "elsewhere.weir.test")
 }
@@ -20,7 +20,7 @@ fn without(hosts: &UpstreamHosts, name: &str) -> String {
 fn wait_for(gateway: &RunningGateway, url: &str, what: &str, expected: u16) -> Result<()> {
     Deadline::seconds(15).poll(what, || {
         let response = gateway.client().get(url)?;
-        // On 1.36 a host that is no longer listed is refused at its CONNECT.
+        // On 1.36, the filter denies the CONNECT to a host that the policy no longer lists.
         let status = if response.status == 0 { response.connect_status } else { response.status };
         Ok((status == expected).then_some(()))
     })
@@ -47,7 +47,7 @@ fn other_listed_addresses_are_in_force_without_a_restart(envoy: &EnvoyBinary) ->
     wait_for(&gateway, &alpha, "answer at an address that is listed again", 200)
 }
 
-/// Envoy asks for a certificate by the bytes of the name, and its question is no protobuf then.
+/// Envoy requests a certificate by the bytes of the name, and then its request is not valid protobuf.
 fn a_server_name_that_is_no_text_keeps_no_edit_away(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     let alpha = hosts.url(ALPHA, "/");
@@ -61,7 +61,7 @@ fn a_server_name_that_is_no_text_keeps_no_edit_away(envoy: &EnvoyBinary) -> Resu
         tunnel.write(hello(3, Some(name)))?;
         tunnels.push(tunnel);
     }
-    // A host that was not asked for before needs a certificate, and gets one.
+    // A host that was never requested before needs a certificate, and gets one.
     assert_eq!(gateway.client().get(hosts.url(BETA, "/"))?.status, 200);
     gateway.run().write_policy(&without(&hosts, ALPHA))?;
     wait_for(&gateway, &alpha, "refusal of what the edit took out", 403)

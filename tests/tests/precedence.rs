@@ -1,33 +1,33 @@
-//! Which name counts on each Envoy: what is in the filter state of a request before what the cluster makes of the
-//! authority, and that before what the cluster is configured with.
+//! The name that Envoy sends and verifies, on each version. The filter state of a request wins over the name that the
+//! cluster takes from the authority, and this wins over the cluster's configured name.
 
 use anyhow::Result;
 use e2e::{
     ALPHA, BETA, EnvoyBinary, IMPOSTOR, Request, STATIC_SNI, ServerOptions, StaticEnvoy, UpstreamHosts,
 };
 
-/// A request of a host with a server name and names to verify in its filter state, or none.
+/// A request to a host, with or without a server name and names to verify in its filter state.
 struct Asked {
     host: &'static str,
     named: Option<[&'static str; 2]>,
-    /// The server name that the upstream saw; none where its certificate was refused.
+    /// The server name that the upstream saw; none if Envoy rejected its certificate.
     seen: Option<&'static str>,
 }
 
 const ASKED: [Asked; 10] = [
-    // The cluster's own: the authority, which the certificate must carry.
+    // The cluster uses the authority, which the certificate must contain.
     Asked { host: ALPHA, named: None, seen: Some(ALPHA) },
     Asked { host: IMPOSTOR, named: None, seen: None },
-    // The filter state wins over it, for the name to send and for the names to verify.
+    // The filter state wins over the authority, both for the SNI and for the names to verify.
     Asked { host: ALPHA, named: Some([BETA, BETA]), seen: Some(BETA) },
     Asked { host: ALPHA, named: Some([ALPHA, BETA]), seen: None },
     Asked { host: ALPHA, named: Some([BETA, ALPHA]), seen: None },
     Asked { host: IMPOSTOR, named: Some([IMPOSTOR, "none.weir.test,beta.weir.test"]), seen: Some(IMPOSTOR) },
-    // A server name alone: what is verified is the authority all the same.
+    // With a server name alone, Envoy still verifies the authority.
     Asked { host: ALPHA, named: Some([ALPHA, ""]), seen: Some(ALPHA) },
     Asked { host: ALPHA, named: Some([BETA, ""]), seen: None },
     Asked { host: IMPOSTOR, named: Some([IMPOSTOR, ""]), seen: None },
-    // And nothing of it is left for the next request.
+    // The next request is not affected.
     Asked { host: ALPHA, named: None, seen: Some(ALPHA) },
 ];
 

@@ -14,7 +14,7 @@ fn start() -> Result<(UpstreamHosts, Run)> {
     Ok((hosts, run))
 }
 
-/// Runs a program that fetches alpha's and beta's `/` and prints both.
+/// Runs a program that fetches `/` of alpha and of beta and prints both.
 fn assert_fetches_both(run: &Run, program: &[&str]) -> Result<()> {
     let output = run.output(program)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -50,7 +50,7 @@ fn assert_clones(hosts: &UpstreamHosts, run: &Run) -> Result<()> {
     git(&["-C", "source", "commit", "--quiet", "--message", "Say hello"])?;
     let served = hosts.nginx.files().join("source.git");
     git(&["clone", "--quiet", "--bare", "source", served.to_str().context("the path is not UTF-8")?])?;
-    // What a server without git's own protocol needs.
+    // A server without git's own protocol needs the files that this command writes.
     git(&["--git-dir", served.to_str().context("the path is not UTF-8")?, "update-server-info"])?;
 
     let clone = folder.path().join("clone");
@@ -93,8 +93,8 @@ fn pythons_standard_library_fetches() -> Result<()> {
     assert_fetches_both(&run, &["python3", "-c", script, &hosts.url(ALPHA, "/"), &hosts.url(BETA, "/")])
 }
 
-/// Node's `fetch` reads the proxy variables since Node 24;
-/// before, a program opens the tunnel itself, and what Weir gives it is the root.
+/// Node's `fetch` reads the proxy variables since Node 24. Before, a program opens the tunnel itself, and only Weir's
+/// root comes from the variables.
 #[test]
 fn node_fetches() -> Result<()> {
     let (hosts, run) = start()?;
@@ -140,7 +140,7 @@ fn go_fetches() -> Result<()> {
         .env("GOFLAGS", "-mod=mod")
         .env("GOPROXY", "off")
         .env("GO111MODULE", "off")
-        // Static: a program that brings its own resolver and its own reading of the roots.
+        // The program is static: it has a resolver of its own, and reads the roots in its own way.
         .env("CGO_ENABLED", "0")
         .current_dir(folder.path())
         .output()?;

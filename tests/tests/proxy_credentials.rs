@@ -1,5 +1,5 @@
-//! The explicit proxy asks for credentials: who lacks them gets a 407 and nothing else, and who sends them has them
-//! told to nobody.
+//! Credentials of the explicit proxy: a client without them gets a 407 and nothing else, and Weir reveals a client's
+//! credentials to nobody.
 
 use anyhow::{Context, Result};
 use e2e::{
@@ -28,7 +28,7 @@ fn knowing(gateway: &RunningGateway, credentials: &str) -> Client {
     gateway.client().with_credentials(credentials)
 }
 
-/// The statuses of what the proxy answers to these header lines: to a request in absolute form, and to a CONNECT.
+/// Returns the statuses of the proxy's answers to these header lines, for a request in absolute form and for a CONNECT.
 fn answers(gateway: &RunningGateway, hosts: &UpstreamHosts, lines: &[u8]) -> Result<[String; 2]> {
     let (plain, tls) = (hosts.plain_authority(ALPHA), hosts.authority(ALPHA));
     let status = |start: String, host: &str| -> Result<String> {
@@ -55,7 +55,7 @@ fn a_client_without_credentials_gets_a_407_that_says_why(envoy: &EnvoyBinary) ->
         assert_eq!(decision.method.as_deref(), Some(method));
     }
     let counted = format!("wasmcustom.weir_decisions.effect.deny.reason.{REASON}");
-    // The question that showed that the filter answers was the first.
+    // Weir's own readiness probe was the first.
     assert_eq!(gateway.envoy_stat(&counted)?, 3);
     assert_eq!(hosts.nginx.served()?, []);
     assert_eq!(hosts.dns.queries(ALPHA), 0);
@@ -69,7 +69,7 @@ fn each_of_the_credentials_lets_in_and_no_others(envoy: &EnvoyBinary) -> Result<
             let response = knowing(&gateway, credentials).get(url)?;
             assert_eq!(response.status, 200, "{credentials}: {response:#?}");
         }
-        // Inside, the policy decides and nobody asks again.
+        // Inside the tunnel, the policy decides, and the filter requires no credentials.
         let denied = Request::get(hosts.url(ALPHA, "/")).method("POST");
         assert_eq!(knowing(&gateway, credentials).send(&denied)?.status, 403);
     }
@@ -143,7 +143,7 @@ fn credentials_reach_neither_an_upstream_nor_a_log_nor_a_dump(envoy: &EnvoyBinar
         let refused = knowing(&gateway, "ci:wrong horse").get(origin.url("/"))?;
         assert_eq!(refused.status.max(refused.connect_status), 407, "{refused:#?}");
     }
-    // Also where a client says them to the host.
+    // The filter ignores credentials that a client sends to the host.
     let inside = Request::get(origins[1].url("/")).header(format!("Proxy-Authorization: Basic {CI_TOKEN}"));
     assert_eq!(knowing(&gateway, AGENT).send(&inside)?.status, 200);
     let heads = [origins[0].wait_heads(1)?, origins[1].wait_heads(2)?];
@@ -152,13 +152,13 @@ fn credentials_reach_neither_an_upstream_nor_a_log_nor_a_dump(envoy: &EnvoyBinar
     }
     gateway.decisions(5)?;
     let dump = gateway.envoy_admin("/config_dump?include_eds")?;
-    // The module's bytes are in the dump as well, so that what a configuration begins with says nothing.
+    // The dump also contains the module's bytes, so the beginning of a configuration proves nothing.
     let configurations: Vec<&str> = dump.split("GenericSecret").skip(1).collect();
     assert!(!configurations.is_empty(), "the filter's configuration is not in the dump");
     for configuration in configurations {
         let message = configuration.split('}').next().unwrap_or_default();
         let content = message.split_once("\"inline_bytes\": \"").and_then(|(_, rest)| rest.split('"').next());
-        // `[redacted]` in base64, or not even that.
+        // The content is `[redacted]` in base64, or missing.
         assert!(content.is_none_or(|content| content == "W3JlZGFjdGVkXQ=="), "the configuration is shown");
         assert!(message.len() < 1000, "{} bytes are shown", message.len());
     }

@@ -1,4 +1,4 @@
-//! An idle Envoy and its control plane have nothing to say to each other.
+//! An idle Envoy and its control plane exchange no messages.
 
 use std::fmt::Write;
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::{ALPHA, EnvoyBinary, Run, RunningGateway, ServerOptions, UpstreamHosts};
 
-/// What the predecessor filled with 2,300 messages a second.
+/// The span in which the predecessor exchanged 2,300 messages a second.
 const IDLE: Duration = Duration::from_secs(30);
 
 fn bytes(gateway: &RunningGateway) -> Result<[u64; 2]> {
@@ -27,9 +27,10 @@ fn an_idle_envoy_exchanges_nothing_with_the_control_plane(envoy: &EnvoyBinary) -
     let gateway = Run::new(envoy, &hosts, &policy)?.start()?;
     assert_eq!(gateway.client().get(hosts.url(ALPHA, "/"))?.status, 200);
     gateway.only_decision()?;
-    // Window updates and settings of the stream itself may still be under way: idle begins when a second was.
+    // Window updates and settings of the stream itself may still be under way. The test begins after a second without
+    // any.
     let before = settled(&gateway)?;
-    // Not a wait for something: the passing of this time is what is tested.
+    // The sleep waits for no event: the test is about the passing of this time.
     thread::sleep(IDLE);
     assert_eq!(bytes(&gateway)?, before, "bytes from and to the control plane, before and after {IDLE:?}");
     Ok(())
