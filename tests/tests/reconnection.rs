@@ -1,7 +1,6 @@
-//! A node that holds thousands of leaves comes back to a control plane that has forgotten them: no storm of signatures,
-//! the names in use first, and a client that waits in a handshake waits for none of the others.
-//!
-//! The node is a client of this test: an Envoy does not say when it got what.
+//! A node with thousands of leaves that connects to a control plane without its state. The control plane signs at a
+//! bounded rate, names in use first, and a handshake waits for none of the other leaves.
+//! The node is a client of this test, because an Envoy does not report when it received a resource.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -42,13 +41,13 @@ use weir::nodes::host_contexts;
 use weir::nodes::server::BeforeListeners;
 
 const HELD: usize = 3_000;
-/// Leaves that are signed a second although no handshake waits; a tenth of it at once.
+/// The number of leaves that are signed each second while no handshake waits; a tenth of it at once.
 const RATE: u32 = 1_000;
-/// The last names in every other order.
+/// The last names, in every other position.
 const IN_USE: std::ops::Range<usize> = HELD - 20..HELD;
-/// What a client waits for.
+/// The longest wait of a client.
 const ASKED: &str = "zz-new.held.weir.test";
-/// No response may take longer.
+/// The time limit for a response.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
@@ -91,7 +90,7 @@ async fn what_a_returning_node_holds_is_signed_at_a_bounded_rate_names_in_use_fi
     Ok(())
 }
 
-/// One that remembers nothing, with room for what the node holds.
+/// Starts a control plane without state, with room for the leaves that the node holds.
 fn control_plane(folder: &Path) -> Result<ControlPlane> {
     let policy = "rules: [{id: held, effect: allow, hosts: ['*.held.weir.test']}]";
     let policy = weir_policy::compile(policy).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
@@ -125,7 +124,7 @@ fn control_plane(folder: &Path) -> Result<ControlPlane> {
     Ok(ControlPlane::with_limits(gateway, Arc::new(ca), limits))
 }
 
-/// A node that says that it holds a leaf of each name.
+/// Connects a node that reports a leaf of each name.
 struct ReturningNode {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     responses: Streaming<DeltaDiscoveryResponse>,
@@ -161,7 +160,7 @@ impl ReturningNode {
         Ok(self.requests.send(request).await?)
     }
 
-    /// The names of the next response's secrets, which it accepts.
+    /// Acknowledges the next response, and returns the names of its secrets.
     async fn receive(&mut self) -> Result<Vec<String>> {
         let response = tokio::time::timeout(LIMIT, self.responses.message()).await??;
         let response = response.context("the stream ended")?;
@@ -176,7 +175,7 @@ impl ReturningNode {
     }
 }
 
-/// What an Envoy 1.40.0 says of itself.
+/// The description that an Envoy 1.40.0 sends of itself.
 fn newest() -> Node {
     let clean = Value { kind: Some(value::Kind::StringValue("Clean".to_owned())) };
     let build = BuildVersion {
@@ -191,7 +190,7 @@ fn newest() -> Node {
     }
 }
 
-/// Tells, as an Envoy's access log does, of a request to each name.
+/// Reports a request to each name, as Envoy's access log does.
 async fn report_use(channel: Channel, names: impl Iterator<Item = String>) -> Result<()> {
     let entry = |name: String| {
         let record = serde_json::json!({

@@ -1,4 +1,4 @@
-//! `weir redirect nft`, loaded into a namespace, and attacked from inside of it.
+//! The rules of `weir redirect nft`, loaded into a namespace and attacked from the inside.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -9,7 +9,7 @@ use e2e::{
     UNLISTED, UpstreamHosts, as_user, echo, exchange, require_program, try_echo, weir_command,
 };
 
-/// The tests are root, and Weir is theirs.
+/// The tests run as root, and so does Weir.
 const WEIR: u32 = 0;
 /// The user of the workload.
 const WORKLOAD: u32 = 12_345;
@@ -22,7 +22,7 @@ fn ruleset(options: &[&str]) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Whatever the workload dials, what answers is Weir, or nothing.
+/// Each address that the workload dials is answered by Weir, or not at all.
 fn a_redirected_workload_reaches_what_the_policy_allows(envoy: &EnvoyBinary) -> Result<()> {
     let network = Network::new()?;
     network.inside(|| {
@@ -59,7 +59,7 @@ fn a_redirected_workload_reaches_what_the_policy_allows(envoy: &EnvoyBinary) -> 
                 decisions.iter().all(|decision| decision.listener == "weir_transparent"),
                 "{decisions:#?}"
             );
-            // The workload's own address on the cable.
+            // The workload's own address in the network.
             let decision = decisions.last().context("no decision")?;
             let own: [IpAddr; 2] = ["198.18.0.1".parse()?, "fd00:198:18::1".parse()?];
             assert_eq!(decision.client.map(|client| client.ip()), own.get(index).copied());
@@ -76,7 +76,7 @@ fn the_workload_has_no_other_way_out() -> Result<()> {
     use Reached::{Echo, Forbidden, Refused, Silence};
     use Transport::{Tcp, Udp};
     let network = Network::new()?;
-    // What each server of the network is to the workload; to Weir, all of them are open.
+    // The result for the workload at each server of the network. Weir reaches all of them.
     let outside = [
         (Tcp, 22, Silence),
         (Tcp, 853, Silence),
@@ -103,7 +103,7 @@ fn the_workload_has_no_other_way_out() -> Result<()> {
         }
         servers.push((false, Udp, SocketAddr::new(address, 53), Forbidden));
     }
-    // The namespace's own address is another way to its own doors.
+    // The namespace's own address is another way to its own ports.
     servers.push((false, Tcp, "198.18.0.1:15000".parse()?, Refused));
     for &(is_outside, transport, address, _) in &servers {
         let serve = || echo(transport, address);
@@ -145,7 +145,7 @@ fn only_weirs_control_group_is_left_alone() -> Result<()> {
         network.outside(|| echo(Transport::Tcp, SocketAddr::new(address, 22)))?;
     }
     require_program("python3")?;
-    // Both are root: what tells them apart is the group alone.
+    // Both processes run as root, and differ only in the control group.
     let reaches = |mut program: Command, address: IpAddr| {
         let arguments = ["-c", SAY, &address.to_string()];
         network.inside(|| Ok(program.args(arguments).output()?.status.success()))
@@ -185,7 +185,7 @@ fn connections_that_are_older_than_the_rules_go_on() -> Result<()> {
     for connection in &mut connections {
         exchange(connection).with_context(|| format!("{connection:?}"))?;
     }
-    // A new one to the same servers is redirected, to where nobody listens, or goes nowhere.
+    // A new connection to the same servers is redirected to a port without a listener, or dropped.
     let fresh = |port| {
         network.inside(|| as_user(WORKLOAD, || try_echo(Transport::Tcp, SocketAddr::new(OUTSIDE[0], port))))
     };

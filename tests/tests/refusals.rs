@@ -1,4 +1,4 @@
-//! What the policy does not allow is refused with a reason, and nothing of it reaches an upstream.
+//! Requests that the policy denies: the client gets the reason, and no byte reaches an upstream.
 
 use anyhow::Result;
 use e2e::{
@@ -12,7 +12,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     Ok((hosts, gateway))
 }
 
-/// The denial as the client reads it, the same as the decision log has it.
+/// Checks the denial that the client read, and that the decision log agrees.
 fn assert_denied(response: &Response, decision: &LoggedDecision, status: u16, reason: &str) -> Result<()> {
     assert_eq!(response.status, status, "{response:#?}");
     assert_eq!(response.header("content-type"), Some("application/json"));
@@ -54,7 +54,7 @@ fn an_unlisted_host_is_refused_with_a_reason(envoy: &EnvoyBinary) -> Result<()> 
             (&UNLISTED.into(), &"GET".into(), &"/a".into())
         );
     } else {
-        // This Envoy cannot make a certificate for a name on demand: the tunnel is refused instead.
+        // This Envoy cannot get a certificate for the name at the handshake, so the filter denies the tunnel.
         assert_eq!((response.connect_status, response.status), (403, 0), "{response:#?}");
         assert_eq!((decision.effect.as_str(), decision.reason.as_str()), ("deny", "host_not_allowed"));
         assert_eq!((decision.method.as_deref(), decision.host.as_deref()), (Some("CONNECT"), Some(UNLISTED)));
@@ -79,7 +79,7 @@ fn a_forbidden_path_is_refused_however_it_is_spelled(envoy: &EnvoyBinary) -> Res
         ("/public/../private", "path_not_allowed"),
         ("/public/%2e%2e/private", "path_not_allowed"),
         ("/public/..%2fprivate", "ambiguous_path"),
-        // Envoy resolves these before the filter, as a browser does (WHATWG URL), and sends on what it made of them.
+        // Envoy resolves these paths before the filter, as a browser does (WHATWG URL), and forwards the result.
         ("/../private", "path_not_allowed"),
         ("/public/..\\private", "path_not_allowed"),
     ];
@@ -117,12 +117,12 @@ fn a_tunnel_to_another_host_or_port_is_misdirected(envoy: &EnvoyBinary) -> Resul
     let (hosts, gateway) = start(envoy)?;
     let tunnels = [format!("{ALPHA}:{}", hosts.port()), format!("{BETA}:{}", hosts.plain_port())];
     for (index, tunnel) in tunnels.into_iter().enumerate() {
-        // Server name and Host are beta's and agree; only the CONNECT differs.
+        // Server name and Host agree on beta; only the CONNECT differs.
         let client = gateway.client().connecting_to(tunnel);
         let response = client.get(hosts.url(BETA, "/"))?;
         let decisions = gateway.decisions(index + 1)?;
         if envoy.version.as_str() < "1.37" && index == 1 {
-            // Judged by the CONNECT already: no rule names beta on that port.
+            // The filter denies the CONNECT: no rule names beta on that port.
             assert_eq!((response.connect_status, decisions[index].effect.as_str()), (403, "deny"));
         } else {
             assert_denied(&response, &decisions[index], 421, "tunnel_mismatch")?;
@@ -134,7 +134,7 @@ fn a_tunnel_to_another_host_or_port_is_misdirected(envoy: &EnvoyBinary) -> Resul
 
 fn a_connection_without_a_server_name_is_misdirected(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
-    // An address in the URL makes curl send no server name; the CONNECT names alpha.
+    // For an address in the URL, curl sends no server name. The CONNECT names alpha.
     let client = gateway.client().insecure().connecting_to(format!("{ALPHA}:{}", hosts.port()));
     let request = Request::get(hosts.url("127.0.0.1", "/")).header(format!("Host: {ALPHA}:{}", hosts.port()));
     let response = client.send(&request)?;
@@ -145,7 +145,7 @@ fn a_connection_without_a_server_name_is_misdirected(envoy: &EnvoyBinary) -> Res
 
 fn an_upstream_with_the_certificate_of_another_host_gives_no_content(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
-    // Beta first, so that its session is there to be misused.
+    // Beta comes first, so that Envoy has a session of beta's that it could misuse.
     assert_eq!(gateway.client().get(hosts.url(BETA, "/"))?.status, 200);
     gateway.only_decision()?;
     let response = gateway.client().get(hosts.url(IMPOSTOR, "/"))?;

@@ -1,4 +1,4 @@
-//! A Rego policy that must agree, evaluated by the filter in a real Envoy.
+//! Rego policies beside rules, evaluated by the filter in a real Envoy.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use e2e::{
@@ -9,8 +9,8 @@ use weir_rego::{Bundle, Input, Module, Program, limits};
 
 use crate::builtin_calls;
 
-/// Allows reading, says why it does not allow `/secret`, takes long over many segments, and contradicts itself about
-/// `/both`.
+/// A policy that allows reading, gives a reason for `/secret`, takes long over many segments, and contradicts itself
+/// about `/both`.
 const POLICY: &str = r#"
 package envoy.authz
 
@@ -49,7 +49,7 @@ fn write(run: &Run, name: &str, content: &str) -> Result<()> {
     Ok(std::fs::write(run.policy().with_file_name(name), content)?)
 }
 
-/// The list of hosts in the data has this many more.
+/// The number of further hosts in the data's list.
 fn start(envoy: &EnvoyBinary, more_hosts: usize) -> Result<(UpstreamHosts, RunningGateway)> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let run = Run::new(envoy, &hosts, &document(&hosts))?;
@@ -72,7 +72,7 @@ fn what_both_allow_goes_out_and_what_rego_denies_says_why(envoy: &EnvoyBinary) -
         (&body["reason"], &body["rego_reason"]),
         (&"denied_by_rego".into(), &"/secret?q is \"not\" for you".into())
     );
-    // What the rules deny stays denied, although Rego would allow it.
+    // The rules' denials stand, although Rego would allow the requests.
     let private = gateway.client().get(hosts.url(BETA, "/private"))?;
     assert_eq!((private.status, private.header("x-weir-decision")), (403, Some("path_not_allowed")));
     let reasons: Vec<_> = gateway.decisions(3)?.into_iter().map(|decision| decision.reason).collect();
@@ -139,7 +139,7 @@ fn a_hundred_thousand_hosts_in_the_data_are_looked_up(envoy: &EnvoyBinary) -> Re
     Ok(())
 }
 
-/// A document that allows nothing itself: every name has a certificate, and the Rego policy decides.
+/// A document without allow rules: every name has a certificate, and the Rego policy decides.
 #[test]
 fn rego_alone_decides_on_hosts_that_no_rule_names() -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
@@ -153,7 +153,7 @@ fn rego_alone_decides_on_hosts_that_no_rule_names() -> Result<()> {
     for (host, reason) in [
         (UNLISTED, "denied_by_rego"),
         ("never.weir.test", "denied_by_rule"),
-        // The Rego policy allows it, and the name leads nowhere here.
+        // The Rego policy allows the request, and the name does not resolve.
         ("nowhere.weir.test", "dns_failure"),
     ] {
         let response = gateway.client().get(format!("https://{host}/"))?;
@@ -162,7 +162,7 @@ fn rego_alone_decides_on_hosts_that_no_rule_names() -> Result<()> {
     Ok(())
 }
 
-/// The deepest that `weir check` lets through: calls inside one another, each inside a long expression.
+/// The deepest policy that `weir check` accepts: nested calls, each inside a long expression.
 #[test]
 fn the_deepest_policy_is_evaluated() -> Result<()> {
     const CALLS: usize = limits::CALL_DEPTH - 2;
@@ -185,7 +185,7 @@ fn the_deepest_policy_is_evaluated() -> Result<()> {
     Ok(())
 }
 
-/// The filter says of every builtin and every combination of edge values what the program that it was checked with says.
+/// For each builtin and each combination of edge values, the filter gives the value that the native program gives.
 fn no_builtin_traps_the_filter(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let query = builtin_calls::QUERY;
@@ -237,7 +237,7 @@ fn native_program() -> Result<Program> {
     Ok(Program::load(&checked.plan)?)
 }
 
-/// The deepest value that a request can bring, walked by a builtin where the calls are deepest.
+/// The deepest value that a request can contain, walked by a builtin in the deepest call.
 fn the_deepest_value_is_walked_where_the_calls_are_deepest(envoy: &EnvoyBinary) -> Result<()> {
     const CALLS: usize = limits::CALL_DEPTH - 3;
     const WALKS: [&str; 7] = [

@@ -1,5 +1,5 @@
-//! The folders of a run are where no other user can put another one in their place: root is started with what the
-//! environment of another user names, as by `su` without a dash or `sudo -E`.
+//! Folders of a run that another user could replace: root starts Weir with the environment of another user, as `su`
+//! without a dash or `sudo -E` does.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -37,7 +37,7 @@ impl Theirs {
         self.folder.path().join("theirs")
     }
 
-    /// Replaces folders as their owner while this is called.
+    /// Replaces the folders, as their owner, while the function runs.
     fn while_replacing<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
         thread::scope(|scope| {
             let attack = scope.spawn(|| as_user(OTHER, || self.replace_all()));
@@ -69,7 +69,7 @@ impl Theirs {
     }
 }
 
-/// Starts a run with these variables until its command runs, and returns what it says and the path of Envoy's bootstrap.
+/// Starts a run with these variables until its command runs. Returns its output and the path of Envoy's bootstrap.
 fn started(run: &Run, variables: &[(&str, &OsStr)]) -> Result<(String, PathBuf)> {
     let mut command = run.command()?;
     command.env_remove("XDG_RUNTIME_DIR").envs(variables.iter().copied()).stdout(Stdio::piped());
@@ -110,7 +110,7 @@ fn root_runs_no_bootstrap_of_another_users_folder() -> Result<()> {
     let (_hosts, run) = run()?;
     for variable in ["XDG_RUNTIME_DIR", "TMPDIR"] {
         let theirs = Theirs::new()?;
-        // A link of theirs to a folder of ours could lead elsewhere at the next look.
+        // Another user's link to a folder of ours could lead to another folder at the next look.
         let (ours, link) = (theirs.folder.path().join("ours"), theirs.path().join("link"));
         fs::create_dir(&ours)?;
         symlink(&ours, &link)?;

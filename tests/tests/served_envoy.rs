@@ -1,5 +1,5 @@
-//! An Envoy that is no child of its control plane, so that the tests can give it another configuration than `weir run`
-//! would, and take the control plane away.
+//! An Envoy that is not a child of its control plane, so that a test can give it another configuration than `weir run`
+//! would, and end the control plane.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -26,12 +26,12 @@ use weir::input::upstream_files::UpstreamFiles;
 use weir::nodes::host_contexts::ContextLimits;
 use weir::nodes::server::BeforeListeners;
 
-/// What the Envoy calls itself.
+/// The node id that the Envoy sends.
 pub(crate) const NODE: &str = "served";
 
-/// A running Envoy and, until it is taken away, its control plane.
+/// A running Envoy and its control plane, which a test can end.
 pub(crate) struct ServedEnvoy {
-    // Dropped in this order.
+    // Rust drops the fields in this order.
     process: Process,
     control_plane: Option<(ControlPlane, Runtime)>,
     gateway: Gateway,
@@ -40,7 +40,7 @@ pub(crate) struct ServedEnvoy {
     directory: TempDir,
 }
 
-/// What an Envoy is served.
+/// The configuration that the Envoy gets.
 pub(crate) struct Options {
     pub(crate) policy: String,
     pub(crate) filter: Vec<u8>,
@@ -53,7 +53,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The hosts' policy, and Weir's own defaults.
+    /// Makes a configuration with the hosts' policy and Weir's own defaults.
     pub(crate) fn new(hosts: &UpstreamHosts) -> Result<Self> {
         Ok(Self {
             policy: hosts.policy(),
@@ -69,7 +69,7 @@ impl Options {
 }
 
 impl ServedEnvoy {
-    /// Starts both. The Envoy may not be ready yet.
+    /// Starts Envoy and control plane. Envoy may not be ready yet.
     pub(crate) fn start(envoy: &EnvoyBinary, hosts: &UpstreamHosts, options: Options) -> Result<Self> {
         let directory = TempDir::new()?;
         let listen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
@@ -129,12 +129,12 @@ impl ServedEnvoy {
         })
     }
 
-    /// curl, behind it.
+    /// Makes a curl client that uses the Envoy.
     pub(crate) fn client(&self) -> Client {
         Client::through(&self.proxy()).trusting(&self.directory.path().join("state/root.pem"))
     }
 
-    /// Takes the control plane away as a crash does: every stream ends at once.
+    /// Ends the control plane as a crash does: every stream ends at once.
     pub(crate) fn kill_control_plane(&mut self) -> Result<()> {
         let (_, runtime) = self.control_plane.take().context("the control plane is gone already")?;
         runtime.shutdown_timeout(std::time::Duration::from_secs(10));
@@ -142,7 +142,7 @@ impl ServedEnvoy {
         Ok(())
     }
 
-    /// Starts another control plane in its place, with the same CA.
+    /// Starts another control plane in place of the ended one, with the same CA.
     pub(crate) fn restart_control_plane(&mut self) -> Result<()> {
         ensure!(self.control_plane.is_none(), "the control plane is still there");
         let served = serve(&self.gateway, self.leaves, self.lifetimes, self.directory.path())?;
@@ -150,39 +150,39 @@ impl ServedEnvoy {
         Ok(())
     }
 
-    /// Puts another policy into force.
+    /// Replaces the policy in force.
     pub(crate) fn replace_policy(&mut self, policy: &str) -> Result<()> {
         self.gateway.policy = self.control_plane()?.replace_policy(compile(policy)?);
         Ok(())
     }
 
-    /// The policy that was put into force last.
+    /// Returns the newest policy.
     pub(crate) fn policy(&self) -> Arc<GatewayPolicy> {
         Arc::clone(&self.gateway.policy)
     }
 
-    /// The control plane.
+    /// Returns the control plane.
     pub(crate) fn control_plane(&self) -> Result<&ControlPlane> {
         Ok(&self.control_plane.as_ref().context("there is no control plane")?.0)
     }
 
-    /// The control plane's socket.
+    /// Returns the path of the control plane's socket.
     pub(crate) fn socket(&self) -> PathBuf {
         socket(self.directory.path())
     }
 
-    /// A page of Envoy's admin interface.
+    /// Returns a page of Envoy's admin interface.
     pub(crate) fn admin(&self, page: &str) -> Result<String> {
         let client = Client::on_socket(&admin(self.directory.path()));
         Ok(client.get(format!("http://envoy/{page}"))?.content)
     }
 
-    /// Where its explicit proxy listens.
+    /// Returns the address of the explicit proxy.
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.node.listen
     }
 
-    /// The names of the leaves that Envoy holds.
+    /// Returns the names of the leaves that Envoy holds.
     pub(crate) fn leaves(&self) -> Result<Vec<String>> {
         let dump: serde_json::Value =
             serde_json::from_str(&self.admin("config_dump?resource=dynamic_active_secrets")?)?;
@@ -214,7 +214,7 @@ fn serve(
     Ok((control_plane, runtime))
 }
 
-/// A policy, and the files of its upstreams, which it names by whole paths.
+/// Compiles a policy and reads the files of its upstreams, which it names by absolute paths.
 fn compile(policy: &str) -> Result<GatewayPolicy> {
     let rules = weir_policy::compile(policy).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let files = UpstreamFiles::read(&rules, Path::new("/"));
@@ -230,7 +230,7 @@ fn socket(directory: &Path) -> PathBuf {
     directory.join("xds.sock")
 }
 
-/// The filter that `weir` was built with.
+/// Returns the filter that is embedded in `weir`.
 fn weirs_filter() -> Result<Vec<u8>> {
     let programs = Path::new(env!("CARGO_BIN_EXE_demo")).ancestors();
     let found = programs.map(|folder| folder.join("wasm/weir_filter.wasm")).find(|file| file.is_file());

@@ -1,4 +1,4 @@
-//! What servers serve for a request is what the policy allows, however its path is spelled.
+//! Spellings of paths at real servers: a server serves only content that the policy allows, for each spelling.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -6,18 +6,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use anyhow::{Result, ensure};
 use e2e::{EnvoyBinary, Head, PathServer, Run, RunningGateway, ServerOptions, UpstreamHosts, Wire};
 
-/// A host that may be read below `/public/` alone.
+/// A host whose paths below `/public/` may be read.
 const FOLDER: &str = "folder.weir.test";
-/// A host that may be read but for `/secret` and what is below it.
+/// A host that may be read, except `/secret` and the paths below it.
 const FENCED: &str = "fenced.weir.test";
-/// A host without a rule about paths.
+/// A host whose rule has no paths.
 const FREE: &str = "free.weir.test";
-/// A host of which each user's avatar may be read.
+/// A host that serves each user's avatar.
 const AVATARS: &str = "avatars.weir.test";
 
-/// Spellings of a path to `secret`. A `S` is replaced by it.
+/// Spellings of a path to `secret`, which replaces each `S`.
 const SPELLINGS: [&str; 101] = [
-    // Plain, and through dot segments.
+    // Plain spellings, and dot segments.
     "/S",
     "/S/",
     "/S/a",
@@ -31,7 +31,7 @@ const SPELLINGS: [&str; 101] = [
     "/../S",
     "/public/../../S",
     "/public/x/../../S",
-    // Slashes at the beginning: an authority to some.
+    // Slashes at the beginning, which some servers read as an authority.
     "//S",
     "///S",
     "////S",
@@ -57,7 +57,7 @@ const SPELLINGS: [&str; 101] = [
     "//S?x",
     "//%70ublic/S",
     "//x/%73ecret",
-    // Slashes at the beginning that dot segments leave.
+    // Slashes at the beginning that remain after dot segments.
     "/.//S",
     "/.//x/S",
     "/..//x/S",
@@ -67,7 +67,7 @@ const SPELLINGS: [&str; 101] = [
     "/x/%2e%2e//y/S",
     "//x/../S",
     "//x/..//S",
-    // Slashes inside.
+    // Slashes inside the path.
     "/public//S",
     "/public///S",
     "/public//../S",
@@ -103,7 +103,7 @@ const SPELLINGS: [&str; 101] = [
     "/public%3f/../S",
     "/public%3fS",
     "/public#/S",
-    // Escapes of escapes.
+    // Escaped escapes.
     "/%2573ecret",
     "/public%252fS",
     "/%252fS",
@@ -128,10 +128,10 @@ const SPELLINGS: [&str; 101] = [
     "/public/;x/../S",
 ];
 
-/// The rules about `/secret`, written without the code that is tested.
+/// Judges a path by the rules about `/secret`, without the code under test.
 fn is_allowed(host: &str, path: &str) -> bool {
     match host {
-        // A file system knows no slash at the end: to it, the folder is what is below `/public/` and empty.
+        // A file system ignores a slash at the end: the empty path below `/public/` is the folder itself.
         FOLDER => path == "/public" || path.starts_with("/public/"),
         FENCED => path != "/secret" && !path.starts_with("/secret/"),
         AVATARS => {
@@ -165,10 +165,10 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, Vec<PathServer>, Running
     Ok((hosts, servers, gateway))
 }
 
-/// A connection to the proxy that is opened anew when it was closed.
+/// A connection to the proxy that opens again after it was closed.
 struct Line<'g> {
     gateway: &'g RunningGateway,
-    /// The authority of a CONNECT, for requests inside of it.
+    /// The authority of the CONNECT for the requests inside.
     tunnel: Option<String>,
     wire: Option<Wire>,
 }
@@ -202,7 +202,7 @@ impl Line<'_> {
     }
 }
 
-/// A denial, Envoy's word that this is no request, or the server's.
+/// Returns whether the answer is a denial by Weir, or a refusal by Envoy or by the server.
 fn is_refusal(head: &Head) -> bool {
     ["400", "403", "404", "301", "302", "307", "308"]
         .iter()
@@ -256,7 +256,7 @@ fn slashes_reach_the_server_of_a_host_without_rules_about_paths(envoy: &EnvoyBin
     Ok(())
 }
 
-/// Without Weir these servers do go astray: otherwise the test above would show nothing.
+/// The negative control: without Weir, these servers do serve forbidden content.
 #[test]
 fn servers_disagree_about_a_path() -> Result<()> {
     let servers = PathServer::start_all()?;

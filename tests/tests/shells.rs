@@ -1,4 +1,4 @@
-//! No denial and no line of the log is a program: who hands one to a shell runs nothing that a client chose.
+//! Denials and log lines in a shell: a person who pipes one to a shell runs nothing that a client chose.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use e2e::{ALPHA, Deadline, EnvoyBinary, Run, RunningGateway, ServerOptions, UpstreamHosts, Wire};
 
-/// Programs in the syntax of a shell, quoted and unquoted; none has a space, so that each can be in a request's first line.
+/// Programs in shell syntax, quoted and unquoted. None has a space, so that each can stand in a request line.
 const PROGRAMS: [&str; 14] = [
     "`touch${IFS}canary`",
     "$(touch${IFS}canary)",
@@ -26,7 +26,7 @@ const PROGRAMS: [&str; 14] = [
     "\"}`touch${IFS}canary`{\"\u{202e}\u{2028}\u{9b}2J",
 ];
 
-/// Says the path back wherever a Rego policy can say something.
+/// A Rego policy that repeats the path wherever it can answer a text.
 const POLICY: &str = r#"
 package envoy.authz
 
@@ -39,7 +39,7 @@ answer := {"allowed": false, "reason": request.path, "body": request.path} if st
 answer := {"allowed": false, "headers": {"x-path": request.path}} if startswith(request.path, "/head")
 "#;
 
-/// A folder that a shell runs in, with nothing but `touch` to run.
+/// A folder in which a shell runs, with `touch` as the only program.
 struct Cell {
     folder: tempfile::TempDir,
     programs: tempfile::TempDir,
@@ -52,11 +52,11 @@ impl Cell {
         Ok(Self { folder, programs })
     }
 
-    /// What is in the folder after a shell has read the text as a program, and as a part of one.
+    /// Returns the files in the folder after a shell has read the text as a program, and as a part of one.
     fn run(&self, text: &[u8]) -> Result<Vec<String>> {
         for shell in ["/bin/sh", "/bin/bash"] {
             self.shell(shell, &[], text)?;
-            // As an answer gets into somebody's program that does not quote it.
+            // This script inserts an answer without quotes, as a careless program does.
             let unquoted =
                 [b"read -r text <<'END'\n".as_slice(), text, b"\nEND\neval \"x=$text\"\n"].concat();
             self.shell(shell, &[], &unquoted)?;
@@ -75,14 +75,14 @@ impl Cell {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {shell}"))?;
-        // A shell that stops at a fault in the syntax reads no further.
+        // A shell reads no further after an error in the syntax.
         let _ = child.stdin.take().context("no stdin")?.write_all(input);
         child.wait()?;
         Ok(())
     }
 }
 
-/// The bytes of requests whose every part is a program.
+/// Writes requests whose parts are all programs.
 fn requests(hosts: &UpstreamHosts, program: &str) -> Vec<String> {
     let (alpha, unlisted) = (hosts.plain_authority(ALPHA), "unlisted.weir.test");
     let end = "connection: close\r\n\r\n";
@@ -120,7 +120,7 @@ fn no_answer_and_no_line_is_a_program(envoy: &EnvoyBinary) -> Result<()> {
             let mut wire = Wire::connect(gateway.address()?)?;
             wire.write(&request)?;
             let Some(head) = wire.read_head()? else { continue };
-            // An answer of the upstream is its own.
+            // The upstream's own answers are outside of this property.
             if head.header("x-weir-decision").is_none() {
                 continue;
             }
@@ -153,7 +153,7 @@ fn no_answer_and_no_line_is_a_program(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// The cell notices a program that runs.
+/// The negative control: the folder shows a program that runs.
 #[test]
 fn a_program_in_the_cell_runs() -> Result<()> {
     let cell = Cell::new()?;

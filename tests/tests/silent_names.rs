@@ -1,4 +1,5 @@
-//! Names whose name server is silent, slow or wrong: they cost their own clients a bounded wait, and nobody else anything.
+//! Names whose name server is silent, slow or wrong: their own clients wait for a bounded time, and other clients do
+//! not wait.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -12,10 +13,10 @@ use e2e::{
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SILENT: &str = "silent.weir.test";
 const IN_USE: &str = "used.weir.test";
-/// A client of a silent name waits for five seconds at most; the tests share two cores.
+/// The limit is five seconds for a client of a silent name; the tests share two cores.
 const BOUNDED: Duration = Duration::from_secs(15);
 
-/// Between two requests for a host in use.
+/// The pause between two requests for a host in use.
 const PAUSE: Duration = Duration::from_millis(200);
 
 struct Names {
@@ -38,7 +39,7 @@ impl Names {
         Ok(Self { hosts, gateway, port, _origin: origin })
     }
 
-    /// Asks for a name in a connection of its own, and does not wait.
+    /// Requests a name over a new connection, and does not wait.
     fn begin(&self, name: &str) -> Result<Wire> {
         let mut wire = Wire::connect(self.address()?)?;
         let authority = format!("{name}:{}", self.port);
@@ -50,7 +51,7 @@ impl Names {
         self.gateway.address()
     }
 
-    /// The status of a name, and why.
+    /// Returns the status for a name, and the reason.
     fn ask(&self, name: &str) -> Result<(String, Duration)> {
         let asked = Instant::now();
         let head = self.begin(name)?.expect_head().with_context(|| name.to_owned())?;
@@ -64,13 +65,13 @@ impl Names {
         Ok(())
     }
 
-    /// A new name of another domain waits for its turn, and on a machine that is busy longer than it has.
+    /// Waits until a new name of another domain answers. On a busy machine, its first requests may exceed their time.
     fn answers_soon(&self, name: &str) -> Result<()> {
         self.hosts.dns.set(name, vec![V4]);
         Deadline::after(BOUNDED).poll_eq(name, &"200".to_owned(), || Ok(self.ask(name)?.0))
     }
 
-    /// Asks for silent names, this many times, and meanwhile for a host in use and for others.
+    /// Requests silent names, this many times, and meanwhile a host in use and others.
     fn flood(&self, name: impl Fn(usize) -> String, count: usize) -> Result<()> {
         self.hosts.dns.fail(SILENT, Some(Fault::Silence));
         self.answers(IN_USE)?;
@@ -101,8 +102,8 @@ fn said(head: &Head) -> String {
     }
 }
 
-/// Envoy counts every request at its bound of waiting ones, 1,024 unless it is told another: with as many for one silent
-/// name, a host in use was `overloaded`.
+/// Envoy counts every waiting request against one bound, 1,024 by default. With so many for one silent name, a host in
+/// use was `overloaded`.
 fn three_thousand_clients_of_a_silent_name_are_nobody_elses_concern(envoy: &EnvoyBinary) -> Result<()> {
     Names::start(envoy)?.flood(|_| SILENT.to_owned(), 3000)
 }
@@ -111,7 +112,7 @@ fn eleven_hundred_silent_names_are_nobody_elses_concern(envoy: &EnvoyBinary) -> 
     Names::start(envoy)?.flood(|number| format!("n{number}.{SILENT}"), 1100)
 }
 
-/// A name that fails, in whatever way, is there again a second or two after its name server is.
+/// A name that fails for any reason works again a second or two after its name server does.
 fn a_failure_passes_when_its_cause_does(envoy: &EnvoyBinary) -> Result<()> {
     let names = Names::start(envoy)?;
     for (name, fault) in [
@@ -129,7 +130,7 @@ fn a_failure_passes_when_its_cause_does(envoy: &EnvoyBinary) -> Result<()> {
         names.hosts.dns.fail(name, None);
         let mended = Instant::now();
         Deadline::seconds(30).poll_eq(name, &"200".to_owned(), || Ok(names.ask(name)?.0))?;
-        // Two seconds, and what a busy machine adds. It was a minute.
+        // The limit is two seconds and the delay of a busy machine. (Before: a minute.)
         assert!(mended.elapsed() < Duration::from_secs(10), "{fault:?}: {:?}", mended.elapsed());
     }
     Ok(())
@@ -145,7 +146,7 @@ fn a_name_server_that_falls_silent_costs_no_host_in_use(envoy: &EnvoyBinary) -> 
     let asked = names.hosts.dns.queries(IN_USE);
     names.hosts.dns.fail("weir.test", Some(Fault::Silence));
     let mut next_request = Instant::now();
-    // Envoy asks again after half a minute.
+    // Envoy resolves the name again after half a minute.
     Deadline::seconds(60).poll("another question", || {
         if Instant::now() >= next_request {
             let (said, _) = names.ask(IN_USE)?;

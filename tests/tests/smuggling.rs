@@ -1,4 +1,4 @@
-//! Requests that are hidden behind another one.
+//! Requests that are hidden behind another request.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::{ALPHA, BETA, EnvoyBinary, Request, Run, ServerOptions, UpstreamHosts};
 
-/// An upgrade hands the connection over, and what follows is no request to Envoy any more. The explicit listener knows
-/// the upgrade CONNECT for its tunnels; a GET that asks for it by header must not have it.
+/// After an upgrade, Envoy forwards bytes and reads no requests. The explicit listener supports the upgrade CONNECT for
+/// its tunnels; a GET must not get it by a header.
 fn what_follows_an_upgrade_to_connect_does_not_go_out(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
@@ -34,7 +34,8 @@ fn what_follows_an_upgrade_to_connect_does_not_go_out(envoy: &EnvoyBinary) -> Re
     Ok(())
 }
 
-/// Envoy tells the filter in a header what a connection is; here a client says it, in the words that would suit it.
+/// Envoy describes a connection to the filter in a header; here a client sends such a header with a description of its
+/// own.
 fn a_forged_connection_changes_nothing(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;

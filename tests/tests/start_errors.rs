@@ -1,4 +1,4 @@
-//! What keeps `weir run` from starting is said in a sentence with a hint, and the exit code tells whose fault it is.
+//! Errors at the start of `weir run`: each is a sentence with a hint, and the exit code tells whose fault it is.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ fn run(policy: impl Fn(&UpstreamHosts) -> String) -> Result<(UpstreamHosts, Run)
     Ok((hosts, run))
 }
 
-/// Runs it with a command that must not run; every part must be in its error.
+/// Runs Weir with a command that must not run. The error must contain each of these parts.
 fn assert_fails(run: &Run, code: i32, parts: &[&str]) -> Result<()> {
     let output = run.output(["echo", "the command ran"])?;
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -114,7 +114,7 @@ fn in_mounts(prepare: &str, command: &std::process::Command) -> Result<Output> {
     Ok(wrapped(&wrapper, command).stdin(Stdio::null()).output()?)
 }
 
-/// A start that the machine does not allow: how it is prepared, what is set, the exit code, and what the error says.
+/// A start that fails because of the machine: the preparation, the variables, the exit code, and the error.
 struct Refused {
     prepare: String,
     set: Vec<(&'static str, String)>,
@@ -239,7 +239,7 @@ fn every_error_of_the_operating_system_has_a_subject_and_says_what_to_do() -> Re
         for part in says.iter().map(String::as_str).chain(["\nhelp: "]) {
             assert!(stderr.contains(part), "`{part}` is not in what {arguments:?} says:\n{stderr}");
         }
-        // The system's own words begin with a capital letter.
+        // The operating system's own messages begin with a capital letter.
         let bare =
             |line: &str| line.strip_prefix("weir: ").is_some_and(|rest| rest.starts_with(char::is_uppercase));
         assert!(!stderr.lines().any(bare), "{stderr}");
@@ -309,7 +309,7 @@ fn the_way_to_an_envoy_is_said_from_start_to_end() -> Result<()> {
     Ok(())
 }
 
-/// pip puts a script of the name `envoy` beside `python3`, and Envoy itself into the package.
+/// pip installs a script `envoy` beside `python3`, and Envoy itself in the package's folder.
 #[test]
 fn the_envoy_of_the_pypi_package_is_found_beside_python() -> Result<()> {
     let (_hosts, mut run) = run(UpstreamHosts::policy)?;

@@ -209,7 +209,7 @@ fn an_event_arrives_after_a_long_silence(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// No request is answered before all have come: one that waited for another would wait for ever.
+/// The origin answers no request before all have arrived. A client that sent them one by one would wait for ever.
 fn twenty_requests_go_at_once_over_one_connection(envoy: &EnvoyBinary) -> Result<()> {
     const COUNT: usize = 20;
     let (_hosts, origins, gateway) = start(envoy, &OVER_TLS, || {
@@ -230,7 +230,7 @@ fn twenty_requests_go_at_once_over_one_connection(envoy: &EnvoyBinary) -> Result
     for origin in &origins {
         let arguments = ["--http2", "--parallel", "--parallel-max", "50", "--output", "/dev/null"];
         let written = ["--write-out", "%{http_code} %{http_version} %{num_connects}\\n"];
-        // curl itself makes 20 URLs out of this one.
+        // curl expands this URL to 20 URLs.
         let curl = Curl::new(&gateway)?.args(arguments).args(written);
         let mut curl = curl.start(&origin.url(&format!("/[1-{COUNT}]")))?;
         curl.succeed()?;

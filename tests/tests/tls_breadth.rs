@@ -1,5 +1,5 @@
-//! Servers with uncommon keys, curves and ciphers: Weir connects to each one that a current curl connects to, or says
-//! what the server lacks and how to reach it all the same.
+//! Servers with uncommon keys, curves and ciphers: Weir connects to each one that a current curl connects to, or names
+//! the missing property and a remedy.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -34,7 +34,7 @@ const REACHED: [Server; 12] = [
     ("RSA with AES-256-GCM over TLS 1.2", RSA, &["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384"]),
 ];
 
-/// Without forward secrecy, or with a cipher that attacks on padding have broken before.
+/// Servers without forward secrecy, or with a cipher that padding attacks have broken before.
 const NARROW: [Server; 5] = [
     ("TLS 1.1", RSA, &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]),
     ("CBC", RSA, &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA"]),
@@ -109,7 +109,7 @@ fn a_server_with_old_ciphers_alone_is_told_apart_and_passed_through(envoy: &Envo
         ports(&servers),
     ))?;
     let root = hosts.roots();
-    // This machine's curl itself refuses TLS 1.1.
+    // This machine's curl rejects TLS 1.1 itself.
     for (server, (kind, ..)) in servers.iter().zip(NARROW).skip(1) {
         Deadline::seconds(20).poll_eq(kind, &200, || {
             let client = Client::through(gateway.proxy()).trusting(&root);
@@ -119,8 +119,8 @@ fn a_server_with_old_ciphers_alone_is_told_apart_and_passed_through(envoy: &Envo
     Ok(())
 }
 
-/// RFC 9525, section 6.3, knows a wildcard as a whole leftmost label only. Envoy also takes one within that label, which
-/// is a known limit: no public CA may sign such a name.
+/// RFC 9525, section 6.3, allows a wildcard only as a whole leftmost label. Envoy also accepts one within that label,
+/// which is a known limit: no public CA may sign such a name.
 fn a_wildcard_is_one_label_at_most(envoy: &EnvoyBinary) -> Result<()> {
     const NAMES: [(&str, u16); 7] = [
         ("*.weir.test", 200),

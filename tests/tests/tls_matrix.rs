@@ -1,4 +1,4 @@
-//! A slice of the TLS matrix. `cargo xtask test --matrix` runs all of it.
+//! A part of the TLS matrix. `cargo xtask test --matrix` runs all of it.
 
 use anyhow::Result;
 use e2e::{Cell, Strategy, TlsVersions};

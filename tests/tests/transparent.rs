@@ -1,5 +1,5 @@
-//! The transparent listener: a connection that was redirected to it is judged by the names that it carries. Where it
-//! came from is in `command/redirect/ruleset.rs`; here clients dial the listener as a redirection would make them.
+//! The transparent listener: the filter judges a redirected connection by the names that it carries.
+//! `command/redirect/ruleset.rs` redirects real connections; here clients dial the listener directly.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
@@ -16,7 +16,7 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     Ok((hosts, run.start()?))
 }
 
-/// A free port of each family.
+/// Returns a free port of each family.
 pub(crate) fn listeners() -> Result<Vec<SocketAddr>> {
     let families = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
     Ok(families
@@ -25,7 +25,7 @@ pub(crate) fn listeners() -> Result<Vec<SocketAddr>> {
         .collect::<Result<_, _>>()?)
 }
 
-/// curl as if there were no proxy, its connections redirected.
+/// A curl client without a proxy, whose connections go to the listener.
 pub(crate) fn redirected(gateway: &RunningGateway, listener: SocketAddr) -> Client {
     Client::direct().trusting(gateway.authority()).connecting_to(listener.to_string())
 }
@@ -58,7 +58,7 @@ fn what_is_not_allowed_is_refused_as_through_the_proxy(envoy: &EnvoyBinary) -> R
             421,
             "sni_mismatch",
         ),
-        // An address in the URL makes curl send no server name.
+        // For an address in the URL, curl sends no server name.
         (client.clone().insecure(), address, 421, "missing_sni"),
         (client.clone(), Request::get(hosts.plain_url(UNLISTED, "/")), 403, "host_not_allowed"),
         (client.clone(), Request::get(hosts.url(INWARD, "/")), 403, "address_not_allowed"),
@@ -80,7 +80,7 @@ fn an_unlisted_name_over_tls_gives_nothing(envoy: &EnvoyBinary) -> Result<()> {
         let answer = (response.status, response.header("x-weir-decision"));
         assert_eq!(answer, (403, Some("host_not_allowed")), "{response:#?}");
     } else {
-        // No certificate can be made for the name: the client sees another name's, and no CONNECT was there to refuse.
+        // This Envoy has no certificate for the name: the client gets another name's, and there was no CONNECT to deny.
         assert_eq!((response.exit_code, response.status), (60, 0), "{response:#?}");
     }
     assert_eq!(hosts.nginx.served()?, []);

@@ -1,4 +1,4 @@
-//! A trap in the filter is a refusal, never a way through.
+//! A trap in the filter denies the request.
 
 use anyhow::{Result, ensure};
 use e2e::{ALPHA, Deadline, EnvoyBinary, ServerOptions, UpstreamHosts};
@@ -11,7 +11,7 @@ fn a_trap_never_lets_a_request_through(envoy: &EnvoyBinary) -> Result<()> {
     let options = Options { filter: trapping_filter::module(), ..Options::new(&hosts)? };
     let served = ServedEnvoy::start(envoy, &hosts, options)?;
     let client = served.client().insecure();
-    // Before the filter is there 403, or no answer before there is a listener; a trap is 503.
+    // Before the filter is in force, the answer is 403, and before there is a listener, there is none. A trap is 503.
     let mut traps = 0;
     Deadline::seconds(60).poll("twenty traps", || {
         for url in [hosts.plain_url(ALPHA, "/"), hosts.url(ALPHA, "/")] {

@@ -1,12 +1,13 @@
-//! A filter that traps at every request: what remains of Weir's when something in it goes wrong.
+//! A filter that traps at every request, to show that the other resources still deny.
 
-/// A WebAssembly module (core specification 5.5) with the proxy-wasm ABI 0.2.1. All its functions succeed but for
+/// A WebAssembly module (core specification 5.5) with the proxy-wasm ABI 0.2.1. Every function succeeds, except
 /// `proxy_on_request_headers`, which is the instruction `unreachable`.
 pub(crate) fn module() -> Vec<u8> {
     const I32: u8 = 0x7f;
     const UNREACHABLE: u8 = 0x00;
     const CONST_ONE: &[u8] = &[0x41, 1];
-    // Name, parameters, body; a body that leaves a value has one result, and `unreachable` stands for any.
+    // Each entry has name, parameters and body. A body that leaves a value has one result, and `unreachable` has any
+    // type.
     let functions: [(&str, usize, &[u8]); 9] = [
         ("proxy_abi_version_0_2_1", 0, &[]),
         ("proxy_on_memory_allocate", 1, CONST_ONE),

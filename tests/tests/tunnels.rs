@@ -1,4 +1,4 @@
-//! What a CONNECT may ask for, and what may be in it.
+//! CONNECT: the authorities that the filter admits, and the bytes that may be inside a tunnel.
 
 use anyhow::{Result, ensure};
 use e2e::{
@@ -26,7 +26,7 @@ fn connect_over_http_2(gateway: &RunningGateway, authority: &str) -> Result<Http
     Ok(http2)
 }
 
-/// `weir explain` gives the same reason.
+/// Checks that `weir explain` gives the same reason.
 fn a_host_that_no_rule_names_has_that_reason_at_the_connect(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     for policy in ["rules: []".to_owned(), hosts.policy()] {
@@ -46,7 +46,7 @@ fn a_host_that_no_rule_names_has_that_reason_at_the_connect(envoy: &EnvoyBinary)
     Ok(())
 }
 
-/// Both versions of HTTP to the proxy.
+/// The test runs over both versions of HTTP to the proxy.
 fn a_port_that_no_rule_names_is_refused_at_the_connect(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     let targets = [format!("{ALPHA}:22"), format!("{ALPHA}:15000"), format!("{ALPHA}:65535")];
@@ -66,7 +66,7 @@ fn a_port_that_no_rule_names_is_refused_at_the_connect(envoy: &EnvoyBinary) -> R
     Ok(())
 }
 
-/// Bytes that are neither TLS nor HTTP, and such as only begin like one of them.
+/// Bytes that are neither TLS nor HTTP, and bytes that only begin like one of them.
 fn what_is_neither_tls_nor_http_does_not_go_out(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     let port = hosts.plain_port();
@@ -84,7 +84,7 @@ fn what_is_neither_tls_nor_http_does_not_go_out(envoy: &EnvoyBinary) -> Result<(
         wire.end()?;
         let answer = wire.read_to_end().unwrap_or_default();
         let answer = String::from_utf8_lossy(&answer);
-        // A refusal by Weir, an alert of TLS, or nothing.
+        // The answer is a refusal by Weir, a TLS alert, or nothing.
         let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with('\u{15}');
         assert!(refused, "{what}: {answer}");
         assert!(!answer.contains("says hello"), "{what}: {answer}");
@@ -93,8 +93,8 @@ fn what_is_neither_tls_nor_http_does_not_go_out(envoy: &EnvoyBinary) -> Result<(
     Ok(())
 }
 
-/// Of the hosts on one port, only alpha may be used over plain HTTP. In a tunnel over either version, in either version
-/// inside.
+/// Of the hosts on one port, only alpha may be used over plain HTTP. The test covers both versions of HTTP to the proxy
+/// and both inside.
 fn plain_http_in_a_tunnel_is_judged_like_any(envoy: &EnvoyBinary) -> Result<()> {
     let hosts = UpstreamHosts::start(ServerOptions::default())?;
     let rule = |host: &str, scheme: &str| {
@@ -119,7 +119,7 @@ fn plain_http_in_a_tunnel_is_judged_like_any(envoy: &EnvoyBinary) -> Result<()> 
         let answer = String::from_utf8(around_2.read(12)?)?;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
 
-        // HTTP/2 without TLS, known beforehand (RFC 9113, 3.3).
+        // HTTP/2 without TLS, with prior knowledge (RFC 9113, 3.3).
         let mut inside_2 = Http2::open(connect(&gateway, &authority)?)?;
         inside_2.begin(&[
             (":method", b"GET"),
@@ -131,14 +131,14 @@ fn plain_http_in_a_tunnel_is_judged_like_any(envoy: &EnvoyBinary) -> Result<()> 
         let content = String::from_utf8(inside_2.read_content())?;
         assert!(content.contains(reason), "{content}");
     }
-    // Another host than that of the CONNECT.
+    // The host differs from that of the CONNECT.
     let mut wire = connect(&gateway, &hosts.plain_authority(BETA))?;
     wire.write(format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", hosts.plain_authority(ALPHA)))?;
     assert_eq!(wire.expect_head()?.header("x-weir-decision"), Some("tunnel_mismatch"));
     Ok(())
 }
 
-/// The CONNECT, the server name and the host of the request, each alpha's or beta's, in both versions of HTTP inside.
+/// CONNECT, server name and host are each alpha or beta, in both versions of HTTP inside.
 fn three_names_that_differ_are_misdirected(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     let mut count = 0;
@@ -170,7 +170,7 @@ fn three_names_that_differ_are_misdirected(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// An h2 connection that was opened for one host is asked for another.
+/// A client requests another host on an h2 connection that it opened for one host.
 fn a_stream_for_another_host_is_misdirected_and_the_others_go_on(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
     let relay = TlsRelay::dial(&gateway, &hosts.authority(ALPHA), "h2")?;

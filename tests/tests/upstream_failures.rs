@@ -1,5 +1,5 @@
-//! An upstream that cannot be trusted or breaks off: the client and the decision log are told why, and the other
-//! hosts go on.
+//! Upstreams that Envoy cannot verify, or that break connections: the client and the decision log get the cause, and
+//! other hosts continue to work.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -18,7 +18,7 @@ const SELF_SIGNED: &str = "self-signed.weir.test";
 const UNKNOWN_ISSUER: &str = "unknown-issuer.weir.test";
 const BROKEN_ANSWER: &str = "its answer is incomplete or not valid HTTP";
 
-/// The hosts' policy and a rule for these names on any of these ports.
+/// Writes the hosts' policy and a rule for these names on any of these ports.
 fn start(
     envoy: &EnvoyBinary,
     hosts: &UpstreamHosts,
@@ -32,8 +32,8 @@ fn start(
     Run::new(envoy, hosts, &(hosts.policy() + &more))?.start()
 }
 
-/// Asks for each URL: the answer is 503 (or 502) with this reason and cause in the body and in the decision log. Alpha
-/// answers before and after.
+/// Requests each URL. The answer is 503 (or 502), and this reason and cause stand in the body and in the decision log.
+/// Alpha answers before and after.
 fn assert_failures(
     hosts: &UpstreamHosts,
     gateway: &RunningGateway,
@@ -84,7 +84,7 @@ fn a_certificate_that_does_not_verify_is_told_with_its_fault(envoy: &EnvoyBinary
         (IMPOSTOR, "its certificate is for other names"),
     ];
     let expected = causes.map(|(name, cause)| {
-        // Envoy 1.36 does not tell them apart.
+        // Envoy 1.36 does not distinguish them.
         let cause = if envoy.version.as_str() < "1.37" { "its certificate is not valid" } else { cause };
         (hosts.url(name, "/"), cause)
     });
@@ -144,7 +144,7 @@ fn another_certificate_of_a_host_is_taken_at_once(envoy: &EnvoyBinary) -> Result
     if envoy.version.as_str() >= "1.37" {
         assert_eq!(gateway.decisions(2)?[1].upstream_names, [BETA, "rotated.weir.test"]);
     }
-    // One that is not good is noticed as soon.
+    // Envoy notices a certificate for another name as soon.
     hosts.nginx.present(BETA, &hosts.alpha_authority.issue(&["rotated.weir.test"])?)?;
     assert_eq!(gateway.client().get(&beta)?.header("x-weir-decision"), Some("certificate_not_verified"));
     assert_eq!(gateway.client().get(hosts.url(ALPHA, "/"))?.status, 200);
@@ -160,7 +160,7 @@ fn a_root_that_is_taken_from_the_file_counts_no_more(envoy: &EnvoyBinary) -> Res
         let response = gateway.client().get(&beta)?;
         Ok((response.status, response.header("x-weir-decision").map(str::to_owned)))
     };
-    // The connection that this leaves open ends with the root.
+    // This connection stays open, and ends with the root.
     assert_eq!(status_of_beta()?, (200, None));
     hosts.write_roots(hosts.alpha_authority.pem())?;
     let refused = (503, Some("certificate_not_verified".to_owned()));
@@ -204,7 +204,7 @@ impl HangUp {
 impl Drop for HangUp {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::SeqCst);
-        // A connection wakes the thread; if there can be none, joining would wait for ever.
+        // A connection wakes the thread. If none can be opened, a join would wait for ever.
         let woken = TcpStream::connect(self.address);
         if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
             thread.join().ok();

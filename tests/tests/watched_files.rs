@@ -1,5 +1,5 @@
-//! Files that are edited while they are in force: however a file comes to be another one, what it takes back is denied
-//! within seconds, half a file is never in force, and a file that is gone is said.
+//! Edits of files in force, by each way to replace a file: a request that the new file denies is denied within seconds,
+//! half a file is never in force, and Weir reports a missing file.
 
 use std::fs;
 use std::io::Write;
@@ -13,8 +13,8 @@ use e2e::{
 };
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-/// A way to have another policy at `policy.yaml`, which is a link to `..data/policy.yaml`, where `..data` is a link to a
-/// folder: as Kubernetes and many deployments have it. The number is new each time.
+/// A way to replace the policy at `policy.yaml`, which is a link to `..data/policy.yaml`, where `..data` is a link to a
+/// folder, as in Kubernetes and many deployments. The number is new each time.
 type Way = fn(folder: &Path, number: usize, policy: &str) -> Result<()>;
 
 const WAYS: [(&str, Way); 9] = [
@@ -65,7 +65,7 @@ const WAYS: [(&str, Way); 9] = [
     }),
 ];
 
-/// A new folder with a policy.
+/// Makes a new folder with a policy.
 fn release(folder: &Path, number: usize, policy: &str) -> Result<PathBuf> {
     let release = folder.join(format!("release-{number}"));
     fs::create_dir(&release)?;
@@ -89,7 +89,7 @@ fn without(hosts: &UpstreamHosts, name: &str) -> String {
     hosts.policy().replace(name, "elsewhere.weir.test")
 }
 
-/// The status of a request, or that of its CONNECT where it was refused there.
+/// Returns the status of a request, or of its CONNECT if the filter denied that.
 fn status(client: &Client, url: &str) -> Result<u16> {
     let response = client.get(url)?;
     Ok(if response.status == 0 { response.connect_status } else { response.status })
@@ -129,7 +129,7 @@ fn half_a_policy_is_never_in_force(envoy: &EnvoyBinary) -> Result<()> {
     let (client, policy) = (gateway.client(), gateway.run().policy());
     let ask = |path: &str| status(&client, &hosts.url(BETA, path));
     assert_eq!((ask("/")?, ask("/secret/x")?), (200, 403));
-    // Every rule that allows is in the first half, and the rule that denies is in the second.
+    // Every allow rule is in the first half, and the deny rule is in the second.
     let closed_between: fn(&Path, &str) -> Result<Option<fs::File>> = |path, half| {
         fs::write(path, half)?;
         Ok(None)
@@ -175,7 +175,7 @@ fn a_policy_that_is_gone_is_said_and_so_is_its_return(envoy: &EnvoyBinary) -> Re
     for (place, times) in [&data, &release, &file].into_iter().zip(1..) {
         fs::rename(place, &aside)?;
         if times == 3 {
-            // Something else than a file is no policy either.
+            // A folder in place of the file is not a policy either.
             fs::create_dir(place)?;
         }
         said("cannot be read any more", times)?;
@@ -232,7 +232,7 @@ fn a_policy_that_is_named_from_the_working_directory_is_the_one_at_its_path() ->
     let gateway = run.start()?;
     let (client, beta) = (gateway.client(), hosts.url(BETA, "/"));
     assert_eq!(status(&client, &beta)?, 200);
-    // The process stays in the folder that it was started in, which is at another path now.
+    // The process keeps its working directory, which has another path now.
     let denying = release(&folder, 1, &without(&hosts, BETA))?;
     renameat_with(CWD, &denying, CWD, &allowing, RenameFlags::EXCHANGE)?;
     Deadline::seconds(10).poll_eq("the refusal after the exchange", &403, || status(&client, &beta))?;
@@ -263,7 +263,7 @@ fn a_policy_from_standard_input_stays_and_the_files_beside_it_are_watched() -> R
     Ok(())
 }
 
-/// How much of a processor an idle run may take to look at its files.
+/// The share of a processor that an idle run may use to watch its files.
 const IDLE_SHARE: f64 = 0.01;
 
 #[test]
@@ -272,7 +272,7 @@ fn an_idle_run_takes_next_to_no_processor() -> Result<()> {
     let (run, _) = behind_links(&EnvoyBinary::newest()?, &hosts)?;
     let gateway: RunningGateway = run.start()?;
     let window = Duration::from_secs(10);
-    // What was loaded just after it was written is looked at once more.
+    // Weir looks once more at a file that it loaded just after a write.
     std::thread::sleep(window / 2);
     let (before, begun) = (gateway.id().cpu()?, Instant::now());
     std::thread::sleep(window);

@@ -1,5 +1,5 @@
-//! Encrypted Client Hello as a server without its keys sees it. Such a server cannot tell what is sealed in a hello, so
-//! nothing is: the bytes are there in their form and number.
+//! Encrypted Client Hello for a server without its keys. Such a server cannot read the sealed content, so these hellos
+//! seal nothing: only the form and the number of bytes are right.
 
 use rustls::Error;
 use rustls::client::{EchConfig, EchGreaseConfig, EchMode};
@@ -10,16 +10,16 @@ use rustls::internal::msgs::enums::{HpkeAead, HpkeKdf, HpkeKem};
 use rustls::internal::msgs::handshake::HpkeSymmetricCipherSuite;
 use rustls::pki_types::EchConfigListBytes;
 
-/// The bytes of an X25519 key, and of a tag.
+/// The length of an X25519 key, and of a tag.
 const KEY: usize = 32;
 const TAG: usize = 16;
 
-/// What a client sends that has no configuration, so that those that have one do not stand out.
+/// The extension of a client without a configuration (GREASE), which hides the clients that have one.
 pub(super) fn grease() -> EchMode {
     EchGreaseConfig::new(&Unreadable, HpkePublicKey(vec![1; KEY])).into()
 }
 
-/// What a client sends that found a configuration for a name, which it hides behind `public_name`.
+/// The extension of a client with a configuration for a name, which it hides behind `public_name`.
 pub(super) fn hiding_behind(public_name: &str) -> Result<EchMode, Error> {
     let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
     let suites = [0, 1, 0, 1]; // HKDF-SHA256, AES-128-GCM
@@ -39,7 +39,7 @@ pub(super) fn hiding_behind(public_name: &str) -> Result<EchMode, Error> {
     Ok(EchConfig::new(EchConfigListBytes::from(list), &[&Unreadable])?.into())
 }
 
-/// Seals so that nobody can open.
+/// An HPKE implementation whose sealed content nobody can open.
 #[derive(Debug)]
 struct Unreadable;
 

@@ -1,6 +1,6 @@
 //! A ClientHello that no library would send, byte by byte (RFC 5246, 7.4.1.2).
 
-/// A hello of at most this version (1 for TLS 1.0, 3 for 1.2), with this server name.
+/// Writes a hello of at most this version (1 for TLS 1.0, 3 for 1.2), with this server name.
 pub(crate) fn hello(minor: u8, server_name: Option<&[u8]>) -> Vec<u8> {
     let short = |bytes: &[u8]| [length(bytes).as_slice(), bytes].concat();
     let extension = |number: u16, content: &[u8]| [number.to_be_bytes().as_slice(), &short(content)].concat();

@@ -1,4 +1,4 @@
-//! A curl behind the gateway whose output is read while it runs.
+//! A curl behind the gateway, whose output a test reads while it runs.
 
 use std::io::{PipeWriter, pipe};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 use e2e::{Deadline, Process, RunningGateway, require_program};
 
-/// A curl, not yet started. It reads no configuration, and nothing from the environment.
+/// A curl that is not started yet. It reads no configuration file and no variable.
 pub(super) struct Curl(Command);
 
 impl Curl {
@@ -27,7 +27,7 @@ impl Curl {
         Ok(Running(Process::start("curl", self.0.args(["--url", url]))?))
     }
 
-    /// Starts it with an end of its standard input: the content that it uploads.
+    /// Starts curl, and returns the writing end of its standard input: the content that it uploads.
     pub(super) fn start_with_content(mut self, url: &str) -> Result<(Running, PipeWriter)> {
         let (reader, writer) = pipe()?;
         self.0.stdin(reader);
@@ -39,26 +39,26 @@ impl Curl {
 pub(super) struct Running(Process);
 
 impl Running {
-    /// Waits until it has written this line.
+    /// Waits until curl has written this line.
     pub(super) fn wait_line(&mut self, line: &str) -> Result<()> {
         self.0.stdout().wait(Deadline::seconds(20), &format!("`{line}` from curl"), |lines| {
             lines.iter().any(|found| found == line).then_some(())
         })
     }
 
-    /// Waits for its end, which must be without an error.
+    /// Waits for curl's end, which must be without an error.
     pub(super) fn succeed(&mut self) -> Result<()> {
         self.succeed_within(35)
     }
 
-    /// The same within so many seconds.
+    /// Waits at most so many seconds for curl's end, which must be without an error.
     pub(super) fn succeed_within(&mut self, seconds: u64) -> Result<()> {
         let status = self.0.wait(Deadline::seconds(seconds))?;
         ensure!(status.success(), "curl ended with {status}: {}", self.0.stderr().text());
         Ok(())
     }
 
-    /// Waits until it has written so many lines.
+    /// Waits until curl has written so many lines.
     pub(super) fn wait_lines(&self, count: usize) -> Result<Vec<String>> {
         self.0.stdout().wait(Deadline::seconds(20), &format!("{count} lines from curl"), |lines| {
             (lines.len() >= count).then(|| lines.to_vec())

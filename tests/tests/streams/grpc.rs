@@ -1,4 +1,4 @@
-//! gRPC by a real library at both ends: every kind of call, through interception.
+//! gRPC with a real library at both ends: each kind of call, through interception.
 
 use std::convert::Infallible;
 use std::fs;
@@ -28,14 +28,14 @@ use tower::service_fn;
 
 type Answer = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
-/// Messages of a call of many.
+/// The number of messages in a streaming call.
 const MANY: usize = 1000;
 
 fn codec() -> ProstCodec<String, String> {
     ProstCodec::default()
 }
 
-/// A service with a method of every kind. It tells of calls that nobody waits for any more.
+/// A service with a method of each kind. It reports calls that their clients have cancelled.
 #[derive(Clone)]
 struct Echo {
     abandoned: mpsc::UnboundedSender<String>,
@@ -73,7 +73,7 @@ impl Service<http::Request<Body>> for Echo {
     }
 }
 
-/// Says the message back with its metadata, or fails as it is told.
+/// Answers the message with its metadata, or with the error that the message requests.
 async fn unary(request: Request<String>) -> Result<Response<String>, Status> {
     if request.get_ref() == "fail" {
         let mut status =
@@ -92,7 +92,7 @@ async fn unary(request: Request<String>) -> Result<Response<String>, Status> {
     Ok(response)
 }
 
-/// Counts up, and fails behind the last.
+/// Counts up, and fails after the last number.
 async fn serve(request: Request<String>) -> Result<Response<Answer>, Status> {
     let count: usize = request.get_ref().parse().map_err(|_| Status::invalid_argument("no number"))?;
     let numbers = tokio_stream::iter((0..count).map(|number| Ok(number.to_string())));
@@ -100,7 +100,7 @@ async fn serve(request: Request<String>) -> Result<Response<Answer>, Status> {
     Ok(Response::new(Box::pin(numbers.chain(end))))
 }
 
-/// Says how many messages came.
+/// Answers the number of messages.
 async fn collect(request: Request<Streaming<String>>) -> Result<Response<String>, Status> {
     let mut messages = request.into_inner();
     let mut count = 0;
@@ -110,12 +110,12 @@ async fn collect(request: Request<Streaming<String>>) -> Result<Response<String>
     Ok(Response::new(format!("{count} messages")))
 }
 
-/// Says each message back before the next comes.
+/// Answers each message before the next arrives.
 async fn converse(request: Request<Streaming<String>>) -> Result<Response<Answer>, Status> {
     Ok(Response::new(Box::pin(request.into_inner())))
 }
 
-/// Never answers; says so when it is dropped.
+/// Never answers, and reports when it is dropped.
 async fn wait(
     request: Request<String>,
     abandoned: mpsc::UnboundedSender<String>,
@@ -133,9 +133,9 @@ async fn wait(
 
 /// The service behind a gateway, and a channel to it.
 struct Fixture {
-    // Dropped in this order.
+    // Rust drops the fields in this order.
     channel: Channel,
-    /// Of each call that nobody waits for any more, its `grpc-timeout`.
+    /// The `grpc-timeout` of each cancelled call.
     abandoned: Option<mpsc::UnboundedReceiver<String>>,
     _dialled: TlsRelay,
     gateway: RunningGateway,
@@ -216,7 +216,7 @@ fn every_kind_of_grpc_call_goes_through(envoy: &EnvoyBinary) -> Result<()> {
         for number in 0..MANY {
             assert_eq!(numbers.message().await?, Some(number.to_string()));
         }
-        // The status comes in trailers, behind all messages.
+        // The status comes in the trailers, after all messages.
         let end = numbers.message().await.expect_err("the end is an error");
         assert_eq!((end.code(), end.message()), (Code::OutOfRange, "that was all"));
 
@@ -258,7 +258,7 @@ fn a_status_of_grpc_arrives_whole(envoy: &EnvoyBinary) -> Result<()> {
     })
 }
 
-/// The server reads how long the client waits, and learns at once when it does not wait any more.
+/// The server reads the client's time limit, and learns at once that the client has cancelled.
 fn a_deadline_of_grpc_reaches_the_server_and_so_does_its_end(envoy: &EnvoyBinary) -> Result<()> {
     let mut fixture = Fixture::start(envoy)?;
     let mut told = fixture.abandoned.take().context("nobody else listens")?;
@@ -275,7 +275,7 @@ fn a_deadline_of_grpc_reaches_the_server_and_so_does_its_end(envoy: &EnvoyBinary
     Ok(())
 }
 
-/// A library of gRPC shows the status of a denial and its reason, not an answer that it cannot read.
+/// A gRPC library shows the status of a denial and its reason, and not an answer that it cannot read.
 fn a_denied_call_of_grpc_is_a_status_with_the_reason(envoy: &EnvoyBinary) -> Result<()> {
     let fixture = Fixture::start(envoy)?;
     let status = fixture.runtime.block_on(async {

@@ -1,6 +1,6 @@
-//! Bytes of which no block is like another, so that a block lost, doubled or moved is noticed.
+//! Blocks of bytes that all differ, so that a test notices a lost, doubled or moved block.
 
-/// The bytes of a block.
+/// The length of a block.
 pub(super) const BLOCK: usize = 1 << 16;
 
 /// The blocks of one pattern, in order. Two patterns of one length are equal.
@@ -11,9 +11,9 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern of so many bytes, a multiple of [`BLOCK`].
+    /// Makes a pattern of so many bytes, a multiple of [`BLOCK`].
     pub(super) fn new(length: u64) -> Self {
-        // Noise, so that a byte moved within a block is noticed too (xorshift64).
+        // The bytes are noise (xorshift64), so that a test notices a byte that moved within a block, too.
         let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
         let words = (0..BLOCK / 8).flat_map(|_| {
             state ^= state << 13;

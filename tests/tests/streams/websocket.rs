@@ -1,4 +1,4 @@
-//! WebSockets (RFC 6455), shaken by hand.
+//! WebSockets (RFC 6455), with a handshake by hand.
 
 use anyhow::{Result, bail, ensure};
 use e2e::{EnvoyBinary, Front, Head, Http2, TlsRelay, Wire};
@@ -6,11 +6,11 @@ use e2e::{EnvoyBinary, Front, Head, Http2, TlsRelay, Wire};
 use super::pattern::Pattern;
 use super::{MIB, connect, start};
 
-/// The example of RFC 6455, 1.3.
+/// The key and the answer of the example in RFC 6455, 1.3.
 const SOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const SOCKET_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// Accepts the upgrade, speaks first, and says everything back until the client closes.
+/// Accepts the upgrade, sends the first message, and echoes each message until the client closes.
 fn echo_messages(head: &Head, wire: &mut Wire) -> Result<()> {
     ensure!(head.header("sec-websocket-key") == Some(SOCKET_KEY), "no WebSocket: {head:#?}");
     wire.write(format!(
@@ -19,7 +19,7 @@ fn echo_messages(head: &Head, wire: &mut Wire) -> Result<()> {
     ))?;
     wire.write(b"\x81\x07welcome")?;
     loop {
-        // A message of a client in one frame: opcode, length, mask, content (RFC 6455, 5.2).
+        // A client sends a message in one frame: opcode, length, mask, content (RFC 6455, 5.2).
         let [opcode, short] = *wire.read(2)?.as_slice() else { bail!("two bytes are not two") };
         let length = match short & 0x7f {
             126 => bail!("no test sends so much"),
@@ -37,7 +37,7 @@ fn echo_messages(head: &Head, wire: &mut Wire) -> Result<()> {
     }
 }
 
-/// The head of a frame without a mask. No test sends what has a length of two bytes.
+/// Writes the head of a frame without a mask. No test sends a message whose length takes two bytes.
 fn frame_head(opcode: u8, length: usize) -> Vec<u8> {
     match u8::try_from(length) {
         Ok(short) if short < 126 => vec![opcode, short],
@@ -89,8 +89,8 @@ fn a_websocket_carries_messages_both_ways(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
-/// Such a WebSocket (RFC 8441) has no key, and servers of HTTP/1.1 refuse one without. Browsers that are not offered
-/// it open a connection of HTTP/1.1 instead.
+/// A WebSocket within h2 (RFC 8441) has no key, and servers of HTTP/1.1 refuse one without a key. A browser that is not
+/// offered it opens an HTTP/1.1 connection instead.
 fn no_websocket_is_offered_within_h2(envoy: &EnvoyBinary) -> Result<()> {
     const ENABLE_CONNECT_PROTOCOL: u16 = 8;
     let (_hosts, origins, gateway) = start(envoy, &[Front::Http1], || echo_messages)?;
