@@ -23,8 +23,8 @@ pub const SALT: usize = 16;
 /// Bytes of the SHA-256 of the salt and one credential.
 pub const DIGEST: usize = 32;
 
-/// Flag: the filter refuses a CONNECT to a host that no rule names, because this Envoy holds no certificate under which
-/// the request inside could be denied readably.
+/// Flag: the filter denies a CONNECT to a host that no rule names. This Envoy has certificates only for the policy's
+/// hosts, so it could not answer a denied request inside the tunnel.
 const JUDGE_CONNECT_HOST: u8 = 1;
 /// Flag: a Rego policy follows the policy.
 const WITH_REGO: u8 = 2;

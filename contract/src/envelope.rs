@@ -10,8 +10,8 @@ const SECRET: u8 = 1;
 /// `DataSource.inline_bytes`.
 const INLINE_BYTES: u8 = 2;
 
-/// Takes the content out of an envelope, in place: a second copy of a large policy would stay in the VM's memory. `None`
-/// for any other bytes.
+/// Takes the content out of an envelope, in place, because a second copy of a large policy would stay in the VM's
+/// memory. Returns `None` for any other bytes.
 pub fn open(mut message: Vec<u8>) -> Option<Vec<u8>> {
     let content = only_field(only_field(&message, SECRET)?, INLINE_BYTES)?.len();
     message.drain(..message.len().checked_sub(content)?);

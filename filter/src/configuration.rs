@@ -14,8 +14,8 @@ use weir_policy::{InvalidPolicyBytes, Policy};
 pub struct Configuration {
     /// The policy.
     pub policy: Policy,
-    /// Whether the filter judges a CONNECT by its host too. An Envoy without certificates for hosts that the policy does
-    /// not name could not deny the request inside readably.
+    /// Whether the filter also judges the host of a CONNECT. This is set for an Envoy that has certificates only for
+    /// the policy's hosts, and so could not answer a denied request inside the tunnel.
     pub judge_connect_host: bool,
     /// The maximum number of pools of upstream connections that a worker has for single connections of clients.
     pub separate_pools: u16,

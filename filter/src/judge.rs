@@ -166,8 +166,8 @@ impl Judge {
         JudgedRequest { id, policy_version, facts, decision, rego_denial }
     }
 
-    /// Prepares an allowed request for its upstream. The record comes last, so that it never says `allow` about a request
-    /// that was not forwarded.
+    /// Prepares an allowed request for its upstream. The record comes last, so that each record with `allow` belongs to
+    /// a forwarded request.
     fn allow(&self, host: &impl Hostcalls, judged: &JudgedRequest<'_>) -> Result<(), Failure> {
         let JudgedRequest { facts, decision, .. } = judged;
         let authority = decision.authority.as_ref().ok_or(Failure::NoAuthority)?;
@@ -205,7 +205,7 @@ impl Judge {
     }
 }
 
-/// Returns the reason to refuse a request before the policy is asked, so that no mode of a policy allows it.
+/// Returns the reason to refuse a request before the policy judges it. A refusal holds in each mode.
 fn refusal(configuration: &Configuration, facts: &Facts<'_>) -> Option<Reason> {
     let refuses_client =
         |required: &ProxyCredentials| facts.to_proxy && !required.accept(&facts.proxy_authorization.0);

@@ -37,7 +37,7 @@ pub struct CombinedDecision<'p> {
     pub failure: Option<String>,
 }
 
-/// A Rego policy's denial, as the policy words it.
+/// A Rego policy's denial, with the texts that the policy chose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegoDenial {
     /// The reason.

@@ -140,7 +140,7 @@ impl Separations {
     }
 }
 
-/// Describes all that selects the pools of a destination in Envoy, but for the connection.
+/// Describes the properties of a destination that select its connection pools in Envoy, except the client's connection.
 fn destination(facts: &Facts<'_>, to: &Destination<'_>) -> String {
     let upgrade = if facts.upgrades_to_websocket { "upgrade" } else { "" };
     let upstream = to.upstream.as_ref().map_or(0, Upstream::key);

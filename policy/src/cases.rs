@@ -14,7 +14,7 @@
 //! input for a Rego policy.
 //!
 //! `effect` is required. `rule` (`null` for none), `reason` and `tls` are compared if the case has them. `tls` is
-//! `passthrough` if Envoy forwards the connection unopened by its server name, or `intercept` if it terminates TLS
+//! `passthrough` if Envoy forwards the connection by its server name, or `intercept` if it terminates TLS
 //! and the policy judges the request. A case must have `would_deny: true` if report mode alone allows the request.
 
 use core::fmt;

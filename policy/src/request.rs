@@ -24,8 +24,8 @@ pub struct Request<'a> {
 pub struct Tunnel<'a> {
     /// The target `host:port`.
     pub authority: &'a [u8],
-    /// Whether the policy must judge the host now. True where a host outside the policy can get no certificate, so
-    /// that the client could not read a denial inside the tunnel.
+    /// Whether the policy must judge the host now. True for an Envoy that has certificates only for the policy's hosts,
+    /// and so could not answer a denied request inside the tunnel.
     pub judge_host: bool,
 }
 

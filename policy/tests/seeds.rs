@@ -1,4 +1,4 @@
-//! What the fuzz targets check, on their seeds and on the examples: so that both still hold what they say.
+//! Runs the checks of the fuzz targets on their seeds and on the examples.
 
 use std::fs;
 use std::path::{Path, PathBuf};

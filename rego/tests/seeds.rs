@@ -1,4 +1,4 @@
-//! What the fuzz targets of Rego check, on their seeds.
+//! Runs the checks of Rego's fuzz targets on their seeds.
 
 use std::fs;
 use std::path::{Path, PathBuf};

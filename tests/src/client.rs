@@ -17,7 +17,8 @@ use crate::require_program;
 /// The time limit of one request, in seconds.
 const LIMIT: &str = "30";
 
-/// How curl reaches the servers. It reads nothing from the environment or from a configuration file.
+/// A way to run curl: its proxy, its roots and its addresses. curl reads neither the environment nor a configuration
+/// file.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     proxy: Option<String>,
@@ -52,7 +53,7 @@ pub enum HttpVersion {
     Http1,
     /// h2, or HTTP/1.1 if the server has no h2.
     Http2,
-    /// HTTP/2 without TLS and without asking.
+    /// HTTP/2 without TLS, with prior knowledge.
     Http2Only,
 }
 

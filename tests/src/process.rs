@@ -146,7 +146,7 @@ impl ProcessId {
         Ok(kibibytes * 1024)
     }
 
-    /// Its children and all their descendants, from /proc.
+    /// Returns the process's children and all their descendants, from /proc.
     pub fn descendants(&self) -> Result<Vec<Self>> {
         let mut parents = Vec::new();
         for entry in fs::read_dir("/proc").context("no /proc to find child processes in")? {

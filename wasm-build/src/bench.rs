@@ -10,7 +10,7 @@ use crate::setup::wasm_target::{TARGET, WasmTarget};
 use crate::step::{cargo, run, step};
 use crate::{checkout, setup, wasm};
 
-/// What can be measured; the program of that name has one file for each.
+/// The measurements. The program of that name has one file for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bench {
     /// Processor time a request in an Envoy: ours, nothing, and the alternatives

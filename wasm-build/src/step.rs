@@ -22,7 +22,7 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     Ok(result)
 }
 
-/// Prints one line of the set-up: `subject` and what was found or done about it.
+/// Prints one line of the set-up: `subject`, and its state or the action that the set-up took.
 pub(crate) fn note(subject: &str, text: impl fmt::Display) {
     eprintln!("    {subject:<12} {text}");
 }

@@ -1,4 +1,4 @@
-//! Incremental xDS over one stream, as plain state: a request or a change comes in, responses go out.
+//! Incremental xDS over one stream, as plain state: requests and changes in, responses out.
 //!
 //! The node is never sent a resource that it already holds. So an ACK gets no response, and an idle Envoy exchanges
 //! no messages.

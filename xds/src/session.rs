@@ -1,4 +1,4 @@
-//! One node's session: requests and changes come in, responses go out.
+//! One node's session: requests and changes in, responses out.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

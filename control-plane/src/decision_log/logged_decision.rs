@@ -138,8 +138,8 @@ impl LoggedDecision {
     }
 }
 
-/// Returns whether client and upstream exchanged bytes of a protocol of their own: after an upgrade (a WebSocket), or over
-/// TLS that passes through unopened.
+/// Returns whether client and upstream exchanged bytes of a protocol of their own: after an upgrade (a WebSocket), or
+/// over a passed-through TLS connection.
 fn is_open_stream(record: &DecisionRecord, status: u32) -> bool {
     status == 101 || (record.method == "CONNECT" && status == 200)
 }
@@ -148,9 +148,9 @@ fn phase(common: &AccessLogCommon) -> Phase {
     if common.access_log_type == AccessLogType::DownstreamPeriodic as i32 { Phase::Open } else { Phase::End }
 }
 
-/// Returns the server name that an allowed request goes out under. The filter records it for a rule's own upstream. For
-/// any other host Envoy sends the canonical host (`auto_sni`), and the server name of a connection that passes through
-/// is its host. Envoy sends no server name for an IP address.
+/// Returns the TLS server name that Envoy sends to the upstream of an allowed request. The filter records the name for
+/// a rule's own upstream. For any other host Envoy sends the canonical host (`auto_sni`), and the server name of a
+/// passed-through connection is its host. Envoy sends no server name for an IP address.
 fn server_name(record: &DecisionRecord) -> Option<String> {
     if record.effect != Effect::Allow || record.scheme != Scheme::Https.as_str() {
         return None;

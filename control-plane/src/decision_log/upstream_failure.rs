@@ -1,5 +1,5 @@
-//! The reasons why an allowed request got no response from its upstream: Envoy's own term, Weir's reason, and plain
-//! words.
+//! The reasons why an allowed request got no response from its upstream: Envoy's own term, Weir's reason, and a
+//! description.
 //!
 //! One list serves the body that the client reads and the decision log. Only the log gets Envoy's own text, because
 //! that quotes the upstream's certificate.

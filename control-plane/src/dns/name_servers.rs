@@ -154,9 +154,8 @@ fn system(known: &Mutex<Option<(SystemTime, Resolvers)>>) -> Result<Resolvers, L
     Ok(resolvers)
 }
 
-/// Returns the name servers of a resolv.conf and the transports over which they are asked. `options` are those of the
-/// environment, which add to the file's. With `use-vc`, only TCP is used; otherwise a truncated answer is asked for again
-/// over TCP.
+/// Returns the name servers of a resolv.conf and their transports. `options` are those of the environment, which add to
+/// the file's. With `use-vc`, Weir uses only TCP; otherwise it repeats a question over TCP if the answer was truncated.
 fn configured(settings: &[u8], options: &str) -> Vec<NameServerConfig> {
     let settings = String::from_utf8_lossy(settings);
     let of_file = settings.lines().filter_map(|line| line.strip_prefix("options"));

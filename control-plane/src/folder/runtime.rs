@@ -122,8 +122,8 @@ impl RuntimeFolder {
         let not_made = |cause: io::Error| Unusable::NotMade(parent.path().to_owned(), cause);
         let handle = parent.make(&name, Mode::RWXU).map_err(not_made)?;
         let folder = Self { path, handle };
-        // Those who clean `/tmp` leave a locked folder alone, too (tmpfiles.d(5)). Some file systems have no locks, and there
-        // nobody takes the folder for one that was left behind.
+        // Programs that clean `/tmp` spare a locked folder, too (tmpfiles.d(5)). On a file system without locks, no run
+        // takes the folder for an abandoned one.
         if flock(&folder.handle, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK) {
             return Ok(None);
         }

@@ -14,7 +14,7 @@ pub(crate) enum CertificateFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         cause: io::Error,
     },
     /// The file is not PEM.
@@ -22,7 +22,7 @@ pub(crate) enum CertificateFileError {
     NotPem {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The parser's error.
         cause: pem::PemError,
     },
     /// The file holds no certificate.

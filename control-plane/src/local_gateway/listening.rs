@@ -118,7 +118,7 @@ impl Listening {
     }
 }
 
-/// That no address is there twice, nor beside one that takes all. Port 0 is another port each time.
+/// Checks that no address occurs twice, nor beside one that includes it. Port 0 is another port each time.
 fn assert_apart(doors: &[Door]) -> Result<(), RunError> {
     let name = |door: &Door| format!("{} {}", door.option(), door.address);
     for (index, second) in doors.iter().enumerate().filter(|(_, door)| door.address.port() != 0) {

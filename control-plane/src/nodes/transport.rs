@@ -20,8 +20,8 @@ pub(crate) struct IdentifiedConnection<IO> {
     identity: NodeIdentity,
 }
 
-/// Accepts the connections of a Unix socket, and refuses every peer that [`serves`] does not name. The mode of the
-/// socket's file keeps other users away already; this holds where somebody has changed the mode.
+/// Accepts the connections of a Unix socket, and refuses every peer that [`serves`] excludes. The mode of the socket's
+/// file excludes other users already; this check holds even where another program has changed the mode.
 pub(crate) fn unix_connections(
     socket: UnixListener,
 ) -> impl Stream<Item = io::Result<IdentifiedConnection<UnixStream>>> {

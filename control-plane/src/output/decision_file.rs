@@ -2,7 +2,7 @@
 //!
 //! Weir renames a file that grows too long, and other programs may rename it too (logrotate). Before each text, Weir looks
 //! whether the path still leads to the open file, and opens the path again otherwise. If that fails, or if the file
-//! cannot be renamed, Weir goes on with the file that it has.
+//! cannot be renamed, Weir continues with the file that it has.
 //!
 //! Runs may share a file. Each text is appended by one write, and a lock (flock(2)) of the open file lets one run at a
 //! time rename it.

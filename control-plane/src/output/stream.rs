@@ -227,8 +227,8 @@ impl Queue {
     }
 }
 
-/// Whether the terminal of stderr gives a program each key by itself (`ICANON` of termios(3) is off), as editors, pagers,
-/// agents and the prompts of shells have it. A line would be written over their picture.
+/// Returns whether a program reads single keys from the terminal of stderr (`ICANON` of termios(3) is off), as editors,
+/// pagers, agents and the prompts of shells do. A line would be written over their picture.
 fn is_full_screen() -> bool {
     tcgetattr(io::stderr()).is_ok_and(|terminal| !terminal.local_modes.contains(LocalModes::ICANON))
 }

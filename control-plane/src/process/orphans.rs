@@ -12,8 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The children that this process started itself, and waits for.
 static OWN: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
 
-/// The kernel shows one ended child at a time: how soon it is asked again while that is one of ours, and how often.
+/// The kernel shows one ended child at a time. If that is one of this process's own children, the process looks again
+/// after this time, and at most [`MOST_QUESTIONS`] times.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);
+/// The maximum number of looks.
 const MOST_QUESTIONS: u32 = 50;
 
 /// The numbers of own children. While it is held, no orphan is waited for.

@@ -32,7 +32,7 @@ const SI_KERNEL: i32 = 0x80;
 pub struct ReceivedSignal {
     /// The signal.
     pub signal: Signal,
-    /// Whether the terminal sent it, to every process of its foreground.
+    /// Whether the terminal sent the signal, to every process of its foreground.
     pub is_from_terminal: bool,
 }
 

@@ -29,8 +29,8 @@ thread_local! {
     static JUDGES: RefCell<BTreeMap<u32, Rc<Judge>>> = const { RefCell::new(BTreeMap::new()) };
     /// The denied requests whose responses wait for their content.
     static HELD: RefCell<HeldResponses> = RefCell::default();
-    /// The last request to begin, and the context of its configuration. The module knows no earlier request, but for those
-    /// in `HELD` and `SEPARATIONS`: any other forwarded request no longer concerns it.
+    /// The newest request, and the context of its configuration. The module keeps earlier requests only in `HELD` and
+    /// `SEPARATIONS`: any other forwarded request no longer concerns it.
     static LAST: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 

@@ -1,5 +1,5 @@
-//! A proxy that the environment of `weir` itself names. Envoy connects to hosts directly, so it is said where a network
-//! may have no other way out than that proxy.
+//! A proxy that the environment of `weir` itself names. Envoy ignores that proxy and connects to hosts directly, so
+//! Weir warns: some networks allow connections only through their proxy.
 
 use std::ffi::OsString;
 use std::fmt;

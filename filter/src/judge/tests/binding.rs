@@ -39,7 +39,7 @@ fn a_request_other_than_its_tunnel_is_misdirected() {
     {
         let host = through(tunnel);
         if tunnel.is_empty() {
-            // Redirected: no CONNECT carries it.
+            // A redirected connection has no CONNECT.
             allowed(&judge(), &host);
         } else {
             assert_eq!(denied(&judge(), &host), (421, "tunnel_mismatch".to_owned()), "{tunnel:?}");
@@ -47,7 +47,7 @@ fn a_request_other_than_its_tunnel_is_misdirected() {
     }
 }
 
-/// Bytes that come near to what is allowed, and any bytes at all.
+/// Generates bytes that are close to allowed ones, and arbitrary bytes.
 fn hostile(near: &'static str) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(near.replace("\\", "").into_bytes()),

@@ -7,7 +7,7 @@ fn an_allowed_https_request_goes_out_under_its_authority() {
     for name in ["a.example", "b.example"] {
         let host = InMemory::tls(Some(name.as_bytes())).with_header(":authority", name.as_bytes());
         allowed(&judge(), &host);
-        // What the cluster sends and verifies, unless something else is set.
+        // The cluster sends and verifies the authority, unless the filter state has other names.
         assert_eq!(host.header(":authority").as_deref(), Some(name.as_bytes()));
         assert_eq!(host.filter_state("envoy.network.upstream_server_name"), None);
         assert_eq!(host.filter_state("envoy.network.upstream_subject_alt_names"), None);

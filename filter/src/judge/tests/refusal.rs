@@ -1,4 +1,4 @@
-//! Tests of requests that are refused before the policy is asked.
+//! Tests of requests that the filter refuses before the policy judges them.
 
 use super::*;
 

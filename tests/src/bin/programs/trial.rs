@@ -21,20 +21,20 @@ pub(crate) struct Bench {
     gateway: RunningGateway,
 }
 
-/// What became of a program's requests.
+/// The outcomes of a program's requests.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The program's version.
     pub(crate) version: String,
-    /// How the allowed request ended.
+    /// The outcome of the allowed request.
     pub(crate) allowed: Allowed,
-    /// What the program printed for a request that the policy denies inside the tunnel.
+    /// The program's output for a request that the policy denies inside the tunnel.
     pub(crate) denied_request: String,
-    /// What the program printed for a CONNECT that the policy denies.
+    /// The program's output for a CONNECT that the policy denies.
     pub(crate) denied_connect: String,
 }
 
-/// How an allowed request ended.
+/// The outcome of an allowed request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Allowed {
     /// The host answered it.

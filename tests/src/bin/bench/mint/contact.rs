@@ -1,4 +1,4 @@
-//! How long a client waits for a handshake with a new name, and with a known one.
+//! Measures a client's wait for a handshake with a new name, and with a known one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
