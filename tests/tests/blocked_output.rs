@@ -1,4 +1,4 @@
-//! Whatever becomes of stdout and stderr: edits are enforced, SIGTERM ends, and the command's exit code is kept.
+//! Outputs that block or are closed: Weir enforces edits, SIGTERM ends it, and it keeps the command's exit code.
 
 use std::fs::File;
 use std::io::{PipeReader, Read, Write, pipe};
@@ -13,8 +13,8 @@ use e2e::{
 };
 use rustix::process::Signal;
 
-/// Requests, each with more than 1,000 bytes of path: their lines are more than a pipe (64 KiB, pipe(7)) and
-/// Weir's queue (1 MiB) take.
+/// The number of requests, each with a path of more than 1,000 bytes. Their lines exceed the capacity of a pipe (64
+/// KiB, pipe(7)) and of Weir's queue (1 MiB).
 const TOO_MANY: usize = 2_000;
 
 fn run() -> Result<(UpstreamHosts, Run)> {
@@ -28,8 +28,8 @@ fn flood(proxy: SocketAddr, count: usize) -> Result<()> {
     send_to(proxy, "denied.weir.test", " 403 ", count)
 }
 
-/// Sends requests one after the other that Weir forwards. Each has a line of its own, where denials that come fast are
-/// only counted.
+/// Sends requests one after the other that Weir forwards. Each has a line of its own, whereas Weir only counts denials
+/// that come fast.
 fn flood_forwarded(proxy: SocketAddr, hosts: &UpstreamHosts, count: usize) -> Result<()> {
     send_to(proxy, &hosts.plain_authority(ALPHA), " 200 ", count)
 }
@@ -46,7 +46,7 @@ fn send_to(proxy: SocketAddr, authority: &str, status: &str, count: usize) -> Re
     Ok(())
 }
 
-/// Reads the lines up to the one that says that it is ready, and no further; and gives the address of the proxy.
+/// Reads the lines up to the one with the phase `ready`, and no further. Returns the proxy's address.
 fn ready(stdout: &mut PipeReader) -> Result<(SocketAddr, String)> {
     let mut text = String::new();
     while !text.ends_with('\n') {
@@ -102,13 +102,13 @@ fn what_was_dropped_is_told_when_a_reader_comes_back() -> Result<()> {
     drop(command);
     let (proxy, _) = ready(&mut reader)?;
     flood_forwarded(proxy, &hosts, TOO_MANY)?;
-    // The last decisions are still under way when their answers are there.
+    // The last decisions may arrive after the answers.
     Deadline::seconds(20).poll("word on stderr", || {
         Ok(weir.stderr().text().contains("lines for stdout are dropped").then_some(()))
     })?;
     let lines = e2e::Lines::read_from(reader);
     let told = |lines: &[String]| -> (u64, u64) {
-        // Every new line counts all: only the reports are parsed.
+        // The wait calls this for each new line, so it parses only the reports.
         let (dropped, printed): (Vec<_>, Vec<_>) =
             lines.iter().partition(|line| line.starts_with(r#"{"phase":"dropped""#));
         let counts = dropped.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
@@ -120,7 +120,7 @@ fn what_was_dropped_is_told_when_a_reader_comes_back() -> Result<()> {
     })
 }
 
-/// `weir run` with a command that says where the proxy is, and ends with 7 when its standard input does.
+/// Starts `weir run` with a command that prints the proxy's address, and ends with 7 when its standard input ends.
 fn with_command(run: &Run, stderr: impl Into<Stdio>) -> Result<(std::process::Child, SocketAddr)> {
     let mut command = run.command()?;
     command.args(["--", "sh", "-c", "echo $HTTPS_PROXY; read _; exit 7"]);
@@ -180,10 +180,10 @@ fn a_stopped_terminal_keeps_no_edit_and_no_end_away() -> Result<()> {
     let (keyboard, mut keys) = pipe()?;
     let script = Process::start("script", terminal.stdin(keyboard).stdout(stdout))?;
     drop(terminal);
-    // A terminal ends its lines with a carriage return as well.
+    // A terminal adds a carriage return to the end of each line.
     let (proxy, authority) = ready(&mut screen)?;
     let weir = script.id().descendant("weir")?;
-    // Ctrl-S.
+    // The character is Ctrl-S.
     keys.write_all(b"\x13")?;
     flood(proxy, TOO_MANY)?;
     refuses_beta(&hosts, &run, proxy, &authority)?;
@@ -204,7 +204,7 @@ fn sigterm_ends_weir_while_clients_go_on() -> Result<()> {
         let clients = scope.spawn(|| {
             let mut answered = 0;
             while !over.load(Ordering::SeqCst) {
-                // Envoy is gone at the end.
+                // At the end, Envoy no longer answers.
                 answered += usize::from(flood(address, 10).is_ok());
             }
             answered

@@ -1,4 +1,4 @@
-//! Servers that authenticate a connection (NTLM, Negotiate): no other client's request goes over it.
+//! Servers that authenticate a connection (NTLM, Negotiate): Envoy sends no other client's request over it.
 
 use anyhow::{Result, ensure};
 use e2e::{
@@ -10,7 +10,7 @@ use weir::local_gateway::envoy::workers;
 
 use crate::transparent::{listeners, redirected};
 
-/// Requests of a second client. Envoy has two workers, each with connections of its own.
+/// The number of a second client's requests. Envoy has two workers, each with connections of its own.
 const REQUESTS: usize = 12;
 
 /// Answers each request of a connection with the last credentials that the connection has seen.
@@ -27,7 +27,7 @@ fn authenticate_the_connection(first: &Head, wire: &mut Wire) -> Result<()> {
     Ok(())
 }
 
-/// The first client has what its connection was authenticated for, and the second one has nothing of it.
+/// The first client gets answers as the user that its connection authenticated, and the second client never does.
 fn assert_apart(first: &Client, second: &Client, url: &str) -> Result<()> {
     for scheme in ["NTLM", "Negotiate"] {
         let credentials = format!("{scheme} first");
@@ -55,7 +55,7 @@ fn a_connection_that_a_client_authenticated_serves_no_other_client(envoy: &Envoy
         for client in [gateway.client(), through_listener.clone()] {
             assert_apart(&client, &client, &origin.url("/"))?;
         }
-        // A client that comes in another way is another client.
+        // A connection to another listener is another client.
         assert_apart(&gateway.client(), &through_listener, &origin.url("/"))?;
     }
     Ok(())
@@ -73,7 +73,7 @@ fn clients_of_plain_http_share_connections_to_an_upstream(envoy: &EnvoyBinary) -
     Ok(())
 }
 
-/// Each client connects, authenticates and goes, and leaves an upstream connection until Envoy's timeout for idle ones.
+/// Each client connects, authenticates and disconnects. Its upstream connection stays until Envoy's idle timeout.
 fn clients_that_have_gone_leave_a_bounded_number_of_upstream_connections(envoy: &EnvoyBinary) -> Result<()> {
     const OPEN_FILES: u64 = 256;
     let hosts = UpstreamHosts::start(ServerOptions::default())?;

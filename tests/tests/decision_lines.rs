@@ -1,4 +1,4 @@
-//! Every request that an upstream saw has a line in the decision log, whatever else happens.
+//! Lines of the decision log under load: each request that an upstream saw has a line.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,15 +10,15 @@ use e2e::{
 };
 use serde_json::Value;
 
-/// Requests that are allowed.
+/// The number of allowed requests.
 const FORWARDED: usize = 60;
-/// Denied requests on a connection: Envoy closes one that resets many more.
+/// The number of denied requests on a connection. Envoy closes a connection that resets many more.
 const DENIED: usize = 400;
-/// Connections of a flood.
+/// The number of connections in a flood.
 const CONNECTIONS: usize = 20;
-/// Streams of one connection at a time.
+/// The number of concurrent streams of a connection.
 const STREAMS: usize = 90;
-/// Bytes of a user agent just below Envoy's limit for all headers.
+/// The length of a user agent, just below Envoy's limit for all headers.
 const LONG: usize = 55_000;
 
 fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
@@ -31,20 +31,20 @@ fn start(envoy: &EnvoyBinary) -> Result<(UpstreamHosts, RunningGateway)> {
     Ok((hosts, gateway))
 }
 
-/// The lines so far.
+/// Returns the lines so far.
 fn lines(gateway: &RunningGateway) -> Vec<Value> {
     let stdout = gateway.stdout();
     stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The paths of the lines that say `allow`, of open requests or of those that ended.
+/// Returns the paths in the lines with `allow`, of open requests or of ended ones.
 fn forwarded(gateway: &RunningGateway, open: bool) -> BTreeSet<String> {
     let all = lines(gateway).into_iter();
     let chosen = all.filter(|line| line["effect"] == "allow" && (line["phase"] == "open") == open);
     chosen.filter_map(|line| Some(line["path"].as_str()?.to_owned())).collect()
 }
 
-/// Denied requests that are taken back at once.
+/// Sends denied requests and resets them at once.
 fn flood(gateway: &RunningGateway, user_agent: &str, connections: usize) -> Result<Vec<Burst>> {
     let mut bursts = Vec::new();
     for _ in 0..connections {
@@ -58,7 +58,7 @@ fn flood(gateway: &RunningGateway, user_agent: &str, connections: usize) -> Resu
     Ok(bursts)
 }
 
-/// Sends allowed requests, and returns their paths when all are answered.
+/// Sends allowed requests. Returns their paths when all have answers.
 fn forward(gateway: &RunningGateway, hosts: &UpstreamHosts, user_agent: &str) -> Result<BTreeSet<String>> {
     let mut burst = Burst::open(gateway.address()?)?;
     let authority = hosts.plain_authority(ALPHA);
@@ -77,7 +77,7 @@ fn wait_forwarded(gateway: &RunningGateway, paths: &BTreeSet<String>) -> Result<
 
 fn the_first_burst_of_a_run_has_all_its_lines(envoy: &EnvoyBinary) -> Result<()> {
     let (hosts, gateway) = start(envoy)?;
-    // More than Envoy's own buffer for a log, and before there is a connection to send it over.
+    // The entries exceed Envoy's own buffer for a log, and come before Envoy has a connection for them.
     let paths = forward(&gateway, &hosts, &"a".repeat(LONG))?;
     hosts.nginx.wait_served(FORWARDED)?;
     wait_forwarded(&gateway, &paths)
@@ -95,7 +95,7 @@ fn no_flood_of_denials_takes_a_line_of_a_request_that_was_forwarded(envoy: &Envo
         wait_forwarded(&gateway, &paths)?;
         drop((before, after));
     }
-    // Denials that Envoy had no place for are said to be lost.
+    // Weir reports the number of denials for which Envoy's buffer had no room.
     let dropped = gateway.envoy_stat("access_logs.grpc_access_log.logs_dropped")?;
     if dropped > 0 {
         let said =

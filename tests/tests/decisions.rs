@@ -1,4 +1,4 @@
-//! What `weir run` prints of its decisions, and where.
+//! The decisions that `weir run` prints, and the stream that gets them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ fn start(envoy: &EnvoyBinary, mode: &str) -> Result<(UpstreamHosts, Run)> {
     Ok((hosts, run))
 }
 
-/// A line of shell that sends an allowed request and two that no rule allows.
+/// A shell line that sends an allowed request and two that no rule allows.
 fn requests(hosts: &UpstreamHosts) -> String {
     let curl = "curl --disable -sS -o /dev/null";
     let (allowed, denied) = (hosts.url(ALPHA, "/?secret=1"), hosts.url(UNLISTED, "/"));
@@ -145,7 +145,7 @@ fn a_file_that_cannot_be_written_is_named() -> Result<()> {
     Ok(())
 }
 
-/// A line of shell that sends a denied request, and goes on when the file has this many lines, or after 20 seconds.
+/// A shell line that sends a denied request, and continues when the file has this many lines, or after 20 seconds.
 fn request_and_wait(hosts: &UpstreamHosts, path: &str, lines: usize) -> String {
     let url = hosts.url(UNLISTED, "/");
     format!(
@@ -236,7 +236,7 @@ fn no_line_is_written_over_a_full_screen_program() -> Result<()> {
     let (hosts, run) = start(&EnvoyBinary::newest()?, "enforce")?;
     let path = file(&run);
     let path = path.to_str().context("no text")?;
-    // It stays on the screen until its denials are known.
+    // The program has the screen until its denials are known.
     let both = format!("until [ \"$(grep -c '\"effect\":\"deny\"' '{path}')\" = 2 ]; do :; done");
     let script = format!("stty -icanon -echo; {}; {both}; echo still here; stty sane", requests(&hosts));
     let shown = shown_on_terminal(&run, &["--decisions", path], &script)?;
@@ -245,7 +245,7 @@ fn no_line_is_written_over_a_full_screen_program() -> Result<()> {
     let summary = shown.find("weir: 2 denied: ").with_context(|| shown.clone())?;
     assert!(here < first && first < summary, "{shown}");
     assert_eq!(shown.matches("weir: deny").count(), 2, "{shown}");
-    // A program that reads lines leaves the terminal to the lines of others.
+    // A program that reads lines leaves the terminal to other programs' lines.
     fs::remove_file(Path::new(path))?;
     let script = format!("{}; {both}; sleep 1; echo still here", requests(&hosts));
     let shown = shown_on_terminal(&run, &["--decisions", path], &script)?;

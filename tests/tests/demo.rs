@@ -1,4 +1,4 @@
-//! The demo is right on every Envoy, and says so with its exit code.
+//! The demo: each row is right on every Envoy, and the exit code agrees.
 
 use std::process::Command;
 

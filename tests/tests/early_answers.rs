@@ -1,4 +1,4 @@
-//! Answers that come before the content of a request: interim responses, `Expect: 100-continue`, and denials.
+//! Answers that arrive before the content of a request: interim responses, `Expect: 100-continue`, and denials.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const DENIED: &str = "/denied";
 
-/// Starts an origin, and a gateway that allows all of its paths but [`DENIED`].
+/// Starts an origin, and a gateway that allows all of its paths except [`DENIED`].
 fn start(
     envoy: &EnvoyBinary,
     answer: impl Fn(&Head, &mut Wire) -> Result<()> + Send + Sync + 'static,
@@ -154,7 +154,7 @@ fn a_client_that_goes_away_in_the_middle_of_a_denied_request_leaves_nothing(
     }
     let decisions = gateway.decisions(3)?;
     assert!(decisions.iter().all(|decision| decision.reason == "denied_by_rule"), "{decisions:#?}");
-    // The gateway serves on.
+    // The gateway still serves requests.
     let seen = curl(&gateway, &["--http2", "--data", "x"], &origin.url(DENIED))?;
     assert!(seen.contains("denied_by_rule"), "{seen}");
     assert_eq!(origin.wait_heads(0)?, []);

@@ -1,4 +1,4 @@
-//! Requests that Envoy sends again: those that the upstream did not process, and no others.
+//! Retries: Envoy repeats only requests that the upstream did not process.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -42,7 +42,7 @@ impl<'a> Frames<'a> {
         self.0.write([&[a, b, c, kind, flags], &stream.to_be_bytes()[..], content].concat())
     }
 
-    /// Waits for the next stream of which all has arrived. `None` when the client closes the connection.
+    /// Waits for the next stream that has arrived completely. Returns `None` when the client closes the connection.
     fn next_stream(&mut self) -> Option<u32> {
         loop {
             let head = self.0.read(9).ok()?;
@@ -109,7 +109,7 @@ fn a_refused_stream_is_sent_again_whatever_its_method(envoy: &EnvoyBinary) -> Re
     ];
     assert_status(&gateway.client().send_all(&requests)?, 200);
     assert_eq!(streams.load(Ordering::SeqCst), 6);
-    // Content above the bound is forwarded as it comes, and not kept.
+    // Envoy forwards content above the bound as it arrives, and keeps none of it.
     let response = gateway.client().send(&post(origin.url("/"), &"x".repeat(120_000)))?;
     assert_eq!((response.status, response.header("x-weir-decision")), (503, Some("upstream_unreachable")));
     assert_eq!(streams.load(Ordering::SeqCst), 7);
@@ -159,8 +159,8 @@ fn a_server_that_closes_after_few_requests_answers_all_of_them(envoy: &EnvoyBina
     Ok(())
 }
 
-/// Answers one request of each connection, and ends the connection when the next one has come. `seen` gets the first lines
-/// of all requests.
+/// Answers one request of each connection, and ends the connection when the next request arrives. `seen` gets the first
+/// lines of all requests.
 fn end_at_the_second_request(seen: &Mutex<Vec<String>>, first: &Head, wire: &mut Wire) -> Result<()> {
     seen.lock().expect("no panic").push(first.start.clone());
     wire.read_content(first, |_| {})?;
@@ -191,7 +191,7 @@ fn an_idempotent_request_is_sent_again_when_its_connection_ends(envoy: &EnvoyBin
         let again = decisions.iter().filter(|it| it.method.as_deref() == Some(method) && it.attempts == 2);
         assert!(again.count() > 0, "{method}: {decisions:#?}");
     }
-    // A POST may have been processed: it is never sent twice.
+    // A server may have processed a POST, so Envoy never repeats it.
     let responses = gateway.client().send_all(&requests("POST", Some("x")))?;
     let failed: Vec<_> = responses.iter().filter(|response| response.status != 200).collect();
     assert!(!failed.is_empty(), "{responses:#?}");
@@ -209,7 +209,7 @@ fn an_idempotent_request_is_sent_again_when_its_connection_ends(envoy: &EnvoyBin
     Ok(())
 }
 
-/// A request is sent again once, and then its failure is told.
+/// Envoy repeats a request once, and then reports its failure.
 fn a_server_that_never_answers_sees_an_idempotent_request_twice(envoy: &EnvoyBinary) -> Result<()> {
     let (_hosts, origin, gateway) = start(envoy, Front::Plain, |_, wire| wire.end())?;
     let response = gateway.client().get(origin.url("/"))?;

@@ -1,4 +1,5 @@
-//! A signal that reaches `weir run` reaches its command, and a run leaves neither folders nor zombies behind.
+//! Signals: each signal that reaches `weir run` reaches its command, and a run leaves neither folders nor zombies
+//! behind.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use e2e::{Deadline, EnvoyBinary, Process, Run, ServerOptions, UpstreamHosts, on_terminal, wrapped};
 use rustix::process::Signal;
 
-/// Says which signal it got, and ends with a code of its own.
+/// Prints the signal that it got, and ends with a code of its own.
 const TRAPS: &str = r#"sleep 600 & child=$!
 for signal in HUP INT QUIT USR1 USR2 TERM; do trap "echo got $signal; kill $child; exit 7" $signal; done
 echo started
@@ -20,7 +21,7 @@ fn run() -> Result<(UpstreamHosts, Run)> {
     Ok((hosts, run))
 }
 
-/// `weir run -- CMD` under a wrapper, from when its command says that it has started.
+/// A `weir run -- CMD` under a wrapper, whose command has reported its start.
 fn started(run: &Run, wrapper: &[&str], cmd: &[&str]) -> Result<Process> {
     let mut command = run.command()?;
     command.arg("--").args(cmd);
@@ -168,7 +169,7 @@ fn a_terminals_interrupt_reaches_the_command_once() -> Result<()> {
 
 #[test]
 fn as_process_1_it_waits_for_orphans() -> Result<()> {
-    // A process that nobody waits for stays in /proc.
+    // A zombie that no parent waits for stays in /proc.
     const ORPHANS: &str = r#"file=$0
 gone() { for i in $(cat "$file"); do [ ! -e "/proc/$i" ] || return 1; done; }
 for i in 1 2 3; do (sh -c 'echo $$ >> "$0"' "$file" &); done
