@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -10,11 +11,13 @@ use proptest::sample::select;
 use super::reference;
 use super::strategies::{any_mode, deny_rule, request, rules, wild_request};
 use crate::compile::shadow;
+use crate::git::GitScope;
 use crate::manual::attack::HONEST;
+use crate::path::pattern::PatternKind;
 use crate::path::readings::Readings;
-use crate::resolved_rule::ResolvedRule;
+use crate::resolved_rule::{ResolvedHost, ResolvedPorts, ResolvedRule};
 use crate::wire::writer;
-use crate::{Connection, Decision, Effect, Mode, Path, Policy, Reason, Request, Tls, Tunnel};
+use crate::{Connection, Decision, Effect, Mode, Path, Policy, Reason, Request, Scheme, Tls, Tunnel};
 
 fn policy(rules: &[ResolvedRule<'_>]) -> Policy {
     policy_in(Mode::Enforce, rules)
@@ -33,6 +36,45 @@ fn is_sound(decision: &Decision<'_>) -> bool {
         Effect::Deny => {
             !allows && !decision.would_deny && decision.address_set.is_none() && decision.upstream.is_none()
         }
+    }
+}
+
+/// The path ends in a reading in which the git operation is hidden, and in one that the first rule denies.
+#[test]
+fn a_rule_in_report_mode_opens_no_reading_that_an_enforcing_rule_denies() {
+    let rule = |id: &'static str| ResolvedRule {
+        id: Cow::Borrowed(id),
+        effect: Effect::Allow,
+        hosts: Some(vec![ResolvedHost { name: Cow::Borrowed("a.example"), below: false }]),
+        schemes: BTreeSet::from([Scheme::Https]),
+        ports: ResolvedPorts::Default,
+        methods: BTreeSet::new(),
+        paths: BTreeSet::new(),
+        git: GitScope::Any,
+        mode: Mode::Enforce,
+        addresses: Arc::default(),
+        tls: Tls::Intercept,
+        upstream: None,
+    };
+    let root = BTreeSet::from([("/".to_owned(), PatternKind::default())]);
+    let rules = [
+        ResolvedRule { paths: root, ..rule("strict") },
+        ResolvedRule { git: GitScope::Write, mode: Mode::Report, ..rule("tried") },
+    ];
+    let policy = policy(&rules);
+    let request = |path: &'static str| Request {
+        authority: b"a.example",
+        server_name: Some(b"a.example"),
+        path: path.as_bytes(),
+        ..HONEST
+    };
+    for (path, reason, rule) in [("/x/", Reason::PathNotAllowed, 0), ("/x%2f", Reason::AmbiguousPath, 1)] {
+        let decision = policy.decide(&request(path));
+        let decided = (decision.effect, decision.reason, decision.rule.map(|rule| rule.index()), false);
+        assert_eq!(decided, (Effect::Deny, reason, Some(rule), false), "{path}");
+        assert_eq!(decided, reference::decide(&rules, Mode::Enforce, &request(path)), "{path}");
+        let (explained, _) = policy.explain(&request(path));
+        assert_eq!((explained.effect, explained.reason), (Effect::Deny, reason), "{path}");
     }
 }
 

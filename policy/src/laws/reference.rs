@@ -48,6 +48,8 @@ pub(super) fn decide(rules: &[ResolvedRule<'_>], mode: Mode, request: &Request<'
     let readings = Readings::every(request.path);
 
     let mut furthest: Option<(u8, Reason, usize)> = None;
+    // The first rule that misses by its path alone.
+    let mut near = None;
     let mut allowed = None;
     let mut denials = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
@@ -86,6 +88,7 @@ pub(super) fn decide(rules: &[ResolvedRule<'_>], mode: Mode, request: &Request<'
             (Effect::Deny, Some(_)) => {}
             (Effect::Allow, None) => allowed = allowed.or(Some(index)),
             (Effect::Allow, Some((stage, reason))) => {
+                near = near.or((stage >= 4).then_some(index));
                 if furthest.is_none_or(|(best, _, _)| stage > best) {
                     furthest = Some((stage, reason, index));
                 }
@@ -105,6 +108,10 @@ pub(super) fn decide(rules: &[ResolvedRule<'_>], mode: Mode, request: &Request<'
     let miss = match (allowed, furthest) {
         (Some(_), _) => None,
         (None, Some((0, reason, index))) => Some((reason, Some(index), Mode::Enforce)),
+        // It decides each reading that no rule matches.
+        (None, Some((5, reason, index))) if near.is_some_and(|near| rules[near].mode == Mode::Enforce) => {
+            Some((reason, Some(index), Mode::Enforce))
+        }
         (None, Some((_, reason, index))) => Some((reason, Some(index), rules[index].mode)),
         (None, None) => Some((no_host, None, mode)),
     };

@@ -12,7 +12,8 @@
 //!
 //! A client that can choose the reason of its denial must not gain by it. So one enforcing deny rule denies, whatever
 //! other rules only report. For a request that no rule matches, the mode of the nearest allow rule applies: a rule in
-//! report mode for `*.example.com` does not weaken an enforcing rule for `api.example.com`.
+//! report mode for `*.example.com` does not weaken an enforcing rule for `api.example.com`. A path with several readings
+//! can have another nearest rule for each: Weir denies the path if an enforcing rule could deny one of them.
 
 #[cfg(all(test, feature = "compile"))]
 mod tests {
@@ -95,6 +96,58 @@ mod tests {
         // A request that report mode allows against a deny rule gets the addresses of the rule that allows it.
         let target = Target::parse("https://x.b.example/").expect("a URL");
         assert_eq!(policy.decide(&target.request("DELETE")).address_set, Some(0));
+    }
+
+    #[test]
+    fn report_mode_forwards_no_path_of_which_an_enforcing_rule_denies_a_reading() {
+        let strict = "- {id: strict, effect: allow, hosts: [a.example], paths: [/x/y, /q]}\n";
+        let tried = "- {id: tried, effect: allow, hosts: [a.example], paths: [/x/*], mode: report}\n";
+        let rules = |rules: &[&str]| policy(&format!("rules:\n{}", rules.concat()));
+        // A server that takes `%2f` for a character reads `/x%2fz`, which no rule allows and `strict` denies.
+        all(
+            &rules(&[strict, tried]),
+            &[
+                ("GET", "https://a.example/x/z", "allowed", "tried"),
+                ("GET", "https://a.example/z", "deny:path_not_allowed", "strict"),
+                ("GET", "https://a.example/x%2fz", "deny:ambiguous_path", "tried"),
+                ("GET", "https://a.example/x/z%2fz", "allowed", "tried"),
+            ],
+        );
+        // Here `tried` decides such a reading as well.
+        all(
+            &rules(&[tried, strict]),
+            &[
+                ("GET", "https://a.example/z", "would:path_not_allowed", "tried"),
+                ("GET", "https://a.example/x%2fz", "would:ambiguous_path", "tried"),
+                ("GET", "https://a.example/x%2fy", "would:ambiguous_path", "tried"),
+            ],
+        );
+    }
+
+    #[test]
+    fn report_mode_forwards_no_path_of_which_rego_denies_an_enforced_reading() {
+        let document = |first: &str, second: &str| {
+            policy(&format!(
+                "rego: {{policy: a.rego}}\n\
+                 rules:\n\
+                 - {{id: first, effect: allow, hosts: [a.example], paths: [/x/y], mode: {first}}}\n\
+                 - {{id: second, effect: allow, hosts: [a.example], mode: {second}}}"
+            ))
+        };
+        let target = Target::parse("https://a.example/x%2fy").expect("a URL");
+        for (first, second, effect) in [
+            ("enforce", "report", Effect::Deny),
+            ("report", "enforce", Effect::Deny),
+            ("report", "report", Effect::Allow),
+        ] {
+            let policy = document(first, second);
+            let decision = policy.decide_with_rego(&target.request("GET"), |_| Err(Reason::DeniedByRego));
+            assert_eq!(
+                (decision.effect, decision.reason),
+                (effect, Reason::DeniedByRego),
+                "{first} {second}"
+            );
+        }
     }
 
     #[test]

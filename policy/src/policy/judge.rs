@@ -143,6 +143,7 @@ pub(super) fn judge<'p>(
     let mut reported: Option<(RuleOutcome, u16)> = None;
     // The furthest outcome among allow rules, and the first rule that reached it.
     let mut nearest: Option<(RuleOutcome, u16)> = None;
+    let mut readings = RulesOfReadings::default();
     candidates::for_each(image, &authority.host, |index| {
         let Some(rule) = image.rule(index) else { return };
         let outcome = facts.ask(image, &rule);
@@ -153,7 +154,10 @@ pub(super) fn judge<'p>(
                 Mode::Enforce | Mode::Open => keep_furthest(&mut denied, outcome, index),
             },
             Effect::Deny => {}
-            Effect::Allow => keep_furthest(&mut nearest, outcome, index),
+            Effect::Allow => {
+                keep_furthest(&mut nearest, outcome, index);
+                readings.add(outcome, rule.mode, index);
+            }
         }
     });
     let rule = |index| Rule::new(image, index);
@@ -166,6 +170,7 @@ pub(super) fn judge<'p>(
         // Every mode keeps passed-through hosts from being intercepted, and intercepted or unknown hosts from being
         // passed through.
         (Some((RuleOutcome::TlsDiffers, _)), _) | (None, Seen::Connection) => Mode::Enforce,
+        (Some((outcome, index)), _) if readings.enforce(outcome, index, policy.needs_rego()) => Mode::Enforce,
         (nearest, _) => nearest.map_or(image.mode(), |(_, index)| rule(index).mode()),
     };
     let miss = match nearest {
@@ -190,6 +195,45 @@ pub(super) fn judge<'p>(
             ..decision
         },
         None => decision,
+    }
+}
+
+/// The allow rules that can decide one reading of a path, while the rule with the furthest outcome decides the path as a
+/// whole. A path is forwarded only if each of its readings would be.
+#[derive(Default)]
+struct RulesOfReadings {
+    /// The first enforcing rule that matches some readings.
+    enforcing: Option<u16>,
+    /// The first rule for which everything but the path fits, with its mode. It decides a reading that no rule matches.
+    first: Option<(u16, Mode)>,
+}
+
+impl RulesOfReadings {
+    fn add(&mut self, outcome: RuleOutcome, mode: Mode, index: u16) {
+        if outcome == RuleOutcome::PathAmbiguous && mode == Mode::Enforce {
+            self.enforcing = Some(self.enforcing.map_or(index, |first| first.min(index)));
+        }
+        let is_near = matches!(outcome, RuleOutcome::PathDiffers | RuleOutcome::PathAmbiguous);
+        if is_near && self.first.is_none_or(|(first, _)| index < first) {
+            self.first = Some((index, mode));
+        }
+    }
+
+    /// Returns whether a rule that enforces could deny a reading, if this outcome of this rule is the furthest. Rego may
+    /// deny a reading that the rule matches.
+    fn enforce(&self, outcome: RuleOutcome, index: u16, needs_rego: bool) -> bool {
+        match outcome {
+            RuleOutcome::Matched => needs_rego && self.enforcing.is_some_and(|first| first < index),
+            RuleOutcome::PathAmbiguous => {
+                needs_rego && self.enforcing.is_some()
+                    || self.first.is_some_and(|(_, mode)| mode == Mode::Enforce)
+            }
+            RuleOutcome::PathDiffers
+            | RuleOutcome::MethodDiffers
+            | RuleOutcome::PortDiffers
+            | RuleOutcome::SchemeDiffers
+            | RuleOutcome::TlsDiffers => false,
+        }
     }
 }
 
