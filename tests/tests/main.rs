@@ -71,5 +71,6 @@ mod transparent;
 mod trap;
 mod trapping_filter;
 mod tunnels;
+mod upstream_answers;
 mod upstream_failures;
 mod watched_files;

@@ -16,7 +16,7 @@ use e2e::{
 const EXPIRED: &str = "expired.weir.test";
 const SELF_SIGNED: &str = "self-signed.weir.test";
 const UNKNOWN_ISSUER: &str = "unknown-issuer.weir.test";
-const BROKEN_ANSWER: &str = "its answer is incomplete or not valid HTTP";
+const BROKEN_ANSWER: &str = "its answer is incomplete or not valid HTTP, or its headers are too large";
 
 /// Writes the hosts' policy and a rule for these names on any of these ports.
 fn start(

@@ -91,8 +91,8 @@ const fn narrow_tls(sign: &'static str) -> UpstreamFailure {
         reason: Reason::UpstreamUnreachable,
         cause: "it offers no version, cipher or curve of TLS that Weir accepts",
         hint: Some(
-            "Weir accepts TLS 1.2 and 1.3 with forward secrecy and AES-GCM or ChaCha20. A rule with `tls: passthrough` \
-             lets this host negotiate with the client itself",
+            "Weir accepts TLS 1.2 and 1.3 with forward secrecy and AES-GCM or ChaCha20. Ask for 'tls: passthrough' \
+             in the rule, with which the client negotiates with this host itself",
         ),
     }
 }
@@ -143,11 +143,15 @@ impl UpstreamFailure {
             Reason::CertificateNotVerified,
             "its certificate is not valid",
         ),
-        failure(
-            Sign::Transport("CERTIFICATE_REQUIRED"),
-            Reason::UpstreamUnreachable,
-            "it requires a client certificate",
-        ),
+        UpstreamFailure {
+            sign: Sign::Transport("CERTIFICATE_REQUIRED"),
+            reason: Reason::UpstreamUnreachable,
+            cause: "it requires a client certificate",
+            hint: Some(
+                "ask for a client certificate in 'upstream' of the rule, or for 'tls: passthrough', with which the client \
+                 presents its own",
+            ),
+        },
         // BoringSSL's term for the alert that directly follows the ClientHello.
         narrow_tls("HANDSHAKE_FAILURE_ON_CLIENT_HELLO"),
         narrow_tls("ALERT_PROTOCOL_VERSION"),
@@ -183,11 +187,17 @@ impl UpstreamFailure {
             Reason::UpstreamUnreachable,
             "it closed the connection before its answer was whole",
         ),
-        failure(
-            Sign::Flag(Flag::ProtocolError),
-            Reason::UpstreamUnreachable,
-            "its answer is incomplete or not valid HTTP",
-        ),
+        UpstreamFailure {
+            sign: Sign::Flag(Flag::ProtocolError),
+            reason: Reason::UpstreamUnreachable,
+            cause: "its answer is incomplete or not valid HTTP, or its headers are too large",
+            // Envoy does not tell which.
+            hint: Some(
+                "another try helps only if the answer broke off: Weir accepts 1000 header fields in 128 KiB, one length, \
+                 and no space before a colon. Ask the owner of the server to mend its answer, or for 'tls: passthrough' \
+                 in the rule, with which the client reads the answer itself",
+            ),
+        },
         failure(
             Sign::Flag(Flag::RemoteReset),
             Reason::UpstreamUnreachable,
@@ -278,12 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn causes_need_no_escaping() {
-        for UpstreamFailure { cause, .. } in UpstreamFailure::ALL {
-            assert!(
-                cause.bytes().all(|byte| (0x20..0x7f).contains(&byte) && !b"\"'\\%".contains(&byte)),
-                "{cause}"
-            );
+    fn causes_and_hints_need_no_escaping_and_mean_nothing_to_a_shell() {
+        for failure in UpstreamFailure::ALL {
+            for text in [failure.cause, failure.hint()] {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" .,:;()-/@*'".contains(&byte);
+                assert!(text.bytes().all(plain) && text.matches('\'').count().is_multiple_of(2), "{text}");
+            }
         }
     }
 }

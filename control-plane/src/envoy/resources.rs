@@ -17,6 +17,7 @@ pub mod decision_log;
 pub mod dns_cache;
 mod downstream_tls;
 mod filter_state;
+mod http1;
 mod listener;
 mod local_reply;
 pub mod names;

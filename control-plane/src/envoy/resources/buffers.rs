@@ -23,6 +23,12 @@ pub(super) const UPSTREAM_STREAM: u32 = 4 << 20;
 /// smaller window, clients that read nothing use it up, and every other client of the host waits for them.
 pub(super) const UPSTREAM_CONNECTION: u32 = STREAMS * UPSTREAM_STREAM;
 
+/// The maximum number of header fields, and of trailer fields, in a response. Envoy's default of 100 is less than some
+/// servers send.
+pub(super) const RESPONSE_FIELDS: u32 = 1000;
+/// Kibibytes of a response's header fields. Over HTTP/2, curl takes little more than that: eight frames after the first.
+pub(super) const RESPONSE_HEADERS_KIB: u32 = 128;
+
 /// Bytes of a request's content that Envoy keeps until the answer begins, to send the request again. A request with more
 /// content is not sent again.
 pub(super) const RETRIED_CONTENT: u64 = 64 << 10;

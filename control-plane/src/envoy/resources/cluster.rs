@@ -8,8 +8,8 @@ use envoy_types::pb::envoy::config::cluster::v3::cluster::{
 use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster, circuit_breakers};
 use envoy_types::pb::envoy::config::core::v3::envoy_internal_address::AddressNameSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, EnvoyInternalAddress, Http1ProtocolOptions, Http2ProtocolOptions,
-    HttpProtocolOptions as CommonHttpOptions, TransportSocket, UpstreamHttpProtocolOptions, address,
+    Address, EnvoyInternalAddress, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions,
+    TransportSocket, UpstreamHttpProtocolOptions, address,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use envoy_types::pb::envoy::config::endpoint::v3::{
@@ -29,7 +29,7 @@ use weir_policy::Host;
 use weir_xds::Resource;
 
 use super::protobuf::{duration, number, seconds, transport_socket};
-use super::{Gateway, buffers, dns_cache, names, upstream_tls};
+use super::{Gateway, buffers, dns_cache, http1, names, upstream_tls};
 use crate::envoy::capabilities::Capabilities;
 use crate::envoy::capacity::Capacity;
 use crate::envoy::gateway::NodeSettings;
@@ -91,7 +91,7 @@ pub(super) fn of_host(gateway: &Gateway, host: &Host) -> Resource {
 /// ALPN decides between h2 and http/1.1.
 fn either() -> UpstreamProtocolOptions {
     UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
-        http_protocol_options: Some(trailers()),
+        http_protocol_options: Some(http1::upstream()),
         http2_protocol_options: Some(Http2ProtocolOptions {
             max_concurrent_streams: number(buffers::STREAMS),
             initial_stream_window_size: number(buffers::UPSTREAM_STREAM),
@@ -104,13 +104,8 @@ fn either() -> UpstreamProtocolOptions {
 
 fn http1() -> UpstreamProtocolOptions {
     UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
-        protocol_config: Some(explicit_http_config::ProtocolConfig::HttpProtocolOptions(trailers())),
+        protocol_config: Some(explicit_http_config::ProtocolConfig::HttpProtocolOptions(http1::upstream())),
     })
-}
-
-/// Forwards trailers in both versions of HTTP.
-fn trailers() -> Http1ProtocolOptions {
-    Http1ProtocolOptions { enable_trailers: true, ..Http1ProtocolOptions::default() }
 }
 
 fn forward_proxy(
@@ -128,6 +123,8 @@ fn forward_proxy(
     let http = HttpProtocolOptions {
         common_http_protocol_options: Some(CommonHttpOptions {
             idle_timeout: duration(Duration::from_secs(separation::IDLE_SECONDS)),
+            max_headers_count: number(buffers::RESPONSE_FIELDS),
+            max_response_headers_kb: number(buffers::RESPONSE_HEADERS_KIB),
             ..CommonHttpOptions::default()
         }),
         // Envoy sends and verifies the authority, which the filter has made canonical, unless the filter sets other

@@ -1,7 +1,7 @@
 //! The HTTP connection manager of each listener, and its HTTP filters.
 
 use envoy_types::pb::envoy::config::core::v3::{
-    ExtensionConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions,
+    ExtensionConfigSource, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
 use envoy_types::pb::envoy::extensions::filters::http::dynamic_forward_proxy::v3::{
@@ -21,7 +21,8 @@ use weir_contract::connection::ConnectionKind;
 
 use super::protobuf::{ads, bool_value, duration, number, seconds};
 use super::{
-    Gateway, address_guard, buffers, decision_log, dns_cache, filter_state, local_reply, names, policy_filter,
+    Gateway, address_guard, buffers, decision_log, dns_cache, filter_state, http1, local_reply, names,
+    policy_filter,
 };
 use crate::envoy::capabilities::Capabilities;
 use crate::envoy::gateway::NodeSettings;
@@ -149,14 +150,7 @@ fn manager(
         access_log_options: Some(decision_log::options()),
         local_reply_config: Some(local_reply::config()),
         upgrade_configs: upgrades.iter().map(upgrade).collect(),
-        http_protocol_options: Some(Http1ProtocolOptions {
-            allow_absolute_url: bool_value(true),
-            accept_http_10: true,
-            enable_trailers: true,
-            // As over HTTP/2, the policy decides which methods are allowed.
-            allow_custom_methods: true,
-            ..Http1ProtocolOptions::default()
-        }),
+        http_protocol_options: Some(http1::downstream()),
         http2_protocol_options: Some(Http2ProtocolOptions {
             // This option also offers clients WebSockets within h2 (RFC 8441). Such a request has no
             // `sec-websocket-key`, and Envoy forwards it as an HTTP/1.1 upgrade, which servers refuse without that
