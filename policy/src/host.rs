@@ -15,7 +15,8 @@ use crate::limits::{HOST_BYTES, LABEL_BYTES};
 /// A host in canonical form: a lower-case ASCII name without trailing dot, or an address in its one canonical text.
 ///
 /// A name has 1 to 127 labels of 1 to 63 bytes out of `a-z 0-9 -`, and 253 bytes at most. A `_` makes a name invalid,
-/// because Envoy answers 400 to a client of the proxy that names such a host, whatever the policy says. A name whose
+/// because Envoy answers 400 to a client of the proxy that names such a host, whatever the policy says; only the host of
+/// a rule's own upstream may have it ([`Host::parse_upstream`]). A name whose
 /// last label is a number (`0x` forms included) must be an address (WHATWG URL, "ends in a number"), so the old
 /// spellings of IPv4 are invalid. Addresses are four decimal octets, or IPv6 in brackets as in RFC 5952. The text is held inline:
 /// a host never allocates.
@@ -73,6 +74,19 @@ impl Host {
     /// # Errors
     /// [`InvalidHost`] for any other spelling. Nothing else is repaired.
     pub fn parse(raw: &[u8]) -> Result<Host, InvalidHost> {
+        Host::parse_with(raw, b'-')
+    }
+
+    /// Parses the host of a rule's `upstream`, which may also have `_`: no client names it.
+    ///
+    /// # Errors
+    /// [`InvalidHost`] as for [`Host::parse`].
+    pub fn parse_upstream(raw: &[u8]) -> Result<Host, InvalidHost> {
+        Host::parse_with(raw, b'_')
+    }
+
+    /// Parses a host whose labels may have the byte `also`, besides letters, digits and hyphens.
+    fn parse_with(raw: &[u8], also: u8) -> Result<Host, InvalidHost> {
         if raw.first() == Some(&b'[') {
             return Host::parse_bracketed(raw);
         }
@@ -96,6 +110,7 @@ impl Host {
                     *to = b'.';
                     continue;
                 }
+                b'_' if also == b'_' => b'_',
                 b'_' => return Err(InvalidHost::Underscore),
                 b'@' => return Err(InvalidHost::Userinfo),
                 b'[' | b']' => return Err(InvalidHost::Brackets),
@@ -238,6 +253,16 @@ mod tests {
     fn an_underscore_is_refused_as_envoy_refuses_it() {
         for raw in ["a_b.example", "_a.example", "a.example_", "A_B", "_"] {
             assert_eq!(canonical(raw), Err(InvalidHost::Underscore), "{raw}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_may_have_an_underscore_and_is_otherwise_a_host() {
+        let upstream = |raw: &str| Host::parse_upstream(raw.as_bytes()).map(|host| host.as_str().to_owned());
+        assert_eq!(upstream("My_Service._tcp.example."), Ok("my_service._tcp.example".to_owned()));
+        assert!(Host::parse_upstream(b"192.0.2.1").is_ok_and(|host| host.is_address()));
+        for raw in ["a b", "a..b", "", "a@b", "127.1", "0x_f"] {
+            assert_eq!(upstream(raw).is_ok(), raw == "0x_f", "{raw}");
         }
     }
 

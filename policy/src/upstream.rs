@@ -43,7 +43,7 @@ impl<'p> Upstream<'p> {
     /// name.
     #[must_use]
     pub fn server_name(&self) -> Option<&'p str> {
-        let named = |host: &&str| Host::parse(host.as_bytes()).is_ok_and(|host| !host.is_address());
+        let named = |host: &&str| Host::parse_upstream(host.as_bytes()).is_ok_and(|host| !host.is_address());
         self.sni().or_else(|| self.host().filter(named))
     }
 
@@ -175,10 +175,12 @@ mod tests {
 - {id: b, effect: allow, hosts: [b.example], upstream: {host: c.example}}
 - {id: c, effect: allow, hosts: [c.example], upstream: {host: c.example, sni: d.example}}
 - {id: d, effect: allow, hosts: [d.example], upstream: {port: 8443}}
+- {id: e, effect: allow, hosts: [e.example], upstream: {host: a_b}}
 ",
         );
         let names: Vec<_> =
             policy.unwrap().upstreams().map(|upstream| upstream.server_name().map(str::to_owned)).collect();
-        assert_eq!(names, [None, Some("c.example".to_owned()), Some("d.example".to_owned()), None]);
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(names, [None, named("c.example"), named("d.example"), None, named("a_b")]);
     }
 }

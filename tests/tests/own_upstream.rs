@@ -206,6 +206,31 @@ fn a_request_goes_to_another_host_and_is_verified_for_that_one(envoy: &EnvoyBina
     Ok(())
 }
 
+/// Clients cannot name such a host (`host_names.rs`).
+fn an_upstream_may_have_an_underscore(envoy: &EnvoyBinary) -> Result<()> {
+    const SERVICE: &str = "my_service.weir.test";
+    let hosts = UpstreamHosts::start_with(ServerOptions::default(), |authority| {
+        Ok(vec![Site::new(SERVICE, authority.issue(&[SERVICE])?)])
+    })?;
+    let upstream =
+        |port: u16| format!("addresses: [127.0.0.1/32], upstream: {{host: {SERVICE}, port: {port}}}");
+    let (tls, plain) = (upstream(hosts.port()), upstream(hosts.plain_port()));
+    let rules = format!(
+        "rules:
+  - {{id: opened, effect: allow, hosts: [opened.weir.test], {tls}}}
+  - {{id: passed, effect: allow, hosts: [passed.weir.test], tls: passthrough, {tls}}}
+  - {{id: plain, effect: allow, hosts: [plain.weir.test], schemes: [http], {plain}}}
+"
+    );
+    let gateway = Run::new(envoy, &hosts, &rules)?.start()?;
+    assert_eq!(get(&gateway, "https://opened.weir.test/")?, (200, None));
+    assert_eq!(gateway.only_decision()?.sni.as_deref(), Some(SERVICE));
+    assert_eq!(get(&gateway, "http://plain.weir.test/")?, (200, None));
+    let passed = gateway.client().insecure().get("https://passed.weir.test/")?;
+    assert_eq!((passed.connect_status, passed.status), (200, 200), "{passed:#?}");
+    Ok(())
+}
+
 fn the_cluster_is_the_filters_to_name_and_nobody_elses_to_see(envoy: &EnvoyBinary) -> Result<()> {
     let fixture = Fixture::start()?;
     let origin = |front| {
@@ -326,6 +351,7 @@ on_oldest_and_newest_envoy!(
     roots_of_a_rule_are_its_own_and_its_only_ones,
     a_client_certificate_is_shown_to_its_upstream_alone,
     a_request_goes_to_another_host_and_is_verified_for_that_one,
+    an_upstream_may_have_an_underscore,
     the_cluster_is_the_filters_to_name_and_nobody_elses_to_see,
     an_upstream_of_a_rule_speaks_h2_and_carries_websockets,
     an_edit_of_a_file_is_in_force_and_a_bad_one_changes_nothing,

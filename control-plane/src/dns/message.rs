@@ -68,11 +68,12 @@ impl Question {
     }
 
     /// Returns the host that the question names, or `None` if the name is not a host. The labels are read as bytes,
-    /// because the library's text of a name escapes some that hosts have (`-a.example`).
+    /// because the library's text of a name escapes some that hosts have (`-a.example`). The policy admits names with `_` only
+    /// as upstreams of rules.
     pub(super) fn host(&self) -> Option<Host> {
         let labels: Vec<&[u8]> = self.query.name().iter().collect();
         let is_dotted = labels.iter().any(|label| label.contains(&b'.'));
-        Host::parse(&labels.join(&b'.')).ok().filter(|_| !is_dotted)
+        Host::parse_upstream(&labels.join(&b'.')).ok().filter(|_| !is_dotted)
     }
 
     /// Returns the requested family of addresses. Returns `None` for every other record: service records (HTTPS, SVCB)

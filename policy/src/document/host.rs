@@ -38,7 +38,7 @@ pub(super) fn hosts<'s>(
             continue;
         }
         seen.insert(written.value.clone(), index);
-        match pattern(&written.value) {
+        match pattern(&written.value, Host::parse) {
             Ok(value) if value.below && kinds == Kinds::Exact => {
                 let message = format!("`{}` is a pattern, and this key takes exact hosts", written.value);
                 let help = "write a rule with `hosts` for everything below a name".to_owned();
@@ -69,10 +69,10 @@ pub(super) fn warn_of_public_suffixes(
     }
 }
 
-/// Reads one exact host: a name or an address.
-pub(super) fn exact<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
+/// Reads the exact host of an upstream: a name, also with `_`, or an address.
+pub(super) fn of_upstream<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
     let written = text(node, at, faults)?;
-    let (message, help) = match pattern(&written.value) {
+    let (message, help) = match pattern(&written.value, Host::parse_upstream) {
         Ok(host) if !host.below => return Some(host.name),
         Ok(host) => {
             let help = format!("write one name, as `{}`", host.name);
@@ -84,9 +84,13 @@ pub(super) fn exact<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) ->
     None
 }
 
-/// Reads one exact name; an address is a fault.
-pub(super) fn name<'s>(node: &Node<'s>, at: &At<'_>, faults: &mut Collector) -> Option<Cow<'s, str>> {
-    let host = exact(node, at, faults)?;
+/// Reads the exact name of an upstream; an address is a fault.
+pub(super) fn name_of_upstream<'s>(
+    node: &Node<'s>,
+    at: &At<'_>,
+    faults: &mut Collector,
+) -> Option<Cow<'s, str>> {
+    let host = of_upstream(node, at, faults)?;
     if is_address(&host) {
         let help = "write a name that the certificate carries".to_owned();
         faults.report(node.span.clone(), at, format!("`{host}` is an address, not a name"), Some(help));
@@ -102,13 +106,15 @@ pub(super) fn is_address(host: &str) -> bool {
 
 type Fault = (String, Option<String>);
 
-fn pattern<'s>(written: &Cow<'s, str>) -> Result<ResolvedHost<'s>, Fault> {
+type Parse = fn(&[u8]) -> Result<Host, InvalidHost>;
+
+fn pattern<'s>(written: &Cow<'s, str>, parse: Parse) -> Result<ResolvedHost<'s>, Fault> {
     let (below, name) = match written.strip_prefix("*.") {
         Some(name) => (true, name),
         None => (false, written.as_ref()),
     };
     let star = if below { "*." } else { "" };
-    let canonical = canonical(name).map_err(|fault| explain(written, star, name, fault))?;
+    let canonical = canonical(name, parse).map_err(|fault| explain(written, star, name, fault))?;
     if canonical != name {
         let message = format!("`{written}` is not in canonical form, which is `{star}{canonical}`");
         return Err((message, Some(format!("write `{star}{canonical}`"))));
@@ -127,14 +133,14 @@ fn pattern<'s>(written: &Cow<'s, str>) -> Result<ResolvedHost<'s>, Fault> {
 }
 
 /// Returns the canonical text of a name, and applies IDNA if necessary.
-fn canonical(name: &str) -> Result<String, InvalidHost> {
+fn canonical(name: &str, parse: Parse) -> Result<String, InvalidHost> {
     let international = !name.is_ascii() || name.split('.').any(has_ace_prefix);
     if !international {
-        return Host::parse(name.as_bytes()).map(|host| host.as_str().to_owned());
+        return parse(name.as_bytes()).map(|host| host.as_str().to_owned());
     }
     let mapped = idna::domain_to_ascii_cow(name.as_bytes(), idna::AsciiDenyList::EMPTY);
     let mapped = mapped.map_err(|_| InvalidHost::NotAscii)?;
-    Host::parse(mapped.as_bytes()).map(|host| host.as_str().to_owned())
+    parse(mapped.as_bytes()).map(|host| host.as_str().to_owned())
 }
 
 fn has_ace_prefix(label: &str) -> bool {
@@ -143,7 +149,7 @@ fn has_ace_prefix(label: &str) -> bool {
 
 /// Composes a fault's message and its help, which suggests the probable intention.
 fn explain(written: &str, star: &str, name: &str, fault: InvalidHost) -> Fault {
-    let host_of = |text: &str| canonical(text).ok();
+    let host_of = |text: &str| canonical(text, Host::parse).ok();
     if let Some((_, rest)) = name.split_once("://") {
         let host = rest.split(['/', '?', '#', ':']).next().unwrap_or_default();
         let help = host_of(host).map(|host| format!("write the host alone: `{star}{host}`"));
@@ -181,7 +187,7 @@ fn explain(written: &str, star: &str, name: &str, fault: InvalidHost) -> Fault {
         return (format!("`{written}` is a host with a port"), help);
     }
     if fault == InvalidHost::Underscore {
-        let help = "use a name of the server without `_`: letters, digits and hyphens";
+        let help = "use a name without `_`, and lead it to the server: `upstream: {host: …}` of a rule may have a `_`";
         let message = format!(
             "`{written}` has a `_`, and Envoy answers 400 to every client of the proxy that names such a host"
         );
@@ -198,7 +204,7 @@ mod tests {
     use super::*;
 
     fn read(written: &str) -> Result<(String, bool), String> {
-        pattern(&Cow::Borrowed(written))
+        pattern(&Cow::Borrowed(written), Host::parse)
             .map(|host| (host.name.into_owned(), host.below))
             .map_err(|(message, help)| format!("{message} | {}", help.unwrap_or_default()))
     }
@@ -211,6 +217,14 @@ mod tests {
             assert_eq!(read(host), Ok((host.to_owned(), false)));
         }
         assert_eq!(read("*.example.com"), Ok(("example.com".to_owned(), true)));
+    }
+
+    #[test]
+    fn only_an_upstream_may_have_an_underscore() {
+        let upstream = |written| pattern(&Cow::Borrowed(written), Host::parse_upstream);
+        assert!(upstream("my_service").is_ok_and(|host| host.name == "my_service"));
+        assert!(upstream("My_Service").is_err_and(|(message, _)| message.contains("`my_service`")));
+        assert!(read("my_service").is_err_and(|fault| fault.contains("upstream")));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn read<'s>(
     let (ca, client_certificate, client_key) =
         (read_file("ca"), read_file("client_certificate"), read_file("client_key"));
     let names = read("names").map(|(node, at)| {
-        let names = set(node, &at, faults, host::name);
+        let names = set(node, &at, faults, host::name_of_upstream);
         if names.len() > limits::UPSTREAM_NAMES {
             let message = format!("the upstream has more than {} names", limits::UPSTREAM_NAMES);
             faults.report(node.span.clone(), &at, message, None);
@@ -56,9 +56,9 @@ pub(super) fn read<'s>(
     });
     let sessions = Sessions::ALL.map(|sessions| (sessions.as_str(), sessions));
     Some(ResolvedUpstream {
-        host: read("host").and_then(|(node, at)| host::exact(node, &at, faults)),
+        host: read("host").and_then(|(node, at)| host::of_upstream(node, &at, faults)),
         port: read("port").and_then(|(node, at)| network::port(node, &at, faults)),
-        sni: read("sni").and_then(|(node, at)| host::name(node, &at, faults)),
+        sni: read("sni").and_then(|(node, at)| host::name_of_upstream(node, &at, faults)),
         names: names.unwrap_or_default(),
         ca,
         client_certificate,

@@ -217,7 +217,8 @@ impl Image {
 
     fn check_upstreams(&self) -> Result<(), InvalidPolicyBytes> {
         let text = core::str::from_utf8(self.section(Section::Text)).map_err(|_| Malformed("text"))?;
-        let is_host = |name: &str| Host::parse(name.as_bytes()).is_ok_and(|host| host.as_str() == name);
+        let is_host =
+            |name: &str| Host::parse_upstream(name.as_bytes()).is_ok_and(|host| host.as_str() == name);
         let names = self.records::<8>(Section::UpstreamNames);
         if names.iter().any(|name| !text.get(Span::read(name).range()).is_some_and(is_host)) {
             return Err(Malformed("upstream name"));

@@ -64,7 +64,7 @@ impl Probe {
 
 impl Prober {
     pub(super) async fn ask(&self, target: ProbeTarget) -> Probe {
-        let found = match (target.address(), Host::parse(target.host.as_bytes())) {
+        let found = match (target.address(), Host::parse_upstream(target.host.as_bytes())) {
             (Some(address), _) => Ok(vec![address]),
             (None, Ok(host)) => self.servers.addresses(&host).await.map(|found| found.0),
             (None, Err(error)) => return Probe::unresolved(target, error.to_string()),
@@ -73,7 +73,7 @@ impl Prober {
             Ok(found) => found,
             Err(error) => return Probe::unresolved(target, error.to_string()),
         };
-        let host = Host::parse(target.host.as_bytes()).ok();
+        let host = Host::parse_upstream(target.host.as_bytes()).ok();
         let admitted = host.and_then(|host| Admitted::new(&self.policy, &host));
         let given = admitted.map(|admitted| admitted.filter(&found, &self.own_addresses)).unwrap_or_default();
         let (addresses, refused): (Vec<_>, Vec<_>) =
