@@ -51,6 +51,24 @@ fn an_interim_response_reaches_the_client(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
+fn an_interim_response_has_no_header_of_weirs_from_envoy_1_40_on(envoy: &EnvoyBinary) -> Result<()> {
+    let (_hosts, origin, gateway) = start(envoy, |_, wire| {
+        let forged = "x-weir-decision: forged\r\nalt-svc: h3=\":443\"\r\n";
+        wire.write(format!("HTTP/1.1 103 Early Hints\r\n{forged}\r\n"))?;
+        wire.write(format!("HTTP/1.1 200 OK\r\n{forged}content-length: 0\r\n\r\n"))
+    })?;
+    // Before 1.40, Envoy removes the headers from the answer alone.
+    let seen_each = if envoy.version.as_str() < "1.40" { 1 } else { 0 };
+    for version in ["--http1.1", "--http2"] {
+        let seen = curl(&gateway, &[version, "--include"], &origin.url("/"))?;
+        assert!(seen.contains(" 103") && seen.contains(" 200"), "{seen}");
+        for name in ["x-weir-decision", "alt-svc"] {
+            assert_eq!(seen.matches(name).count(), seen_each, "{seen}");
+        }
+    }
+    Ok(())
+}
+
 /// Answers 401 before the content, and asks an authorized client for it.
 fn ask_for_authorization(head: &Head, wire: &mut Wire) -> Result<()> {
     ensure!(head.header("expect") == Some("100-continue"), "no `Expect`: {head:#?}");
@@ -163,6 +181,7 @@ fn a_client_that_goes_away_in_the_middle_of_a_denied_request_leaves_nothing(
 
 on_oldest_and_newest_envoy!(
     an_interim_response_reaches_the_client,
+    an_interim_response_has_no_header_of_weirs_from_envoy_1_40_on,
     the_upstream_answers_a_client_that_expects_100_before_its_content,
     a_denied_request_with_content_over_http_2_gets_its_answer,
     a_denial_does_not_wait_for_content_that_may_not_come,

@@ -66,6 +66,7 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
 }
@@ -190,6 +191,17 @@ pub fn send_local_response(status: u32, headers: &[u8], body: &[u8]) -> Result<(
             NO_GRPC_STATUS,
         )
     })
+}
+
+/// Returns the nanoseconds since 1970.
+///
+/// # Errors
+/// The host's status.
+pub fn time() -> Result<u64, Status> {
+    let mut time = 0;
+    // SAFETY: the host writes to the number during the call.
+    done(unsafe { proxy_get_current_time_nanoseconds(&raw mut time) })?;
+    Ok(time)
 }
 
 /// Defines a counter, or finds the one with this name, and returns its number.

@@ -10,6 +10,9 @@ use weir_filter::hostcalls::LocalResponse;
 
 /// The largest content that a response waits for. The client sends it for nothing, so it must not be large.
 const CONTENT: u64 = 16 << 20;
+/// Nanoseconds that a response waits for content that arrives slowly: one minute. Envoy itself ends a request whose content
+/// does not arrive at all.
+const WAIT: u64 = 60_000_000_000;
 /// The number of denied requests of one worker that may be held at a time; others get their response at once. A response has
 /// about 2 KiB.
 const HELD: usize = 1024;
@@ -17,9 +20,16 @@ const HELD: usize = 1024;
 /// The denied requests of a worker whose headers Envoy still holds, by their contexts.
 #[derive(Debug, Default)]
 pub struct HeldResponses {
-    /// A request stays here after its response was sent: a piece that was not dropped would take the denied request to its
-    /// upstream.
-    responses: BTreeMap<u32, Option<LocalResponse>>,
+    responses: BTreeMap<u32, Held>,
+}
+
+/// A request stays here after its response was sent: a piece that was not dropped would take the denied request to its
+/// upstream.
+#[derive(Debug)]
+struct Held {
+    response: Option<LocalResponse>,
+    /// The time from which on the response waits no longer.
+    until: u64,
 }
 
 /// The next step for a piece of content.
@@ -37,16 +47,20 @@ impl HeldResponses {
         self.responses.len() >= HELD
     }
 
-    /// Holds the response to a denied request.
-    pub fn hold(&mut self, context: u32, response: LocalResponse) {
-        self.responses.insert(context, Some(response));
+    /// Holds the response to a denied request. Times are in nanoseconds; a host without a clock has none.
+    pub fn hold(&mut self, context: u32, response: LocalResponse, now: Option<u64>) {
+        let until = now.map_or(0, |now| now.saturating_add(WAIT));
+        self.responses.insert(context, Held { response: Some(response), until });
     }
 
-    /// Takes a piece of a request's content.
-    pub fn piece(&mut self, context: u32, is_end: bool) -> Piece {
+    /// Takes a piece of a request's content. Only a held request needs the time.
+    pub fn piece(&mut self, context: u32, is_end: bool, now: impl FnOnce() -> Option<u64>) -> Piece {
         match self.responses.get_mut(&context) {
             None => Piece::Forward,
-            Some(response) => Piece::Drop(if is_end { response.take() } else { None }),
+            Some(Held { response, until }) => {
+                let is_over = is_end || now().is_none_or(|now| now >= *until);
+                Piece::Drop(if is_over { response.take() } else { None })
+            }
         }
     }
 
@@ -82,13 +96,26 @@ mod tests {
     #[test]
     fn no_piece_of_a_denied_request_is_forwarded_before_or_after_its_response() {
         let mut held = HeldResponses::default();
-        held.hold(7, response(403));
-        assert_eq!(held.piece(7, false), Piece::Drop(None));
-        assert_eq!(held.piece(7, true), Piece::Drop(Some(response(403))));
-        assert_eq!(held.piece(7, true), Piece::Drop(None));
-        assert_eq!(held.piece(8, true), Piece::Forward);
+        held.hold(7, response(403), Some(5));
+        assert_eq!(held.piece(7, false, || Some(6)), Piece::Drop(None));
+        assert_eq!(held.piece(7, true, || Some(6)), Piece::Drop(Some(response(403))));
+        assert_eq!(held.piece(7, true, || Some(6)), Piece::Drop(None));
+        assert_eq!(held.piece(8, true, || Some(6)), Piece::Forward);
         held.remove(7);
         assert_eq!(held.responses.len(), 0);
+    }
+
+    #[test]
+    fn a_response_does_not_wait_for_content_that_arrives_slowly() {
+        let mut held = HeldResponses::default();
+        held.hold(7, response(403), Some(5));
+        assert_eq!(held.piece(7, false, || Some(WAIT + 4)), Piece::Drop(None));
+        assert_eq!(held.piece(7, false, || Some(WAIT + 5)), Piece::Drop(Some(response(403))));
+        assert_eq!(held.piece(7, false, || Some(WAIT + 5)), Piece::Drop(None));
+        for (begun, now) in [(None, Some(5)), (Some(5), None)] {
+            held.hold(8, response(403), begun);
+            assert_eq!(held.piece(8, false, || now), Piece::Drop(Some(response(403))), "{begun:?} {now:?}");
+        }
     }
 
     #[test]
@@ -98,7 +125,7 @@ mod tests {
             if held.is_full() {
                 break;
             }
-            held.hold(context, response(403));
+            held.hold(context, response(403), Some(5));
         }
         assert_eq!(held.responses.len(), HELD);
     }

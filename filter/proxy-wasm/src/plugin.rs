@@ -82,14 +82,15 @@ impl Filter for Plugin {
             (Verdict::Continue, _) => Action::Continue,
             (Verdict::Stop, None) => Action::Stop,
             (Verdict::Stop, Some(response)) => {
-                HELD.with_borrow_mut(|held| held.hold(context, response));
+                let now = weir_abi::time().ok();
+                HELD.with_borrow_mut(|held| held.hold(context, response, now));
                 Action::StopHeaders
             }
         }
     }
 
     fn request_content(context: u32, is_end: bool) -> bool {
-        match HELD.with_borrow_mut(|held| held.piece(context, is_end)) {
+        match HELD.with_borrow_mut(|held| held.piece(context, is_end, || weir_abi::time().ok())) {
             Piece::Forward => true,
             Piece::Drop(None) => false,
             Piece::Drop(Some(response)) => {
