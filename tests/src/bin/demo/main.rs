@@ -53,7 +53,7 @@ fn show() -> Result<bool> {
         rows.extend(answered);
         first_answers.push(first);
     }
-    let (answered, _) = ask_all(&envoy, &hosts, &policy, "What the policy does not allow", refused(&hosts))?;
+    let (answered, _) = ask_all(&envoy, &hosts, &policy, "Requests that the policy denies", refused(&hosts))?;
     rows.extend(answered);
 
     for (gateway, first) in first_answers.iter().enumerate() {
