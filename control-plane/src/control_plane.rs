@@ -82,7 +82,7 @@ impl ControlPlane {
                 let policy = Arc::make_mut(&mut gateway.policy);
                 (policy.rules, policy.rego) = (Arc::new(nothing), None);
             }),
-            Err(faults) => tracing::error!(?faults, "the policy that denies everything is none"),
+            Err(faults) => tracing::error!(?faults, "the policy that denies everything does not compile"),
         }
     }
 

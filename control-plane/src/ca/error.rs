@@ -131,28 +131,28 @@ impl Advice for CaError {
         Some(match self {
             Self::Folder(error) => return error.help(),
             Self::NotAKey { other, .. } => format!(
-                "restore the file, or remove it and `{}` to get a new CA, which clients must be told to trust",
+                "restore the file, or remove it and `{}` to get a new CA, which clients must then trust",
                 other.display()
             ),
             Self::NotACaCertificate { other, .. } => format!(
-                "restore the file, or remove it: it is made again from `{}`, and clients must be told to trust it",
+                "restore the file, or remove it: it is made again from `{}`, and clients must then trust the new certificate",
                 other.display()
             ),
             Self::KeyMissing { path, .. } => format!(
-                "restore it, or remove `{}` to get a new CA, which clients must be told to trust",
+                "restore it, or remove `{}` to get a new CA, which clients must then trust",
                 path.display()
             ),
             Self::KeyMismatch { .. } => {
-                "restore the pair, or remove both to get a new CA, which clients must be told to trust"
+                "restore the pair, or remove both to get a new CA, which clients must then trust"
                     .to_owned()
             }
             Self::Expired { key, .. } => format!(
-                "remove it and `{}` to get a new CA, which clients must be told to trust",
+                "remove it and `{}` to get a new CA, which clients must then trust",
                 key.display()
             ),
             Self::NotYetValid { .. } => "set this machine's clock".to_owned(),
             Self::OldRoots { .. } => {
-                "remove it; clients that trust an older root alone must then be told to trust the new one"
+                "remove it; clients that trust only an older root must then trust the new one"
                     .to_owned()
             }
             Self::External { help, .. } => help.clone(),

@@ -53,7 +53,7 @@ impl Refused {
             (
                 self.connections,
                 before.connections,
-                "connections of clients closed: as many are open as may be",
+                "connections of clients closed: the limit is reached",
                 MORE_OPEN_FILES,
             ),
             (
@@ -66,13 +66,13 @@ impl Refused {
             (
                 self.streams,
                 before.streams,
-                "requests ended that held much memory: Envoy is short of it",
+                "requests with much memory reset: Envoy is short of memory",
                 memory,
             ),
             (
                 self.upstream_connections,
                 before.upstream_connections,
-                "times no connection to an upstream was free: as many are open as may be",
+                "times no connection to an upstream was free: the limit is reached",
                 MORE_OPEN_FILES,
             ),
         ];

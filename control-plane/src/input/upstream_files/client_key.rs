@@ -40,7 +40,7 @@ impl Advice for ClientKeyError {
             Self::Unreadable { .. } | Self::NoKey { .. } => {
                 "name a file with the private key in PEM form, relative to the policy's"
             }
-            Self::Open { .. } => "take the file from the others: `chmod o= FILE`",
+            Self::Open { .. } => "take the permissions from other users: `chmod o= FILE`",
             Self::Encrypted { .. } => "write it without a passphrase: `openssl pkey -in FILE -out NEW`",
             Self::Unsupported { .. } => {
                 "use an RSA key of 2048 bits or more, or one on the curve P-256 or P-384"
