@@ -143,17 +143,14 @@ impl Advice for CaError {
                 path.display()
             ),
             Self::KeyMismatch { .. } => {
-                "restore the pair, or remove both to get a new CA, which clients must then trust"
-                    .to_owned()
+                "restore the pair, or remove both to get a new CA, which clients must then trust".to_owned()
             }
-            Self::Expired { key, .. } => format!(
-                "remove it and `{}` to get a new CA, which clients must then trust",
-                key.display()
-            ),
+            Self::Expired { key, .. } => {
+                format!("remove it and `{}` to get a new CA, which clients must then trust", key.display())
+            }
             Self::NotYetValid { .. } => "set this machine's clock".to_owned(),
             Self::OldRoots { .. } => {
-                "remove it; clients that trust only an older root must then trust the new one"
-                    .to_owned()
+                "remove it; clients that trust only an older root must then trust the new one".to_owned()
             }
             Self::External { help, .. } => help.clone(),
             Self::Sign { .. } => return None,
