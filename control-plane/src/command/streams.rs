@@ -26,6 +26,7 @@ pub(super) fn run(
     Ok(code)
 }
 
+/// A standard stream that may be closed: an error that it forgives ends the output, and not the command.
 pub(super) struct Stream<W> {
     to: W,
     closed: bool,

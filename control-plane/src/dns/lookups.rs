@@ -60,6 +60,7 @@ struct Entry {
     silences: u32,
 }
 
+/// The running lookups and the kept results, by name.
 #[derive(Debug)]
 pub(super) struct Lookups {
     servers: NameServers,

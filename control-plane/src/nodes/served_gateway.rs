@@ -10,6 +10,7 @@ use super::snapshot_cache::SnapshotCache;
 use crate::envoy::capabilities::{Capabilities, LeafDelivery};
 use crate::envoy::gateway::GatewayPolicy;
 
+/// The resources of one node.
 #[derive(Debug)]
 pub(super) struct ServedGateway {
     pub(super) cache: Arc<SnapshotCache>,

@@ -15,6 +15,7 @@ const ENVOYS_FILTER_STATES: [&str; 4] = [
     "envoy.upstream.dynamic_port",
 ];
 
+/// A host for tests, which keeps the headers of one request and records the filter's calls.
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {
     headers: RefCell<Vec<(String, Vec<u8>)>>,

@@ -4,8 +4,11 @@ use core::ops::Range;
 
 use crate::mode::Mode;
 
+/// The first bytes of each policy.
 pub(super) const MAGIC: [u8; 8] = *b"WEIRPOL\0";
+/// The version of the format. Another layout has another version.
 pub(super) const FORMAT: u32 = 4;
+/// The length of the header.
 pub(super) const HEADER_BYTES: usize = 160;
 /// The checksum covers all bytes from this offset.
 pub(super) const COVERED_FROM: usize = 24;

@@ -36,6 +36,7 @@ pub(super) struct Found {
 /// The expressions that a name may be taken from; `None` for an expression that contains another name.
 type Sources = Vec<Option<Ref<Expr>>>;
 
+/// A walk through the modules that collects the findings.
 pub(super) struct Walk<'w, 'a> {
     names: &'w Names<'a>,
     /// The data document.

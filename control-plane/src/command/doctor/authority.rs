@@ -15,6 +15,7 @@ use crate::output::advice::Advice;
 const SOON: Duration = Duration::from_hours(24 * 60);
 const ABOUT: &str = "Weir's CA";
 
+/// The findings about the CA, and the CA that signs leaves if there is one.
 pub(super) struct Examined {
     pub(super) findings: Vec<Finding>,
     pub(super) signing_ca: Option<Arc<SigningCa>>,

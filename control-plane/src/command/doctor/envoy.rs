@@ -23,6 +23,7 @@ const MARK_OF_WASM: &[u8] = b"WebAssembly.Module()";
 /// The time limit for `envoy --version`.
 const WITHIN: Duration = Duration::from_secs(10);
 
+/// The findings about Envoy, and the properties of Envoy that other findings need.
 pub(super) struct Examined {
     pub(super) findings: Vec<Finding>,
     /// The strategy that the Envoy would get, or `None` without an Envoy.

@@ -22,6 +22,7 @@ const SHAKE: Duration = Duration::from_secs(10);
 /// The divisor for the part of a certificate's life that should be left.
 const A_TENTH: u64 = 10;
 
+/// Connects to hosts as Envoy would: by the policy, through these name servers, with these roots.
 pub(super) struct Prober {
     pub(super) policy: Arc<Policy>,
     pub(super) servers: NameServers,
@@ -42,6 +43,7 @@ pub(super) struct Probe {
     pub(super) outcome: ProbeOutcome,
 }
 
+/// The step at which a probe ended.
 #[derive(Debug)]
 pub(super) enum ProbeOutcome {
     /// The name could not be resolved.
