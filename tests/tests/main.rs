@@ -8,6 +8,7 @@ mod blocked_output;
 #[allow(dead_code, reason = "the fuzz target uses the rest")]
 #[path = "../../rego/tests/builtins/calls.rs"]
 mod builtin_calls;
+mod certificate_refusals;
 mod certificates;
 mod client_hellos;
 mod command;

@@ -2,6 +2,7 @@
 //! policy allows.
 
 mod arguments;
+mod certificate_refusal;
 mod missing_lines;
 mod output;
 mod summary;
@@ -194,6 +195,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     output.hide(probed);
     let log = control_plane.decisions();
     let mut lines = log.lines().context("somebody else prints the decisions")?;
+    let refusals = log.certificate_refusals();
     let missing = MissingLines::new(log.clone(), Admin::new(&runtime.file(ADMIN_SOCKET)));
     let watching = tokio::spawn(missing.clone().watch());
     let mut command = match arguments.command.split_first() {
@@ -217,6 +219,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return Err(error);
             }
             Some(line) = lines.next() => output.line(&line),
+            refused = refusals.next() => output.certificate_refused(&refused),
             received = signals.next() => match &command {
                 Some(command) => {
                     pass_on(command, received);
@@ -240,6 +243,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
     control_plane.deny_everything();
     output.command_ended();
     missing.settle(&mut lines, &mut output).await;
+    refusals.rest().iter().for_each(|refused| output.certificate_refused(refused));
     output.end();
     envoy.stop().await.context("cannot end Envoy")?;
     Ok(code)

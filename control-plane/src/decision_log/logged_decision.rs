@@ -238,7 +238,7 @@ fn unrecorded(entry: &HttpAccessLogEntry, status: u32, details: &str) -> Option<
     })
 }
 
-fn milliseconds(common: &AccessLogCommon) -> u64 {
+pub(super) fn milliseconds(common: &AccessLogCommon) -> u64 {
     let start = common.start_time.as_ref().and_then(|start| {
         let seconds = Duration::from_secs(u64::try_from(start.seconds).ok()?);
         Some(seconds + Duration::from_nanos(u64::try_from(start.nanos).ok()?))
@@ -247,7 +247,7 @@ fn milliseconds(common: &AccessLogCommon) -> u64 {
     u64::try_from(since_1970.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn socket(address: &Address) -> Option<String> {
+pub(super) fn socket(address: &Address) -> Option<String> {
     let Some(address::Address::SocketAddress(socket)) = &address.address else { return None };
     let Some(socket_address::PortSpecifier::PortValue(port)) = &socket.port_specifier else { return None };
     let ip: IpAddr = socket.address.parse().ok()?;

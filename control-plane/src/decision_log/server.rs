@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use envoy_types::pb::envoy::data::accesslog::v3::HttpAccessLogEntry;
+use envoy_types::pb::envoy::data::accesslog::v3::{HttpAccessLogEntry, TcpAccessLogEntry};
 use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::{
     AccessLogService, AccessLogServiceServer,
 };
@@ -13,8 +13,10 @@ use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::account::Account;
+use super::certificate_refusals::CertificateRefusals;
 use super::hosts_in_use::HostsInUse;
 use super::lines::{self, LineSender, Lines};
+use super::refused_certificate::RefusedCertificate;
 use super::{Arrived, LoggedDecision};
 use crate::nodes::identity::NodeIdentity;
 
@@ -31,6 +33,7 @@ pub struct DecisionLog {
     lines: Arc<OnceLock<LineSender>>,
     account: Arc<Account>,
     hosts_in_use: HostsInUse,
+    certificate_refusals: Arc<CertificateRefusals>,
 }
 
 impl Default for DecisionLog {
@@ -40,6 +43,7 @@ impl Default for DecisionLog {
             lines: Arc::default(),
             account: Arc::default(),
             hosts_in_use: HostsInUse::default(),
+            certificate_refusals: Arc::default(),
         }
     }
 }
@@ -67,6 +71,11 @@ impl DecisionLog {
         &self.hosts_in_use
     }
 
+    /// Returns the certificates that clients refused.
+    pub fn certificate_refusals(&self) -> Arc<CertificateRefusals> {
+        Arc::clone(&self.certificate_refusals)
+    }
+
     /// Wraps the log as a gRPC service.
     pub fn into_service(self) -> AccessLogServiceServer<Self> {
         AccessLogServiceServer::new(self).max_decoding_message_size(LONGEST_MESSAGE)
@@ -82,10 +91,19 @@ impl DecisionLog {
             return;
         }
         self.hosts_in_use.note(entry, &decision);
+        self.certificate_refusals.note(&decision);
         // A channel without receivers is not an error.
         let _ = self.decisions.send(decision.clone());
         if let Some(lines) = self.lines.get() {
             lines.send(decision).await;
+        }
+    }
+
+    /// Takes the entry of a connection without a request, which is no decision.
+    fn take_connection(&self, entry: &TcpAccessLogEntry) {
+        self.account.entry(false);
+        if let Some(refused) = RefusedCertificate::from_entry(entry) {
+            self.certificate_refusals.add(refused);
         }
     }
 }
@@ -104,9 +122,18 @@ impl AccessLogService for DecisionLog {
             if let Some(identifier) = message.identifier {
                 listener = identifier.log_name;
             }
-            let Some(LogEntries::HttpLogs(entries)) = message.log_entries else { continue };
-            for entry in &entries.log_entry {
-                self.take(&node, &listener, entry).await;
+            match message.log_entries {
+                Some(LogEntries::HttpLogs(entries)) => {
+                    for entry in &entries.log_entry {
+                        self.take(&node, &listener, entry).await;
+                    }
+                }
+                Some(LogEntries::TcpLogs(entries)) => {
+                    for entry in &entries.log_entry {
+                        self.take_connection(entry);
+                    }
+                }
+                None => {}
             }
         }
         Ok(Response::new(StreamAccessLogsResponse {}))

@@ -12,6 +12,7 @@
 mod address_guard;
 pub mod buffers;
 mod cluster;
+mod connection_log;
 mod connection_manager;
 pub mod decision_log;
 pub mod dns_cache;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_policy::{Effect, Reason};
 
+use super::certificate_refusal::CertificateRefusal;
 use super::summary::Summary;
 use crate::decision_log::denial_flood::MoreDenials;
 use crate::decision_log::logged_decision::Phase;
+use crate::decision_log::refused_certificate::RefusedCertificate;
 use crate::decision_log::{Line, LoggedDecision};
 use crate::local_gateway::environment::Environment;
 use crate::local_gateway::error::RunError;
@@ -166,6 +168,18 @@ impl Output {
         self.summary.add(line, is_seen);
     }
 
+    /// Prints that a client refused a certificate. This is no decision.
+    pub(super) fn certificate_refused(&self, refused: &RefusedCertificate) {
+        let refusal = CertificateRefusal::new(refused);
+        match self.display {
+            Display::Json => stream::stdout().write(json(&refusal) + "\n"),
+            Display::JsonBesideCommand => stream::stderr().write(json(&refusal) + "\n"),
+            Display::Nothing | Display::Text | Display::Denials => {
+                tracing::warn!(help = refusal.help(), "{}", refusal.message());
+            }
+        }
+    }
+
     /// Lets what waits for a full-screen program through: the command has ended.
     pub(super) fn command_ended(&self) {
         stream::stderr().yield_terminal(false);
@@ -275,6 +289,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::decision_log::refused_certificate::RefusalSign;
     use crate::nodes::identity::tests::node;
     use weir_contract::record::{DecisionRecord, Word};
 
@@ -389,9 +404,12 @@ mod tests {
             reason: "host_not_allowed".into(),
             count: 2,
         };
+        let refused =
+            RefusedCertificate { time: 1, server_name: None, client: None, sign: RefusalSign::Closed };
         for (heading, line) in [
             ("## A decision", json(&decision("x"))),
             ("## A count of denials", json(&more)),
+            ("## A refused certificate", json(&CertificateRefusal::new(&refused))),
             ("## The start", json(&Ready::new(&environment, None, Duration::ZERO))),
         ] {
             let section = document.split(heading).nth(1).unwrap_or_else(|| panic!("no {heading}"));

@@ -116,25 +116,13 @@ fn access_log(log_name: &str, capabilities: Capabilities, requests: Requests) ->
         UpstreamPeer::Logged => PEER.map(|(tag, value)| custom_tag(tag, value)).into(),
         UpstreamPeer::Unknown => Vec::new(),
     };
-    let control_plane = GrpcService {
-        target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
-            cluster_name: names::CONTROL_PLANE_CLUSTER.to_owned(),
-            ..EnvoyGrpc::default()
-        })),
-        ..GrpcService::default()
-    };
     // Envoy shares a buffer and a stream between equal configurations. The sizes differ, which keeps the two logs
     // apart.
     let config = HttpGrpcAccessLogConfig {
         common_config: Some(CommonGrpcAccessLogConfig {
-            log_name: log_name.to_owned(),
-            grpc_service: Some(control_plane),
-            transport_api_version: ApiVersion::V3 as i32,
-            buffer_flush_interval: duration(FLUSH),
-            buffer_size_bytes: number(requests.buffer()),
             filter_state_objects_to_log: vec![weir_contract::filter_state::RECORD.to_owned()],
             custom_tags: peer,
-            ..CommonGrpcAccessLogConfig::default()
+            ..service(log_name, requests.buffer())
         }),
         ..HttpGrpcAccessLogConfig::default()
     };
@@ -142,6 +130,25 @@ fn access_log(log_name: &str, capabilities: Capabilities, requests: Requests) ->
         name: "envoy.access_loggers.http_grpc".to_owned(),
         filter: Some(requests.filter()),
         config_type: Some(access_log::ConfigType::TypedConfig(pack_any(config))),
+    }
+}
+
+/// Builds the part of an access log that leads to the control plane.
+pub(super) fn service(log_name: &str, buffer: u32) -> CommonGrpcAccessLogConfig {
+    let control_plane = GrpcService {
+        target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
+            cluster_name: names::CONTROL_PLANE_CLUSTER.to_owned(),
+            ..EnvoyGrpc::default()
+        })),
+        ..GrpcService::default()
+    };
+    CommonGrpcAccessLogConfig {
+        log_name: log_name.to_owned(),
+        grpc_service: Some(control_plane),
+        transport_api_version: ApiVersion::V3 as i32,
+        buffer_flush_interval: duration(FLUSH),
+        buffer_size_bytes: number(buffer),
+        ..CommonGrpcAccessLogConfig::default()
     }
 }
 

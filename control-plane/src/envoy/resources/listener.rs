@@ -23,7 +23,7 @@ use prost::{Message, Name};
 use weir_xds::{References, ResourceType};
 
 use super::protobuf::{bool_value, number, seconds, socket_address};
-use super::{Gateway, buffers, connection_manager, downstream_tls, names, passthrough};
+use super::{Gateway, buffers, connection_log, connection_manager, downstream_tls, names, passthrough};
 use crate::envoy::capabilities::Capabilities;
 
 /// The maximum duration of a handshake. A handshake for a name whose certificate never arrives fails after it. If Envoy
@@ -157,6 +157,7 @@ fn intercepting(
         ],
         listener_filters_timeout: seconds(FIRST_BYTES_SECONDS),
         filter_chains: passthrough::chain(gateway, target).into_iter().chain([tls, plain]).collect(),
+        access_log: vec![connection_log::access_log(name)],
         ..Listener::default()
     }
 }
