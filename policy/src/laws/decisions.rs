@@ -39,10 +39,9 @@ fn is_sound(decision: &Decision<'_>) -> bool {
     }
 }
 
-/// The path ends in a reading in which the git operation is hidden, and in one that the first rule denies.
-#[test]
-fn a_rule_in_report_mode_opens_no_reading_that_an_enforcing_rule_denies() {
-    let rule = |id: &'static str| ResolvedRule {
+/// An enforcing allow rule for every request to one host.
+fn rule_for_a_host(id: &'static str) -> ResolvedRule<'static> {
+    ResolvedRule {
         id: Cow::Borrowed(id),
         effect: Effect::Allow,
         hosts: Some(vec![ResolvedHost { name: Cow::Borrowed("a.example"), below: false }]),
@@ -55,27 +54,43 @@ fn a_rule_in_report_mode_opens_no_reading_that_an_enforcing_rule_denies() {
         addresses: Arc::default(),
         tls: Tls::Intercept,
         upstream: None,
-    };
+    }
+}
+
+/// A request to the host of [`rule_for_a_host`].
+fn request_for_the_host(path: &str) -> Request<'_> {
+    Request { authority: b"a.example", server_name: Some(b"a.example"), path: path.as_bytes(), ..HONEST }
+}
+
+/// The path ends in a reading in which the git operation is hidden, and in one that the first rule denies.
+#[test]
+fn a_rule_in_report_mode_opens_no_reading_that_an_enforcing_rule_denies() {
     let root = BTreeSet::from([("/".to_owned(), PatternKind::default())]);
     let rules = [
-        ResolvedRule { paths: root, ..rule("strict") },
-        ResolvedRule { git: GitScope::Write, mode: Mode::Report, ..rule("tried") },
+        ResolvedRule { paths: root, ..rule_for_a_host("strict") },
+        ResolvedRule { git: GitScope::Write, mode: Mode::Report, ..rule_for_a_host("tried") },
     ];
     let policy = policy(&rules);
-    let request = |path: &'static str| Request {
-        authority: b"a.example",
-        server_name: Some(b"a.example"),
-        path: path.as_bytes(),
-        ..HONEST
-    };
     for (path, reason, rule) in [("/x/", Reason::PathNotAllowed, 0), ("/x%2f", Reason::AmbiguousPath, 1)] {
-        let decision = policy.decide(&request(path));
+        let decision = policy.decide(&request_for_the_host(path));
         let decided = (decision.effect, decision.reason, decision.rule.map(|rule| rule.index()), false);
         assert_eq!(decided, (Effect::Deny, reason, Some(rule), false), "{path}");
-        assert_eq!(decided, reference::decide(&rules, Mode::Enforce, &request(path)), "{path}");
-        let (explained, _) = policy.explain(&request(path));
+        assert_eq!(decided, reference::decide(&rules, Mode::Enforce, &request_for_the_host(path)), "{path}");
+        let (explained, _) = policy.explain(&request_for_the_host(path));
         assert_eq!((explained.effect, explained.reason), (Effect::Deny, reason), "{path}");
     }
+}
+
+/// The path has no canonical form, and a `+` that only some servers read as a space.
+#[test]
+fn a_deny_rule_that_matches_every_reading_of_a_path_denies_it_for_certain() {
+    let everything =
+        BTreeSet::from([("/".to_owned(), PatternKind { prefix: true, ..PatternKind::default() })]);
+    let rules = [ResolvedRule { effect: Effect::Deny, paths: everything, ..rule_for_a_host("all") }];
+    let request = request_for_the_host("/a%252fb/a+b");
+    let decision = policy(&rules).decide(&request).reason;
+    assert_eq!(decision, Reason::DeniedByRule);
+    assert_eq!(reference::decide(&rules, Mode::Enforce, &request).1, decision);
 }
 
 proptest! {

@@ -246,6 +246,7 @@ fn fits_any(rule: &ResolvedRule<'_>, decided: Option<&str>, readings: &Readings,
     match (rule.effect, plain) {
         (Effect::Deny, Some(true)) => Some(true),
         (Effect::Deny, _) if decided.is_some() && readings.any(fit) => Some(true),
+        (Effect::Deny, _) if readings.agree(fit) == Some(true) => Some(true),
         (Effect::Deny, _) if spaced => decided.map(|_| true),
         (Effect::Allow, Some(false)) => Some(false),
         (Effect::Allow, _) => readings.agree(|path| fit(path) || (named && !path.contains(&b';'))),
