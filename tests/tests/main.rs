@@ -23,6 +23,7 @@ mod doctor;
 mod early_answers;
 mod envoy_releases;
 mod git_host;
+mod half_close;
 mod harness;
 mod host_names;
 mod hostile_bytes;
