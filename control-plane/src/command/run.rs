@@ -5,6 +5,7 @@ mod arguments;
 mod certificate_refusal;
 mod missing_lines;
 mod output;
+mod printed_line;
 mod summary;
 
 use std::collections::BTreeSet;
