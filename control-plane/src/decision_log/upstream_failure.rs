@@ -80,6 +80,11 @@ impl Flag {
     }
 }
 
+/// The advice for an answer that broke off, or that Envoy cannot read. Envoy does not tell which.
+const UNREADABLE: &str = "another try helps only if the answer broke off: Weir accepts 1000 header fields in 128 KiB, one \
+                          length, and no space before a colon. Ask the owner of the server to mend its answer, or for \
+                          'tls: passthrough' in the rule, with which the client reads the answer itself";
+
 const fn failure(sign: Sign, reason: Reason, cause: &'static str) -> UpstreamFailure {
     UpstreamFailure { sign, reason, cause, hint: None }
 }
@@ -191,18 +196,16 @@ impl UpstreamFailure {
             sign: Sign::Flag(Flag::ProtocolError),
             reason: Reason::UpstreamUnreachable,
             cause: "its answer is incomplete or not valid HTTP, or its headers are too large",
-            // Envoy does not tell which.
-            hint: Some(
-                "another try helps only if the answer broke off: Weir accepts 1000 header fields in 128 KiB, one length, \
-                 and no space before a colon. Ask the owner of the server to mend its answer, or for 'tls: passthrough' \
-                 in the rule, with which the client reads the answer itself",
-            ),
+            hint: Some(UNREADABLE),
         },
-        failure(
-            Sign::Flag(Flag::RemoteReset),
-            Reason::UpstreamUnreachable,
-            "it reset the request before its answer was whole",
-        ),
+        // Envoy has one sign for a stream of HTTP/2 that the upstream resets, and for one that Envoy resets itself because
+        // of the answer on it.
+        UpstreamFailure {
+            sign: Sign::Flag(Flag::RemoteReset),
+            reason: Reason::UpstreamUnreachable,
+            cause: "it reset the request, or its answer is not valid HTTP/2 or has headers that are too large",
+            hint: Some(UNREADABLE),
+        },
         failure(Sign::Flag(Flag::Overflow), Reason::Overloaded, "too many connections to upstreams are open"),
         failure(
             Sign::Flag(Flag::NoCluster),
