@@ -3,6 +3,7 @@
 
 mod arguments;
 mod certificate_refusal;
+mod envoy_start;
 mod missing_lines;
 mod output;
 mod printed_line;
@@ -10,17 +11,13 @@ mod summary;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use rustix::process::Signal;
-use tokio::net::UnixListener;
 use tokio::sync::watch;
 
 use crate::address::own::OwnAddresses;
@@ -29,8 +26,6 @@ use crate::command::exit_code::ExitCode;
 use crate::control_plane::ControlPlane;
 use crate::dns::Resolver;
 use crate::dns::name_servers::NameServers;
-use crate::envoy::bootstrap::Bootstrap;
-use crate::envoy::capabilities::Protocol;
 use crate::envoy::capacity::open_files::OpenFiles;
 use crate::envoy::capacity::{Capacity, MORE_OPEN_FILES, memory};
 use crate::envoy::filter_module::FilterModules;
@@ -42,8 +37,8 @@ use crate::local_gateway::certificates::Certificates;
 use crate::local_gateway::credentials_file::CredentialsFile;
 use crate::local_gateway::environment::inherited_proxy::InheritedProxy;
 use crate::local_gateway::environment::{Environment, Proxy, SystemRoots};
+use crate::local_gateway::envoy;
 use crate::local_gateway::envoy::admin::Admin;
-use crate::local_gateway::envoy::{self, Envoy, LogFile};
 use crate::local_gateway::error::RunError;
 use crate::local_gateway::listening::Listening;
 use crate::local_gateway::policy_announcement::PolicyAnnouncer;
@@ -58,6 +53,7 @@ use crate::process::parent_death::{self, ParentDeathSignal};
 use crate::process::signals::{ReceivedSignal, Signals};
 use crate::process::{ChildProcess, exit_code, orphans};
 pub use arguments::Arguments;
+use envoy_start::{envoy_ended, lacks, serve_envoy, start};
 use missing_lines::MissingLines;
 use output::Output;
 
@@ -65,8 +61,6 @@ use output::Output;
 const GRACE: Duration = Duration::from_secs(10);
 /// The time limit for Envoy to accept all resources.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// The name of the bootstrap in the run's folder.
-const BOOTSTRAP: &str = "bootstrap.json";
 /// The name of the admin interface's socket in the run's folder.
 const ADMIN_SOCKET: &str = "admin.sock";
 
@@ -301,51 +295,6 @@ fn guard(control_plane: &Arc<ControlPlane>, mut own_addresses: watch::Receiver<O
     });
 }
 
-/// Serves the control plane on a socket that only this user can open, and writes a bootstrap that names the socket.
-fn serve_envoy(
-    control_plane: &ControlPlane,
-    listening: &Listening,
-    runtime: &RuntimeFolder,
-    capacity: Capacity,
-) -> anyhow::Result<()> {
-    let socket_path = runtime.file("xds.sock");
-    let failed = |path: &Path, cause| RunError::RunFile { path: path.to_owned(), cause };
-    let socket = UnixListener::bind(&socket_path).map_err(|cause| failed(&socket_path, cause))?;
-    std::fs::set_permissions(&socket_path, std::fs::Permissions::from_mode(0o600))
-        .map_err(|cause| failed(&socket_path, cause))?;
-    let serving = control_plane.serve(socket, listening.admit());
-    tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the control plane stopped serving");
-        }
-    });
-    let admin = runtime.file(ADMIN_SOCKET);
-    let bootstrap = Bootstrap {
-        node: "weir-run",
-        control_plane: &socket_path,
-        admin: &admin,
-        protocol: Protocol::Delta,
-        capacity,
-    };
-    let bootstrap = bootstrap.to_json().to_string();
-    let write = || runtime.create(BOOTSTRAP)?.write_all(bootstrap.as_bytes());
-    write().map_err(|cause| failed(&runtime.file(BOOTSTRAP), cause))?;
-    tracing::info!(admin = %admin.display(), "serving envoy");
-    Ok(())
-}
-
-/// Starts Envoy with the bootstrap.
-fn start(runtime: &RuntimeFolder, binary: &Path, open_files: OpenFiles) -> anyhow::Result<Envoy> {
-    tracing::info!(envoy = %binary.display(), "starting envoy");
-    let path = runtime.file("envoy.log");
-    let file =
-        runtime.create("envoy.log").map_err(|cause| RunError::RunFile { path: path.clone(), cause })?;
-    let bootstrap = runtime.file(BOOTSTRAP);
-    let log = LogFile { file, path };
-    let envoy = Envoy::start(binary, &bootstrap, envoy::workers(), open_files.hard, log);
-    Ok(envoy.map_err(|cause| RunError::Start { program: binary.to_owned(), cause })?)
-}
-
 fn spawn(
     program: &OsString,
     arguments: &[OsString],
@@ -393,26 +342,4 @@ async fn at(time: Option<tokio::time::Instant>) {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// Says why Envoy is not ready.
-fn lacks(control_plane: &ControlPlane, listening: &Listening) -> String {
-    let nodes = control_plane.nodes().subscribe();
-    let nodes = nodes.borrow();
-    if nodes.is_empty() {
-        "it did not connect to weir".to_owned()
-    } else if nodes.values().any(|node| node.stream.is_ready()) {
-        let addresses = listening.doors().into_iter().map(|door| door.address.to_string());
-        format!("it does not answer on {}", addresses.collect::<Vec<_>>().join(" and "))
-    } else {
-        "it has not accepted its configuration".to_owned()
-    }
-}
-
-fn envoy_ended(envoy: &Envoy, status: std::io::Result<ExitStatus>) -> anyhow::Error {
-    let status = match status.context("cannot wait for Envoy") {
-        Ok(status) => status,
-        Err(error) => return error,
-    };
-    RunError::EnvoyEnded { binary: envoy.binary().to_owned(), status, log: envoy.last_words() }.into()
 }
