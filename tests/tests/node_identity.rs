@@ -1,10 +1,13 @@
 //! A node's identity comes from its connection, and not from its own description.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{ALPHA, BETA, Client, Deadline, EnvoyBinary, HttpVersion, Request, ServerOptions, UpstreamHosts};
+use e2e::{
+    ALPHA, BETA, Client, Deadline, EnvoyBinary, HttpVersion, Request, Run, ServerOptions, UpstreamHosts,
+};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::{
     AccessLogCommon, HttpAccessLogEntry, HttpResponseProperties,
@@ -46,19 +49,30 @@ fn claimed() -> Node {
     Node { id: NODE.to_owned(), ..Node::default() }
 }
 
+async fn connect(socket: &Path) -> Result<Channel> {
+    Ok(Endpoint::from_shared(format!("unix://{}", socket.display()))?.connect().await?)
+}
+
+/// Subscribes to clusters.
+async fn subscribe(
+    channel: Channel,
+) -> Result<(mpsc::Sender<DeltaDiscoveryRequest>, Streaming<DeltaDiscoveryResponse>)> {
+    let (requests, received) = mpsc::channel(16);
+    let first = DeltaDiscoveryRequest {
+        node: Some(claimed()),
+        type_url: CLUSTER.to_owned(),
+        ..DeltaDiscoveryRequest::default()
+    };
+    requests.send(first).await?;
+    let mut client = AggregatedDiscoveryServiceClient::new(channel);
+    let responses = client.delta_aggregated_resources(ReceiverStream::new(received)).await?.into_inner();
+    Ok((requests, responses))
+}
+
 impl Pretender {
     async fn connect(served: &ServedEnvoy) -> Result<Self> {
-        let channel = Endpoint::from_shared(format!("unix://{}", served.socket().display()))?;
-        let channel = channel.connect().await?;
-        let (requests, received) = mpsc::channel(16);
-        let first = DeltaDiscoveryRequest {
-            node: Some(claimed()),
-            type_url: CLUSTER.to_owned(),
-            ..DeltaDiscoveryRequest::default()
-        };
-        requests.send(first).await?;
-        let mut client = AggregatedDiscoveryServiceClient::new(channel.clone());
-        let responses = client.delta_aggregated_resources(ReceiverStream::new(received)).await?.into_inner();
+        let channel = connect(&served.socket()).await?;
+        let (requests, responses) = subscribe(channel.clone()).await?;
         let mut pretender = Self { channel, requests, responses, clusters: Vec::new() };
         pretender.receive().await?;
         Ok(pretender)
@@ -161,7 +175,26 @@ fn a_peer_of_another_user_is_refused(envoy: &EnvoyBinary) -> Result<()> {
     Ok(())
 }
 
+/// The peer subscribes, and never answers.
+fn a_silent_peer_delays_no_word_of_an_edit(envoy: &EnvoyBinary) -> Result<()> {
+    let hosts = UpstreamHosts::start(ServerOptions::default())?;
+    let gateway = Run::new(envoy, &hosts, &hosts.policy())?.start()?;
+    let folder = std::fs::read_dir(gateway.run().runtime())?.next().context("no folder")??;
+    let runtime = Runtime::new()?;
+    let socket = folder.path().join("xds.sock");
+    let (_requests, mut responses) = runtime.block_on(async { subscribe(connect(&socket).await?).await })?;
+    let response = runtime.block_on(async { tokio::time::timeout(LIMIT, responses.message()).await })??;
+    ensure!(response.is_some(), "the peer is not served");
+    gateway.run().write_policy(&hosts.policy().replace(BETA, "elsewhere.weir.test"))?;
+    Deadline::seconds(15).poll("word of the edit", || {
+        Ok(gateway.stderr().lines().any(|line| line.contains("the policy changed version=")).then_some(()))
+    })?;
+    assert!(!gateway.stderr().contains("has not accepted it yet"), "{}", gateway.stderr());
+    Ok(())
+}
+
 on_oldest_and_newest_envoy!(
+    a_silent_peer_delays_no_word_of_an_edit,
     a_peer_that_claims_anothers_id_gets_and_changes_nothing_of_it,
     a_peer_of_another_user_is_refused
 );

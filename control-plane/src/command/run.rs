@@ -147,13 +147,15 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         vec![Box::new(policy_file), Box::new(upstream_roots), Box::new(certificates)];
     sources.extend(credentials.map(|file| Box::new(file) as Box<dyn Source>));
     let changing = Arc::clone(&control_plane);
-    let announcer = PolicyAnnouncer::new(control_plane.nodes().subscribe());
+    let process = watch::Sender::new(None);
+    let announcer = PolicyAnnouncer::new(control_plane.nodes().subscribe(), process.subscribe());
     watched_files::watch(sources, loading, move |change| apply(&changing, &announcer, change))?;
     serve_envoy(&control_plane, &listening, &runtime, capacity)?;
     let signals = signals.pass();
     let orphans = tokio::spawn(orphans::reap());
     let (mut envoy, probed) = loop {
         let mut envoy = start(&runtime, &binary, open_files)?;
+        process.send_replace(envoy.id());
         let log = envoy.log().to_owned();
         let readiness =
             Readiness::new(&control_plane, &listening, arguments.shared.upstream_tls, &envoy, &log);
@@ -174,8 +176,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<ExitCode> {
         listening.lost(lost)?;
         // Envoy may never try again to listen, so another one is started.
         envoy.stop().await.context("cannot end Envoy")?;
-        // The control plane holds the other end.
-        let _ = control_plane.nodes().subscribe().wait_for(Nodes::is_empty).await;
+        // Another process of this user may stay connected.
+        let mut nodes = control_plane.nodes().subscribe();
+        let _ = tokio::time::timeout(GRACE, nodes.wait_for(Nodes::is_empty)).await;
         control_plane.change_node_settings(|node| {
             (node.listen, node.transparent) = (listening.explicit(), listening.transparent());
         });

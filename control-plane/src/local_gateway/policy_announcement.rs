@@ -1,4 +1,6 @@
-//! Says that the policy changed when it is in force: when every connected Envoy has accepted all of it.
+//! Says that the policy changed when it is in force: when the run's own Envoy has accepted all of it.
+//!
+//! Other processes of the same user may connect as well. They neither delay the line nor take it away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use tokio::sync::watch;
 use weir_policy::PolicyVersion;
 
 use crate::envoy::gateway::GatewayPolicy;
-use crate::nodes::registry::Nodes;
+use crate::nodes::registry::{NodeStatus, Nodes, StreamId};
 
 /// An Envoy accepts a policy within milliseconds. One that takes longer than this is worth a line.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The state of a changed policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Announcement {
-    /// Every connected Envoy has accepted it.
+    /// The run's own Envoy has accepted it.
     InForce,
     /// No Envoy is connected that could accept it.
     NoEnvoy,
@@ -31,10 +33,11 @@ pub(crate) struct PolicyAnnouncer {
 }
 
 impl PolicyAnnouncer {
-    /// Creates an announcer for the policies of these nodes. To be called within a runtime.
-    pub(crate) fn new(nodes: watch::Receiver<Nodes>) -> Self {
+    /// Creates an announcer for the policies of the nodes, one of which is the Envoy of this process. To be called within
+    /// a runtime.
+    pub(crate) fn new(nodes: watch::Receiver<Nodes>, envoy: watch::Receiver<Option<u32>>) -> Self {
         let policies = watch::Sender::new(None);
-        tokio::spawn(follow(policies.subscribe(), nodes, tell));
+        tokio::spawn(follow(policies.subscribe(), nodes, envoy, tell));
         Self { policies }
     }
 
@@ -60,13 +63,14 @@ fn tell(version: PolicyVersion, announcement: Announcement) {
 async fn follow(
     mut policies: watch::Receiver<Option<Arc<GatewayPolicy>>>,
     mut nodes: watch::Receiver<Nodes>,
+    envoy: watch::Receiver<Option<u32>>,
     tell: impl Fn(PolicyVersion, Announcement),
 ) {
     let mut waiting = None;
     loop {
         let changed = tokio::select! {
             changed = policies.changed() => changed,
-            () = in_force(waiting.as_ref(), &mut nodes, &tell) => {
+            () = in_force(waiting.as_ref(), &mut nodes, &envoy, &tell) => {
                 waiting = None;
                 continue;
             }
@@ -82,6 +86,7 @@ async fn follow(
 async fn in_force(
     policy: Option<&Arc<GatewayPolicy>>,
     nodes: &mut watch::Receiver<Nodes>,
+    envoy: &watch::Receiver<Option<u32>>,
     tell: &impl Fn(PolicyVersion, Announcement),
 ) {
     let Some(policy) = policy else { return std::future::pending().await };
@@ -89,10 +94,14 @@ async fn in_force(
     if nodes.borrow().is_empty() {
         tell(version, Announcement::NoEnvoy);
     }
-    let accepted = |nodes: &Nodes| !nodes.is_empty() && nodes.values().all(|node| node.has_accepted(policy));
+    let accepted = |nodes: &Nodes| {
+        let own = own_streams(nodes, *envoy.borrow());
+        !own.is_empty() && own.iter().all(|node| node.has_accepted(policy))
+    };
     let in_time = tokio::time::timeout(PATIENCE, nodes.wait_for(accepted)).await.is_ok();
     if !in_time {
-        let unanswered = nodes.borrow().values().any(|node| node.stream.rejections().next().is_none());
+        let is_unanswered = |node: &&NodeStatus| node.stream.rejections().next().is_none();
+        let unanswered = own_streams(&nodes.borrow(), *envoy.borrow()).iter().any(is_unanswered);
         if unanswered {
             tell(version, Announcement::Unanswered);
         }
@@ -100,6 +109,14 @@ async fn in_force(
         let _ = nodes.wait_for(accepted).await;
     }
     tell(version, Announcement::InForce);
+}
+
+/// Returns the streams of the run's own Envoy. An Envoy that a script starts has another process than the script: if no
+/// stream is of this process, every stream counts.
+fn own_streams(nodes: &Nodes, process: Option<u32>) -> Vec<&NodeStatus> {
+    let is_own = |stream: &StreamId| process.is_some() && stream.node.process() == process;
+    let own: Vec<_> = nodes.iter().filter(|(stream, _)| is_own(stream)).map(|(_, status)| status).collect();
+    if own.is_empty() { nodes.values().collect() } else { own }
 }
 
 #[cfg(test)]
@@ -111,7 +128,9 @@ mod tests {
     use crate::envoy::capabilities::{Capabilities, Protocol, UpstreamTlsChoice};
     use crate::input::upstream_files::UpstreamFiles;
     use crate::nodes::identity::tests::node;
-    use crate::nodes::registry::{NodeStatus, StreamId};
+
+    /// The process of the run's own Envoy.
+    const ENVOY: u32 = 1;
 
     struct Announced {
         policies: watch::Sender<Option<Arc<GatewayPolicy>>>,
@@ -124,7 +143,8 @@ mod tests {
             let (policies, nodes) = (watch::Sender::new(None), watch::Sender::new(Nodes::new()));
             let (sender, lines) = mpsc::unbounded_channel();
             let tell = move |version, announcement| sender.send((version, announcement)).unwrap();
-            tokio::spawn(follow(policies.subscribe(), nodes.subscribe(), tell));
+            let envoy = watch::Sender::new(Some(ENVOY));
+            tokio::spawn(follow(policies.subscribe(), nodes.subscribe(), envoy.subscribe(), tell));
             Self { policies, nodes, lines }
         }
 
@@ -133,6 +153,10 @@ mod tests {
         }
 
         fn accepts(&self, number: u64, policy: Option<&Arc<GatewayPolicy>>) {
+            self.process_accepts(ENVOY, number, policy);
+        }
+
+        fn process_accepts(&self, process: u32, number: u64, policy: Option<&Arc<GatewayPolicy>>) {
             let capabilities = Capabilities::new(None, Protocol::Delta, UpstreamTlsChoice::Auto);
             let status = NodeStatus {
                 label: String::new(),
@@ -143,13 +167,13 @@ mod tests {
                 accepted_policy: policy.cloned(),
             };
             self.nodes.send_modify(|nodes| {
-                nodes.insert(StreamId { node: node(1), number }, status);
+                nodes.insert(StreamId { node: node(process), number }, status);
             });
         }
 
         fn rejects(&self, number: u64) {
             self.nodes.send_modify(|nodes| {
-                let status = nodes.get_mut(&StreamId { node: node(1), number }).unwrap();
+                let status = nodes.get_mut(&StreamId { node: node(ENVOY), number }).unwrap();
                 let (kind, nonce) = (ResourceType::ExtensionConfig, "1".to_owned());
                 status.stream.sent(kind, &nonce, vec!["weir.policy".to_owned()]);
                 let rejection = Some("no".to_owned());
@@ -179,6 +203,26 @@ mod tests {
         announced.accepts(0, Some(&new));
         assert_eq!(announced.line().await, None);
         announced.accepts(1, Some(&new));
+        assert_eq!(announced.line().await, Some((new.version(), Announcement::InForce)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_accepts_nothing_delays_no_line_of_the_own_envoy() {
+        let (mut announced, old, new) = (Announced::new(), policy("a.example"), policy("b.example"));
+        announced.process_accepts(ENVOY + 1, 0, None);
+        announced.accepts(1, Some(&old));
+        announced.changes_to(&new);
+        announced.process_accepts(ENVOY + 2, 2, Some(&new));
+        assert_eq!(announced.line().await, Some((new.version(), Announcement::Unanswered)));
+        announced.accepts(1, Some(&new));
+        assert_eq!(announced.line().await, Some((new.version(), Announcement::InForce)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_envoy_that_a_script_started_counts_as_well() {
+        let (mut announced, new) = (Announced::new(), policy("b.example"));
+        announced.process_accepts(ENVOY + 1, 0, Some(&new));
+        announced.changes_to(&new);
         assert_eq!(announced.line().await, Some((new.version(), Announcement::InForce)));
     }
 

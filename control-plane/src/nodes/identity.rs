@@ -34,6 +34,13 @@ impl NodeIdentity {
         Self::LocalProcess { user: peer.uid(), process: process.filter(|process| *process != 0) }
     }
 
+    /// The process, if it is one of this machine and in sight.
+    pub(crate) fn process(&self) -> Option<u32> {
+        match self {
+            Self::LocalProcess { user: _, process } => *process,
+        }
+    }
+
     /// The identity that the transport gave to the connection of a request.
     ///
     /// # Errors
