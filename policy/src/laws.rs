@@ -3,6 +3,7 @@
 mod canonical;
 mod decisions;
 mod documents;
+mod readings;
 mod reference;
 mod strategies;
 mod wire;
