@@ -105,7 +105,7 @@ pub struct Response {
     pub exit_code: i32,
     /// curl's message, empty if all went well.
     pub error: String,
-    /// How many connections curl opened for the request; 0 means that it reused an earlier one.
+    /// The number of connections that curl opened for the request; 0 means that it reused an earlier one.
     pub connections: u32,
 }
 

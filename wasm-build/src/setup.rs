@@ -1,5 +1,5 @@
-//! Set-up of all that the build, the tests and the demo need on this machine. Each part changes only what is missing,
-//! so that a second run does nothing.
+//! Set-up of this machine for the build, the tests and the demo. Each part installs only missing things, so that a
+//! second run does nothing.
 
 pub(crate) mod debian_package;
 pub(crate) mod envoy;

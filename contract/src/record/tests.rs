@@ -133,7 +133,7 @@ proptest! {
             would_deny: with[5],
         };
         prop_assert_eq!(&DecisionRecord::decode(&encoded).unwrap(), &expected);
-        // The decision log prints what was read. A reader of the log reads the same again.
+        // The decision log prints the record that was read, and a reader of the log reads an equal one.
         prop_assert_eq!(DecisionRecord::decode(&serde_json::to_vec(&expected).unwrap()).unwrap(), expected);
     }
 

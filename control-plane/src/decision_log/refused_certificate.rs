@@ -10,7 +10,7 @@ const LONGEST_NAME: usize = 255;
 /// client's first byte.
 const AT_ONCE_SECONDS: i64 = 5;
 
-/// How a client shows that it refuses a certificate.
+/// The sign by which a client refuses a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalSign {
     /// The client sent this TLS alert (RFC 8446, section 6.2).
@@ -66,7 +66,7 @@ pub struct RefusedCertificate {
     pub server_name: Option<String>,
     /// The client's address and port.
     pub client: Option<String>,
-    /// How the client showed it.
+    /// The client's sign of the refusal.
     pub sign: RefusalSign,
 }
 

@@ -81,7 +81,7 @@ impl RuntimeFolder {
                     }
                     return Ok(folder);
                 }
-                // A session that has ended leaves its variable behind in what it started.
+                // After the end of a session, its variable is still in the environment of the session's programs.
                 Err(Unusable::Untrusted(fault)) if fault.is_missing() => missing.push(fault.to_string()),
                 Err(fault) => faults.push(match name {
                     Some(name) => format!("{fault} (${name})"),

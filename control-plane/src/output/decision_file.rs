@@ -39,7 +39,7 @@ struct OpenFile {
     path: Option<PathBuf>,
 }
 
-/// Why lines continue in the file that is open.
+/// The reason why Weir cannot rename or open the file, and writes to the one that is open.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("cannot lock `{}` to rename it: {cause}; the file grows", path.display())]

@@ -108,7 +108,7 @@ pub(super) fn decide(rules: &[ResolvedRule<'_>], mode: Mode, request: &Request<'
     let miss = match (allowed, furthest) {
         (Some(_), _) => None,
         (None, Some((0, reason, index))) => Some((reason, Some(index), Mode::Enforce)),
-        // It decides each reading that no rule matches.
+        // An enforcing rule decides each reading that no rule matches.
         (None, Some((5, reason, index))) if near.is_some_and(|near| rules[near].mode == Mode::Enforce) => {
             Some((reason, Some(index), Mode::Enforce))
         }

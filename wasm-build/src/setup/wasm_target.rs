@@ -28,8 +28,8 @@ pub(crate) enum WasmTarget {
 
 /// Finds or installs a way to compile: rustup first, then Debian's packages where rustup is missing or fails.
 ///
+/// # Errors
 /// When neither works. The error names the missing tool in one line.
-/// When neither works. The error names in one line what is missing.
 pub(crate) fn ensure() -> Result<WasmTarget> {
     let way = match find()? {
         Some(way) => way,

@@ -56,10 +56,10 @@ impl Counts {
 }
 
 impl Summary {
-    /// Counts a line. `is_seen`: it was printed.
+    /// Counts a line, and whether it was printed.
     pub(super) fn add(&mut self, line: &Line, is_seen: bool) {
         match line {
-            // Its end is another line.
+            // The request has another line at its end.
             Line::Decision(decision) if decision.phase == Phase::Open => return,
             Line::Decision(decision) => {
                 let counts = match (decision.record.effect.as_str(), decision.record.would_deny) {

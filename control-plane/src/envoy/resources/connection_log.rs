@@ -13,8 +13,8 @@ use super::decision_log;
 /// The maximum bytes of entries that a worker of Envoy keeps: some hundred connections.
 const BUFFER: u32 = 64 << 10;
 
-/// Selects connections on which Envoy terminated TLS, or began to, and read no byte inside it. Without headers,
-/// `request.size` is what the connection received.
+/// Selects connections on which Envoy began to terminate TLS and read no byte of content. Without headers,
+/// `request.size` is the number of bytes that the connection received.
 const WITHOUT_REQUEST: &str = "request.size == 0 && has(connection.tls_version)";
 
 /// Builds the access log. `log_name` is the listener.

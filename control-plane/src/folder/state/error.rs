@@ -23,7 +23,7 @@ pub enum StateFolderError {
     OpenToOthers {
         /// The folder or file.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits of the folder or file.
         mode: u32,
         /// The widest permission bits that are accepted.
         wanted: u32,
