@@ -177,11 +177,15 @@ impl UpstreamFailure {
             Reason::UpstreamUnreachable,
             "it did not accept the connection in time",
         ),
-        failure(
-            Sign::Details("stream_idle_timeout"),
-            Reason::UpstreamUnreachable,
-            "neither it nor the client sent anything for too long",
-        ),
+        UpstreamFailure {
+            sign: Sign::Details("stream_idle_timeout"),
+            reason: Reason::UpstreamUnreachable,
+            cause: "neither it nor the client sent anything for too long",
+            hint: Some(
+                "send the whole request at once, or ask the operator of the proxy for a longer '--stream-idle' if the \
+                 server needs that long",
+            ),
+        },
         failure(
             Sign::Flag(Flag::ConnectionFailure),
             Reason::UpstreamUnreachable,
